@@ -1,0 +1,117 @@
+"""Polynomials fitted to an exact function in ball arithmetic, with the error that the rounded coefficients really have.
+
+The function is sampled by the oracle at Chebyshev points to far more bits than float64 has, interpolated exactly, the
+coefficients rounded, and the rounded polynomial compared with the function again between the points. The leading
+coefficient keeps a low part, since it carries most of the value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flint import arb, arb_poly, ctx
+
+from symgen.arithmetic import Pair
+from symgen.kernel import Node, const, fma
+
+PRECISION = 256
+Exact = Callable[[arb], arb | None]
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """``sum c[k] t**(step*k)`` on ``[-width, width]``; `low` is the rest of c[0], `error` the largest relative one seen."""
+
+    coefficients: tuple[float, ...]
+    low: float
+    step: int
+    error: float
+
+    def node(self, t: Node) -> Pair:
+        """Horner's scheme; the constant term is added last, with its low part."""
+        z = t if self.step == 1 else t * t
+        first, *rest = self.coefficients
+        if not rest:
+            return Pair(const(first), const(self.low) if self.low else None)
+        total = const(rest[-1])
+        for c in reversed(rest[:-1]):
+            total = fma(total, z, const(c))
+        tail = fma(total, z, const(self.low))
+        high = const(first) + tail
+        return Pair(high, tail - (high - const(first)))
+
+    def slope(self, t: Node) -> Node:
+        """The derivative at t, for correcting by the rounding error of t (step 1 only)."""
+        terms = [k * c for k, c in enumerate(self.coefficients)][1:] or [0.0]
+        total = const(terms[-1])
+        for c in reversed(terms[:-1]):
+            total = fma(total, t, const(c))
+        return total
+
+
+def to_fraction(ball: arb) -> Fraction:
+    """The midpoint of a ball, exactly."""
+    mantissa, exponent = ball.mid().man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def split(ball: arb) -> tuple[float, float]:
+    """The midpoint as the nearest float64 and the nearest float64 to the rest."""
+    value = to_fraction(ball)
+    high = float(value)
+    return high, float(value - Fraction(high))
+
+
+def fit(f: Exact, low: float, high: float, bits: float, step: int = 1, most: int = 26) -> Polynomial | None:
+    """The shortest polynomial in t**step on [low, high] that is within 2**-bits of f, relatively; None if none is.
+
+    Args:
+        f: the exact function; None or a ball around zero where it cannot be evaluated.
+        low, high: the interval in t; with step 2 (an even function) it is [0, high] that counts.
+        bits: the relative error asked for, as a power of two.
+        most: the largest number of coefficients tried.
+    """
+    for count in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26):
+        if count > most:
+            return None
+        candidate = _interpolate(f, low, high, count, step)
+        if candidate is None:
+            return None
+        if candidate.error < 2.0**-bits:
+            return candidate
+    return None
+
+
+def _points(low: float, high: float, count: int, shift: float) -> list[arb]:
+    middle, half = (arb(low) + arb(high)) / 2, (arb(high) - arb(low)) / 2
+    return [(middle + half * arb(math.cos(math.pi * (k + shift) / count))).mid() for k in range(count)]
+
+
+def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Polynomial | None:
+    saved = ctx.prec
+    ctx.prec = PRECISION
+    try:
+        nodes = _points(low, high, count, 0.5) if step == 1 else _points(0.0, high * high, count, 0.5)
+        values = [f(x if step == 1 else x.sqrt().mid()) for x in nodes]
+        if any(v is None or not v.is_finite() for v in values):
+            return None
+        fitted = arb_poly.interpolate([v.mid() for v in nodes], [v.mid() for v in values])
+        exact = [fitted[k] for k in range(count)]
+        if not all(c.is_finite() for c in exact):
+            return None
+        first, rest = split(exact[0])
+        coefficients = (first, *(float(to_fraction(c)) for c in exact[1:]))
+        rounded = arb_poly([arb(first) + arb(rest), *(arb(c) for c in coefficients[1:])])
+        worst = 0.0
+        for x in _points(low if step == 1 else 0.0, high, 3 * count + 4, 0.37):
+            truth = f(x)
+            if truth is None or not truth.is_finite() or truth.contains(0):
+                return None
+            gap = abs((rounded(x if step == 1 else x * x) - truth) / truth)
+            worst = max(worst, float(gap.abs_upper()))
+        return Polynomial(coefficients, rest, step, worst)
+    finally:
+        ctx.prec = saved

@@ -1,0 +1,179 @@
+"""Arithmetic on kernel nodes, plain or compensated: a number is a float64 `high` and, where known, its missing `low`.
+
+The high part is always exactly what plain float64 arithmetic computes. The low part follows beside it through
+error-free transformations (two-sum, fma residuals), so that one final ``high + low`` gives a result that is right to
+about one rounding of each elementary function in it. A low part that is not a number (an intermediate overflowed)
+falls back to the plain result. References: Dekker 1971; Ogita, Rump and Oishi 2005.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symgen.kernel import Node, const, fma, node, select
+
+ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """``high + low``; `low` is None where the number is exact or its error is not tracked."""
+
+    high: Node
+    low: Node | None = None
+
+
+def exact(value: Node) -> Pair:
+    return Pair(value)
+
+
+def negative(n: Node) -> Node:
+    if n.op == "neg":
+        return n.args[0]
+    return const(-n.value) if n.op == "const" else node("neg", n)
+
+
+def absolute(n: Node) -> Node:
+    while n.op in ("neg", "abs"):
+        n = n.args[0]
+    return const(abs(n.value)) if n.op == "const" else node("abs", n)
+
+
+def _sum(*parts: Node | None) -> Node | None:
+    """The sum of the parts that are there."""
+    total: Node | None = None
+    for part in parts:
+        if part is not None:
+            total = part if total is None else total + part
+    return total
+
+
+def _times(a: Node | None, b: Node | None) -> Node | None:
+    return None if a is None or b is None else a * b
+
+
+def _is_power_of_two(n: Node) -> bool:
+    if n.op != "const" or n.value == 0 or n.value in (float("inf"), float("-inf")):
+        return False
+    numerator, denominator = abs(Fraction(n.value)).as_integer_ratio()
+    return (numerator & (numerator - 1)) == 0 and (denominator & (denominator - 1)) == 0
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The operations on pairs; `compensated` tells whether low parts are computed at all.
+
+    `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
+    ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal.
+    """
+
+    compensated: bool = False
+    halved: bool = False
+
+    def constant(self, high: float, low: float) -> Pair:
+        return Pair(const(high), const(low) if self.compensated and low else None)
+
+    def neg(self, a: Pair) -> Pair:
+        return Pair(negative(a.high), None if a.low is None else negative(a.low))
+
+    def abs(self, a: Pair) -> Pair:
+        if a.low is None:
+            return Pair(absolute(a.high))
+        return Pair(absolute(a.high), select(node("lt", a.high, ZERO), negative(a.low), a.low))
+
+    def add(self, a: Pair, b: Pair) -> Pair:
+        if b.high.op == "neg" and b.low is None:
+            total = a.high - b.high.args[0]
+        elif a.high.op == "neg" and a.low is None and b.high.op != "neg":
+            total = b.high - a.high.args[0]
+        else:
+            total = a.high + b.high
+        if not self.compensated:
+            return Pair(total)
+        back = total - a.high
+        lost = (a.high - (total - back)) + (b.high - back)
+        return Pair(total, _sum(lost, a.low, b.low))
+
+    def sub(self, a: Pair, b: Pair) -> Pair:
+        return self.add(a, self.neg(b))
+
+    def mul(self, a: Pair, b: Pair) -> Pair:
+        for p, q in ((a, b), (b, a)):
+            if p.high.op == "const" and p.low is None:
+                if p.high.value == 1.0:
+                    return q
+                if p.high.value == -1.0:
+                    return self.neg(q)
+                if _is_power_of_two(p.high):
+                    return Pair(q.high * p.high, None if q.low is None else q.low * p.high)
+        product = a.high * b.high
+        if not self.compensated:
+            return Pair(product)
+        lost = fma(a.high, b.high, negative(product))
+        return Pair(product, _sum(lost, _times(a.high, b.low), _times(a.low, b.high)))
+
+    def div(self, a: Pair, b: Pair) -> Pair:
+        if b.high.op == "const" and b.low is None and _is_power_of_two(b.high):
+            return self.mul(a, exact(const(1.0 / b.high.value)))
+        quotient = a.high / b.high
+        if not self.compensated:
+            return Pair(quotient)
+        rest = fma(negative(quotient), b.high, a.high)
+        if a.low is not None:
+            rest = rest + a.low
+        if b.low is not None:
+            rest = rest - quotient * b.low
+        return Pair(quotient, rest / b.high)
+
+    def sqrt(self, a: Pair) -> Pair:
+        root = node("sqrt", a.high)
+        if not self.compensated:
+            return Pair(root)
+        rest = fma(negative(root), root, a.high)
+        if a.low is not None:
+            rest = rest + a.low
+        # at zero the quotient is 0/0, and the final rounding then takes the high part alone
+        return Pair(root, rest / (root + root))
+
+    def power(self, a: Pair, n: int) -> Pair:
+        """a**n for n >= 1 by squaring."""
+        result: Pair | None = None
+        square = a
+        while True:
+            if n & 1:
+                result = square if result is None else self.mul(result, square)
+            n >>= 1
+            if not n:
+                assert result is not None
+                return result
+            square = self.mul(square, square)
+
+    def correct(self, value: Node, a: Pair, slope: Node | None) -> Pair:
+        """f(a.high + a.low) from f(a.high) and f'(a.high), to first order."""
+        if not self.compensated or a.low is None or slope is None:
+            return Pair(value)
+        return Pair(value, a.low * slope)
+
+    def with_low(self, value: Node, *parts: Node | None) -> Pair:
+        return Pair(value, _sum(*parts) if self.compensated else None)
+
+    def rounded(self, a: Pair) -> Node:
+        """The number as one float64."""
+        if a.low is None:
+            return a.high
+        total = a.high + a.low
+        # inf - inf and an overflowed low part are no numbers; the plain result is the answer then
+        return select(node("eq", total, total), total, a.high)
+
+    def normal(self, a: Pair) -> Pair:
+        """The same number with the high part correctly rounded."""
+        if a.low is None:
+            return a
+        total = a.high + a.low
+        return Pair(total, a.low - (total - a.high))
+
+
+PLAIN = Arithmetic()
+COMPENSATED = Arithmetic(compensated=True)
+HALVED = Arithmetic(compensated=True, halved=True)

@@ -1,0 +1,87 @@
+"""Certificates in print: the largest measured errors of a function, for its card and for the sheet's last table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from symgen.backends import latex_names as names
+
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+MAIN = ("value", "grad", "grad2")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The largest error of one output in one dtype in ULP, and the input where it occurred; empty if not measured."""
+
+    ulp: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One output: its name in the certificate, and a cell for each of `DTYPES`."""
+
+    output: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a certificate comes to in print.
+
+    Args:
+        lines: One for each output measured.
+        remark: What is not as it should be (non-finite results, lost values), empty if nothing is.
+    """
+
+    lines: tuple[Line, ...]
+    remark: str = ""
+
+
+def accuracy(certificate: Mapping[str, Any], outputs: Iterable[str]) -> Accuracy:
+    """The certificate's worst rows over all settings of the options, for these outputs.
+
+    Args:
+        certificate: The content of ``certificates/NAME.json``.
+        outputs: Their order in the table; those that were not measured are left out.
+    """
+    rows: list[Mapping[str, Any]] = list(certificate.get("rows", ()))
+    lines = []
+    for output in outputs:
+        mine = [r for r in rows if r["output"] == output]
+        if mine:
+            lines.append(Line(output, tuple(_cell([r for r in mine if r["dtype"] == d]) for d in DTYPES)))
+    return Accuracy(tuple(lines), _remark(rows))
+
+
+def _cell(rows: list[Mapping[str, Any]]) -> Cell:
+    found = [(float(r["error"]), r["at"]) for r in rows]
+    found += [(float(r["root_error"]), r["root_at"]) for r in rows if r.get("root_error") is not None]
+    if not found:
+        return Cell()
+    worst, at = max(found, key=lambda f: f[0])
+    return Cell(ulp(worst), "" if at is None else names.float_number(float(at), 3))
+
+
+def ulp(error: float) -> str:
+    """An error in ULP, rounded up so that print never promises more than was measured."""
+    if not math.isfinite(error):
+        return r"$\infty$"
+    if error == 0:
+        return "0"
+    digits = 3 if error < 10 else 0
+    step = 10.0**-digits
+    rounded = -(-round(error / step, 6) // 1) * step
+    return f"{rounded:.{digits}f}" if rounded < 1e5 else f"${names.float_number(error, 2)}$"
+
+
+def _remark(rows: list[Mapping[str, Any]]) -> str:
+    nonfinite = sum(int(r.get("nonfinite", 0)) for r in rows)
+    zeros = sum(int(r.get("zeros", 0)) for r in rows)
+    parts = [f"{nonfinite:,} non-finite results from finite input"] if nonfinite else []
+    parts += [f"{zeros:,} zeros for normal numbers"] if zeros else []
+    return "; ".join(parts)

@@ -1,0 +1,138 @@
+"""What the manifest says of one function: plain JSON, from which the runtime binds arguments and chooses a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+from sympy.core.sorting import default_sort_key
+from sympy.logic.boolalg import BooleanFalse, BooleanTrue
+
+from symgen.spec.model import REQUIRED, Argument, Axis, Op, Parts, Variant, role_limits
+
+FOLDERS = {"activation": "activations", "loss": "losses"}
+ARRAYS, NUMBERS = ("tensor", "param"), ("real", "int")
+RELATIONS = {sp.Eq: "eq", sp.Ne: "ne", sp.Lt: "lt", sp.Le: "le", sp.Gt: "gt", sp.Ge: "ge"}
+CONNECTIVES = {sp.And: "and", sp.Or: "or", sp.Not: "not"}
+TRUTHS = {BooleanTrue: ["eq", 0, 0], BooleanFalse: ["ne", 0, 0]}
+
+
+class ManifestError(ValueError):
+    """Something in a spec that the manifest cannot say yet; the message names it."""
+
+
+@dataclass(frozen=True)
+class VariantFacts:
+    """What was derived of one variant: its outputs' names, and their limits as text ({"value": {"-inf": "0"}})."""
+
+    outputs: tuple[str, ...]
+    limits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def module_name(op: Op) -> str:
+    """The module of a function below the generated package, such as ``activations.gelu``."""
+    return f"{FOLDERS[op.kind]}.{op.name}"
+
+
+def kernel_arguments(op: Op) -> tuple[tuple[str, str], ...]:
+    """What every kernel of a function takes, as (name, role): arrays first, then numbers, each in signature order."""
+    arrays = [(a.name, a.role.kind) for a in op.arguments if a.role.kind in ARRAYS]
+    return (*arrays, *((a.name, a.role.kind) for a in op.arguments if a.role.kind in NUMBERS))
+
+
+def entry(op: Op, facts: Sequence[VariantFacts], archetype: str = "elementwise") -> dict[str, Any]:
+    """The manifest's record of one function; the build adds the key and the hashes of the files.
+
+    Args:
+        op: The function as loaded.
+        facts: One for each of its variants, in their order.
+        archetype: Which template its module was written with.
+
+    Returns:
+        Values that JSON can hold, infinities as "inf" and "-inf".
+
+    Raises:
+        ManifestError: if a condition between options is more than comparisons of options and numbers.
+    """
+    return {
+        "module": module_name(op),
+        "kind": op.kind,
+        "archetype": archetype,
+        "summary": op.summary,
+        "doc": op.doc,
+        "definition": op.definition,
+        "torch": op.torch,
+        "cite": op.cite,
+        "aliases": list(op.aliases),
+        "arguments": [_argument(a) for a in op.arguments],
+        "assertions": [condition(c) for c in op.assertions],
+        "variants": [_variant(v, f) for v, f in zip(op.variants, facts, strict=True)],
+        "source": {"file": op.source.file, "line": op.source.line},
+    }
+
+
+def condition(relation: Any) -> list[Any]:
+    """A condition over options as a prefix list: ``["and", ["gt", "beta", 0], ["ne", "p", "inf"]]``."""
+    for kind, name in RELATIONS.items():
+        if isinstance(relation, kind):
+            return [name, _leaf(relation.args[0]), _leaf(relation.args[1])]
+    for kind, name in CONNECTIVES.items():
+        if isinstance(relation, kind):
+            return [name, *(condition(c) for c in sorted(relation.args, key=default_sort_key))]
+    for kind, always in TRUTHS.items():
+        if isinstance(relation, kind):
+            return list(always)
+    raise ManifestError(f"'{relation}' is not a comparison of options and numbers; write it as one, or as and/or/not")
+
+
+def _leaf(expression: Any) -> Any:
+    """A number or an option's name."""
+    if isinstance(expression, sp.Symbol):
+        return expression.name
+    if expression.is_number and expression.is_extended_real:
+        return json_value(expression)
+    raise ManifestError(f"'{expression}' computes with options; a condition may only compare them: give it an option")
+
+
+def json_value(value: Any) -> Any:
+    """A default, a limit or a choice as JSON: the nearest float of an exact number, infinities as text."""
+    if value is None or isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, sp.Integer):
+        return int(value)
+    number = float(value)
+    return number if abs(number) < float("inf") else str(number)
+
+
+def _argument(argument: Argument) -> dict[str, Any]:
+    role = argument.role
+    required = argument.default is REQUIRED
+    return {
+        "name": argument.name,
+        "role": role.kind,
+        "axes": [_axis(axis) for axis in role.axes],
+        "default": {"required": True} if required else json_value(argument.default),
+        "keyword_only": argument.keyword_only,
+        "optional": role.optional,
+        "choices": [json_value(choice) for choice in role.choices],
+        "limits": [[operator, json_value(limit)] for operator, limit in role_limits(role)],
+    }
+
+
+def _axis(axis: Axis | Parts | int) -> dict[str, Any]:
+    """A named axis; `at` is null where the caller may move it."""
+    if isinstance(axis, Axis):
+        return {"name": axis.name, "at": None if axis.at == -1 else axis.at, "optional": axis.optional}
+    raise ManifestError(f"the axis '{axis}' is unpacked, which kernels cannot do yet")
+
+
+def _variant(variant: Variant, facts: VariantFacts) -> dict[str, Any]:
+    return {
+        "suffix": variant.suffix,
+        "settings": {name: json_value(choice) for name, choice in variant.settings},
+        "conditions": [[condition(c), truth] for c, truth in variant.conditions],
+        "outputs": list(facts.outputs),
+        "limits": {output: dict(limits) for output, limits in facts.limits.items()},
+    }

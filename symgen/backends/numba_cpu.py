@@ -1,0 +1,359 @@
+"""Prints derived functions as Numba modules for the CPU: scalar cores, and the loops over arrays around them.
+
+A module's text is made of what this file prepares (names, printed graphs) and of a template for the archetype, which
+holds the structure. Cores are compiled without fastmath, so a kernel computes exactly the operations of its graph.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from symgen.backends.python_text import (
+    AND,
+    ATOM,
+    COMPARE,
+    NOT,
+    OR,
+    PRODUCT,
+    SIGN,
+    SUM,
+    TERNARY,
+    Body,
+    Dialect,
+    Form,
+    fold,
+    local_names,
+    print_graph,
+)
+from symgen.backends.render import render
+from symgen.kernel import KernelError, ScalarFunction
+
+BACKEND = "numba_cpu"
+TOGETHER = "Together, so that what they share is computed once."
+TENSOR, PARAM = "tensor", "param"
+
+OPERATIONS = {
+    "add": Form("{} + {}", SUM, (SUM, SUM + 1)),
+    "sub": Form("{} - {}", SUM, (SUM, SUM + 1)),
+    "mul": Form("{} * {}", PRODUCT, (PRODUCT, PRODUCT + 1)),
+    "div": Form("{} / {}", PRODUCT, (PRODUCT, PRODUCT + 1)),
+    "neg": Form("-{}", SIGN, (ATOM,)),
+    "abs": Form("abs({})", ATOM, (TERNARY,)),
+    "fma": Form("fma({}, {}, {})", ATOM, (TERNARY,) * 3, needs="fma"),
+    "sqrt": Form("math.sqrt({})", ATOM, (TERNARY,), needs="math"),
+    "copysign": Form("math.copysign({}, {})", ATOM, (TERNARY,) * 2, needs="math"),
+    "select": Form("{1} if {0} else {2}", TERNARY, (OR, OR, TERNARY)),
+    "lt": Form("{} < {}", COMPARE, (SUM, SUM)),
+    "le": Form("{} <= {}", COMPARE, (SUM, SUM)),
+    "eq": Form("{} == {}", COMPARE, (SUM, SUM)),
+    "ne": Form("{} != {}", COMPARE, (SUM, SUM)),
+    "and": Form("{} and {}", AND, (AND, AND + 1)),
+    "or": Form("{} or {}", OR, (OR, OR + 1)),
+    "not": Form("not {}", NOT, (NOT,)),
+}
+
+# The seam to the elementary functions: which function of the module's imports stands for a primitive.
+PRIMITIVES = {
+    "exp": "math.exp",
+    "expm1": "math.expm1",
+    "log": "math.log",
+    "log1p": "math.log1p",
+    "sin": "math.sin",
+    "cos": "math.cos",
+    "tan": "math.tan",
+    "atan": "math.atan",
+    "asinh": "math.asinh",
+    "sinh": "math.sinh",
+    "cosh": "math.cosh",
+    "tanh": "math.tanh",
+    "erf": "math.erf",
+    "hypot": "math.hypot",
+    "pow": "math.pow",
+    "floor": "np.floor",  # math.floor gives an integer
+}
+
+# What the loops call their own variables and helpers: an operand of such a name gets an underscore there.
+WALK = frozenset(
+    {"i", "k", "n", "v", "outer", "channels", "inner", "size", "width", "row", "channel", "start", "stop", "end"}
+    | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
+)
+
+DIALECT = Dialect(OPERATIONS, PRIMITIVES, frozenset({"abs", "math", "np", "fma", "core", "loop", "range"}))
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the loops of one element type reach float64 and come back, and the cores that they call."""
+
+    name: str
+    core: str
+    load: str
+    store: str
+
+
+PRECISIONS = (Precision("f64", "scalar", "{}", "{}"), Precision("f32", "scalar32", "np.float64({})", "np.float32({})"))
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An argument that kernels take: an array if ``role`` is "tensor" or "param", else ("real", "int") a number."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
+class OutputText:
+    """One derived output: its cores for float64 and float32 results, and what to tell the reader about them."""
+
+    name: str
+    f64: ScalarFunction
+    f32: ScalarFunction
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VariantText:
+    """The outputs of one variant; `suffix` is "" for the only one, `title` says in words when it applies."""
+
+    suffix: str
+    outputs: tuple[OutputText, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ModuleText:
+    """Everything that the text of one generated module is made of.
+
+    Attributes:
+        name: The function's name.
+        summary: The first line of its documentation.
+        definition: The formula as text, for the module's documentation.
+        source: The spec file, relative to the project, for the header.
+        key: The hash of everything that the text depends on.
+        arguments: Array operands and real options, in the order in which the cores take them.
+        variants: The variants, each with its outputs.
+        runtime: Where `intrinsics` is imported from: "symgen.runtime", or ".._runtime" beside a user's kernels.
+        archetype: Which template holds the structure.
+    """
+
+    name: str
+    summary: str
+    definition: str
+    source: str
+    key: str
+    arguments: tuple[Operand, ...]
+    variants: tuple[VariantText, ...]
+    runtime: str = "symgen.runtime"
+    archetype: str = "elementwise"
+
+    def named(self, role: str) -> tuple[str, ...]:
+        return tuple(a.name for a in self.arguments if a.role == role)
+
+
+@dataclass(frozen=True)
+class Core:
+    """A printed core: `alias` names the core that computes the same, and then there is no body."""
+
+    name: str
+    parameters: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
+    body: Body = field(default=Body((), (), (), frozenset()))
+    alias: str = ""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop over arrays: the core that it calls, what it passes to it (name and role), and the arrays it fills."""
+
+    name: str
+    core: str
+    precision: Precision
+    cotangent: str
+    reads: tuple[tuple[str, str], ...]
+    writes: tuple[str, ...]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return (*self.inputs, *self.writes)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        first = (self.cotangent,) if self.cotangent else ()
+        return (*first, *(name for name, _ in self.reads))
+
+    @property
+    def call(self) -> str:
+        """The core's call for element i: arrays are read and widened there, options pass as they are."""
+        arrays = (TENSOR, PARAM)
+        read = (self.precision.load.format(f"{name}[i]") if role in arrays else name for name, role in self.reads)
+        return f"{self.core}({', '.join(read)})"
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What the results of element i are: the call itself, or a name for each where it gives several."""
+        return (self.call,) if len(self.writes) == 1 else tuple(f"{name}_i" for name in self.writes)
+
+    @property
+    def contributions(self) -> tuple[str, ...]:
+        """The results of element i in float64, times the cotangent where there is one."""
+        if not self.cotangent:
+            return self.results
+        return tuple(f"{self.precision.load.format(f'{self.cotangent}[i]')} * {result}" for result in self.results)
+
+    @property
+    def stores(self) -> tuple[tuple[str, str], ...]:
+        """Each array that is written and what goes into element i, rounded once."""
+        rounded = (self.precision.store.format(text) for text in self.contributions)
+        return tuple(zip(self.writes, rounded, strict=True))
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The arrays that a reduction walks: the cotangent and the tensor operands."""
+        return (self.cotangent, *(name for name, role in self.reads if role == TENSOR))
+
+    def row(self, of_tensor: str) -> str:
+        """The arguments of one row of a reduction: ``of_tensor`` is what is taken of the arrays that it walks."""
+        forms = {TENSOR: "{}" + of_tensor, PARAM: "{}_row"}
+        reads = ((self.cotangent, TENSOR), *self.reads)
+        return ", ".join(forms.get(role, "{}").format(name) for name, role in reads)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One variant, ready for the template."""
+
+    title: str
+    cores: tuple[Core, ...]
+    loops: tuple[Loop, ...]
+    sums: tuple[Loop, ...]
+
+
+def emit(module: ModuleText) -> str:
+    """The text of the module: cores and loops of every output of every variant.
+
+    Args:
+        module: The derived function.
+
+    Returns:
+        Python source that imports NumPy, Numba and the runtime's `intrinsics`, and compiles nothing at import.
+
+    Raises:
+        KernelError: if a graph breaks the rules of the kernel language.
+        TemplateError: if the archetype has no template.
+    """
+    sections = tuple(_section(module, variant) for variant in module.variants)
+    needs = frozenset().union(*(c.body.needs for s in sections for c in s.cores))
+    intrinsics = sorted(needs & {"fma"}) + (["add_up", "two_sum"] if any(s.sums for s in sections) else [])
+    values = {
+        "module": module,
+        "documentation": _documentation(module),
+        "sections": sections,
+        "needs": needs,
+        "intrinsics": sorted(intrinsics),
+    }
+    head, documentation, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)
+    return '"""'.join((head, documentation, fold(code)))
+
+
+def function_name(output: str, kind: str, suffix: str) -> str:
+    """The name of a generated function: ``value_f32_tanh`` for ("value", "f32", "tanh")."""
+    return f"{output}_{kind}_{suffix}" if suffix else f"{output}_{kind}"
+
+
+def gradient_name(tensors: tuple[str, ...], tensor: str) -> str:
+    """The output that is the derivative in one tensor: ``grad`` where there is only one, else ``grad_NAME``."""
+    return "grad" if len(tensors) == 1 else f"grad_{tensor}"
+
+
+def _section(module: ModuleText, variant: VariantText) -> Section:
+    outputs = {o.name: o for o in variant.outputs}
+    tensors = module.named(TENSOR)
+    wanted = ["value", *(gradient_name(tensors, t) for t in tensors)]
+    if missing := [name for name in wanted if name not in outputs]:
+        raise KernelError(f"{module.name}: the variant {variant.suffix!r} has no output {', '.join(missing)}")
+    gradients = [outputs[name] for name in wanted[1:]]
+    groups = [(o.name, [o]) for o in variant.outputs]
+    if len(gradients) > 1:
+        groups.append(("grads", gradients))
+    groups.append(("value_and_grad", [outputs["value"], *gradients]))
+    scopes = [_Scope(module, variant, precision) for precision in PRECISIONS]
+    return Section(
+        variant.title,
+        tuple(core for name, parts in groups for core in _cores(module, variant, name, parts)),
+        tuple(loop for scope in scopes for loop in scope.loops()),
+        tuple(loop for scope in scopes for loop in scope.sums()),
+    )
+
+
+def _cores(module: ModuleText, variant: VariantText, name: str, parts: list[OutputText]) -> Iterator[Core]:
+    """The float64 and the float32 core of some outputs together, which shares their common subexpressions.
+
+    Each takes all arguments of the module, so that every core of a variant is called alike.
+    """
+    arguments = tuple(a.name for a in module.arguments)
+    told = parts[0].comments if len(parts) == 1 else (TOGETHER,)
+    comments = tuple(line for text in told for line in textwrap.wrap(text, 116))
+    done: dict[tuple[int, ...], str] = {}
+    for precision in PRECISIONS:
+        graphs = (p.f64 if precision.name == "f64" else p.f32 for p in parts)
+        results = tuple(r for graph in graphs for r in graph.results)
+        full = function_name(name, precision.core, variant.suffix)
+        same = tuple(id(r) for r in results)
+        if same in done:
+            yield Core(full, alias=done[same])
+            continue
+        done[same] = full
+        body = print_graph(ScalarFunction(full, arguments, results), DIALECT)
+        names = local_names(arguments, DIALECT.reserved)
+        yield Core(full, tuple(names.values()), comments, body)
+        comments = ()
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """Makes the loops of one variant and one element type."""
+
+    module: ModuleText
+    variant: VariantText
+    precision: Precision
+
+    def loops(self) -> Iterator[Loop]:
+        """Every output by itself, the vjp, and the value with its gradients."""
+        tensors = self.module.named(TENSOR)
+        for output in self.variant.outputs:
+            yield self.loop(output.name, output.name, ["out"])
+        yield self.loop("vjp", "grads" if len(tensors) > 1 else "grad", [f"g{t}" for t in tensors], "g")
+        yield self.loop("value_and_grad", "value_and_grad", ["out", *(f"d{t}" for t in tensors)])
+
+    def sums(self) -> Iterator[Loop]:
+        """The reduced gradient of each parameter and of each option that has one."""
+        outputs = {o.name for o in self.variant.outputs}
+        for a in self.module.arguments:
+            if a.role != TENSOR and f"grad_{a.name}" in outputs:
+                yield self.loop(f"vjp_{a.name}", f"grad_{a.name}", ["out"], "g")
+
+    def loop(self, name: str, core: str, writes: list[str], cotangent: str = "") -> Loop:
+        called = function_name(core, self.precision.core, self.variant.suffix)
+        arguments = [a.name for a in self.module.arguments]
+        own = {f"{a}_{part}" for a in ("g", *arguments) for part in ("row", "flat")} | {f"{w}_i" for w in writes}
+        taken = DIALECT.reserved | WALK | own | {called}
+        locals_ = local_names(arguments, taken)
+        # Loops are called by position, so it is the names that symgen invents that give way to an operand's.
+        others = local_names([*writes, *([cotangent] if cotangent else [])], taken | set(locals_.values()))
+        return Loop(
+            name=function_name(name, self.precision.name, self.variant.suffix),
+            core=called,
+            precision=self.precision,
+            cotangent=others[cotangent] if cotangent else "",
+            reads=tuple((locals_[a.name], a.role) for a in self.module.arguments),
+            writes=tuple(others[w] for w in writes),
+        )
+
+
+def _documentation(module: ModuleText) -> str:
+    """The module's documentation: what it is and what it computes, safe inside triple quotes."""
+    text = f"{module.name}: {module.summary}\n\n{module.definition.strip()}\n"
+    return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')

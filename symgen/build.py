@@ -1,0 +1,338 @@
+"""The driver: what has changed is derived, written and recorded, and nothing else is touched.
+
+    plan  = compare keys and file hashes with the manifest      (no SymPy, no Numba)
+    build = derive what is stale, write it, delete orphans, write the manifest last
+    check = derive everything in memory and compare the whole folder
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symgen import build_compile, build_keys, build_pool, build_shared, files
+from symgen.build_compile import Compiled, Failure, Job
+from symgen.build_keys import CERTIFICATES, Target
+from symgen.config import Config, did_you_mean
+from symgen.files import UserError, digest
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+Compile = Callable[[Job], Compiled | Failure]
+Listener = Callable[[Compiled | Failure], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build would do.
+
+    Attributes:
+        targets: Every function of the project, by name.
+        stale: Names of those whose files are missing, edited by hand or older than what they depend on.
+        shared: Whether files that serve all functions are stale.
+        orphans: Files that symgen once wrote below ``out`` and that belong to nothing any more.
+        docs_orphans: The same below ``docs``.
+        manifest: The manifest that is there, or an empty one.
+    """
+
+    targets: Mapping[str, Target]
+    stale: tuple[str, ...]
+    shared: bool
+    orphans: tuple[str, ...]
+    docs_orphans: tuple[str, ...]
+    manifest: Mapping[str, Any]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return not (self.stale or self.shared or self.orphans or self.docs_orphans)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a build did."""
+
+    built: tuple[str, ...] = ()
+    unchanged: int = 0
+    written: tuple[str, ...] = ()
+    same: int = 0
+    removed: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    seconds: float = 0.0
+
+
+def plan(config: Config, names: Sequence[str] = (), *, force: bool = False) -> Plan:
+    """Compare what is there with what there should be.
+
+    Args:
+        config: The project.
+        names: Functions to look at; all if empty (only then are orphans looked for).
+        force: Take everything for stale.
+
+    Raises:
+        UserError: for an unknown name or an unreadable folder of specs.
+    """
+    targets = build_keys.targets(config)
+    manifest = read_manifest(config.out)
+    entries = manifest["functions"]
+    chosen = resolve(names, targets) or tuple(targets)
+    stale = tuple(name for name in chosen if force or not _fresh(config, targets[name], entries.get(name, {})))
+    live = {name: entry for name, entry in entries.items() if name in targets}
+    expected, docs = _expected({**manifest, "functions": live})
+    return Plan(
+        targets=targets,
+        stale=stale,
+        shared=bool(stale) or set(entries) != set(targets) or force or not _shared_fresh(config, manifest, targets),
+        orphans=() if names else _orphans(config.out, expected, targets),
+        docs_orphans=() if names or config.docs is None else _orphans(config.docs, docs, targets),
+        manifest=manifest,
+    )
+
+
+def build(
+    config: Config,
+    names: Sequence[str] = (),
+    *,
+    force: bool = False,
+    listener: Listener = lambda _: None,
+    compiler: Compile = build_compile.compile_function,
+    todo: Plan | None = None,
+) -> Outcome:
+    """Bring the generated files up to date; see `plan` for the arguments.
+
+    A function whose spec is wrong keeps the files it had, and the others are built; an interrupted build keeps what
+    it finished. Every file is whole at every moment.
+
+    Raises:
+        UserError: if a file would be overwritten that symgen did not write.
+    """
+    started = time.perf_counter()
+    todo = todo or plan(config, names, force=force)
+    if todo.nothing_to_do:
+        return Outcome(unchanged=len(todo.targets), seconds=time.perf_counter() - started)
+    if not force:
+        files.refuse_foreign(config.out, [MANIFEST, *build_shared.NAMES])
+    writer = _Writer(config, todo, force)
+    jobs = [job(config, todo.targets[name]) for name in todo.stale]
+    complete = False
+    try:
+        for result in build_pool.run(compiler, jobs, config.jobs or build_pool.cores()):
+            listener(writer.take(result))
+        complete = not names and not writer.failures
+    finally:
+        writer.close(delete_orphans=complete)
+    return writer.outcome(time.perf_counter() - started)
+
+
+class _Writer:
+    """Writes results as they come and the manifest last; the one place with a state."""
+
+    def __init__(self, config: Config, todo: Plan, force: bool) -> None:
+        self.config, self.todo, self.force = config, todo, force
+        old = todo.manifest["functions"]
+        self.entries: dict[str, Any] = {name: entry for name, entry in old.items() if name in todo.targets}
+        self.built: list[str] = []
+        self.failures: list[Failure] = []
+        self.written: list[str] = []
+        self.removed: list[str] = []
+        self.same = 0
+
+    def take(self, result: Compiled | Failure) -> Compiled | Failure:
+        if isinstance(result, Compiled):
+            try:
+                self._write(self.config.out, result.files)
+                if self.config.docs is not None:
+                    self._write(self.config.docs, result.docs)
+            except UserError as error:
+                result = Failure(result.name, str(error))
+        if isinstance(result, Failure):
+            self.failures.append(result)
+            return result
+        self.entries[result.name] = entry(result, self.todo.targets[result.name].key)
+        self.built.append(result.name)
+        return result
+
+    def close(self, *, delete_orphans: bool) -> None:
+        """Write what serves all functions, delete what serves none, and then the manifest."""
+        shared = build_shared.texts(self.config, self.entries)
+        self._write(self.config.out, shared.files)
+        self._write(self.config.docs or self.config.out, shared.docs)
+        self._write(beside(self.config), shared.face)
+        record = _shared_entry(self.config, shared, self.todo.targets, self.entries)
+        current = manifest(self.entries, record)
+        if delete_orphans:
+            expected, docs = _expected(current)
+            self.removed += files.remove(self.config.out, _orphans(self.config.out, expected, self.entries))
+            if self.config.docs is not None:
+                self.removed += files.remove(self.config.docs, _orphans(self.config.docs, docs, self.entries))
+        self._write(self.config.out, {MANIFEST: render(current)})
+
+    def _write(self, root: Path, texts: Mapping[str, str]) -> None:
+        if not self.force:
+            files.refuse_foreign(root, texts)
+        for name in sorted(texts):
+            if files.write(root / name, texts[name]):
+                self.written.append(name)
+            else:
+                self.same += 1
+
+    def outcome(self, seconds: float) -> Outcome:
+        return Outcome(
+            built=tuple(self.built),
+            unchanged=len(self.todo.targets) - len(self.built) - len(self.failures),
+            written=tuple(self.written),
+            same=self.same,
+            removed=tuple(self.removed),
+            failures=tuple(self.failures),
+            seconds=seconds,
+        )
+
+
+def resolve(names: Iterable[str], targets: Mapping[str, Target]) -> tuple[str, ...]:
+    """The functions that these names and aliases mean.
+
+    Raises:
+        UserError: naming the nearest function there is.
+    """
+    known = {alias: name for name, target in targets.items() for alias in (name, *target.aliases)}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "there are no specs yet: try `symgen new swoosh`"
+            raise UserError(f"there is no function {name!r}\n  hint: {hint}")
+    return tuple(dict.fromkeys(known[name] for name in names))
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """The manifest below ``out``; an empty one where it is missing, unreadable or of another format."""
+    text = files.read(out / MANIFEST)
+    try:
+        found = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        found = {}
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        found = {}
+    return {"functions": found.get("functions", {}), "shared": found.get("shared", {})}
+
+
+def manifest(entries: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest's content; the comment marks the file as symgen's own."""
+    return {
+        "comment": "Generated by symgen; do not edit.",
+        "format": FORMAT,
+        "functions": dict(sorted(entries.items())),
+        "shared": dict(shared),
+    }
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The manifest's text."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def entry(result: Compiled, key: str) -> dict[str, Any]:
+    """The manifest's record of a function: what the backend says of it, its key and the hashes of its files."""
+    hashes = {name: digest(text) for name, text in result.files.items()}
+    docs = {name: digest(text) for name, text in result.docs.items()}
+    return {**result.entry, "key": key, "files": hashes, **({"docs": docs} if docs else {})}
+
+
+def _shared_entry(
+    config: Config, shared: build_shared.Shared, targets: Mapping[str, Target], entries: Mapping[str, Any]
+) -> dict[str, Any]:
+    hashes = {name: digest(text) for name, text in shared.files.items()}
+    docs = {name: digest(text) for name, text in shared.docs.items()}
+    face = {name: digest(text) for name, text in shared.face.items()}
+    complete = set(targets) == set(entries)
+    key = build_shared.key(config, targets) if complete else ""
+    return {"key": key, "files": hashes, "docs": docs, "face": face}
+
+
+def beside(config: Config) -> Path:
+    """The folder of the module that offers the kernels."""
+    return config.out if config.face is None else config.face.parent
+
+
+def job(config: Config, target: Target) -> Job:
+    """What a worker has to know to build one function."""
+    return Job(
+        name=target.name,
+        file=target.file,
+        key=target.key,
+        specs=next((root for root in config.specs if target.file.is_relative_to(root)), target.file.parent),
+        runtime=config.runtime,
+        docs=config.docs is not None,
+        certificate=target.certificate,
+    )
+
+
+def _fresh(config: Config, target: Target, record: Mapping[str, Any]) -> bool:
+    if record.get("key") != target.key or (config.docs is not None) != bool(record.get("docs")):
+        return False
+    return _intact(config.out, record["files"]) and _intact(config.docs, record.get("docs", {}))
+
+
+def _shared_fresh(config: Config, current: Mapping[str, Any], targets: Mapping[str, Target]) -> bool:
+    shared = current["shared"]
+    if shared.get("key") != build_shared.key(config, targets):
+        return False
+    return (
+        _intact(config.out, shared["files"])
+        and _intact(config.docs, shared["docs"])
+        and _intact(beside(config), shared["face"])
+    )
+
+
+def _intact(root: Path | None, hashes: Mapping[str, str]) -> bool:
+    if root is None:
+        return not hashes
+    return all((text := files.read(root / name)) is not None and digest(text) == value for name, value in hashes.items())
+
+
+def _expected(current: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    records = [*current["functions"].values(), current["shared"]]
+    return (
+        {MANIFEST, *(name for record in records for name in record.get("files", {}))},
+        {name for record in records for name in record.get("docs", {})},
+    )
+
+
+def _orphans(root: Path, expected: set[str], functions: Iterable[str]) -> tuple[str, ...]:
+    kept = expected | {f"{CERTIFICATES}/{name}.json" for name in functions}
+    return tuple(name for name in files.owned(root) if name not in kept)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Everything that a project's specs lead to, by path below ``out``, below ``docs`` and beside the public module."""
+
+    files: Mapping[str, str]
+    docs: Mapping[str, str]
+    face: Mapping[str, str]
+    failures: tuple[Failure, ...] = ()
+
+
+def compile_all(
+    config: Config, listener: Listener = lambda _: None, compiler: Compile = build_compile.compile_function
+) -> Texts:
+    """Derive everything in memory, and write nothing."""
+    targets = build_keys.targets(config)
+    jobs = [job(config, target) for target in targets.values()]
+    everything: list[Compiled | Failure] = []
+    for each in build_pool.run(compiler, jobs, config.jobs or build_pool.cores()):
+        listener(each)
+        everything.append(each)
+    results = [each for each in everything if isinstance(each, Compiled)]
+    failures = tuple(each for each in everything if isinstance(each, Failure))
+    entries = {result.name: entry(result, targets[result.name].key) for result in results}
+    shared = build_shared.texts(config, entries)
+    content = manifest(entries, _shared_entry(config, shared, targets, entries))
+    files_ = {**shared.files, **_merged(result.files for result in results), MANIFEST: render(content)}
+    return Texts(files_, {**shared.docs, **_merged(result.docs for result in results)}, shared.face, failures)
+
+
+def _merged(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {name: text for part in parts for name, text in part.items()}

@@ -1,0 +1,94 @@
+"""What `symgen check` says: whether the files on disk are those that the specs lead to, and what mends them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from symgen import build, files
+from symgen.build_compile import Failure
+from symgen.config import Config
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One file that is not as it should be: ``kind`` is "missing", "extra", "foreign" (extra, and not
+    written by symgen), "differs" or "stale"."""
+
+    kind: str
+    name: str
+    diff: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found, and the command that mends it."""
+
+    differences: tuple[Difference, ...]
+    failures: tuple[Failure, ...] = ()
+    mend: str = ""
+
+
+def check(config: Config, listener: build.Listener = lambda _: None) -> Verdict:
+    """Derive everything in memory and compare the whole folder, byte for byte, extra and missing files included."""
+    texts = build.compile_all(config, listener)
+    found = [*compare(config.root, config.out, texts.files, _certificates(texts.files))]
+    if config.docs is not None:
+        found += compare(config.root, config.docs, texts.docs)
+    found += compare(config.root, build.beside(config), texts.face, whole=False)
+    return Verdict(tuple(found), texts.failures, _mend(config, found) if found else "")
+
+
+def check_fast(config: Config) -> Verdict:
+    """Compare keys and file hashes with the manifest only: no derivation, no SymPy."""
+    todo = build.plan(config)
+    found = [Difference("stale", name) for name in todo.stale]
+    if todo.shared and not todo.stale:
+        found.append(Difference("stale", f"{config.out.name}/{build.MANIFEST} or a file that serves all functions"))
+    found += [Difference("extra", str(_shown(config.root, config.out / name))) for name in todo.orphans]
+    if config.docs is not None:
+        found += [Difference("extra", str(_shown(config.root, config.docs / name))) for name in todo.docs_orphans]
+    return Verdict(tuple(found), (), "symgen build" if found else "")
+
+
+def compare(
+    root: Path, folder: Path, expected: Mapping[str, str], spared: frozenset[str] = frozenset(), *, whole: bool = True
+) -> Iterator[Difference]:
+    """The files below ``folder`` that are missing, not what ``expected`` says, or (if ``whole``) superfluous, in order."""
+    there = {name for name in files.listing(folder) if name not in spared and _comparable(name)} if whole else set()
+    for name in sorted(there | set(expected)):
+        shown = _shown(root, folder / name)
+        text = files.read(folder / name)
+        if name not in expected:
+            yield Difference("extra" if files.is_ours(folder / name) else "foreign", shown)
+        elif text is None:
+            yield Difference("missing", shown, _diff("", expected[name], shown))
+        elif text != expected[name]:
+            yield Difference("differs", shown, _diff(text, expected[name], shown))
+
+
+def _comparable(name: str) -> bool:
+    return not any(part.startswith(".") for part in name.split("/")) and not name.endswith((".pdf", ".aux", ".log"))
+
+
+def _certificates(texts: Mapping[str, str]) -> frozenset[str]:
+    stems = {name.rpartition("/")[2].removesuffix(".py") for name in texts}
+    return frozenset(f"{build.CERTIFICATES}/{stem}.json" for stem in stems)
+
+
+def _mend(config: Config, found: list[Difference]) -> str:
+    """The command that removes the differences: an edit that keys and hashes do not notice needs --force."""
+    if all(difference.kind == "foreign" for difference in found):
+        return ""
+    return "symgen build --force" if build.plan(config).nothing_to_do else "symgen build"
+
+
+def _diff(old: str, new: str, name: str) -> str:
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"{name} (on disk)", f"{name} (from the spec)", lineterm="")
+    return "\n".join(lines)
+
+
+def _shown(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

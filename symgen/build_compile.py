@@ -1,0 +1,213 @@
+"""One function's way from its spec to the text of its files: what a worker process of `symgen build` does.
+
+All heavy imports stand inside, so that the driver can name this work without paying for it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+import tokenize
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symgen import build_keys, files
+
+if TYPE_CHECKING:
+    from symgen.backends.numba_cpu import VariantText
+    from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.spec import Argument, Op, Variant
+
+
+@dataclass(frozen=True)
+class Job:
+    """One function to derive; everything that a worker has to know, in picklable form.
+
+    Attributes:
+        name: The function.
+        file: The spec file that defines it.
+        key: The hash of all that its files depend on.
+        specs: The folder of specs that the file lies in; texts name files relative to the folder above it.
+        runtime: "inline" or "shared", as in `symgen.config.Config`.
+        docs: Whether its reference card is wanted.
+        certificate: Where its measured errors are, if it has been certified.
+    """
+
+    name: str
+    file: Path
+    key: str
+    specs: Path
+    runtime: str
+    docs: bool = False
+    certificate: Path | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened on the way, for people who watch."""
+
+    variants: int = 0
+    rules: tuple[str, ...] = ()
+    segments: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The text of one function's files, relative to the folder of kernels and to that of docs."""
+
+    name: str
+    files: Mapping[str, str]
+    entry: Mapping[str, Any]
+    docs: Mapping[str, str] = field(default_factory=dict)
+    report: Report = Report()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A function that could not be built because of what its spec says; the message is for the spec's author."""
+
+    name: str
+    message: str
+
+
+def compile_function(job: Job) -> Compiled | Failure:
+    """Load, derive and print one function.
+
+    Args:
+        job: What to build.
+
+    Returns:
+        The text of its files, or what is wrong with its spec.
+    """
+    started = time.perf_counter()
+    from symgen import sheet
+    from symgen.backends import manifest
+    from symgen.pipeline import derive
+    from symgen.program import ProgramError
+    from symgen.spec import SpecError, load
+
+    try:
+        derivation = derive(load(job.file, root=job.specs)[job.name])
+        facts = [manifest.VariantFacts(tuple(o.name for o in v.outputs)) for v in derivation.variants]
+        entry = manifest.entry(derivation.op, facts)
+    except (SpecError, ProgramError, manifest.ManifestError) as error:
+        return Failure(job.name, str(error))
+    except Exception as error:
+        error.add_note(f"while building {job.name} from {job.file}")
+        raise
+    texts = emit(derivation, job)
+    entry["kernel"] = kernel_digest(texts)
+    docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
+    return Compiled(job.name, texts, entry, docs, _report(derivation, time.perf_counter() - started))
+
+
+def emit(derivation: Derivation, job: Job) -> dict[str, str]:
+    """The text of the modules of one function, by their paths below the folder of kernels."""
+    from symgen.backends import manifest, numba_cpu
+
+    op = derivation.op
+    runtime = "symgen.runtime" if job.runtime == "shared" else ".._runtime"
+    module = numba_cpu.ModuleText(
+        name=op.name,
+        summary=op.summary,
+        definition=op.definition,
+        source=op.source.file,
+        key=build_keys.helpers(),
+        arguments=tuple(numba_cpu.Operand(a.name, a.role.kind) for a in _passed(op)),
+        variants=tuple(_variant(variant) for variant in derivation.variants),
+        runtime=runtime,
+    )
+    return {f"{manifest.module_name(op).replace('.', '/')}.py": numba_cpu.emit(module)}
+
+
+def _passed(op: Op) -> list[Argument]:
+    """What every kernel of a function takes, whether its variant reads it or not: arrays, then numbers."""
+    numbers = [a for a in op.options if a.role.kind != "choice"]
+    return [*op.operands, *numbers]
+
+
+def _variant(derived: DerivedVariant) -> VariantText:
+    from symgen.backends import numba_cpu
+
+    outputs = (
+        numba_cpu.OutputText(output.name, output.cores["f64"], output.cores["f32"], _comments(output))
+        for output in derived.outputs
+    )
+    return numba_cpu.VariantText(derived.variant.suffix, tuple(outputs), _title(derived.variant))
+
+
+def _title(variant: Variant) -> str:
+    """When a variant applies, in words."""
+    chosen = [f"{name}={value!r}" for name, value in variant.settings if value != "given"]
+    given = [f"{name} given" for name, value in variant.settings if value == "given"]
+    held = [str(condition) if truth else f"not ({condition})" for condition, truth in variant.conditions]
+    return ", ".join([*chosen, *given, *held])
+
+
+def _comments(output: Output) -> tuple[str, ...]:
+    """What a reader of the kernel wants to know: the stable form, and what computes which part of the line."""
+    lines = []
+    for region in output.regions:
+        where = "" if region.condition is None else f"where {region.condition}: "
+        for segment in region.segments:
+            whole = math.isinf(segment.lower) and math.isinf(segment.upper)
+            span = "" if whole else f"{segment.lower:.6g} to {segment.upper:.6g}: "
+            what = segment.note if segment.expression is None else str(segment.expression)
+            lines.append(f"{where}{span}{what}")
+    return tuple(lines)
+
+
+def card_text(derivation: Derivation, job: Job, kernel: str) -> str:
+    """The TeX of the reference card of one function; errors that were measured on other code are left out."""
+    from symgen import sheet
+
+    return sheet.card_text(derivation, certificate=certificate(job.certificate, kernel))
+
+
+def certificate(path: Path | None, kernel: str) -> dict[str, Any] | None:
+    """What was measured of this very code, or None.
+
+    Args:
+        path: The file that `symgen certify` wrote, if there is one.
+        kernel: The `kernel_digest` of the code.
+    """
+    text = None if path is None else files.read(path)
+    try:
+        found = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        found = {}
+    return found if isinstance(found, dict) and found.get("kernel") == kernel else None
+
+
+def kernel_digest(texts: Mapping[str, str]) -> str:
+    """The hash of what a function's modules compute: their tokens without comments, and what they inline.
+
+    A certificate names the code that it was measured on by this hash, and outlives a comment that changes.
+    """
+    tokens = (f"{name}:{token}" for name in sorted(texts) for token in _tokens(texts[name]))
+    return build_keys.combine([build_keys.helpers(), *tokens])
+
+
+def _tokens(text: str) -> Iterator[str]:
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in skipped and not token.string.startswith(('"""', 'r"""')):
+            yield f"{token.type}" if token.type in {tokenize.INDENT, tokenize.DEDENT} else token.string
+
+
+def _report(derivation: Derivation, seconds: float) -> Report:
+    outputs = [output for variant in derivation.variants for output in variant.outputs]
+    missed = [f"{o.name}: {len(u)} stretches not stabilised for {t}" for o in outputs for t, u in o.unresolved.items() if u]
+    return Report(
+        variants=len(derivation.variants),
+        rules=tuple(dict.fromkeys(step.rule for output in outputs for step in output.trace)),
+        segments=sum(len(region.segments) for output in outputs for region in output.regions),
+        seconds=seconds,
+        notes=tuple(missed),
+    )

@@ -1,0 +1,106 @@
+"""Measures public kernels against the oracle, in every dtype and where it is hard: what accuracy claims rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+from symgen.certificate import Certificate, Row
+from symgen.certify_cases import Case, CertifyError, cases, directions
+from symgen.certify_survey import Effort, Knowledge, Progress, Survey
+from symgen.features import merge
+from symgen.spec.model import Op
+
+if TYPE_CHECKING:
+    from symgen.pipeline import Derivation
+
+__all__ = ["CertifyError", "Effort", "Knowledge", "certify", "certify_cases", "knowledge_of"]
+
+FULL = Effort()
+
+
+def certify(
+    op: Op,
+    kernel: Any,
+    *,
+    knowledge: Mapping[str, Knowledge] | None = None,
+    digest: str = "",
+    effort: Effort = FULL,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Certificate:
+    """Measure a kernel: value, derivatives and gradients in its parameters.
+
+    Args:
+        op: what the kernel claims to compute.
+        kernel: called as ``kernel(*operands, **options)``, ``kernel.grad(*operands, order=k, **options)`` and
+            ``kernel.grad(*operands, order=1, wrt=(name,), **options)``, with arrays of each dtype.
+        knowledge: by the suffix of the variant, what its derivation says.
+        digest: hash of the kernel's files, to be kept in the certificate.
+        effort: how many points.
+        processes: how many processes compute the truth.
+        progress: called with what is being done and the fraction that is done.
+
+    Returns:
+        The certificate; whether it passes is for `Certificate.failures` to say.
+
+    Raises:
+        CertifyError: the function is not elementwise, or the kernel returned another dtype or shape than it was given.
+        OracleError: the formula has a node without ball arithmetic.
+    """
+    return certify_cases(
+        op.name, cases(op), kernel, knowledge, digest=digest, effort=effort, processes=processes, progress=progress
+    )
+
+
+def certify_cases(
+    name: str,
+    of: Sequence[Case],
+    kernel: Any,
+    knowledge: Mapping[str, Knowledge] | None = None,
+    *,
+    digest: str = "",
+    effort: Effort = FULL,
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Certificate:
+    """Measure a kernel at given cases; see `certify`, which derives them from a spec."""
+    rows: list[Row] = []
+    features: dict[str, tuple[float, ...]] = {}
+    with _pool(processes) as executor:
+        for i, case in enumerate(of):
+            known = (knowledge or {}).get(case.variant.suffix if case.variant else "", Knowledge())
+
+            def report(what: str, fraction: float, i: int = i) -> None:
+                if progress:
+                    progress(f"{name}: {what}", (i + fraction) / len(of))
+
+            for along in directions(case):
+                survey = Survey(case, along, known, effort, executor, report)
+                rows += survey.rows(kernel)
+                for kind, points in survey.features.items():
+                    features[kind] = merge(features.get(kind, ()), points)
+    return Certificate(name, digest, tuple(rows), features)
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[Executor | None]:
+    """Fresh processes, not forked ones: a fork would inherit the threads of a kernel that has run."""
+    if processes <= 1:
+        yield None
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
+        yield executor
+
+
+def knowledge_of(derivation: Derivation) -> dict[str, Knowledge]:
+    """Cuts and proved forms of a derivation's variants, by suffix."""
+    found = {}
+    for one in derivation.variants:
+        ends = [e for o in one.outputs for r in o.regions for s in r.segments for e in (s.lower, s.upper)]
+        value = next((o for o in one.outputs if o.name == "value"), None)
+        found[one.variant.suffix] = Knowledge(merge(map(float, ends)), None if value is None else value.recognized)
+    return found

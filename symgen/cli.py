@@ -1,0 +1,119 @@
+"""The command line: names the commands, and turns what they raise into messages and exit codes.
+
+Importing this module imports no command. Commands are loaded when they run, and each imports what it needs.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError, Group
+
+from symgen import __version__
+from symgen.console import complain, say
+from symgen.files import UserError
+
+ISSUES = "the project's issue tracker"
+
+
+class Exit(enum.IntEnum):
+    """What the exit code of a command means."""
+
+    OK = 0
+    DIFFERENT = 1  # files are not as they should be, or a certificate failed
+    USAGE = 2  # a mistake in the command, the configuration or a spec
+    BUG = 3  # symgen itself is wrong
+    INTERRUPTED = 130
+
+
+_COMMANDS = {
+    "Projects": {
+        "init": ("cli_project:init", "Make this folder a symgen project."),
+        "new": ("cli_project:new", "Write a spec to start from."),
+        "doctor": ("cli_doctor:doctor", "Report versions, threads, LaTeX, and whether everything is in order."),
+    },
+    "Building": {
+        "build": ("cli_build:build", "Derive and write the kernels whose specs have changed."),
+        "check": ("cli_build:check", "Compare the generated files with what the specs say."),
+        "clean": ("cli_build:clean", "Delete what symgen generated, and caches."),
+        "sheet": ("cli_measure:sheet", "Write the LaTeX reference sheet, and its PDF where latexmk is installed."),
+    },
+    "Looking": {
+        "list": ("cli_show:list_functions", "List the functions."),
+        "show": ("cli_show:show", "Show a function at a stage of its derivation, as code or as LaTeX."),
+        "explain": ("cli_show:explain", "Tell how a function was derived, step by step, with each rule's name."),
+        "rules": ("cli_show:rules", "List the rewriting rules with their domains and proofs."),
+        "certify": ("cli_measure:certify", "Measure the error of kernels against ball arithmetic."),
+    },
+}
+
+_EPILOGUE = """\
+Exit codes: 0 fine, 1 differences or a failed certificate, 2 a mistake in the command or a spec, 3 a bug in symgen, \
+130 interrupted. Data goes to stdout, words to stderr. --debug shows the traceback of a bug."""
+
+
+def application() -> App:
+    """The command-line application, its commands not yet imported."""
+    app = App(
+        name="symgen",
+        help="Write the textbook formula once; get accurate kernels, derivatives and a reference sheet.",
+        help_epilogue=_EPILOGUE,
+        help_format="plaintext",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+        exit_on_error=False,
+        result_action="return_value",
+    )
+    for order, (title, commands) in enumerate(_COMMANDS.items()):
+        group = Group(title, sort_key=order)
+        for position, (name, (place, summary)) in enumerate(commands.items()):
+            app.command(f"symgen.{place}", name=name, help=summary, group=group, sort_key=position)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; nothing that a user can cause leaves a traceback."""
+    tokens = [token for token in arguments if token != "--debug"]
+    try:
+        result = application()(tokens)
+    except CycloptsError:  # already printed, with a suggestion
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        say("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        return Exit.OK
+    except Exception as error:  # noqa: BLE001  the boundary: what no one below understood is a bug, and is said to be one
+        return _report(error, debug="--debug" in arguments)
+    return result if isinstance(result, int) else Exit.OK
+
+
+def main() -> NoReturn:
+    """The ``symgen`` command."""
+    sys.exit(int(run(sys.argv[1:])))
+
+
+def _report(error: Exception, *, debug: bool) -> Exit:
+    if isinstance(error, _user_errors()):
+        complain(str(error))
+        return Exit.USAGE
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    complain(
+        f"this is a bug in symgen {__version__}: {type(error).__name__}: {error}{notes}\n"
+        f"  hint: please report it in {ISSUES}, with what `symgen --debug {' '.join(sys.argv[1:])}` prints"
+    )
+    return Exit.BUG
+
+
+def _user_errors() -> tuple[type[BaseException], ...]:
+    """What users can put right; the error of specs is known only once the language has been imported."""
+    language = sys.modules.get("symgen.spec")
+    return (UserError, language.SpecError) if language is not None else (UserError,)

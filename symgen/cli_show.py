@@ -1,0 +1,151 @@
+"""`symgen list`, `show`, `explain` and `rules`: looking at functions without building anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from symgen import build as driver
+from symgen import build_keys, config
+from symgen.build_compile import Job
+from symgen.build_keys import Target
+from symgen.cli import Exit
+from symgen.config import Config
+from symgen.console import code, give, give_json, table
+
+if TYPE_CHECKING:
+    from symgen.rules import Procedure, Rule
+    from symgen.spec import Op
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Stage = Literal["load", "lower", "recognize", "stabilize", "schedule", "code"]
+
+
+def list_functions(*, json: Flag = False) -> int:
+    """List the functions of this project, or of the catalogue outside one.
+
+    Args:
+        json: One JSON document with everything that the manifest says of them.
+    """
+    project = current()
+    entries = driver.read_manifest(project.out)["functions"]
+    targets = build_keys.targets(project)
+    if json:
+        give_json({name: entries.get(name, {}) for name in targets})
+        return Exit.OK
+    rows = [(name, *_listed(entries.get(name))) for name in targets]
+    table(("name", "kind", "signature", "summary"), rows)
+    return Exit.OK
+
+
+def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] = "code") -> int:
+    """Show a function at a stage of its derivation.
+
+    Args:
+        name: The function.
+        stage: How far to go: what was understood, its program, the vocabulary, the stable form, the scalar cores, the
+            generated module.
+        form: The generated module as Python, or the reference card as LaTeX.
+    """
+    from symgen import views
+
+    op, job = loaded(name)
+    if form == "latex":
+        code(views.card(_derived(op), job), "latex")
+    elif stage == "load":
+        give(views.load(op))
+    elif stage == "code":
+        code(views.code(_derived(op), job), "python")
+    else:
+        give(views.STAGES[stage](_derived(op)))
+    return Exit.OK
+
+
+def explain(name: str, /) -> int:
+    """Tell how a function was derived, step by step, with each rule's name.
+
+    Args:
+        name: The function.
+    """
+    from symgen import views
+
+    op, _ = loaded(name)
+    give(views.explain(_derived(op)))
+    return Exit.OK
+
+
+def rules(*, json: Flag = False) -> int:
+    """List the rewriting rules with their domains and proofs.
+
+    Args:
+        json: One JSON document instead of a table.
+    """
+    from symgen.rules import ALL_RULES
+
+    rows = [_described(rule) for rule in ALL_RULES]
+    if json:
+        give_json(rows)
+    else:
+        columns = ("name", "left", "right", "domain", "gain")
+        table(columns, [tuple(row[column] for column in columns) for row in rows])
+    return Exit.OK
+
+
+def _described(rule: Rule | Procedure) -> dict[str, str]:
+    """A rule as text; a procedure has examples instead of a pattern."""
+    common = {"name": rule.name, "phase": rule.phase, "proof": rule.proof, "gain": rule.gain}
+    if hasattr(rule, "examples"):
+        examples = "; ".join(map(str, rule.examples))
+        return {**common, "left": f"such as {examples}", "right": "computed", "domain": "reals"}
+    return {**common, "left": str(rule.left), "right": str(rule.right), "domain": rule.domain_text()}
+
+
+def current() -> Config:
+    """This project, or the catalogue outside one."""
+    return config.load() or config.catalogue()
+
+
+def loaded(name: str) -> tuple[Op, Job]:
+    """A function of this project or, failing that, of the catalogue, loaded from its spec.
+
+    Raises:
+        UserError: if neither has it.
+    """
+    project, catalogue = current(), config.catalogue()
+    places = {**_located(catalogue), **_located(project)}
+    everything = {found: target for found, (_, target) in places.items()}
+    (found,) = driver.resolve([name], everything)
+    owner, target = places[found]
+    from symgen.spec import load
+
+    job = driver.job(owner, target)
+    return load(job.file, root=job.specs)[found], job
+
+
+def _located(project: Config) -> dict[str, tuple[Config, Target]]:
+    return {name: (project, target) for name, target in build_keys.targets(project).items()}
+
+
+def _derived(op: Op) -> Any:
+    from symgen.pipeline import derive
+
+    return derive(op)
+
+
+def _listed(entry: dict[str, Any] | None) -> tuple[str, str, str]:
+    if not entry:
+        return "", "", "not built yet: run `symgen build`"
+    return entry["kind"], signature(entry), entry["summary"]
+
+
+def signature(entry: dict[str, Any]) -> str:
+    """How a function is called, from the manifest: ``(x, *, approximate='none')``."""
+    parts: list[str] = []
+    for argument in entry["arguments"]:
+        if argument["keyword_only"] and "*" not in parts:
+            parts.append("*")
+        default = argument["default"]
+        required = isinstance(default, dict)
+        parts.append(argument["name"] if required else f"{argument['name']}={default!r}")
+    return f"({', '.join(parts)})"

@@ -1,0 +1,227 @@
+"""The typed scalar code that schedules produce and backends print: an immutable graph of a few plain operations.
+
+A `Node` is one operation on float64 (or boolean) scalars. Nodes are interned: equal nodes are the same object, so
+common subexpressions are found by identity and a graph prints as one assignment per shared node. A `ScalarFunction`
+is a named graph with several results; backends wrap it in the loops of an archetype.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an operation takes and gives ("f" float64, "b" boolean) and how NumPy computes it."""
+
+    takes: str
+    gives: str
+    numpy: Callable[..., Any]
+
+
+def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
+    """a*b as an exact sum of two floats, by Veltkamp splitting; NumPy has no fma."""
+    p = a * b
+    split = 134217729.0
+    with np.errstate(all="ignore"):
+        big = (np.abs(a) > 1e290) | (np.abs(b) > 1e290)
+        sa, sb = np.where(big, 2.0**-500, 1.0), np.where(big, 2.0**-500, 1.0)
+        x, y = a * sa, b * sb
+        c, d = split * x, split * y
+        ah, bh = c - (c - x), d - (d - y)
+        al, bl = x - ah, y - bh
+        q = x * y
+        e = ((ah * bh - q) + ah * bl + al * bh) + al * bl
+        return p, np.where(np.isfinite(p), e / (sa * sb), np.nan)
+
+
+def _fma(a: Any, b: Any, c: Any) -> Any:
+    """a*b + c with (nearly always) one rounding, for measuring a graph without compiling it."""
+    with np.errstate(all="ignore"):
+        p, e = _two_product(a, b)
+        s = p + c
+        t = s - p
+        low = (p - (s - t)) + (c - t)
+        r = s + (low + e)
+        return np.where(np.isfinite(r) | np.isnan(s), r, s)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "const": Operation("", "f", lambda: None),
+    "var": Operation("", "f", lambda: None),
+    "add": Operation("ff", "f", np.add),
+    "sub": Operation("ff", "f", np.subtract),
+    "mul": Operation("ff", "f", np.multiply),
+    "div": Operation("ff", "f", np.divide),
+    "neg": Operation("f", "f", np.negative),
+    "abs": Operation("f", "f", np.abs),
+    "fma": Operation("fff", "f", _fma),
+    "sqrt": Operation("f", "f", np.sqrt),
+    "copysign": Operation("ff", "f", np.copysign),
+    "select": Operation("bff", "f", np.where),
+    "lt": Operation("ff", "b", np.less),
+    "le": Operation("ff", "b", np.less_equal),
+    "eq": Operation("ff", "b", np.equal),
+    "ne": Operation("ff", "b", np.not_equal),
+    "and": Operation("bb", "b", np.logical_and),
+    "or": Operation("bb", "b", np.logical_or),
+    "not": Operation("b", "b", np.logical_not),
+    "call": Operation("*", "f", lambda *a: None),
+}
+
+# The seam to the elementary functions: what a graph may call, and how NumPy computes it. A backend has one such table.
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+PRIMITIVES: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "erf": _erf,
+    "hypot": np.hypot,
+    "pow": np.power,
+    "floor": np.floor,
+}
+
+
+class KernelError(ValueError):
+    """A graph that breaks the rules of the kernel language: a bug in symgen, not in a spec."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation; `value` is the number of a const, the name of a var, the primitive of a call."""
+
+    op: str
+    args: tuple[Node, ...] = ()
+    value: Any = None
+    serial: int = field(default=0)
+
+    def __add__(self, other: Node) -> Node:
+        return node("add", self, other)
+
+    def __sub__(self, other: Node) -> Node:
+        return node("sub", self, other)
+
+    def __mul__(self, other: Node) -> Node:
+        return node("mul", self, other)
+
+    def __truediv__(self, other: Node) -> Node:
+        return node("div", self, other)
+
+    def __neg__(self) -> Node:
+        return node("neg", self)
+
+    def __abs__(self) -> Node:
+        return node("abs", self)
+
+
+_interned: dict[tuple[Any, ...], Node] = {}
+
+
+def node(op: str, *args: Node, value: Any = None) -> Node:
+    """The one node with this operation and these arguments."""
+    if op not in OPERATIONS:
+        raise KernelError(f"unknown operation {op!r}; a backend knows {', '.join(OPERATIONS)}")
+    # repr tells 0.0 from -0.0 and equal-looking int from float, which == does not
+    key = (op, repr(value), *(id(a) for a in args))
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = Node(op, args, value, len(_interned))
+    return found
+
+
+def const(value: float) -> Node:
+    return node("const", value=float(value))
+
+
+def var(name: str) -> Node:
+    return node("var", value=name)
+
+
+def call(primitive: str, *args: Node) -> Node:
+    if primitive not in PRIMITIVES:
+        raise KernelError(f"unknown primitive {primitive!r}; add it to PRIMITIVES and to each backend's table")
+    return node("call", *args, value=primitive)
+
+
+def fma(a: Node, b: Node, c: Node) -> Node:
+    return node("fma", a, b, c)
+
+
+def select(condition: Node, then: Node, otherwise: Node) -> Node:
+    return then if then is otherwise else node("select", condition, then, otherwise)
+
+
+def topological(results: Iterable[Node]) -> tuple[Node, ...]:
+    """Every node that the results need, arguments before users, in a fixed order."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(r, False) for r in reversed(list(results))]
+    while stack:
+        n, ready = stack.pop()
+        if ready:
+            order.append(n)
+        elif id(n) not in seen:
+            seen.add(id(n))
+            stack.append((n, True))
+            stack.extend((a, False) for a in reversed(n.args) if id(a) not in seen)
+    return tuple(order)
+
+
+@dataclass(frozen=True)
+class ScalarFunction:
+    """A named graph: parameters (float64 scalars) in, results (float64 scalars) out."""
+
+    name: str
+    parameters: tuple[str, ...]
+    results: tuple[Node, ...]
+
+    def evaluate(self, values: Sequence[Array | float]) -> tuple[Array, ...]:
+        """The results by NumPy, elementwise: for measuring a candidate without compiling it."""
+        bound = dict(zip(self.parameters, values, strict=True))
+        computed: dict[int, Any] = {}
+        with np.errstate(all="ignore"):
+            for n in topological(self.results):
+                if n.op == "const":
+                    computed[id(n)] = np.float64(n.value)
+                elif n.op == "var":
+                    computed[id(n)] = bound[n.value]
+                else:
+                    f = PRIMITIVES[n.value] if n.op == "call" else OPERATIONS[n.op].numpy
+                    computed[id(n)] = f(*(computed[id(a)] for a in n.args))
+        shape = np.broadcast_shapes(*(np.shape(v) for v in values)) if values else ()
+        return tuple(np.broadcast_to(np.asarray(computed[id(r)], dtype=np.float64), shape) for r in self.results)
+
+
+def verify(function: ScalarFunction) -> ScalarFunction:
+    """Check types and free variables of a graph; return it unchanged."""
+    kinds: dict[int, str] = {}
+    for n in topological(function.results):
+        operation = OPERATIONS[n.op]
+        takes = "f" * len(n.args) if operation.takes == "*" else operation.takes
+        got = "".join(kinds[id(a)] for a in n.args)
+        if got != takes:
+            raise KernelError(f"{function.name}: {n.op} takes {takes or 'nothing'!r}, got {got!r}")
+        if n.op == "var" and n.value not in function.parameters:
+            raise KernelError(f"{function.name}: unknown variable {n.value!r}; it has {function.parameters}")
+        kinds[id(n)] = operation.gives
+    for r in function.results:
+        if kinds[id(r)] != "f":
+            raise KernelError(f"{function.name}: a result is a condition, not a number")
+    return function

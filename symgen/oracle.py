@@ -1,0 +1,356 @@
+"""Truth: the spec's own naive formula and its derivatives in ball arithmetic, at whatever precision a point needs.
+
+Nothing here knows a stable form. A value is accepted when its ball is narrow (relative), or so near zero that it is
+zero in every dtype, or so large that it is infinite in every dtype. What the literal formula cannot give at the highest
+precision is reported as unknown, or taken from a ``fallback``, a form that has been proved equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import lru_cache
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+from numpy.typing import ArrayLike, NDArray
+from sympy import Expr, Symbol, default_sort_key
+
+from symgen.oracle_balls import OracleError, UndecidedError, UndefinedError
+from symgen.oracle_jets import Body, compile_jet
+from symgen.truth import BITS, Floats, Table, Truth, is_tiny, power_of_two
+
+__all__ = ["Oracle", "OracleError", "Truth"]
+
+Parameters = Mapping[str, Any]
+NONE: Parameters = MappingProxyType({})
+
+LADDER = (128, 320, 1152, 2304, 4608)  # 1152 covers the exponents of float64, 2304 their squares
+LIMIT_EXPONENTS, LIMIT_PRECISION = (1100, 2100, 3100, 4100, 5100), 8192  # evenly: a logarithm then grows by equal steps
+CHUNK = 16384
+CACHED_BODIES = 512
+
+
+@contextmanager
+def working_precision(bits: int) -> Iterator[None]:
+    """Run at a working precision, which python-flint keeps in one global variable."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def as_ball(value: Any) -> arb:
+    """An exact ball from a float, integer, fraction or ball."""
+    if isinstance(value, arb):
+        return value
+    if hasattr(value, "numerator") and hasattr(value, "denominator"):
+        return arb(int(value.numerator)) / int(value.denominator)
+    return arb(float(value))
+
+
+class Oracle:
+    """The value of a formula and its derivatives along one symbol, to any accuracy.
+
+    Args:
+        expression: the spec's naive formula. Heads of the vocabulary are evaluated as what they mean.
+        wrt: the symbol to differentiate by; every other free symbol is a parameter.
+        order: the highest derivative that can be asked for, 0 to 2.
+        fallback: an expression proved equal, used only where the formula itself is exhausted at the highest precision.
+        ladder: working precisions in bits, rising; the last is the cap.
+
+    Raises:
+        OracleError: the formula has a node without ball arithmetic.
+
+    Example:
+        >>> from sympy import Symbol, exp
+        >>> x = Symbol("x", real=True)
+        >>> Oracle(1 / (1 + exp(-x)), x).truth([0.0, 40.0])[1].high
+        array([2.50000000e-01, 4.24835426e-18])
+    """
+
+    def __init__(
+        self,
+        expression: Expr,
+        wrt: Symbol,
+        order: int = 2,
+        fallback: Expr | None = None,
+        ladder: Sequence[int] = LADDER,
+    ) -> None:
+        self.expression, self.wrt, self.order, self.ladder = expression, wrt, order, tuple(ladder)
+        self.fallback = None if fallback is None else Oracle(fallback, wrt, order, ladder=ladder)
+        free = set(expression.free_symbols) | (set(fallback.free_symbols) if fallback is not None else set())
+        self.parameters: tuple[Symbol, ...] = tuple(sorted(free - {wrt}, key=default_sort_key))
+        self._programs: dict[Any, Any] = {}
+        self._bodies: dict[Any, Body] = {}
+        self._program(order, ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fallback = None if self.fallback is None else self.fallback.expression
+        return _shared, (self.expression, self.wrt, self.order, fallback, self.ladder)
+
+    # --- programs ---------------------------------------------------------------------------------------------------
+
+    def _program(self, order: int, varying: tuple[str, ...]) -> Any:
+        key = order, varying
+        if key not in self._programs:
+            fixed = [s for s in self.parameters if s.name not in varying]
+            moving = [s for s in self.parameters if s.name in varying]
+            self._programs[key] = compile_jet(self.expression, self.wrt, fixed, moving, order)
+        return self._programs[key]
+
+    def source(self, order: int | None = None) -> str:
+        """The generated Python, to look at."""
+        return str(self._program(self.order if order is None else order, ())[0])
+
+    def _bind(
+        self, order: int, values: Parameters, varying: tuple[str, ...] = (), checked: bool = False, final: bool = False
+    ) -> Body:
+        """The function of one point at the present working precision, with scalar parameters put in."""
+        names = [s.name for s in self.parameters if s.name not in varying]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise OracleError(f"no value for parameter {', '.join(missing)} of {self.expression}")
+        plain = all(isinstance(values[name], float | int) for name in names)
+        key = (order, varying, checked, final, ctx.prec, *(values[name] for name in names)) if plain else None
+        body = self._bodies.get(key) if plain else None
+        if body is None:
+            body = self._program(order, varying)[1](checked, final)(*(as_ball(values[name]) for name in names))
+            if plain and len(self._bodies) < CACHED_BODIES:
+                self._bodies[key] = body
+        return body
+
+    # --- one point --------------------------------------------------------------------------------------------------
+
+    def jet(self, at: Any, parameters: Parameters = NONE, precision: int = 128) -> tuple[arb, ...]:
+        """Value and derivatives (not Taylor coefficients) as balls at one working precision.
+
+        Args:
+            at: a float, or a ball, which gives an enclosure over the whole ball.
+            parameters: values of the other symbols by name, floats or balls.
+            precision: the working precision.
+
+        Returns:
+            order + 1 balls; all NaN where a comparison inside the formula cannot be decided over the ball.
+        """
+        with working_precision(precision):
+            try:
+                return self._bind(self.order, parameters)(as_ball(at))
+            except UndecidedError:
+                return (arb.nan(),) * (self.order + 1)
+
+    def ball(self, at: Any, order: int, parameters: Parameters = NONE, bits: int = BITS) -> arb | None:
+        """One derivative at an exact point, as a ball that is narrow enough.
+
+        Args:
+            at: the point, an exact float or ball.
+            order: which derivative, 0 for the value.
+            parameters: values of the other symbols by name.
+            bits: relative accuracy asked for.
+
+        Returns:
+            A ball accurate to ``bits``, or one inside +-2^-1150; None where undefined or where precision is exhausted.
+        """
+        ladder = self.ladder if bits <= BITS else tuple(p + bits for p in self.ladder)
+        for p in ladder:
+            with working_precision(p):
+                found = self._try(at, order, parameters, p == ladder[-1])
+                if isinstance(found, UndefinedError):
+                    return None
+                if found is not None and (found.rel_accuracy_bits() >= bits or is_tiny(found)):
+                    return found
+        return self.fallback.ball(at, order, parameters, bits) if self.fallback else None
+
+    def _try(self, at: Any, order: int, values: Parameters, final: bool) -> arb | UndefinedError | None:
+        """One derivative at the present precision; None where it needs more."""
+        try:
+            found = self._bind(order, values, final=final)(as_ball(at))[order]
+            if found.is_finite():
+                return found
+            self._bind(order, values, checked=True, final=final)(as_ball(at))
+        except UndecidedError:
+            pass
+        except UndefinedError as certain:
+            return certain
+        return None
+
+    # --- many points ------------------------------------------------------------------------------------------------
+
+    def truth(
+        self,
+        points: ArrayLike,
+        parameters: Parameters = NONE,
+        orders: Sequence[int] = (0, 1, 2),
+        executor: Executor | None = None,
+    ) -> tuple[Truth, ...]:
+        """Correctly rounded values at many exact points.
+
+        Args:
+            points: float64 (n,), finite values of ``wrt``.
+            parameters: by name, a float, or float64 (n,) for a value of its own at each point.
+            orders: which derivatives, each at most ``order``.
+            executor: a process pool to share the work with, in chunks; none means here.
+
+        Returns:
+            A `Truth` of length n for each order asked for.
+
+        Raises:
+            OracleError: a parameter has no value, or an order is higher than the oracle was made for.
+        """
+        xs = np.ascontiguousarray(points, np.float64).ravel()
+        scalars = {k: v for k, v in parameters.items() if not isinstance(v, np.ndarray) or v.ndim == 0}
+        arrays = {
+            k: np.broadcast_to(np.asarray(v, np.float64), xs.shape) for k, v in parameters.items() if k not in scalars
+        }
+        if max(orders) > self.order:
+            raise OracleError(f"order {max(orders)} asked of an oracle made for order {self.order}")
+        if not len(xs):
+            empty = np.empty(0)
+            return tuple(Truth(empty, empty, empty, np.empty(0, bool)) for _ in orders)
+        jobs = [
+            (self, xs[i : i + CHUNK], scalars, {k: v[i : i + CHUNK] for k, v in arrays.items()}, tuple(orders))
+            for i in range(0, len(xs), CHUNK)
+        ]
+        parts = list((executor.map if executor else map)(_truth_of_chunk, jobs))
+        return tuple(Truth.join([p[j] for p in parts]) for j in range(len(orders)))
+
+    def _chunk(
+        self, xs: Floats, scalars: Parameters, arrays: Mapping[str, Floats], orders: tuple[int, ...]
+    ) -> tuple[Truth, ...]:
+        """Climb the ladder with whatever points are not settled yet, each order for itself."""
+        tables = {k: Table(len(xs)) for k in orders}
+        for bits in self.ladder:
+            pending = np.flatnonzero(np.any([t.unknown for t in tables.values()], axis=0))
+            if not len(pending):
+                break
+            with working_precision(bits):
+                self._pass(tables, pending, xs, scalars, arrays)
+            for table in tables.values():
+                table.update()
+        truths = tuple(tables[k].truth() for k in orders)
+        return self._with_fallback(truths, xs, scalars, arrays, orders) if self.fallback else truths
+
+    def _pass(
+        self,
+        tables: Mapping[int, Table],
+        pending: NDArray[np.int64],
+        xs: Floats,
+        scalars: Parameters,
+        arrays: Mapping[str, Floats],
+    ) -> None:
+        """Try the points that are not settled at the present precision; this loop decides how fast the oracle is."""
+        top = max(k for k, t in tables.items() if t.unknown.any())
+        final = ctx.prec == self.ladder[-1]
+        names = tuple(s.name for s in self.parameters if s.name in arrays)
+        columns = [arrays[name][pending].tolist() for name in names]
+        body: Body | None = None
+        puts = [(k, table.put) for k, table in tables.items() if k <= top]
+        for i, x, *rest in zip(pending.tolist(), xs[pending].tolist(), *columns, strict=True):
+            try:
+                body = body or self._bind(top, scalars, names, final=final)
+                jet = body(arb(x), *map(arb, rest))
+                if not (jet[0].is_finite() and jet[top].is_finite()):
+                    self._bind(top, scalars, names, checked=True, final=final)(arb(x), *map(arb, rest))
+            except UndecidedError:
+                continue
+            except UndefinedError:
+                self._mark_undefined(tables, i, xs, scalars, arrays)
+                continue
+            for k, put in puts:
+                put(i, jet[k])
+
+    def _mark_undefined(
+        self, tables: Mapping[int, Table], i: int, xs: Floats, scalars: Parameters, arrays: Mapping[str, Floats]
+    ) -> None:
+        """Settle which orders certainly have no value: sqrt(0) has one, its derivative has not."""
+        values = {**scalars, **{k: float(v[i]) for k, v in arrays.items()}}
+        for k in sorted(k for k, table in tables.items() if table.unknown_list[i]):
+            if tables[k].unknown_list[i]:
+                table, found = tables[k], self._try(float(xs[i]), k, values, False)
+                if isinstance(found, UndefinedError):
+                    for higher in tables:
+                        if higher >= k:
+                            tables[higher].undefined(i)
+                elif found is not None:
+                    table.put(i, found)
+
+    def _with_fallback(
+        self,
+        truths: tuple[Truth, ...],
+        xs: Floats,
+        scalars: Parameters,
+        arrays: Mapping[str, Floats],
+        orders: tuple[int, ...],
+    ) -> tuple[Truth, ...]:
+        needed = np.flatnonzero(np.any([t.unknown for t in truths], axis=0))
+        if not len(needed) or self.fallback is None:
+            return truths
+        others = self.fallback._chunk(xs[needed], scalars, {k: v[needed] for k, v in arrays.items()}, orders)
+        for truth, other in zip(truths, others, strict=True):
+            use = truth.unknown[needed]
+            for f in fields(Truth):
+                getattr(truth, f.name)[needed[use]] = getattr(other, f.name)[use]
+        return truths
+
+    # --- limits -----------------------------------------------------------------------------------------------------
+
+    def limit(self, sign: int, order: int = 0, parameters: Parameters = NONE) -> float | None:
+        """The limit at plus or minus infinity, judged from the values at 2^1100, 2^2100, ... 2^5100.
+
+        Args:
+            sign: 1 or -1.
+            order: which derivative, 0 for the value.
+            parameters: values of the other symbols by name.
+
+        Returns:
+            0.0, an infinity, or the correctly rounded constant; None where there is no limit, or none can be seen.
+        """
+        values: list[arb] = []
+        with working_precision(LIMIT_PRECISION):
+            for exponent in LIMIT_EXPONENTS:
+                found = self._try(arb(2) ** exponent * sign, order, parameters, True)
+                if not isinstance(found, arb):
+                    return self.fallback.limit(sign, order, parameters) if self.fallback else None
+                values.append(found)
+            return _limit_of(values)
+
+
+def _limit_of(values: Sequence[arb]) -> float | None:
+    """What values at rapidly growing points tend to: a constant, zero, infinity, or nothing that can be told."""
+    last = values[-1]
+    if all(v.abs_upper() < power_of_two(-1000) for v in values):
+        return 0.0
+    if all(abs(last - v) <= abs(last) * power_of_two(-200) for v in values):
+        return float(last)
+    sizes = [abs(v) for v in values]
+    if _diverges([1 / v for v in sizes]) and sizes[0] < 0.01:
+        return 0.0
+    if _diverges(sizes) and (all(v > 0 for v in values) or all(v < 0 for v in values)):
+        return math.inf if last > 0 else -math.inf
+    return None
+
+
+def _diverges(values: Sequence[arb]) -> bool:
+    """Growth by steps that do not shrink (up to rounding), which bounded sequences do not have."""
+    steps = [b - a for a, b in pairwise(values)]
+    grows = all(b >= a * (1 - power_of_two(-60)) for a, b in pairwise(steps))
+    return bool(steps[0] > 0 and grows and values[-1] > 4 * values[0])
+
+
+def _truth_of_chunk(job: tuple[Oracle, Floats, Parameters, Mapping[str, Floats], tuple[int, ...]]) -> tuple[Truth, ...]:
+    oracle, xs, scalars, arrays, orders = job
+    return oracle._chunk(xs, scalars, arrays, orders)
+
+
+@lru_cache(maxsize=64)
+def _shared(expression: Expr, wrt: Symbol, order: int, fallback: Expr | None, ladder: tuple[int, ...]) -> Oracle:
+    """A worker compiles each oracle once, not once per chunk."""
+    return Oracle(expression, wrt, order, fallback, ladder)

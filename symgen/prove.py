@@ -1,0 +1,215 @@
+"""Proofs of rules: exact tactics in bounded steps, or a refutation with a counterexample; a label never claims more.
+
+A rule is proved when its sides have the same normal form (perhaps after differentiating, exponentiating or splitting
+by sign), and when at sampled points of its domain, ends included, the right side is defined wherever the left one is.
+Before any of that the points are searched for a counterexample, which is what a wrong rule gets for an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+from flint import arb
+from sympy import Expr, Symbol
+
+from symgen import prove_normal
+from symgen.heads import maximum, minimum
+from symgen.prove_balls import BallError, difference_bound
+from symgen.prove_normal import NormalFormError
+from symgen.prove_points import Counterexample, find_counterexample
+from symgen.rules import ALL_RULES
+from symgen.rules.rule import Procedure, Rule
+from symgen.vocabulary import DEFINITIONS, Head
+
+Domain = tuple[tuple[Symbol, str], ...]
+
+SAMPLED = "sampled at 60 digits"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was done, in how long, and what it shows."""
+
+    label: str
+    seconds: float
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """A point at which the two sides differ, or at which only the left one is defined."""
+
+    counterexample: Counterexample
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"refuted {self.counterexample}"
+
+
+class TacticError(ValueError):
+    """The tactic does not decide this identity."""
+
+
+# -- tactics ----------------------------------------------------------------------------------------------------------
+
+
+def _need(condition: bool, reason: str) -> None:
+    if not condition:
+        raise TacticError(reason)
+
+
+def by_normal_form(left: Expr, right: Expr) -> str:
+    """Both sides are one rational function of exponentials and opaque functions."""
+    _need(prove_normal.equal(left, right), "the normal forms differ")
+    return "one normal form in exponentials"
+
+
+def by_exponentiating(left: Expr, right: Expr) -> str:
+    """exp is injective on the reals: equal exponentials mean equal sides."""
+    try:
+        return by_normal_form(left, right)
+    except TacticError:
+        sides = [prove_normal.plain(side) for side in (left, right)]
+        _need(prove_normal.equal(*(sp.exp(sp.expand(s)) for s in sides)), "the exponentials differ")
+        return "one normal form after exponentiating both sides"
+
+
+def by_derivative(left: Expr, right: Expr) -> str:
+    """Equal derivatives in one variable, and equal values at one exact point of it."""
+    difference = prove_normal.plain(left) - prove_normal.plain(right)
+    variable = min(difference.free_symbols, key=lambda s: s.name)
+    _need(prove_normal.equal(sp.diff(difference, variable), sp.S.Zero), f"the derivatives in {variable} differ")
+    point = 1 if variable.is_positive else 0
+    _need(difference.subs(variable, point) == 0, f"the values at {variable} = {point} differ")
+    return f"equal derivatives in {variable}, equal values at {variable} = {point}"
+
+
+def by_sides(left: Expr, right: Expr) -> str:
+    """Split the variables under ``Abs`` and ``sign`` by sign, so that these resolve; zero is looked at by itself."""
+    kinks = (left - right).atoms(sp.Abs, sp.sign)
+    for variable in sorted({s for k in kinks for s in k.free_symbols}, key=lambda s: s.name):
+        size = Symbol(f"abs_{variable.name}", positive=True)
+        for value in (size, -size, sp.S.Zero):
+            by_exponentiating(left.xreplace({variable: value}), right.xreplace({variable: value}))
+    return "one normal form on each side of zero and at zero"
+
+
+def by_order(left: Expr, right: Expr) -> str:
+    """Split two variables by which is larger, so that ``maximum`` and the absolute difference resolve."""
+    first, second = sorted((left - right).free_symbols, key=lambda s: s.name)
+    gap = Symbol("gap", nonnegative=True)
+    for larger, smaller in ((first, second), (second, first)):
+        top = smaller + gap
+        moved = (side.xreplace({larger: top}) for side in (left, right))
+        resolved = (e.replace(maximum, lambda *_, t=top: t).replace(minimum, lambda *_, s=smaller: s) for e in moved)
+        by_exponentiating(*resolved)
+    return "one normal form for each order of the two variables"
+
+
+def by_free_parameter(left: Expr, right: Expr, parameter: Symbol, value: Expr = sp.S.Zero) -> str:
+    """A side that does not depend on a parameter equals its value at any one choice of it (shifts, scalings)."""
+    difference = prove_normal.plain(right) - prove_normal.plain(left)
+    _need(prove_normal.equal(sp.diff(difference, parameter), sp.S.Zero), f"it depends on {parameter}")
+    by_exponentiating(left, right.xreplace({parameter: value}))
+    return f"independent of {parameter}, equal at {parameter} = {value}"
+
+
+def by_instances(build: Callable[[int], tuple[Expr, Expr]], sizes: Sequence[int] = (2, 3, 4)) -> str:
+    """A reduction rule at small lengths, each by normal form: evidence for every length, proof for these."""
+    for n in sizes:
+        by_exponentiating(*build(n))
+    return f"normal form at lengths {', '.join(map(str, sizes))}"
+
+
+def by_balls(left: Expr, right: Expr, lower: float, upper: float, bits: int = 60) -> str:
+    """Ball arithmetic bounds the difference on a whole interval, by Taylor expansion on boxes."""
+    bound, boxes = difference_bound(left, right, lower, upper, bits)
+    _need(bool(bound < arb(2) ** -bits), f"the difference may be as large as {bound}")
+    return f"difference below 2^-{bits} on [{lower}, {upper}], {boxes} boxes"
+
+
+TACTICS: dict[str, tuple[str, Callable[[Expr, Expr], str]]] = {
+    "exponential": ("symbolic", by_normal_form),
+    "exponentiate": ("symbolic", by_exponentiating),
+    "derivative": ("symbolic", by_derivative),
+    "sides": ("symbolic, by sign", by_sides),
+    "order": ("symbolic, by order", by_order),
+}
+
+
+# -- proving ----------------------------------------------------------------------------------------------------------
+
+
+def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain: Domain = ()) -> Proof | Refutation:
+    """Prove or refute ``left = right`` for all values of the free symbols that satisfy the domain.
+
+    Args:
+        left, right: expressions in heads and SymPy functions.
+        tactic: a key of `TACTICS`; where it does not decide, the answer is a proof by sampling that says so.
+        domain: pairs of a symbol and a condition of `symgen.rules.rule.CONDITIONS`.
+
+    Returns:
+        A proof with its label, or a refutation with a counterexample.
+    """
+    start = time.perf_counter()
+    found, points = find_counterexample(left, right, domain)
+    if found is not None:
+        return Refutation(found, time.perf_counter() - start)
+    label, run = TACTICS[tactic]
+    try:
+        evidence = f"{run(left, right)}; defined alike at {points} points"
+    except (TacticError, NormalFormError, BallError) as undecided:
+        label, evidence = SAMPLED, f"equal at {points} points; {tactic}: {undecided}"
+    return Proof(label, time.perf_counter() - start, evidence)
+
+
+def prove(rule: Rule | Procedure) -> Proof | Refutation:
+    """Prove or refute a rule; of a procedure, every example that it carries."""
+    if isinstance(rule, Rule):
+        return prove_identity(rule.left, rule.right, rule.proof, rule.domain)
+    start = time.perf_counter()
+    for example in rule.examples:
+        after = rule.run(example)
+        result = prove_identity(example, example if after is None else after, rule.proof)
+        if isinstance(result, Refutation) or result.label == SAMPLED:
+            return result
+    evidence = f"one normal form before and after, {len(rule.examples)} examples"
+    return Proof("symbolic, on examples", time.perf_counter() - start, evidence)
+
+
+def prove_head(head: type[Head]) -> Proof | Refutation:
+    """Check a head's table of derivatives against SymPy's derivative of its definition."""
+    start = time.perf_counter()
+    arguments = sp.symbols("u v", positive=True) if head.nargs == {2} else (Symbol("u", real=True),)
+    definition = DEFINITIONS[head](*arguments)
+    for i, symbol in enumerate(arguments):
+        result = prove_identity(sp.diff(definition, symbol), head.partials[i](*arguments))
+        if isinstance(result, Refutation) or result.label == SAMPLED:
+            return result
+    evidence = f"one normal form with the derivative of the definition in {len(arguments)} arguments"
+    return Proof("symbolic", time.perf_counter() - start, evidence)
+
+
+def table() -> list[dict[str, str]]:
+    """Every rule as a row: name, left, right, domain, phase, proof label, gain, source."""
+    rows = []
+    for rule in ALL_RULES:
+        result = prove(rule)
+        pattern = isinstance(rule, Rule)
+        rows.append(
+            {
+                "name": rule.name,
+                "left": str(rule.left if isinstance(rule, Rule) else rule.examples[0]),
+                "right": str(rule.right if isinstance(rule, Rule) else rule.run(rule.examples[0])),
+                "domain": rule.domain_text() if isinstance(rule, Rule) else "reals",
+                "phase": rule.phase,
+                "kind": "rule" if pattern else "procedure",
+                "proof": result.label if isinstance(result, Proof) else str(result),
+                "gain": rule.gain,
+                "source": rule.source,
+            }
+        )
+    return rows

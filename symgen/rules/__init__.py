@@ -1,0 +1,15 @@
+"""The rules: every family's, in one table that proofs, listings and the stabiliser share."""
+
+from __future__ import annotations
+
+from symgen.rules import exponential, gaussian, hyperbolic, logistic, products, roots
+from symgen.rules.rule import Procedure, Rule, Step
+
+_FAMILIES = (logistic, hyperbolic, gaussian, exponential, roots)
+
+RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RECOGNIZE)
+STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)
+PROCEDURES: tuple[Procedure, ...] = products.STABILIZE
+ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES)
+
+__all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "STABILIZE", "Procedure", "Rule", "Step"]

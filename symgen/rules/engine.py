@@ -1,0 +1,114 @@
+"""Applies rules to a fixed point: larger patterns first, in a fixed order, every application recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import sympy as sp
+from sympy import Expr
+
+from symgen.heads import Cases
+from symgen.rules.matching import apply
+from symgen.rules.rule import VARIABLES, Procedure, Rule, Step
+
+# far above what any catalogue function needs (at most a few tens): reaching it means two rules undo each other
+LIMIT = 400
+
+
+class RewriteError(RuntimeError):
+    """Rules that undo each other: a bug in symgen, not in a spec."""
+
+
+def operands(e: Expr) -> tuple[Expr, ...]:
+    """The parts of a node that rules may rewrite; a condition is left as the spec wrote it."""
+    return e.args[1:] if isinstance(e, Cases) else e.args
+
+
+def nodes(e: Expr) -> Iterator[Expr]:
+    """Every node once, arguments before what they are in, conditions left out."""
+    seen: set[Expr] = set()
+    stack = [(e, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((o, False) for o in reversed(operands(node)))
+
+
+def replace(e: Expr, before: Expr, after: Expr) -> Expr:
+    """The expression with one node replaced wherever it occurs outside conditions."""
+    if e == before:
+        return after
+    parts = operands(e)
+    if not parts or not e.has(before):
+        return e
+    kept = e.args[: len(e.args) - len(parts)]
+    return e.func(*kept, *(replace(p, before, after) for p in parts))
+
+
+def _size(rule: Rule | Procedure) -> int:
+    return sum(1 for _ in sp.preorder_traversal(rule.left)) if isinstance(rule, Rule) else 0
+
+
+def _kinds(e: Expr) -> frozenset[type[Expr]]:
+    return frozenset(type(n) for n in nodes(e) if isinstance(n, sp.Function))
+
+
+def ordered(rules: Iterable[Rule | Procedure]) -> tuple[Rule | Procedure, ...]:
+    """Larger patterns first, since a smaller one would take a larger one apart; then as listed."""
+    return tuple(sorted(rules, key=lambda r: -_size(r)))
+
+
+class _Search:
+    """One fixpoint computation; remembers what did not match, since nodes never change."""
+
+    def __init__(self, rules: Sequence[Rule | Procedure]) -> None:
+        self.rules = rules
+        self.needs = [
+            frozenset(k for k in _kinds(r.left) if k not in VARIABLES) if isinstance(r, Rule) else frozenset()
+            for r in rules
+        ]
+        self.failed: set[tuple[int, Expr]] = set()
+
+    def first(self, e: Expr) -> Step | None:
+        """The first rule that applies anywhere, and where."""
+        here = list(nodes(e))
+        kinds = {type(n) for n in here if isinstance(n, sp.Function)}
+        for i, rule in enumerate(self.rules):
+            if not self.needs[i] <= kinds:
+                continue
+            for node in here:
+                if (i, node) in self.failed:
+                    continue
+                after = apply(rule, node) if isinstance(rule, Rule) else rule.run(node)
+                if after is not None and after != node:
+                    return Step(rule.name, node, after)
+                self.failed.add((i, node))
+        return None
+
+
+def fixpoint(rules: Sequence[Rule | Procedure], expression: Expr) -> tuple[Expr, tuple[Step, ...]]:
+    """Apply the first rule that matches until none does.
+
+    Args:
+        rules: in order of preference.
+        expression: what to rewrite.
+
+    Returns:
+        The rewritten expression, and the steps; replacing ``before`` by ``after`` step by step repeats the rewriting.
+
+    Raises:
+        RewriteError: the rules do not come to an end.
+    """
+    search = _Search(rules)
+    steps: list[Step] = []
+    while (step := search.first(expression)) is not None:
+        steps.append(step)
+        if len(steps) > LIMIT:
+            last = ", ".join(s.rule for s in steps[-6:])
+            raise RewriteError(f"rules do not come to an end on {expression}\n  the last were {last}")
+        expression = replace(expression, step.before, step.after)
+    return expression, tuple(steps)

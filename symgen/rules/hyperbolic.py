@@ -1,0 +1,33 @@
+"""Rules of the hyperbolic family: tanh and its derivative, and what they become after softplus."""
+
+from __future__ import annotations
+
+import sympy as sp
+from sympy import Abs, exp, log
+
+from symgen.rules.rule import Rule, a, u, v
+from symgen.vocabulary import sech2, sigmoid, softplus, tanh
+
+_POSITIVE_FACTOR = ((a, "positive"),)
+_ONE_SIGN = ((u, "written without minus"),)
+
+RECOGNIZE = (
+    Rule("tanh-intro", (exp(u) - exp(-u)) / (exp(u) + exp(-u)), tanh(u), "recognize", "no overflow of both exponentials", source="R20"),
+    Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u), "recognize", "no overflow of both exponentials", source="R20"),
+    Rule("tanh-reciprocal", (v - 1 / v) / (v + 1 / v), tanh(log(v)), "recognize", "one head, whose tails are known", source="R20", domain=((v, "positive"),)),
+    Rule("tanh-quotient", sp.sinh(u) / sp.cosh(u), tanh(u), "recognize", "no overflow of both", source="R20"),
+    Rule("sech2-intro", sp.cosh(u) ** -2, sech2(u), "recognize", "no overflow of the hyperbolic cosine", source="R21"),
+    Rule("tanh-name", sp.tanh(u), tanh(u), "recognize", "a head that SymPy does not evaluate", source="R20"),
+    Rule("tanh-odd", tanh(-u), -tanh(u), "recognize", "one spelling", source="parity", domain=_ONE_SIGN),
+    Rule("sech2-even", sech2(-u), sech2(u), "recognize", "one spelling", source="parity", domain=_ONE_SIGN),
+    Rule("tanh-plus-one", 1 + tanh(u), 2 * sigmoid(2 * u), "recognize", "no cancellation where tanh is near -1", source="R22"),
+    Rule("tanh-minus-one", 1 - tanh(u), 2 * sigmoid(-2 * u), "recognize", "no cancellation where tanh is near 1", source="R22"),
+    Rule("tanh-square", 1 - tanh(u) ** 2, sech2(u), "recognize", "no cancellation where tanh is near 1", source="R21"),
+)
+
+STABILIZE = (
+    Rule("sech2-complement", 1 - sech2(u), tanh(u) ** 2, "stabilize", "no cancellation at 0", source="R21"),
+    Rule("tanh-softplus", tanh(softplus(u)), sigmoid(u) * (1 + sigmoid(-u)) / (1 + sigmoid(-u) ** 2), "stabilize", "sigmoids of one argument only", source="R23"),
+    Rule("sech2-softplus", sech2(softplus(u)), 4 * sigmoid(-u) ** 2 / (1 + sigmoid(-u) ** 2) ** 2, "stabilize", "the tail's rounding is not magnified", source="R24"),
+    Rule("log-cosh", log(a * sp.cosh(u)), Abs(u) + softplus(-2 * Abs(u)) + log(a / 2), "stabilize", "no overflow of the hyperbolic cosine", "sides", "R77", _POSITIVE_FACTOR),
+)

@@ -1,0 +1,35 @@
+"""Rules of the logistic family: sigmoid, softplus and the logarithms that are softplus in disguise."""
+
+from __future__ import annotations
+
+from sympy import Abs, exp, log
+
+from symgen.heads import maximum
+from symgen.rules.rule import Rule, a, b, u, v
+from symgen.vocabulary import log1mexp, sigmoid, softplus, tanh
+
+_POSITIVE_FACTOR = ((a, "positive"),)
+_TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
+
+RECOGNIZE = (
+    Rule("sigmoid-intro", 1 / (1 + exp(-u)), sigmoid(u), "recognize", "one head, whose tails are known", source="R01"),
+    Rule("sigmoid-ratio", exp(u) / (exp(u) + exp(v)), sigmoid(u - v), "recognize", "no overflow of both exponentials", source="R01"),
+    Rule("sigmoid-absorb", exp(-u) * sigmoid(u), sigmoid(-u), "recognize", "no overflowing times an underflowing factor", source="R03"),
+    Rule("sigmoid-complement", 1 - sigmoid(u), sigmoid(-u), "recognize", "no cancellation where sigmoid is near 1", source="R02"),
+    Rule("log-sigmoid", log(a * sigmoid(u)), log(a) - softplus(-u), "recognize", "no logarithm of an underflow", "exponentiate", "R10", _POSITIVE_FACTOR),
+    Rule("softplus-intro", log(a + a * exp(u)), log(a) + softplus(u), "recognize", "no overflow of the exponential", "exponentiate", "R10", _POSITIVE_FACTOR),
+    Rule("softplus-shift", log(a + b * exp(u)), log(a) + softplus(u + log(b / a)), "recognize", "no overflow of the exponential", "exponentiate", "R10", _TWO_NUMBERS),
+    Rule("log-sum-exp", log(exp(u) + exp(v)), v + softplus(u - v), "recognize", "no overflow of either exponential", "exponentiate", "R50"),
+    Rule("log1mexp-intro", log(a - a * exp(u)), log(a) + log1mexp(-u), "recognize", "no cancellation under the logarithm", "exponentiate", "R16", _POSITIVE_FACTOR),
+    Rule("log-difference-exp", log(exp(u) - exp(v)), u + log1mexp(u - v), "recognize", "no overflow, no cancellation under the logarithm", "exponentiate", "R16"),
+)
+
+STABILIZE = (
+    Rule("half-tanh", 1 - 2 * sigmoid(u), -tanh(u / 2), "stabilize", "no cancellation at 0", source="R06"),
+    Rule("sigmoid-difference", sigmoid(-u) - sigmoid(u), -tanh(u / 2), "stabilize", "no cancellation at 0", source="R06"),
+    Rule("log-sum-exp-max", v + softplus(u - v), maximum(u, v) + softplus(-Abs(u - v)), "stabilize", "nothing cancels against the smaller one", "order", "R50"),
+    Rule("log-sum-exp-even", v + softplus(-2 * v), Abs(v) + softplus(-2 * Abs(v)), "stabilize", "nothing cancels against the smaller one", "sides", "R77"),
+    Rule("softplus-reflect", softplus(u) - u, softplus(-u), "stabilize", "no cancellation for large u", "exponentiate", "R10"),
+    Rule("logistic-entropy", softplus(u) - u * sigmoid(u), sigmoid(u) * softplus(-u) + sigmoid(-u) * softplus(u), "stabilize",
+         "two terms of one sign instead of a difference", "exponential", "R14"),
+)

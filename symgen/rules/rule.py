@@ -1,0 +1,91 @@
+"""What a rewrite rule is: data that is matched, proved, listed and printed, never code that is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+from sympy import Expr, Symbol
+
+# The variables that rules are written in. They are finite reals; what a rule needs beyond that stands in its domain.
+u, v, a, b = sp.symbols("u v a b", real=True)
+VARIABLES: frozenset[Symbol] = frozenset((u, v, a, b))
+
+# What a domain can ask of the expression that a variable stands for. Unknown counts as no: a rule fires when it is safe.
+CONDITIONS: dict[str, Callable[[Any], bool]] = {
+    "positive": lambda e: bool(e.is_positive),
+    "nonnegative": lambda e: bool(e.is_nonnegative),
+    "negative": lambda e: bool(e.is_negative),
+    "nonpositive": lambda e: bool(e.is_nonpositive),
+    "not negative": lambda e: e.is_negative is not True,
+    "number": lambda e: bool(e.is_number),
+    "not a number": lambda e: not e.is_number,
+    # chooses one of u and -u, so that an odd or even head has one spelling; any real number satisfies it in a proof
+    "written without minus": lambda e: bool((-e).could_extract_minus_sign()),
+}
+
+PHASES = ("recognize", "stabilize")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``left -> right``, for variables that satisfy the domain.
+
+    Attributes:
+        name: unique, as shown in derivations.
+        left: pattern in `VARIABLES`; sums match up to a common factor, products up to further factors.
+        right: what replaces it.
+        phase: "recognize" rules turn naive text into heads before calculus, "stabilize" rules make a value or a
+            derivative computable.
+        gain: what is won, in one sentence.
+        proof: the tactic of `symgen.prove` that proves it.
+        source: where it comes from.
+        domain: pairs of a variable and a key of `CONDITIONS`.
+    """
+
+    name: str
+    left: Expr
+    right: Expr
+    phase: str
+    gain: str
+    proof: str = "exponential"
+    source: str = ""
+    domain: tuple[tuple[Symbol, str], ...] = ()
+
+    def admits(self, bindings: dict[Symbol, Expr]) -> bool:
+        """Whether what the variables stand for satisfies the domain."""
+        return all(CONDITIONS[condition](bindings[variable]) for variable, condition in self.domain)
+
+    def domain_text(self) -> str:
+        return ", ".join(f"{variable} {condition}" for variable, condition in self.domain) or "reals"
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A family of identities that no single pattern states, such as cancelling a quotient.
+
+    Attributes:
+        run: gives the rewritten node, or None where it does not apply.
+        first: whether it runs before the rules, or where none of them applies any more.
+        examples: nodes it applies to; the proof is that each is equal to what `run` makes of it.
+    """
+
+    name: str
+    run: Callable[[Expr], Expr | None]
+    phase: str
+    gain: str
+    examples: tuple[Expr, ...]
+    first: bool = False
+    proof: str = "exponential"
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One application: the smallest whole node that contains the match, and what became of it."""
+
+    rule: str
+    before: Expr
+    after: Expr

@@ -1,0 +1,138 @@
+"""One call, checked: arguments bound, options validated, a variant chosen, operands made arrays that broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from .binding import MISSING, Binder
+from .dtypes import Array, DType
+from .execute import Loop, allocate, check_out, finish, run
+from .loops import Loops
+from .manifest import Function, Variant
+from .operands import Operand, Shape, broadcast, check_limits, gather
+from .options import check_assertions, check_option, choose_variant, default_value
+
+PLANS: Final = 256  # settings that a kernel remembers before it starts afresh
+CACHED: Final = frozenset({float, int, str, bool, type(None), type(MISSING)})
+
+
+class Plan(NamedTuple):
+    """What the options of a call amount to: a variant, and the numbers its loops take."""
+
+    variant: Variant
+    numbers: tuple[float, ...]
+
+
+class Call(NamedTuple):
+    """A call whose arguments were checked."""
+
+    method: str
+    operands: list[Operand]
+    shape: Shape
+    plan: Plan
+    extras: Mapping[str, Any]
+    leading: Any
+    inputs: list[Array]
+
+
+class Caller:
+    """Checks the calls of one function and runs its loops."""
+
+    def __init__(self, function: Function, package: str) -> None:
+        self.function = function
+        self.loops = Loops(package, function)
+        self._binders = {False: Binder(function), True: Binder(function, ("g",))}
+        self._checked = any(a.limits for a in function.operands)
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self.default: Plan | None = None  # the plan of the default options, once it was used
+
+    def prepare(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
+                cotangent: bool = False) -> Call:
+        """Bind and check a call; ``extras`` are further keywords and their defaults."""
+        if self._checked:
+            extras["check"] = False
+        binder = self._binders[cotangent]
+        values = binder.bind(method, args, kwargs, extras)
+        plan = self.plan(method, [values[i] for i in binder.option_at])
+        given = [None if values[i] is MISSING else values[i] for i in binder.operand_at]
+        operands, shape = gather(method, self.function.operands, given)
+        if self._checked and extras["check"]:
+            check_limits(method, operands)
+        leading = values[0] if cotangent else None
+        return Call(method, operands, shape, plan, extras, leading, [o.placed for o in operands])
+
+    def plan(self, method: str, values: Sequence[Any]) -> Plan:
+        """The plan of these option values; ``MISSING`` stands for a default."""
+        # -0.0 equals 0.0 and True equals 1, so neither alone may stand in a key.
+        key = tuple([(type(v), v or repr(v)) if type(v) in CACHED else None for v in values])
+        cacheable = None not in key
+        if cacheable and (known := self._plans.get(key)) is not None:
+            return known
+        plan = self._new_plan(method, values)
+        if cacheable:
+            if len(self._plans) >= PLANS:
+                self._plans.clear()
+            self._plans[key] = plan
+        if all(v is MISSING for v in values):
+            self.default = plan
+        return plan
+
+    def _new_plan(self, method: str, values: Sequence[Any]) -> Plan:
+        options = self.function.options
+        checked = {
+            a.name: default_value(a) if v is MISSING else check_option(method, a, v)
+            for a, v in zip(options, values, strict=True)
+        }
+        check_assertions(method, self.function, checked)
+        numbers = (checked[a.name] for a in self.function.numeric_options)
+        # A variant without a number does not read it, so that zero is as good as any.
+        return Plan(choose_variant(self.function, checked), tuple(0.0 if n is None else float(n) for n in numbers))
+
+    def loop(self, call: Call, output: str, tag: str, outputs: int = 1, cotangent: bool = False) -> Loop:
+        """The compiled elementwise loop of an output for this call."""
+        return self.loops.elementwise(output, tag, call.plan.variant.suffix, (len(call.operands) + cotangent, outputs))
+
+
+def given_outputs(method: str, out: Any, count: int) -> list[Any]:
+    """The ``out=`` of a call as one entry per result, None where a new array is wanted.
+
+    Raises:
+        TypeError: a tuple of another length.
+    """
+    if out is None:
+        return [None] * count
+    outs = list(out) if isinstance(out, tuple) else [out]
+    if len(outs) != count:
+        wanted = "an array" if count == 1 else f"a tuple of {count} arrays"
+        raise TypeError(f"{method}(): out must be {wanted}, got {len(outs)}")
+    return outs
+
+
+def fill(call: Call, loop: Loop, out: Any, dtype: DType, compute: DType) -> Any:
+    """Run an elementwise loop of one output into ``out`` or a new array, under the call's mask where there is one."""
+    where = call.extras.get("where", True)
+    if where is not True:
+        return _fill_masked(call, loop, out, dtype, compute, where)
+    if out is None:
+        result = allocate(call.shape, dtype, call.inputs)
+        run(loop, call.inputs, call.plan.numbers, [result], compute, fresh=True)
+        return finish(result)
+    result = check_out(call.method, out, call.shape)
+    run(loop, call.inputs, call.plan.numbers, [result], compute)
+    return result
+
+
+def _fill_masked(call: Call, loop: Loop, out: Any, dtype: DType, compute: DType, where: Any) -> Any:
+    mask = np.asarray(where)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"{call.method}(): where has dtype {mask.dtype}; expected bool")
+    shape = broadcast(call.method, [("the result", call.shape), ("where", mask.shape)])
+    result = allocate(shape, dtype, call.inputs) if out is None else check_out(call.method, out, shape)
+    computed = np.empty(result.shape, result.dtype)
+    run(loop, call.inputs, call.plan.numbers, [computed], compute, fresh=True)
+    np.copyto(result, computed, where=mask)
+    return finish(result) if out is None else result
+

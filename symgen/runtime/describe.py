@@ -1,0 +1,202 @@
+"""What `help()` and `inspect.signature` show of a kernel, from what its spec declares."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from inspect import Parameter, Signature
+
+from .conditions import SYMBOLS, holds, number, text
+from .dtypes import ACCEPTED
+from .errors import listing
+from .manifest import Argument, Function
+from .options import default_value, expectation
+
+EXTRAS = {
+    "order": "1 or 2: the first or second derivative",
+    "wrt": "the name of an argument, or a tuple of names, to differentiate in",
+    "out": "array to write to, of the result's shape; may be an operand itself",
+    "where": "boolean array; where it is False, elements stay as they are (undefined without out)",
+    "check": "whether to check the values of the operands against the domain, not only options",
+}
+EXTRA_DEFAULTS: dict[str, object] = {"order": 1, "wrt": None, "out": None, "where": True, "check": False}
+METHOD_EXTRAS = {
+    "": ("out", "where"),
+    "grad": ("order", "wrt", "out", "where"),
+    "vjp": ("wrt", "out"),
+    "value_and_grad": ("wrt", "out"),
+}
+METHOD_SUMMARIES = {
+    "grad": "Elementwise derivative of {name}, of the shape of its value.",
+    "vjp": "Gradients of sum(g * {name}(...)), each of the shape of the operand it belongs to, in one pass.",
+    "value_and_grad": "Value and elementwise derivative of {name}, in one pass over memory.",
+}
+METHOD_RETURNS = {
+    "": "An array of the operands' common shape, a NumPy scalar where that is (); or out.",
+    "grad": "The derivative, an array like the value; a tuple where there are several.",
+    "vjp": (
+        "The gradient of each Tensor and Param operand passed as an array, in signature order, or in what wrt\n"
+        "    names: bare where there is one, else a tuple. An option's gradient is a scalar."
+    ),
+    "value_and_grad": "The value, and the derivative as `grad` returns it.",
+}
+
+
+RAISES = """\
+Raises:
+    TypeError: a dtype or type is not accepted.
+    ValueError: shapes do not fit, or an option is outside its domain."""
+
+
+def extras(function: Function, method: str) -> tuple[str, ...]:
+    """The keywords that a method has beyond the spec's arguments."""
+    return METHOD_EXTRAS[method] + (("check",) if any(a.limits for a in function.operands) else ())
+
+
+def public_default(argument: Argument) -> object:
+    """The default that a signature shows; an operand's neutral default shows as None."""
+    if argument.required:
+        return Parameter.empty
+    return None if argument.role in ("tensor", "param") else default_value(argument)
+
+
+def signature(function: Function, method: str = "") -> Signature:
+    """The signature of a function or of one of its methods."""
+    taken = {a.name for a in function.arguments}
+    parameters = [Parameter("g", Parameter.POSITIONAL_OR_KEYWORD)] if method == "vjp" else []
+    parameters += [
+        Parameter(
+            a.name,
+            Parameter.KEYWORD_ONLY if a.keyword_only else Parameter.POSITIONAL_OR_KEYWORD,
+            default=public_default(a),
+        )
+        for a in sorted(function.arguments, key=lambda a: a.keyword_only)
+    ]
+    parameters += [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=EXTRA_DEFAULTS[name])
+        for name in extras(function, method)
+        if name not in taken
+    ]
+    return Signature(parameters)
+
+
+def documentation(function: Function, public: str) -> str:
+    """The whole text of ``help``."""
+    sections = [
+        f"{function.name}{signature(function)}",
+        function.doc.strip() or function.summary,
+        _indented(function.definition),
+        "Args:\n" + _indented(_arguments(function, "")),
+        f"Returns:\n    {METHOD_RETURNS['']}",
+        RAISES,
+        "Derivatives:\n" + _indented("\n".join(f".{m}{signature(function, m)}" for m in METHOD_SUMMARIES)),
+        "Example:\n" + _indented(example(function, public)),
+        "\n".join(_origin(function)),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def method_documentation(function: Function, method: str, public: str) -> str:
+    """The ``help`` of ``grad``, ``vjp`` or ``value_and_grad``."""
+    leading = "g: cotangent; broadcasts to the shape of the value.\n" if method == "vjp" else ""
+    sections = [
+        f"{function.name}.{method}{signature(function, method)}",
+        METHOD_SUMMARIES[method].format(name=function.name),
+        "Args:\n" + _indented(leading + _arguments(function, method)),
+        f"Returns:\n    {METHOD_RETURNS[method]}",
+        "Example:\n" + _indented(example(function, public, method)),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _indented(block: str) -> str:
+    return "\n".join(f"    {line}" if line else "" for line in block.splitlines())
+
+
+def _arguments(function: Function, method: str) -> str:
+    lines = [f"{a.name}: {_argument(function, a)}" for a in function.arguments]
+    lines += [f"{name}: {EXTRAS[name]}." for name in extras(function, method)]
+    return "\n".join(lines)
+
+
+def _argument(function: Function, argument: Argument) -> str:
+    if argument.role not in ("tensor", "param"):
+        default = "" if argument.required else f"; default {default_value(argument)!r}"
+        return f"{expectation(argument)}{default}."
+    shape = "array of any shape" if argument.role == "tensor" else _parameter_shape(argument)
+    notes = [shape, ACCEPTED]
+    limits = " and ".join(f"{symbol} {number(value):g}" for symbol, value in argument.limits)
+    notes += [limits] if limits else []
+    notes += ["also answers to input"] if argument.name == "x" and not _has_input(function) else []
+    notes += [] if argument.required else [f"None stands for {number(argument.default):g}"]
+    return "; ".join(notes) + "."
+
+
+def _has_input(function: Function) -> bool:
+    return any(a.name == "input" for a in function.arguments)
+
+
+def _parameter_shape(argument: Argument) -> str:
+    if not argument.axes:
+        return "number, or array of shape () or (1,)"
+    axis = argument.axes[0]
+    return f"number, or array of shape (), (1,) or ({axis.name},) along axis {-1 if axis.at is None else axis.at}"
+
+
+def _origin(function: Function) -> list[str]:
+    facts = [
+        ("PyTorch", function.torch),
+        ("Aliases", listing(function.aliases, "and")),
+        ("Reference", function.cite),
+        ("Source", function.source),
+    ]
+    return [f"{label}: {fact}" for label, fact in facts if fact]
+
+
+def example(function: Function, public: str, method: str = "") -> str:
+    """Lines that run: a call on three numbers inside the domain."""
+    parent, _, module = public.rpartition(".")
+    call, alias = (".".join(filter(None, parts)) for parts in (("F", function.name, method), ("F",)))
+    load = f"from {parent} import {module} as {alias}" if parent and not public.endswith("functional") else (
+        f"import {public} as {alias}")
+    leading = ["np.ones(3)"] if method == "vjp" else []
+    operands = [_example_operand(a) for a in function.arguments if a.role == "tensor" and a.required]
+    rest = [_number_text(v, a) for a, v in _example_options(function)]
+    parameters = [f"{a.name}=0.5" for a in function.arguments if a.role == "param" and a.required]
+    arguments = ", ".join([*leading, *operands, *parameters, *rest])
+    result = "y, dy" if method == "value_and_grad" else "y"
+    return f">>> import numpy as np\n>>> {load}\n>>> {result} = {call}({arguments})"
+
+
+def _inside(limits: Sequence[tuple[str, object]], value: float) -> bool:
+    return all(SYMBOLS[symbol](value, number(bound)) for symbol, bound in limits)
+
+
+def _example_operand(argument: Argument) -> str:
+    inside = [v for v in (-1.0, 0.25, 0.5, 2.0) if _inside(argument.limits, v)][:3]
+    return f"np.array({(inside * 3)[:3]})" if inside else "np.ones(3)"
+
+
+def _example_options(function: Function) -> list[tuple[Argument, object]]:
+    """A value for each required option, together fulfilling what the spec asserts."""
+    required = [a for a in function.options if a.required]
+    choices = [
+        list(a.choices) if a.role == "choice" else [v for v in (1.0, 2.0, 0.5, -1.0) if _inside(a.limits, v)] or [1.0]
+        for a in required
+    ]
+    fixed = {a.name: default_value(a) for a in function.options if not a.required}
+    for values in itertools.product(*choices):
+        candidate = fixed | {a.name: v for a, v in zip(required, values, strict=True)}
+        if None in candidate.values() or all(holds(c, candidate) for c in function.assertions):
+            return list(zip(required, values, strict=True))
+    return [(a, c[0]) for a, c in zip(required, choices, strict=True)]
+
+
+def _number_text(value: object, argument: Argument) -> str:
+    shown = int(value) if argument.role == "int" and isinstance(value, float) else value
+    return f"{argument.name}={shown!r}"
+
+
+def domain(function: Function) -> str:
+    """What the spec asserts between options, as one phrase."""
+    return listing((text(c) for c in function.assertions), "and")

@@ -1,0 +1,179 @@
+"""The manifest as values: what each generated function is called, takes and offers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from .conditions import Condition
+from .errors import GeneratedPackageError
+
+FORMAT: Final = 1
+OPERAND_ROLES: Final = frozenset({"tensor", "param"})
+NUMERIC_ROLES: Final = frozenset({"real", "int"})
+OPTION_ROLES: Final = NUMERIC_ROLES | {"choice"}
+
+
+class _Required:
+    """The default of an argument that has none."""
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+REQUIRED: Final = _Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A named axis and where it stands in an array: a position, or None for one that may be moved (last by default)."""
+
+    name: str
+    at: int | str | None
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a function, as its spec declares it."""
+
+    name: str
+    role: str
+    axes: tuple[Axis, ...]
+    default: Any
+    keyword_only: bool
+    optional: bool
+    choices: tuple[Any, ...]
+    limits: tuple[tuple[str, Any], ...]
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One compiled program of a function, and the option values that choose it."""
+
+    suffix: str
+    settings: Mapping[str, Any]
+    conditions: tuple[tuple[Condition, bool], ...]
+    outputs: frozenset[str]
+    limits: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Function:
+    """One generated function."""
+
+    name: str
+    module: str
+    kind: str
+    archetype: str
+    summary: str
+    doc: str
+    definition: str
+    torch: str | None
+    cite: str | None
+    aliases: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    assertions: tuple[Condition, ...]
+    variants: tuple[Variant, ...]
+    source: str
+
+    @cached_property
+    def operands(self) -> tuple[Argument, ...]:
+        """The arguments that take arrays, in signature order."""
+        return tuple(a for a in self.arguments if a.role in OPERAND_ROLES)
+
+    @cached_property
+    def tensors(self) -> tuple[Argument, ...]:
+        """The operands with an element for each element of the result."""
+        return tuple(a for a in self.arguments if a.role == "tensor")
+
+    @cached_property
+    def options(self) -> tuple[Argument, ...]:
+        """The arguments that take one setting for the whole call, in signature order."""
+        return tuple(a for a in self.arguments if a.role in OPTION_ROLES)
+
+    @cached_property
+    def numeric_options(self) -> tuple[Argument, ...]:
+        """The options that loops receive as float64 arguments."""
+        return tuple(a for a in self.arguments if a.role in NUMERIC_ROLES)
+
+    def output(self, argument: Argument, order: int = 1) -> str:
+        """The name of the derivative in one argument: ``grad``, ``grad2_a``, ``grad_beta``."""
+        prefix = "grad" if order == 1 else f"grad{order}"
+        lone = argument.role == "tensor" and len(self.tensors) == 1
+        return prefix if lone else f"{prefix}_{argument.name}"
+
+
+def _argument(data: Mapping[str, Any]) -> Argument:
+    default = data["default"]
+    return Argument(
+        name=data["name"],
+        role=data["role"],
+        axes=tuple(Axis(a["name"], a.get("at"), bool(a.get("optional"))) for a in data.get("axes", ())),
+        default=REQUIRED if isinstance(default, dict) else default,
+        keyword_only=bool(data.get("keyword_only")),
+        optional=bool(data.get("optional")),
+        choices=tuple(data.get("choices", ())),
+        limits=tuple((symbol, value) for symbol, value in data.get("limits", ())),
+    )
+
+
+def _variant(data: Mapping[str, Any]) -> Variant:
+    return Variant(
+        suffix=data["suffix"],
+        settings=data["settings"],
+        conditions=tuple((condition, expected) for condition, expected in data["conditions"]),
+        outputs=frozenset(data["outputs"]),
+        limits=data.get("limits", {}),
+    )
+
+
+def parse_function(name: str, data: Mapping[str, Any]) -> Function:
+    """One entry of the manifest's ``functions``."""
+    source = data.get("source") or {}
+    return Function(
+        name=name,
+        module=data["module"],
+        kind=data["kind"],
+        archetype=data["archetype"],
+        summary=data["summary"],
+        doc=data.get("doc") or "",
+        definition=data.get("definition") or "",
+        torch=data.get("torch"),
+        cite=data.get("cite"),
+        aliases=tuple(data.get("aliases") or ()),
+        arguments=tuple(_argument(a) for a in data["arguments"]),
+        assertions=tuple(data.get("assertions") or ()),
+        variants=tuple(_variant(v) for v in data["variants"]),
+        source=f"{source['file']}:{source['line']}" if source else "",
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The ``functions`` of a manifest, unparsed, after checks that it is one.
+
+    Raises:
+        GeneratedPackageError: the file is missing, is not JSON, or has another format.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise GeneratedPackageError(f"no generated kernels: {path}: {reason}; run `symgen build`") from error
+    except ValueError as error:
+        raise GeneratedPackageError(f"{path} is damaged ({error}); run `symgen build --force`") from error
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT or not isinstance(data.get("functions"), dict):
+        raise GeneratedPackageError(
+            f"{path} has format {found!r}, this runtime reads {FORMAT}; run `symgen build --force`"
+        )
+    functions: dict[str, Any] = data["functions"]
+    return functions

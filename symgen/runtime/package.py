@@ -1,0 +1,117 @@
+"""A generated package as a lazy namespace: functions appear from the manifest, and nothing compiles before a call."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import GeneratedPackageError, did_you_mean
+from .kernel import Kernel
+from .manifest import OPERAND_ROLES, OPTION_ROLES, Function, parse_function, read_manifest
+
+MANIFEST = "manifest.json"
+
+
+class Catalogue:
+    """The functions of one generated package, made into kernels as they are asked for."""
+
+    def __init__(self, package: str, directory: Path | None, public: str) -> None:
+        self.package = package
+        self.public = public
+        self._directory = directory
+        self._functions: dict[str, Any] | None = None
+        self._names: dict[str, str] = {}
+        self._kernels: dict[str, Kernel] = {}
+
+    def names(self) -> list[str]:
+        """The functions and their aliases, sorted."""
+        self._load()
+        return sorted(self._names)
+
+    def kernel(self, name: str) -> Kernel:
+        """The kernel of a name or alias.
+
+        Raises:
+            AttributeError: there is none of this name; the message has the nearest.
+            GeneratedPackageError: the generated package is missing or broken.
+        """
+        functions = self._load()
+        if name not in self._names:
+            raise AttributeError(
+                f"module {self.public!r} has no function {name!r}{did_you_mean(name, self._names)}", name=name
+            )
+        canonical = self._names[name]
+        if canonical not in self._kernels:
+            made = Kernel(_parsed(canonical, functions[canonical]), self.package, self.public)
+            self._kernels.setdefault(canonical, made)
+        return self._kernels[canonical]
+
+    def _load(self) -> dict[str, Any]:
+        if self._functions is None:
+            functions = read_manifest((self._directory or self._locate()) / MANIFEST)
+            aliases = {alias: name for name, data in functions.items() for alias in data.get("aliases") or ()}
+            self._names = aliases | {name: name for name in functions}
+            self._functions = functions
+        return self._functions
+
+    def _locate(self) -> Path:
+        try:
+            package = importlib.import_module(self.package)
+        except ModuleNotFoundError as error:
+            raise GeneratedPackageError(f"no generated kernels: {error}; run `symgen build`") from error
+        return Path(next(iter(package.__path__)))
+
+
+def _parsed(name: str, data: Any) -> Function:
+    try:
+        function = parse_function(name, data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GeneratedPackageError(
+            f"{name}: its entry in {MANIFEST} is not understood ({error!r}); run `symgen build --force`"
+        ) from error
+    unknown = {a.role for a in function.arguments} - OPERAND_ROLES - OPTION_ROLES
+    if function.archetype != "elementwise" or unknown:
+        what = f"archetype {function.archetype!r}" if not unknown else f"role {min(unknown)!r}"
+        raise GeneratedPackageError(f"{name}: this runtime does not know the {what}; update symgen and rebuild")
+    return function
+
+
+def load_package(
+    package: str, file: str | None = None, public: str | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a module that offers the kernels of a generated package.
+
+    Args:
+        package: the generated package's dotted name.
+        file: its ``__init__.py``; without one the package is imported to find it, at the first use.
+        public: the module that offers the kernels, if not the package itself; pickles refer to it.
+
+    Returns:
+        Two functions to assign to ``__getattr__`` and ``__dir__`` of the public module.
+
+    Example:
+        ``__getattr__, __dir__ = load_package(__name__, __file__)``
+    """
+    offering = public or package
+    catalogue = Catalogue(package, Path(file).parent if file else None, offering)
+
+    def module_getattr(name: str) -> Any:
+        if name == "__all__":
+            return catalogue.names()
+        if name.startswith("_"):
+            raise AttributeError(f"module {offering!r} has no attribute {name!r}", name=name)
+        kernel = catalogue.kernel(name)
+        # The next access finds it without coming here.
+        return sys.modules[offering].__dict__.setdefault(name, kernel)
+
+    def module_dir() -> list[str]:
+        own = list(sys.modules[offering].__dict__)
+        try:
+            return sorted({*own, *catalogue.names()})
+        except GeneratedPackageError:
+            return sorted(own)
+
+    return module_getattr, module_dir

@@ -1,0 +1,52 @@
+"""From a form to the scalar function that backends print: segments become selects, and the ends of the line are kept.
+
+A NaN comes out where one goes in, and minus zero keeps its sign where the function passes through zero there. Both are
+tests on the finished graph, added only where the graph does not have the property already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from symgen.arithmetic import ZERO, negative
+from symgen.kernel import Node, ScalarFunction, node, select, var, verify
+
+
+def finish(
+    name: str,
+    parameters: Sequence[str],
+    x: str,
+    result: Node,
+    settings: Sequence[Mapping[str, float]],
+    below_zero: float | None = None,
+) -> ScalarFunction:
+    """The scalar function of a graph, with the guards that it needs.
+
+    Args:
+        name: of the function, as the backend prints it.
+        parameters: names in signature order, x among them.
+        x: the operand whose NaN must come out again.
+        result: the graph.
+        settings: values of the other parameters to try the graph at.
+        below_zero: the sign of the truth just below zero where the value at zero is zero; None where it is not.
+    """
+    operand = var(x)
+    if below_zero and any(_sign_at_minus_zero(parameters, x, result, s) != below_zero for s in settings):
+        passed = operand if below_zero < 0 else negative(operand)
+        result = select(node("eq", operand, ZERO), passed, result)
+    if any(not math.isnan(_at(parameters, x, result, s, math.nan)) for s in settings):
+        result = select(node("ne", operand, operand), operand, result)
+    return verify(ScalarFunction(name, tuple(parameters), (result,)))
+
+
+def _at(parameters: Sequence[str], x: str, result: Node, setting: Mapping[str, float], value: float) -> float:
+    function = ScalarFunction("probe", tuple(parameters), (result,))
+    values = [np.array([value if p == x else setting[p]]) for p in parameters]
+    return float(function.evaluate(values)[0][0])
+
+
+def _sign_at_minus_zero(parameters: Sequence[str], x: str, result: Node, setting: Mapping[str, float]) -> float:
+    return math.copysign(1.0, _at(parameters, x, result, setting, -0.0))

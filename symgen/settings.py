@@ -1,0 +1,80 @@
+"""Values at which free options and parameters are tried: the default, values around it, extremes, all inside the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import sympy as sp
+
+from symgen.spec import Argument, Op, Variant
+
+# What is tried beside the default: around one, of either sign, small, large, and numbers with all their bits set.
+TRIED = (1.0, 0.5, 2.0, -1.5, 0.1, 1.702, 30.0, 1e-3, 1e3, 0.0, -20.0)
+MOST = 12
+
+COMPARE = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    "!=": lambda a, b: a != b,
+    "==": lambda a, b: a == b,
+}
+
+
+def free(op: Op, variant: Variant) -> tuple[Argument, ...]:
+    """The arguments that a kernel of this variant takes as numbers beside its first tensor, in signature order."""
+    settings = dict(variant.settings)
+    first = first_tensor(op)
+    return tuple(
+        a
+        for a in op.arguments
+        if a is not first and a.role.kind != "choice" and settings.get(a.name, "given") is not None
+    )
+
+
+def first_tensor(op: Op) -> Argument:
+    return next(a for a in op.operands if a.role.kind == "tensor")
+
+
+def settings(op: Op, variant: Variant) -> tuple[Mapping[str, float], ...]:
+    """Values for every free argument: defaults first, then one argument moved at a time.
+
+    Example:
+        >>> from symgen.catalogue import celu
+        >>> settings(celu, celu.variants[0])[0]
+        {'alpha': 1.0}
+    """
+    arguments = free(op, variant)
+    if not arguments:
+        return ({},)
+    base = {a.name: _start(a) for a in arguments}
+    found: list[Mapping[str, float]] = []
+    for setting in (base, *_moved(arguments, base)):
+        if setting not in found and _allowed(op, variant, setting):
+            found.append(setting)
+    return tuple(found[:MOST])
+
+
+def _start(argument: Argument) -> float:
+    if isinstance(argument.default, int | float) and not isinstance(argument.default, bool):
+        return float(argument.default)
+    return next((t for t in (0.25, *TRIED) if _inside(argument, t)), 1.0)
+
+
+def _moved(arguments: tuple[Argument, ...], base: Mapping[str, float]) -> Iterator[Mapping[str, float]]:
+    for value in TRIED:
+        for a in arguments:
+            if _inside(a, value):
+                yield {**base, a.name: value}
+
+
+def _inside(argument: Argument, value: float) -> bool:
+    return all(COMPARE[o](value, v) for o, v in argument.role.limits)
+
+
+def _allowed(op: Op, variant: Variant, setting: Mapping[str, float]) -> bool:
+    """Whether the assertions hold and the conditions lead to this variant."""
+    values = {op.symbol(name): sp.Float(value) for name, value in setting.items()}
+    wanted = [(c, True) for c in op.assertions] + list(variant.conditions)
+    return all(bool(c.xreplace(values)) == truth for c, truth in wanted)

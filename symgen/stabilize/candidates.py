@@ -1,0 +1,101 @@
+"""Forms worth measuring: the rewritten expression, the unrewritten one, and both again on each side of zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy as sp
+from sympy import Expr, Symbol
+
+from symgen.calculus import derivative
+from symgen.heads import Cases, first_max, first_min
+from symgen.rules.engine import RewriteError
+from symgen.rules.rule import Step
+from symgen.stabilize.form import MAGNITUDE, Formula
+from symgen.stabilize.rewrite import rewrite
+from symgen.vocabulary import expand_heads
+
+Steps = tuple[Step, ...]
+
+
+def resolve(expression: Expr) -> Expr:
+    """Take the branch of every case whose condition has become certain."""
+    if not expression.args:
+        return expression
+    if isinstance(expression, Cases):
+        condition, then, otherwise = expression.args
+        if condition is sp.true:
+            return resolve(then)
+        if condition is sp.false:
+            return resolve(otherwise)
+        return Cases(condition, resolve(then), resolve(otherwise))
+    if isinstance(expression, sp.logic.boolalg.Boolean):
+        return expression
+    return expression.func(*(resolve(a) for a in expression.args))
+
+
+def hoist(expression: Expr, most: int = 8) -> Expr:
+    """Bring cases to the top: f(a if c else b) becomes f(a) if c else f(b), while that stays small."""
+    if isinstance(expression, Cases):
+        condition, then, otherwise = expression.args
+        return Cases(condition, hoist(then, most), hoist(otherwise, most))
+    if len(expression.atoms(Cases)) > most:
+        return expression
+    for i, argument in enumerate(expression.args):
+        if isinstance(argument, sp.logic.boolalg.Boolean) or not argument.has(Cases):
+            continue
+        inner = hoist(argument, most)
+        if isinstance(inner, Cases):
+            condition, then, otherwise = inner.args
+            rest = list(expression.args)
+            yes = expression.func(*rest[:i], then, *rest[i + 1 :])
+            no = expression.func(*rest[:i], otherwise, *rest[i + 1 :])
+            return Cases(condition, hoist(yes, most), hoist(no, most))
+    return expression
+
+
+def sided(expression: Expr, x: Symbol, side: int) -> Expr:
+    """The expression on one side of zero, in y = |x|."""
+    return resolve(expression.xreplace({x: side * MAGNITUDE}))
+
+
+def attempt(expression: Expr) -> Expr:
+    """The rewritten expression, or the expression itself where the rules do not come to an end on it."""
+    try:
+        return rewrite(expression)[0]
+    except RewriteError:
+        return expression
+
+
+def leading(expression: Expr, x: Symbol) -> list[Expr]:
+    """The first term of the expansion at zero: what is left where the argument itself is subnormal."""
+    if expression.has(Cases, sp.Abs, sp.sign, first_max, first_min):
+        return []
+    at_zero = expand_heads(expression).subs(x, 0)
+    if at_zero.is_zero:
+        slope = expand_heads(derivative(expression, x)).subs(x, 0)
+        return [slope * x] if slope.is_finite and not slope.is_zero else []
+    return [at_zero] if at_zero.is_finite else []
+
+
+def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequence[str]) -> list[Formula]:
+    """Formulas in order of preference: cheap arithmetic first, then the rewritten form, then the rest.
+
+    Args:
+        stable: the expression after all rules.
+        raw: the same function as calculus left it, in other shapes.
+        x: the variable.
+        arithmetics: names of `form.ARITHMETICS`, cheapest first.
+    """
+    shapes: list[tuple[Expr, int, str]] = [(stable, 0, "rules"), *((r, 0, "as derived") for r in raw)]
+    for side in (1, -1):
+        seen: list[Expr] = []
+        for e in (stable, *raw):
+            half = sided(e, x, side)
+            for form in (attempt(half), half):
+                if form not in seen and not (form == e):
+                    seen.append(form)
+                    shapes.append((form, side, "rules"))
+    unique = list(dict.fromkeys(shapes))
+    unique += [(t, 0, "leading term at zero") for t in leading(stable, x) if (t, 0, "rules") not in unique]
+    return [Formula(e, a, side, source, x.name) for a in arithmetics for e, side, source in unique]

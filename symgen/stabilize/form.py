@@ -1,0 +1,186 @@
+"""What the stabiliser decides: which code computes which part of the line, as data that explains itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Expr, Symbol
+
+from symgen.approx import Polynomial
+from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, Arithmetic, Pair, absolute, exact
+from symgen.kernel import Node, const, node, select
+from symgen.lowering import Lowering, lower
+
+ARITHMETICS: dict[str, Arithmetic] = {"plain": PLAIN, "compensated": COMPENSATED, "halved": HALVED}
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An algebraic form; with a side it is written in y = |x| and holds on that side of zero only."""
+
+    expression: Expr
+    arithmetic: str
+    side: int = 0
+    source: str = "rules"
+    variable: str = "x"
+
+    @property
+    def kind(self) -> str:
+        return "formula"
+
+    @property
+    def note(self) -> str:
+        where = {0: "", 1: f" with y = {self.variable}", -1: f" with y = -{self.variable}"}[self.side]
+        return f"{self.source}{where}"
+
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+        arithmetic = ARITHMETICS[self.arithmetic]
+        names = dict(bound)
+        if self.side:
+            names[MAGNITUDE] = exact(absolute(bound[x].high))
+        return arithmetic.rounded(lower(self.expression, names, arithmetic))
+
+
+MAGNITUDE = Symbol("y", positive=True)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A polynomial fitted to the exact function: ``base**power * P(t)``, with t read off the shape.
+
+    Shapes: "zero" (t = base = x), "root" (base = x - root, t = x - root), "interior" (t = x - centre, no base) and
+    "tail" (t = 1/x, base = x).
+    """
+
+    shape: str
+    polynomial: Polynomial
+    power: int = 0
+    centre: float = 0.0
+    centre_low: float = 0.0
+    arithmetic: str = "plain"
+
+    @property
+    def expression(self) -> None:
+        return None
+
+    @property
+    def kind(self) -> str:
+        return "piece"
+
+    @property
+    def note(self) -> str:
+        degree = self.polynomial.step * (len(self.polynomial.coefficients) - 1)
+        where = {
+            "zero": "around zero",
+            "root": f"around the root {self.centre!r}",
+            "interior": f"around {self.centre!r}",
+            "tail": "in 1/x",
+        }[self.shape]
+        error = math.log2(self.polynomial.error) if self.polynomial.error else -math.inf
+        return f"polynomial of degree {degree} {where}, within 2^{error:.1f} at the points checked"
+
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+        a = ARITHMETICS[self.arithmetic]
+        v = bound[x]
+        shifted = node("sub", v.high, const(self.centre)) if self.centre else v.high
+        if self.shape == "tail":
+            t = ONE / v.high
+            base = v if self.power >= 0 else exact(t)
+        else:
+            t = shifted
+            base = a.sub(exact(shifted), exact(const(self.centre_low))) if self.shape == "root" else exact(shifted)
+        value = self.polynomial.node(t)
+        value = value if a.compensated else Pair(value.high)
+        for _ in range(abs(self.power)):
+            value = a.mul(value, base)
+        return a.rounded(value)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The value that the function has reached for every float from here on."""
+
+    value: float
+    arithmetic: str = "plain"
+
+    @property
+    def expression(self) -> None:
+        return None
+
+    @property
+    def kind(self) -> str:
+        return "constant"
+
+    @property
+    def note(self) -> str:
+        return f"{self.value!r}, which the function has reached to the last bit"
+
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+        return const(self.value)
+
+
+Body = Formula | Piece | Constant
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One body on ``lower <= x < upper``; the last one of a line includes its upper end."""
+
+    lower: float
+    upper: float
+    body: Body
+
+    @property
+    def kind(self) -> str:
+        return self.body.kind
+
+    @property
+    def expression(self) -> Expr | None:
+        return self.body.expression
+
+    @property
+    def note(self) -> str:
+        return self.body.note
+
+    @property
+    def arithmetic(self) -> str:
+        return self.body.arithmetic
+
+
+@dataclass(frozen=True)
+class Region:
+    """The segments that hold where the condition does; None where the definition has no cases."""
+
+    condition: Any
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A leaf (segments) or a case split, as nested as the definition."""
+
+    segments: tuple[Segment, ...] = ()
+    condition: Any = None
+    then: Form | None = None
+    otherwise: Form | None = None
+
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+        if self.then is not None and self.otherwise is not None:
+            chosen = Lowering(COMPENSATED, bound).condition(self.condition)
+            return select(chosen, self.then.node(x, bound), self.otherwise.node(x, bound))
+        total = self.segments[-1].body.node(x, bound)
+        for segment in reversed(self.segments[:-1]):
+            below = node("lt", bound[x].high, const(segment.upper))
+            total = select(below, segment.body.node(x, bound), total)
+        return total
+
+    def regions(self, given: Any = None) -> tuple[Region, ...]:
+        """The leaves with the condition that leads to each, in the order of the definition."""
+        if self.then is None or self.otherwise is None:
+            return (Region(given, self.segments),)
+        yes = self.condition if given is None else given & self.condition
+        no = ~self.condition if given is None else given & ~self.condition
+        return self.then.regions(yes) + self.otherwise.regions(no)

@@ -1,0 +1,144 @@
+"""Where candidates are measured: points over the whole range with the truth at each, and the error of a result there.
+
+Points are float32 values where float32 reaches (they serve both targets) and float64 values beyond. Tails and roots
+are where errors live: the points are spaced by octaves over the whole exponent range, densely where functions bend,
+and roots are found and surrounded by their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from symgen.oracle import Oracle, Truth
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+DENSE = (-12, 11)  # octaves in which functions of the catalogue's kind bend
+PER_OCTAVE = 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a core is for.
+
+    `limits` are errors, in ULP of the dtype and for single precision before rounding, that a candidate should keep:
+    the first one if that does not cost segments. `bar` is the error beyond which a stretch is reported as unresolved.
+    """
+
+    name: str
+    limits: tuple[float, ...]
+    bar: float
+    bits: float  # relative error of a fitted piece, as a power of two
+    digits: int
+    least: int  # exponent of the smallest normal number
+    largest: float
+
+
+TARGETS = (
+    Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max)),
+    Target("f64", (2.0, 2.9), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max)),
+)
+
+
+def magnitudes() -> Floats:
+    """Positive probe points, ascending, from the smallest subnormal to the largest float64."""
+    single = np.concatenate(
+        [
+            2.0 ** np.arange(-149.0, DENSE[0], 0.71),
+            2.0 ** np.arange(float(DENSE[0]), float(DENSE[1]), 1 / PER_OCTAVE),
+            2.0 ** np.arange(float(DENSE[1]), 127.9, 0.71),
+        ]
+    )
+    single = single.astype(np.float32).astype(np.float64)
+    double = np.concatenate([2.0 ** np.arange(-1074.0, -149.0, 13.7), 2.0 ** np.arange(128.5, 1023.99, 13.7)])
+    ends = np.array([float(np.finfo(np.float32).max), float(np.finfo(np.float64).max), 2.0**1023 * 1.5])
+    return np.unique(np.concatenate([single, double, ends]))
+
+
+def grid(low: float, high: float, thin: int = 1) -> Floats:
+    """Probe points of both signs and zero inside [low, high], with the infinities where they are."""
+    m = magnitudes()[::thin]
+    points = np.concatenate([-m[::-1], [0.0], m])
+    points = points[(points >= low) & (points <= high)]
+    ends = [e for e in (low, high) if np.isinf(e)]
+    return np.unique(np.concatenate([points, ends]))
+
+
+def neighbours(root: float) -> Floats:
+    """Floats around a root: float64 and float32 ones, near and less near."""
+    steps = np.array([1, 2, 3, 7, 20, 60, 200, 1000, 10**4, 10**6, 10**8, 10**10, 10**12], dtype=np.float64)
+    steps = np.concatenate([-steps[::-1], [0.0], steps])
+    double = root + steps * np.spacing(abs(root))
+    near = np.float32(root)
+    small = np.concatenate([-(2.0 ** np.arange(14.0)[::-1]), [0.0], 2.0 ** np.arange(14.0)])
+    single = (np.float64(near) + small * np.float64(np.spacing(np.abs(near)))).astype(np.float32).astype(np.float64)
+    return np.unique(np.concatenate([double, single]))
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Points x, ascending, and the truth for each setting of the parameters (one row each)."""
+
+    x: Floats
+    settings: tuple[Mapping[str, float], ...]
+    high: Floats  # (settings, points); NaN where the truth is undefined or unknown
+    low: Floats
+
+    @property
+    def single(self) -> Flags:
+        """Which points are float32 values."""
+        with np.errstate(over="ignore"):
+            return np.asarray(self.x.astype(np.float32).astype(np.float64) == self.x)
+
+
+def measure(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, float], ...]) -> Probe:
+    """The truth at the points; at the infinities it is the limit, where there is one."""
+    finite = np.isfinite(x)
+    high = np.full((len(settings), x.size), np.nan)
+    low = np.zeros_like(high)
+    for row, parameters in enumerate(settings):
+        (truth,) = oracle.truth(x[finite], parameters, orders=(order,))
+        high[row, finite] = np.where(truth.unknown, np.nan, truth.high)
+        low[row, finite] = truth.low
+        for i in np.flatnonzero(~finite):
+            # zero times infinity has no value: with a parameter at zero IEEE's NaN stands
+            limit = oracle.limit(1 if x[i] > 0 else -1, order, parameters) if all(parameters.values()) else None
+            high[row, i] = np.nan if limit is None else limit
+    return Probe(x, settings, high, low)
+
+
+def roots(probe: Probe) -> list[float]:
+    """Points next to which the truth changes its sign (first setting of the parameters)."""
+    value = probe.high[0]
+    known = np.flatnonzero(np.isfinite(value) & (value != 0) & np.isfinite(probe.x))
+    left, right = known[:-1], known[1:]
+    change = value[left] * np.sign(value[right]) < 0
+    return [0.0 if a < 0 < b else (a + b) / 2 for a, b in zip(probe.x[left[change]], probe.x[right[change]], strict=True)]
+
+
+def merged(a: Probe, b: Probe) -> Probe:
+    """Both probes' points; the settings must be the same."""
+    x = np.concatenate([a.x, b.x])
+    x, index = np.unique(x, return_index=True)
+    high = np.concatenate([a.high, b.high], axis=1)[:, index]
+    low = np.concatenate([a.low, b.low], axis=1)[:, index]
+    return Probe(x, a.settings, high, low)
+
+
+def error(got: Floats, probe: Probe, target: Target) -> Floats:
+    """The error of results (settings, points) in ULP of the target; NaN where the truth is not known."""
+    with np.errstate(all="ignore"):
+        size = np.where(np.isfinite(probe.high), np.abs(probe.high), 0.0)
+        exponent = np.maximum(np.frexp(size)[1] - 1, target.least)
+        ulp = np.ldexp(1.0, np.maximum(exponent - (target.digits - 1), -1074))
+        gap = np.abs((got - probe.high) - probe.low) / ulp
+        beyond = (np.abs(probe.high) > target.largest) & ~np.isnan(probe.high)
+        same = (np.abs(got) >= target.largest) & (np.sign(got) == np.sign(probe.high))
+        gap = np.where(beyond, np.where(same, 0.0, np.inf), gap)
+        gap = np.where(np.isnan(gap), np.inf, gap)
+        return np.where(np.isnan(probe.high), np.nan, gap)

@@ -1,0 +1,199 @@
+"""Which candidate computes which part of the line: the fewest segments whose error is within the target everywhere.
+
+Candidates come in order of cost; the first that is good at every probe point takes the whole line. Otherwise the line
+is walked from left to right, each time with the candidate that stays good for longest. Where none is good, constants
+and pieces of the exact function fill the gap; where they cannot (free parameters, no fit), the best candidate stays
+and the gap is reported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sympy import Symbol
+
+from symgen.arithmetic import Pair
+from symgen.kernel import ScalarFunction
+from symgen.stabilize.form import Constant, Formula, Segment
+from symgen.stabilize.pieces import Fitter, Gap
+from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
+
+SHORTEST = 12  # points a candidate must be good for, lest a lucky stretch inside a bad one cut the line
+TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
+MARGIN = 3  # points by which a piece reaches into its neighbours
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One leaf of one output: what is computed, where it is measured, and how well it must do."""
+
+    x: Symbol
+    bound: Mapping[Symbol, Pair]
+    parameters: tuple[str, ...]
+    probe: Probe
+    target: Target
+    fitter: Fitter | None  # None where parameters are free
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """A stretch on which the target is missed, with the worst point."""
+
+    lower: float
+    upper: float
+    at: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    segments: tuple[Segment, ...]
+    unresolved: tuple[Unresolved, ...]
+
+
+def evaluate(function: ScalarFunction, probe: Probe) -> Floats:
+    """Results for each setting of the parameters (rows) at each point."""
+    rows = []
+    for setting in probe.settings:
+        values = [probe.x if p not in setting else np.float64(setting[p]) for p in function.parameters]
+        rows.append(function.evaluate(values)[0])
+    return np.stack(rows)
+
+
+def errors(problem: Problem, candidate: Formula | Constant) -> Floats:
+    """The worst error over the settings at each point; infinite on the wrong side of zero, NaN where nothing is known."""
+    node = candidate.node(problem.x, problem.bound)
+    got = evaluate(ScalarFunction("candidate", problem.parameters, (node,)), problem.probe)
+    each = error(got, problem.probe, problem.target)
+    known = ~np.isnan(each)
+    worst = np.where(known, each, -1.0).max(axis=0)
+    worst = np.where(known.any(axis=0), worst, np.nan)
+    side = getattr(candidate, "side", 0)
+    return np.where(problem.probe.x * side < 0, np.inf, worst) if side else worst
+
+
+def choose(problem: Problem, candidates: Sequence[Formula]) -> Choice:
+    """The segments of a leaf for one target."""
+    table = np.stack([errors(problem, c) for c in candidates])
+    counted = ~np.isnan(table).all(axis=0)
+    if problem.target.name == "f32":
+        counted &= problem.probe.single
+    points, table = problem.probe.x[counted], table[:, counted]
+    if points.size == 0:
+        return Choice((Segment(-math.inf, math.inf, candidates[0]),), ())
+    walks = [_Walk(problem, candidates, points, table, ~(table > limit)).run() for limit in problem.target.limits]
+    return min(walks, key=lambda choice: (len(choice.unresolved), len(choice.segments)))
+
+
+@dataclass
+class _Walk:
+    problem: Problem
+    candidates: Sequence[Formula]
+    points: Floats
+    table: Floats
+    good: Flags
+
+    def run(self) -> Choice:
+        segments: list[Segment] = []
+        missed: list[Unresolved] = []
+        i, n = 0, self.points.size
+        while i < n:
+            best, reach = self._longest(i)
+            if reach - i >= SHORTEST or reach == n:
+                lower = -math.inf if not segments else self._cut(segments, best, i)
+                segments.append(Segment(lower, math.inf, self.candidates[best]))
+                i = reach
+                continue
+            end = self._end_of_gap(i)
+            filled = self._fill(i, end)
+            if filled is None:
+                best = int(np.argmin(np.nan_to_num(self.table[:, i:end], nan=0.0, posinf=1e300).max(axis=1)))
+                report = self._report(best, i, end)
+                missed += [report] if report.error > self.problem.target.bar else []
+                lower = -math.inf if not segments else float(self.points[i])
+                filled = [Segment(lower, math.inf, self.candidates[best])]
+            segments += filled
+            i = end
+        return Choice(_closed(segments), tuple(missed))
+
+    def _longest(self, i: int) -> tuple[int, int]:
+        reaches = []
+        for row in self.good:
+            bad = np.flatnonzero(~row[i:])
+            reaches.append(i + int(bad[0]) if bad.size else self.points.size)
+        best = int(np.argmax(reaches))
+        return best, reaches[best]
+
+    def _end_of_gap(self, i: int) -> int:
+        j, n = i + 1, self.points.size
+        while j < n:
+            _, reach = self._longest(j)
+            if reach == n or (reach - j >= SHORTEST and not self._is_island(i, j, reach)):
+                return j
+            j = reach + 1 if reach - j >= SHORTEST else j + 1
+        return n
+
+    def _is_island(self, i: int, j: int, reach: int) -> bool:
+        """Whether j .. reach-1 is a good stretch around zero, tiny beside the gap: where everything underflows."""
+        left, right = self.points[j], self.points[reach - 1]
+        return bool(left <= 0 <= right and max(-left, right) < TINY * min(abs(self.points[i]), 1.0))
+
+    def _cut(self, segments: list[Segment], best: int, i: int) -> float:
+        """In the middle of the stretch on which both neighbours are good."""
+        start, floor = i, int(np.searchsorted(self.points, segments[-1].lower, side="right"))
+        while start > floor and self.good[best, start - 1]:
+            start -= 1
+        if segments[-1].kind != "formula":
+            return float(self.points[i]) if math.isinf(segments[-1].upper) else segments[-1].upper
+        return float(self.points[(start + i + 1) // 2 if start < i else i])
+
+    def _fill(self, i: int, end: int) -> list[Segment] | None:
+        """Constants or pieces for the points i .. end-1, reaching a little into the neighbours."""
+        n = self.points.size
+        low = -math.inf if i == 0 else float(self.points[max(i - MARGIN, 0)])
+        high = math.inf if end == n else float(self.points[min(end + MARGIN, n) - 1])
+        constant = self._constant(i, end)
+        if constant is not None:
+            lower = -math.inf if i == 0 else float(self.points[i])
+            upper = math.inf if end == n else float(self.points[end])
+            return [Segment(lower, upper, constant)]
+        if self.problem.fitter is None:
+            return None
+        if i == 0 and self.points[0] >= 0:
+            low = 0.0
+        if end == n and self.points[-1] <= 0:
+            high = 0.0
+        inside = [r for r in roots(self.problem.probe) if low < r < high]
+        return self.problem.fitter.cover(Gap(low, high, inside[0] if inside else None))
+
+    def _constant(self, i: int, end: int) -> Constant | None:
+        if 0 < i and end < self.points.size:
+            return None  # a constant is where a function ends, not a point at which it happens to be measured
+        index = np.searchsorted(self.problem.probe.x, self.points[i:end])
+        truth = self.problem.probe.high[:, index]
+        known = truth[~np.isnan(truth)]
+        if known.size == 0:
+            return None
+        # prefer the value at an infinite end: zero for a tail that has underflowed
+        value = float(known[0] if i == 0 else known[-1])
+        constant = Constant(value + 0.0)
+        worst = errors(self.problem, constant)[index]
+        return constant if not (worst > self.problem.target.limits[0]).any() else None
+
+    def _report(self, best: int, i: int, end: int) -> Unresolved:
+        row = np.nan_to_num(self.table[best, i:end], nan=0.0)
+        k = int(np.argmax(row))
+        return Unresolved(float(self.points[i]), float(self.points[end - 1]), float(self.points[i + k]), float(row[k]))
+
+
+def _closed(segments: list[Segment]) -> tuple[Segment, ...]:
+    """The same segments with each one's upper end where the next begins."""
+    total = []
+    for k, segment in enumerate(segments):
+        last = k == len(segments) - 1
+        upper = math.inf if last else segments[k + 1].lower
+        total.append(Segment(-math.inf if k == 0 else segment.lower, upper, segment.body))
+    return tuple(total)

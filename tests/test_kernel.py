@@ -1,0 +1,144 @@
+"""The kernel language: interning, order, evaluation by NumPy, and what `verify` refuses."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from symgen.kernel import (
+    OPERATIONS,
+    PRIMITIVES,
+    KernelError,
+    ScalarFunction,
+    call,
+    const,
+    fma,
+    node,
+    select,
+    topological,
+    var,
+    verify,
+)
+
+X, Y = var("x"), var("y")
+VALUES = np.array([-np.inf, -1e308, -2.5, -1.0, -5e-324, -0.0, 0.0, 5e-324, 0.5, 1.0, 3.0, 1e308, np.inf, np.nan])
+
+
+def function(*results: object, parameters: tuple[str, ...] = ("x", "y")) -> ScalarFunction:
+    return ScalarFunction("f", parameters, results)
+
+
+def test_equal_nodes_are_the_same_object() -> None:
+    """A subexpression that is built twice is one node, so sharing is found by identity."""
+    assert (X + Y) * const(2) is (X + Y) * const(2.0)
+    assert X + Y is not Y + X
+
+
+def test_constants_that_compare_equal_stay_apart() -> None:
+    """Minus zero is not zero: the sign decides what a division by it gives."""
+    assert const(-0.0) is not const(0.0)
+    assert const(math.nan) is const(math.nan)
+
+
+def test_operators_build_the_operations_of_their_names() -> None:
+    """The Python operators on nodes are shorthand for the operations of the language."""
+    built = [X + Y, X - Y, X * Y, X / Y, -X, abs(X)]
+    assert [n.op for n in built] == ["add", "sub", "mul", "div", "neg", "abs"]
+
+
+def test_select_of_equal_branches_is_the_branch() -> None:
+    """A choice between equal values is no choice."""
+    assert select(node("lt", X, Y), X, X) is X
+
+
+def test_topological_order_puts_arguments_first_and_each_node_once() -> None:
+    """Every argument stands before its user, no node twice, and the order is that of the arguments."""
+    shared = X * Y
+    order = topological([shared + X, shared - Y])
+    place = {id(n): i for i, n in enumerate(order)}
+    assert len(place) == len(order) == 5
+    assert all(place[id(a)] < place[id(n)] for n in order for a in n.args)
+    assert [n.op for n in order] == ["var", "var", "mul", "add", "sub"]
+
+
+def test_topological_order_of_a_deep_chain_needs_no_recursion() -> None:
+    """A chain far longer than Python's stack is ordered too."""
+    chain = X
+    for _ in range(5000):
+        chain = chain + Y
+    assert len(topological([chain])) == 5002
+
+
+@pytest.mark.parametrize("op", sorted(set(OPERATIONS) - {"const", "var", "call", "fma", "and", "or", "not", "select"}))
+def test_each_operation_evaluates_as_numpy_does(op: str) -> None:
+    """The meaning of an operation on every pair of special values is NumPy's."""
+    a, b = (v.ravel() for v in np.meshgrid(VALUES, VALUES))
+    arity = len(OPERATIONS[op].takes)
+    result = node(op, *(X, Y)[:arity])
+    result = select(result, const(1.0), const(0.0)) if OPERATIONS[op].gives == "b" else result
+    (got,) = verify(function(result)).evaluate([a, b])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(got, np.asarray(OPERATIONS[op].numpy(*(a, b)[:arity]), dtype=np.float64))
+
+
+def test_conditions_combine_and_choose() -> None:
+    """And, or, not and select follow the truth of comparisons; a NaN compares false."""
+    inside = node("and", node("lt", const(0.0), X), node("not", node("le", const(1.0), X)))
+    graph = select(node("or", inside, node("eq", X, const(3.0))), const(1.0), const(-1.0))
+    (got,) = function(graph, parameters=("x",)).evaluate([VALUES])
+    np.testing.assert_array_equal(got, np.where(((VALUES > 0) & ~(VALUES >= 1)) | (VALUES == 3), 1.0, -1.0))
+
+
+def test_fma_rounds_once() -> None:
+    """a*b + c is the exact value rounded once on a thousand random triples that nearly cancel."""
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(2, 1000))
+    c = -a * b * (1 + rng.integers(-4, 5, 1000) * 2.0**-52)
+    (got,) = function(fma(X, Y, var("z")), parameters=("x", "y", "z")).evaluate([a, b, c])
+    exact = [float(Fraction(p) * Fraction(q) + Fraction(r)) for p, q, r in zip(a, b, c, strict=True)]
+    np.testing.assert_array_equal(got, exact)
+
+
+def test_fma_of_special_values() -> None:
+    """Overflow, infinities and NaN come out of fma as out of the plain expression."""
+    a = np.array([np.inf, -np.inf, np.nan, 1e300, 0.0])
+    b = np.array([2.0, 2.0, 2.0, 1e300, np.inf])
+    (got,) = function(fma(X, Y, const(1.0))).evaluate([a, b])
+    np.testing.assert_array_equal(got, [np.inf, -np.inf, np.nan, np.inf, np.nan])
+
+
+@pytest.mark.parametrize("name", sorted(PRIMITIVES))
+def test_each_primitive_can_be_called(name: str) -> None:
+    """A call evaluates to what the primitive's NumPy function gives."""
+    points = np.array([0.25, 0.5, 1.0])
+    arguments = [X, Y] if name in ("hypot", "pow") else [X]
+    (got,) = verify(function(call(name, *arguments))).evaluate([points, points])
+    np.testing.assert_array_equal(got, PRIMITIVES[name](*[points] * len(arguments)))
+
+
+def test_results_take_the_shape_of_the_arguments() -> None:
+    """A constant result still fills an array, and several results come in order."""
+    total, fixed = function(X + Y, const(2.0)).evaluate([np.zeros((3, 1)), np.ones(4)])
+    assert total.shape == fixed.shape == (3, 4)
+    assert (fixed == 2.0).all()
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (lambda: function(node("add", X, node("lt", X, Y))), "add takes 'ff', got 'fb'"),
+        (lambda: function(node("select", X, X, Y)), "select takes 'bff', got 'fff'"),
+        (lambda: function(node("neg", X, Y)), "neg takes 'f', got 'ff'"),
+        (lambda: function(var("z")), "unknown variable 'z'"),
+        (lambda: function(node("lt", X, Y)), "a result is a condition"),
+        (lambda: node("power", X, Y), "unknown operation 'power'"),
+        (lambda: call("gamma", X), "unknown primitive 'gamma'"),
+    ],
+)
+def test_what_breaks_the_rules_is_refused_by_name(graph: object, message: str) -> None:
+    """A wrong type, a free variable or an unknown word is a KernelError that says which."""
+    with pytest.raises(KernelError, match=message):
+        verify(graph())
