@@ -23,7 +23,7 @@ Exact = Callable[[arb], arb | None]
 
 @dataclass(frozen=True)
 class Polynomial:
-    """``sum c[k] t**(step*k)`` on ``[-width, width]``; `low` is the rest of c[0], `error` the largest relative one seen."""
+    """``sum c[k] t**(step*k)``; `low` is the rest of c[0], `error` the largest relative error seen."""
 
     coefficients: tuple[float, ...]
     low: float
@@ -70,8 +70,10 @@ def fit(f: Exact, low: float, high: float, bits: float, step: int = 1, most: int
 
     Args:
         f: the exact function; None or a ball around zero where it cannot be evaluated.
-        low, high: the interval in t; with step 2 (an even function) it is [0, high] that counts.
+        low: lower end of the interval in t; with step 2 (an even function) it is zero.
+        high: upper end of the interval.
         bits: the relative error asked for, as a power of two.
+        step: 1, or 2 for a function of t**2.
         most: the largest number of coefficients tried.
     """
     for count in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26):
@@ -96,9 +98,10 @@ def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Po
     try:
         nodes = _points(low, high, count, 0.5) if step == 1 else _points(0.0, high * high, count, 0.5)
         values = [f(x if step == 1 else x.sqrt().mid()) for x in nodes]
-        if any(v is None or not v.is_finite() for v in values):
+        known = [v.mid() for v in values if v is not None and v.is_finite()]
+        if len(known) < count:
             return None
-        fitted = arb_poly.interpolate([v.mid() for v in nodes], [v.mid() for v in values])
+        fitted = arb_poly.interpolate([v.mid() for v in nodes], known)
         exact = [fitted[k] for k in range(count)]
         if not all(c.is_finite() for c in exact):
             return None

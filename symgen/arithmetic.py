@@ -171,7 +171,8 @@ class Arithmetic:
         if a.low is None:
             return a
         total = a.high + a.low
-        return Pair(total, a.low - (total - a.high))
+        known = node("eq", total, total)
+        return Pair(select(known, total, a.high), select(known, a.low - (total - a.high), ZERO))
 
 
 PLAIN = Arithmetic()

@@ -1,8 +1,8 @@
 """The driver: what has changed is derived, written and recorded, and nothing else is touched.
 
-    plan  = compare keys and file hashes with the manifest      (no SymPy, no Numba)
-    build = derive what is stale, write it, delete orphans, write the manifest last
-    check = derive everything in memory and compare the whole folder
+plan  = compare keys and file hashes with the manifest      (no SymPy, no Numba)
+build = derive what is stale, write it, delete orphans, write the manifest last
+check = derive everything in memory and compare the whole folder
 """
 
 from __future__ import annotations
@@ -289,7 +289,9 @@ def _shared_fresh(config: Config, current: Mapping[str, Any], targets: Mapping[s
 def _intact(root: Path | None, hashes: Mapping[str, str]) -> bool:
     if root is None:
         return not hashes
-    return all((text := files.read(root / name)) is not None and digest(text) == value for name, value in hashes.items())
+    return all(
+        (text := files.read(root / name)) is not None and digest(text) == value for name, value in hashes.items()
+    )
 
 
 def _expected(current: Mapping[str, Any]) -> tuple[set[str], set[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from symgen import build, files
+from symgen import build, build_keys, files
 from symgen.build_compile import Failure
 from symgen.config import Config
 
@@ -75,7 +75,7 @@ def _comparable(name: str) -> bool:
 
 def _certificates(texts: Mapping[str, str]) -> frozenset[str]:
     stems = {name.rpartition("/")[2].removesuffix(".py") for name in texts}
-    return frozenset(f"{build.CERTIFICATES}/{stem}.json" for stem in stems)
+    return frozenset(f"{build_keys.CERTIFICATES}/{stem}.json" for stem in stems)
 
 
 def _mend(config: Config, found: list[Difference]) -> str:
@@ -86,7 +86,9 @@ def _mend(config: Config, found: list[Difference]) -> str:
 
 
 def _diff(old: str, new: str, name: str) -> str:
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), f"{name} (on disk)", f"{name} (from the spec)", lineterm="")
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), f"{name} (on disk)", f"{name} (from the spec)", lineterm=""
+    )
     return "\n".join(lines)
 
 

@@ -151,16 +151,22 @@ def _title(variant: Variant) -> str:
 
 
 def _comments(output: Output) -> tuple[str, ...]:
-    """What a reader of the kernel wants to know: the stable form, and what computes which part of the line."""
-    lines = []
+    """What a reader of the kernel wants to know: which formula computes which part of the line."""
+    lines: list[tuple[str, float, float, str]] = []
     for region in output.regions:
         where = "" if region.condition is None else f"where {region.condition}: "
         for segment in region.segments:
-            whole = math.isinf(segment.lower) and math.isinf(segment.upper)
-            span = "" if whole else f"{segment.lower:.6g} to {segment.upper:.6g}: "
-            what = segment.note if segment.expression is None else str(segment.expression)
-            lines.append(f"{where}{span}{what}")
-    return tuple(lines)
+            how = "" if segment.arithmetic == "plain" else f" ({segment.arithmetic})"
+            what = (segment.note if segment.expression is None else str(segment.expression)) + how
+            if lines and lines[-1][0] == where and lines[-1][3] == what:
+                lines[-1] = (where, lines[-1][1], segment.upper, what)
+            else:
+                lines.append((where, segment.lower, segment.upper, what))
+    return tuple(where + _span(lower, upper) + what for where, lower, upper, what in lines)
+
+
+def _span(lower: float, upper: float) -> str:
+    return "" if math.isinf(lower) and math.isinf(upper) else f"{lower:.6g} to {upper:.6g}: "
 
 
 def card_text(derivation: Derivation, job: Job, kernel: str) -> str:
@@ -203,7 +209,9 @@ def _tokens(text: str) -> Iterator[str]:
 
 def _report(derivation: Derivation, seconds: float) -> Report:
     outputs = [output for variant in derivation.variants for output in variant.outputs]
-    missed = [f"{o.name}: {len(u)} stretches not stabilised for {t}" for o in outputs for t, u in o.unresolved.items() if u]
+    missed = [
+        f"{o.name}: {len(u)} stretches not stabilised for {t}" for o in outputs for t, u in o.unresolved.items() if u
+    ]
     return Report(
         variants=len(derivation.variants),
         rules=tuple(dict.fromkeys(step.rule for output in outputs for step in output.trace)),

@@ -43,7 +43,7 @@ _WITHOUT_INFLUENCE = (
 )
 """What no generated text depends on, as prefixes; all else in the package counts, so that a new module does too."""
 
-_WITH_INFLUENCE = ("runtime/intrinsics.py",)
+_WITH_INFLUENCE = ("runtime/intrinsics.py", "runtime/trig.py")
 """Kernels inline these, and Numba's cache does not see an edit in an imported file."""
 
 
@@ -112,7 +112,9 @@ def spec_files(roots: Iterable[Path]) -> list[Path]:
             inside = (path for path in sorted(root.rglob("*.py")) if _visible(path.relative_to(root)))
             found.extend(inside)
         else:
-            raise UserError(f"{root}: no such folder of specs\n  hint: make it with `symgen init`, or say --specs FOLDER")
+            raise UserError(
+                f"{root}: no such folder of specs\n  hint: make it with `symgen init`, or say --specs FOLDER"
+            )
     return list(dict.fromkeys(found))
 
 
@@ -184,7 +186,8 @@ def _refuse_duplicates(specs: Iterable[SpecFile]) -> None:
     for file in specs:
         for name in sorted({*file.defined, *file.aliases}):
             if name in where:
-                raise UserError(f"{file.path}: {name} is defined in {where[name]} as well\n  hint: rename one of the two")
+                also = f"{name} is defined in {where[name]} as well"
+                raise UserError(f"{file.path}: {also}\n  hint: rename one of the two")
             where[name] = file.path
 
 

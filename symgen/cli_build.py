@@ -58,7 +58,7 @@ def build(
     project = _project(specs or [], out, package, jobs)
     if dry_run:
         return _dry_run(driver.plan(project, names or (), force=force))
-    code = _build(project, names or (), force=force, verbose=verbose)
+    code = build_and_tell(project, names or (), force=force, verbose=verbose)
     return _watch(project, names or (), verbose=verbose) if watch else code
 
 
@@ -129,7 +129,8 @@ def _project(specs: Sequence[Path], out: Path | None, package: str | None, jobs:
     return found.with_options(specs, out, package, jobs)
 
 
-def _build(project: Config, names: Sequence[str], *, force: bool, verbose: bool) -> int:
+def build_and_tell(project: Config, names: Sequence[str] = (), *, force: bool = False, verbose: bool = False) -> int:
+    """Build, show the progress, and say what was done; returns the exit code."""
     todo = driver.plan(project, names, force=force)
     with progress(len(todo.stale), verbose=verbose) as watcher:
         listener = lambda result: _show(watcher, result)  # noqa: E731
@@ -162,10 +163,8 @@ def _abridged(words: Sequence[str], most: int = 4) -> str:
 def _summary(outcome: driver.Outcome, todo: driver.Plan) -> str:
     if todo.nothing_to_do:
         return f"nothing to do: {_count(outcome.unchanged, 'function')} up to date in {outcome.seconds:.2f} s"
-    parts = [
-        f"built {_count(len(outcome.built), 'function')}, {_count(len(outcome.written), 'file')} written"
-        f" ({outcome.same} unchanged) in {outcome.seconds:.1f} s"
-    ]
+    written = f"{_count(len(outcome.written), 'file')} written ({outcome.same} unchanged)"
+    parts = [f"built {_count(len(outcome.built), 'function')}, {written} in {outcome.seconds:.1f} s"]
     if outcome.removed:
         parts.append(f"deleted {_count(len(outcome.removed), 'file')} that no spec leads to any more")
     if outcome.failures:
@@ -214,7 +213,7 @@ def _watch(project: Config, names: Sequence[str], *, verbose: bool) -> int:
             continue
         before = now
         try:
-            _build(project, names, force=False, verbose=verbose)
+            build_and_tell(project, names, force=False, verbose=verbose)
         except UserError as error:
             complain(str(error))
 

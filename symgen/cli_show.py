@@ -34,7 +34,7 @@ def list_functions(*, json: Flag = False) -> int:
     if json:
         give_json({name: entries.get(name, {}) for name in targets})
         return Exit.OK
-    rows = [(name, *_listed(entries.get(name))) for name in targets]
+    rows: list[tuple[str, ...]] = [(name, *_listed(entries.get(name))) for name in targets]
     table(("name", "kind", "signature", "summary"), rows)
     return Exit.OK
 
@@ -49,12 +49,13 @@ def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] 
         form: The generated module as Python, or the reference card as LaTeX.
     """
     from symgen import views
+    from symgen.spec.description import describe
 
     op, job = loaded(name)
     if form == "latex":
         code(views.card(_derived(op), job), "latex")
     elif stage == "load":
-        give(views.load(op))
+        give(describe(op))
     elif stage == "code":
         code(views.code(_derived(op), job), "python")
     else:

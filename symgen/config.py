@@ -58,6 +58,10 @@ class Config:
             changed = replace(changed, package=_package(package, "--package"))
         return changed if jobs is None else replace(changed, jobs=_jobs(jobs, "--jobs"))
 
+    def with_docs(self, docs: Path) -> Config:
+        """The same project with a LaTeX reference."""
+        return replace(self, docs=docs)
+
 
 def identifier(name: str) -> str:
     """A Python identifier as close to ``name`` as can be: ``my-project 2`` becomes ``my_project_2``."""
@@ -78,7 +82,8 @@ def find(start: Path | None = None) -> Path | None:
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
-        if path.is_file() and "symgen" in path.read_text(encoding="utf-8", errors="replace") and "symgen" in _table(path):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if "symgen" in text and "symgen" in _table(path):
             return path
     return None
 
@@ -99,8 +104,9 @@ def catalogue() -> Config:
     found = None if root is None else load(root)
     if found is not None:
         return found
-    base = resources.PACKAGE
-    return Config(base, (resources.specs(),), resources.generated(), "symgen.generated", "shared")
+    package = resources.PACKAGE
+    face = package / "functional.py"
+    return Config(package.parent, (resources.specs(),), resources.generated(), "symgen.generated", "shared", face=face)
 
 
 def parse(root: Path, table: object, where: str) -> Config:
@@ -152,7 +158,7 @@ def _as_package(out: str) -> str:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where}: expected a text such as \"kernels\", got {value!r}")
+        raise UserError(f'{where}: expected a text such as "kernels", got {value!r}')
     return value
 
 

@@ -70,7 +70,8 @@ def _latex() -> Finding:
     place = shutil.which("latexmk")
     if place is None:
         packages = "texlive-latex-recommended texlive-pictures texlive-fonts-recommended lmodern latexmk"
-        return Finding("latexmk", "note", "not found: `symgen sheet` writes .tex only", f"on Debian: apt install {packages}")
+        hint = f"on Debian: apt install {packages}"
+        return Finding("latexmk", "note", "not found: `symgen sheet` writes .tex only", hint)
     return Finding("latexmk", "ok", place)
 
 
@@ -82,7 +83,8 @@ def _cache() -> Finding:
         with tempfile.TemporaryFile(dir=folder):
             return Finding("kernel cache", "ok", str(folder))
     except OSError:
-        return Finding("kernel cache", "note", f"{folder} cannot be written", "Numba will cache in the user's cache folder")
+        hint = "Numba will cache in the user's cache folder"
+        return Finding("kernel cache", "note", f"{folder} cannot be written", hint)
 
 
 def _project() -> list[Finding]:
@@ -110,5 +112,6 @@ def _place(project: Config) -> str:
 def _kernels(project: Config) -> str:
     todo = build.plan(project)
     if not todo.nothing_to_do:
-        raise UserError(f"{len(todo.stale)} of {len(todo.targets)} functions are out of date\n  hint: run `symgen build`")
+        stale = f"{len(todo.stale)} of {len(todo.targets)} functions are out of date"
+        raise UserError(f"{stale}\n  hint: run `symgen build`")
     return f"{len(todo.targets)} functions, up to date"

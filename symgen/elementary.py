@@ -9,15 +9,15 @@ from __future__ import annotations
 import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from flint import arb, ctx
 
+from symgen import resources
 from symgen.approx import Polynomial, fit
 from symgen.arithmetic import Arithmetic, Pair, exact
 from symgen.kernel import Node, const
-from symgen import resources
 
 # The meaning of each name for real arguments, in ball arithmetic.
 EXACT: dict[str, Callable[[arb], arb]] = {
@@ -40,7 +40,7 @@ def elementary(interval: tuple[int, int], bits: int) -> Callable[[Callable[[Any]
     return lambda f: Elementary(f.__name__, f, interval, bits)
 
 
-@lru_cache(maxsize=1)
+@cache
 def catalogue() -> dict[str, Elementary]:
     found: dict[str, Elementary] = {}
     for path in sorted((resources.specs() / "elementary").glob("*.py")):
@@ -75,7 +75,7 @@ class _Traced:
     __rmul__ = __mul__
 
 
-@lru_cache(maxsize=None)
+@cache
 def core(name: str) -> Polynomial:
     """The fitted core of an elementary function.
 
@@ -91,7 +91,7 @@ def core(name: str) -> Polynomial:
     saved = ctx.prec
     ctx.prec = 256
     try:
-        found = fit(exact_core, *map(float, spec.interval), bits=spec.bits)
+        found = fit(exact_core, float(spec.interval[0]), float(spec.interval[1]), spec.bits)
     finally:
         ctx.prec = saved
     if found is None:

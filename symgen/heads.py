@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from sympy import Expr, Function, sympify
 
@@ -15,8 +15,9 @@ class Cases(Expr):
 
     is_commutative = True
 
-    def __new__(cls, condition: Any, then: Any, otherwise: Any) -> Cases:
-        return Expr.__new__(cls, sympify(condition), sympify(then), sympify(otherwise))
+    def __new__(cls, condition: Any, then: Any, otherwise: Any) -> Self:
+        node: Self = Expr.__new__(cls, sympify(condition), sympify(then), sympify(otherwise))
+        return node
 
     @property
     def condition(self) -> Any:
@@ -38,7 +39,7 @@ class Cases(Expr):
         return f"({then} if {condition} else {otherwise})"
 
 
-class RealFunction(Function):  # type: ignore[misc]
+class RealFunction(Function):
     """A head whose value is real for real arguments, with no automatic evaluation."""
 
     def _eval_is_extended_real(self) -> bool | None:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symgen import trig_numpy
+
 Array = npt.NDArray[Any]
 
 
@@ -29,29 +31,30 @@ class Operation:
 
 def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
     """a*b as an exact sum of two floats, by Veltkamp splitting; NumPy has no fma."""
-    p = a * b
     split = 134217729.0
-    with np.errstate(all="ignore"):
-        big = (np.abs(a) > 1e290) | (np.abs(b) > 1e290)
-        sa, sb = np.where(big, 2.0**-500, 1.0), np.where(big, 2.0**-500, 1.0)
-        x, y = a * sa, b * sb
-        c, d = split * x, split * y
-        ah, bh = c - (c - x), d - (d - y)
-        al, bl = x - ah, y - bh
-        q = x * y
-        e = ((ah * bh - q) + ah * bl + al * bh) + al * bl
-        return p, np.where(np.isfinite(p), e / (sa * sb), np.nan)
+    p = a * b
+    c, d = split * a, split * b
+    ah, bh = c - (c - a), d - (d - b)
+    al, bl = a - ah, b - bh
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
 
 
 def _fma(a: Any, b: Any, c: Any) -> Any:
-    """a*b + c with (nearly always) one rounding, for measuring a graph without compiling it."""
+    """a*b + c with (nearly always) one rounding, for measuring a graph without compiling it.
+
+    Where the product or a splitting would overflow, a and c are scaled down and the result up again.
+    """
     with np.errstate(all="ignore"):
-        p, e = _two_product(a, b)
-        s = p + c
+        large_b = np.abs(b) > 2.0**900
+        shrink_b = np.where(large_b, 2.0**-200, 1.0)
+        shrink_a = np.where((np.abs(a) > 2.0**900) | ((np.abs(a * b) > 2.0**1000) & ~large_b), 2.0**-200, 1.0)
+        p, e = _two_product(a * shrink_a, b * shrink_b)
+        d = c * shrink_a * shrink_b
+        s = p + d
         t = s - p
-        low = (p - (s - t)) + (c - t)
-        r = s + (low + e)
-        return np.where(np.isfinite(r) | np.isnan(s), r, s)
+        low = (p - (s - t)) + (d - t)
+        r = (s + (low + e)) / shrink_a / shrink_b
+        return np.where(np.isfinite(r), r, a * b + c)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -96,6 +99,8 @@ PRIMITIVES: dict[str, Callable[..., Any]] = {
     "hypot": np.hypot,
     "pow": np.power,
     "floor": np.floor,
+    "sin_sum": trig_numpy.sin_sum,  # of the exact sum of the two arguments
+    "cos_sum": trig_numpy.cos_sum,
 }
 
 

@@ -24,6 +24,7 @@ from symgen.arithmetic import COMPENSATED, ONE, ZERO, Arithmetic, Pair, absolute
 from symgen.elementary import erfcx_nonnegative
 from symgen.kernel import Node, call, const, node, select
 
+TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 LARGEST_COMMON_DENOMINATOR = 1024  # beyond it, bringing a sum over one denominator loses more range than it saves rounding
 
 
@@ -169,6 +170,10 @@ def _lower_mul(s: Lowering, e: Expr) -> Pair:
             kept, half = split(s, base)
             above += [kept] * n
             last += [half] * (2 * n)
+        elif n < 0 and a.halved and type(base) in SPLIT_BELOW:
+            divisor, half = SPLIT_BELOW[type(base)](s, base)
+            below += [divisor] * -n
+            last += [half] * (-2 * n)
         elif n < 0 and a.halved and base.is_Add:
             # half of each term and half of the constant: the sum may leave the range where the quotient does not
             below += [s.pair(sp.Add(*(t / 2 for t in base.args)))] * -n
@@ -406,6 +411,24 @@ def _split_erfc(s: Lowering, e: Expr) -> tuple[Pair, Pair]:
     return _choose(up, scaled, whole), _choose(up, half, one)
 
 
+def _split_reciprocal_erfcx(s: Lowering, e: Expr) -> tuple[Pair, Pair]:
+    """1/erfcx(u) = h^2/d: for u < 0, where erfcx overflows, h^2 = e^(-u^2) and d = erfc(u)."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    scaled = erfcx_nonnegative(a, size)
+    rest = a.sub(exact(const(2.0)), a.mul(scaled, _square_exp(s, size)))
+    if u.low is not None:
+        # the logarithmic derivative of erfcx is 2 u - 2/(sqrt(pi) erfcx(u)); h^2 takes no correction
+        up = node("le", ZERO, u.high)
+        erfcx_u = scaled.high
+        slope = select(up, const(2.0) * u.high * erfcx_u - const(TWO_OVER_ROOT_PI), const(2.0) * u.high * rest.high)
+        tail = select(up, ZERO, const(-TWO_OVER_ROOT_PI) * _square_exp(s, size).high)
+        scaled = a.with_low(scaled.high, scaled.low, u.low * slope)
+        rest = a.with_low(rest.high, rest.low, u.low * (slope + tail))
+    up = node("le", ZERO, u.high)
+    return _choose(up, scaled, rest), _choose(up, exact(ONE), _square_exp(s, size, half=True))
+
+
 def _lower_erfcx(s: Lowering, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
@@ -453,14 +476,14 @@ def _lower_hypot(s: Lowering, e: Expr) -> Pair:
     return a.with_low(value, *parts)
 
 
-def _lower_sin(s: Lowering, e: Expr) -> Pair:
-    u = s.pair(e.args[0])
-    return s.arithmetic.correct(call("sin", u.high), u, call("cos", u.high) if u.low is not None else None)
+def _wave(primitive: str) -> Callable[[Lowering, Expr], Pair]:
+    """A sine or cosine: far out, the low part is many turns, which no first-order correction can follow."""
 
+    def lower(s: Lowering, e: Expr) -> Pair:
+        u = s.pair(e.args[0])
+        return Pair(call(primitive, u.high) if u.low is None else call(f"{primitive}_sum", u.high, u.low))
 
-def _lower_cos(s: Lowering, e: Expr) -> Pair:
-    u = s.pair(e.args[0])
-    return s.arithmetic.correct(call("cos", u.high), u, negative(call("sin", u.high)) if u.low is not None else None)
+    return lower
 
 
 def _plain_call(primitive: str, slope: Callable[[Node, Node], Node]) -> Callable[[Lowering, Expr], Pair]:
@@ -511,8 +534,8 @@ TABLE: dict[type, Callable[[Lowering, Expr], Pair]] = {
     sp.log: _lower_log,
     sp.Abs: lambda s, e: s.arithmetic.abs(s.pair(e.args[0])),
     sp.sign: _lower_sign,
-    sp.sin: _lower_sin,
-    sp.cos: _lower_cos,
+    sp.sin: _wave("sin"),
+    sp.cos: _wave("cos"),
     sp.tan: _plain_call("tan", lambda u, v: ONE + v * v),
     sp.atan: _plain_call("atan", lambda u, v: ONE / (ONE + u * u)),
     sp.asinh: _plain_call("asinh", lambda u, v: ONE / node("sqrt", ONE + u * u)),
@@ -548,6 +571,10 @@ SPLIT: dict[type, Callable[[Lowering, Expr], tuple[Pair, Pair]]] = {
     vocabulary.sech2: _split_sech2,
     vocabulary.erfc: _split_erfc,
 }
+
+
+# The same for divisors that overflow: one over the function is a square over what is kept.
+SPLIT_BELOW: dict[type, Callable[[Lowering, Expr], tuple[Pair, Pair]]] = {vocabulary.erfcx: _split_reciprocal_erfcx}
 
 
 def lower(expression: Expr, bound: Mapping[Symbol, Pair], arithmetic: Arithmetic) -> Pair:

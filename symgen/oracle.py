@@ -32,7 +32,9 @@ Parameters = Mapping[str, Any]
 NONE: Parameters = MappingProxyType({})
 
 LADDER = (128, 320, 1152, 2304, 4608)  # 1152 covers the exponents of float64, 2304 their squares
-LIMIT_EXPONENTS, LIMIT_PRECISION = (1100, 2100, 3100, 4100, 5100), 8192  # evenly: a logarithm then grows by equal steps
+# evenly spaced, so that a logarithm grows by equal steps; the nearer ones where the far ones exhaust the precision
+LIMIT_EXPONENTS = ((1100, 2100, 3100, 4100, 5100), (600, 700, 800, 900, 1000))
+LIMIT_PRECISION = 8192
 CHUNK = 16384
 CACHED_BODIES = 512
 
@@ -303,7 +305,7 @@ class Oracle:
     # --- limits -----------------------------------------------------------------------------------------------------
 
     def limit(self, sign: int, order: int = 0, parameters: Parameters = NONE) -> float | None:
-        """The limit at plus or minus infinity, judged from the values at 2^1100, 2^2100, ... 2^5100.
+        """The limit at plus or minus infinity, judged from the values at 2^1100 to 2^5100, or at 2^600 to 2^1000.
 
         Args:
             sign: 1 or -1.
@@ -313,14 +315,13 @@ class Oracle:
         Returns:
             0.0, an infinity, or the correctly rounded constant; None where there is no limit, or none can be seen.
         """
-        values: list[arb] = []
         with working_precision(LIMIT_PRECISION):
-            for exponent in LIMIT_EXPONENTS:
-                found = self._try(arb(2) ** exponent * sign, order, parameters, True)
-                if not isinstance(found, arb):
-                    return self.fallback.limit(sign, order, parameters) if self.fallback else None
-                values.append(found)
-            return _limit_of(values)
+            for exponents in LIMIT_EXPONENTS:
+                values = [self._try(arb(2) ** e * sign, order, parameters, True) for e in exponents]
+                known = [v for v in values if isinstance(v, arb)]
+                if len(known) == len(values):
+                    return _limit_of(known)
+        return self.fallback.limit(sign, order, parameters) if self.fallback else None
 
 
 def _limit_of(values: Sequence[arb]) -> float | None:

@@ -1,6 +1,7 @@
 """The pipeline from a definition to scalar kernels, one readable line, with every intermediate kept for inspection.
 
-    Op --lower--> Program --recognize--> vocabulary --derivative--> --rewrite--> --stabilize--> Form --schedule--> core
+Op --lower--> Program --recognize--> vocabulary --derivative--> --rewrite--> stable form
+   --choose--> Form, segments of the line --schedule--> scalar function
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import Pair
+from symgen.arithmetic import COMPENSATED, Pair
 from symgen.calculus import derivative
 from symgen.heads import Cases
-from symgen.kernel import ScalarFunction, var
+from symgen.kernel import ScalarFunction, const, select, var
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
 from symgen.program import Program, lower
@@ -25,14 +25,16 @@ from symgen.schedule import finish
 from symgen.settings import first_tensor, free, settings
 from symgen.spec import Argument, Op, Variant
 from symgen.stabilize.candidates import attempt, candidates, hoist
-from symgen.stabilize.form import COMPENSATED, Form, Region
+from symgen.stabilize.form import Form, Region
+from symgen.stabilize.inner import Inner, U, split
 from symgen.stabilize.pieces import Fitter
-from symgen.stabilize.probe import TARGETS, Floats, Probe, Target, grid, measure, merged, neighbours, roots
+from symgen.stabilize.probe import TARGETS, Probe, Target, error, grid, measure, merged, neighbours, roots
 from symgen.stabilize.recognize import recognize
-from symgen.stabilize.regimes import Problem, Unresolved, choose, evaluate, error
+from symgen.stabilize.regimes import Choice, Problem, Unresolved, choose, evaluate
 from symgen.stabilize.rewrite import rewrite
 
 ARITHMETICS = {"f32": ("plain", "compensated"), "f64": ("plain", "compensated", "halved")}
+INNER_ARITHMETICS = ("compensated", "halved")  # the scaled argument has a low part, which must not be dropped
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
 
@@ -121,7 +123,7 @@ def derive_variant(op: Op, variant: Variant) -> DerivedVariant:
 def finite(argument: Argument) -> Symbol:
     """The symbol of an argument as a finite real with what its domain says of its sign."""
     limits = argument.role.limits
-    if any(o == ">" and v >= 0 or o == ">=" and v > 0 for o, v in limits):
+    if any((o == ">" and v >= 0) or (o == ">=" and v > 0) for o, v in limits):
         return Symbol(argument.name, positive=True)
     if any(o == ">=" and v == 0 for o, v in limits):
         return Symbol(argument.name, nonnegative=True)
@@ -240,12 +242,26 @@ class Workshop:
         fitter = None if self.free else Fitter(self.oracle(wanted), wanted.order, target)
         problem = Problem(self.x, self.bound, self.parameters, probe, target, fitter)
         choice = choose(problem, candidates(stable, shapes, self.x, ARITHMETICS[target.name]))
+        if choice.unresolved and self.free:
+            choice = min(choice, *self._inner(problem, (stable, *shapes)), key=lambda c: len(c.unresolved))
         return Form(choice.segments), choice.unresolved
+
+    def _inner(self, problem: Problem, shapes: tuple[Expr, ...]) -> list[Choice]:
+        """The same leaf through the fixed function inside it, where there is one, measured like any other candidate."""
+        found = next((s for s in (split(e, self.x) for e in shapes) if s is not None), None)
+        if found is None:
+            return [Choice((), (Unresolved(-math.inf, math.inf, math.nan, math.inf),) * 99)]
+        oracle = Oracle(found.g, U, 1)
+        probe = measure(oracle, 0, grid(-math.inf, math.inf), ({},))
+        for r in roots(probe):
+            probe = merged(probe, measure(oracle, 0, neighbours(self._refined(oracle, 0, r, probe)), ({},)))
+        fixed = Problem(U, {U: Pair(var("u"))}, ("u",), probe, problem.target, Fitter(oracle, 0, problem.target))
+        chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
+        body = Inner(found, Form(chosen.segments))
+        return [choose(problem, [body])]
 
     def _holds(self, condition: Expr, probe: Probe) -> np.ndarray:
         chosen = Lowering(COMPENSATED, self.bound).condition(condition)
-        from symgen.kernel import const, select
-
         flag = ScalarFunction("holds", self.parameters, (select(chosen, const(1.0), const(0.0)),))
         return evaluate(flag, probe) > 0
 
@@ -268,6 +284,3 @@ def domain(argument: Argument) -> tuple[float, float]:
         if relation in ("<", "<="):
             high = min(high, math.nextafter(float(value), -math.inf) if relation == "<" else float(value))
     return low, high
-
-
-__all__ = ["Derivation", "DerivedVariant", "Output", "Wanted", "derive", "derive_variant", "sp", "Floats"]

@@ -68,7 +68,7 @@ def by_normal_form(left: Expr, right: Expr) -> str:
 
 
 def by_exponentiating(left: Expr, right: Expr) -> str:
-    """exp is injective on the reals: equal exponentials mean equal sides."""
+    """Equal exponentials mean equal sides, since exp is injective on the reals."""
     try:
         return by_normal_form(left, right)
     except TacticError:
@@ -147,7 +147,8 @@ def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain:
     """Prove or refute ``left = right`` for all values of the free symbols that satisfy the domain.
 
     Args:
-        left, right: expressions in heads and SymPy functions.
+        left: an expression in heads and SymPy functions.
+        right: what it is claimed to equal.
         tactic: a key of `TACTICS`; where it does not decide, the answer is a proof by sampling that says so.
         domain: pairs of a symbol and a condition of `symgen.rules.rule.CONDITIONS`.
 

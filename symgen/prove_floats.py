@@ -6,75 +6,76 @@ not. Every head counts as correctly rounded here, so what is measured is the sha
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import sympy as sp
-from mpmath import mp
+from flint import arb
 from sympy import Expr, Symbol
 
 from symgen import vocabulary
-from symgen.heads import maximum, minimum
-from symgen.prove_points import KEPT, Counterexample, Point, value
+from symgen.prove_points import Counterexample, enclose, spread, value
 
 # a side that is off by this many units in the last place has lost something
 BAD = 64.0
 
-_EXPONENTS = (-60, -40, -30, -20, -10, -5, -2, 0, 1, 2, 3, 5, 7, 9, 12, 600)
+# the last but one is where e^-u is subnormal
+_POWERS = (-60, -40, -30, -20, -10, -5, -2, 0, 1, 2, 3, 5, 7, 9, 12)
+_SIZES = (*(sp.Rational(5, 4) * sp.Rational(2) ** k for k in _POWERS), sp.Integer(720), sp.Integer(2) ** 600)
+_VALUES = tuple(size * sign for size in _SIZES for sign in (1, -1))
+_MOST_POINTS = 300
+_ARGUMENTS = sp.symbols("argument_0 argument_1", real=True)
+
+# beyond it erfc has underflown, and the first term of its asymptotic series is all of it
+_FAR = 2.0**20
+
+
+def _erfc(u: Any) -> Any:
+    return arb(0) if u > _FAR else u.erfc()
+
+
+def _erfcx(u: Any) -> Any:
+    return 1 / (u * arb.pi().sqrt()) if u > _FAR else (u * u).exp() * u.erfc()
+
+
+def _log_half_erfc(u: Any) -> Any:
+    return -u * u - (2 * u * arb.pi().sqrt()).log() if u > _FAR else (u.erfc() / 2).log()
+
+
+# heads whose definition would need thousands of digits in the tail; every other head is its definition, rounded once
 _IDEAL: dict[type[Any], Callable[..., Any]] = {
-    sp.exp: mpmath.exp,
-    sp.log: mpmath.log,
-    sp.sinh: mpmath.sinh,
-    sp.cosh: mpmath.cosh,
-    sp.tanh: mpmath.tanh,
-    sp.erf: mpmath.erf,
-    sp.erfc: mpmath.erfc,
-    sp.Abs: abs,
-    sp.sign: mpmath.sign,
-    maximum: max,
-    minimum: min,
-    vocabulary.sigmoid: lambda u: 1 / (1 + mpmath.exp(-u)),
-    vocabulary.softplus: lambda u: mpmath.log1p(mpmath.exp(u)),
-    vocabulary.tanh: mpmath.tanh,
-    vocabulary.sech2: lambda u: mpmath.cosh(u) ** -2,
-    vocabulary.expm1: mpmath.expm1,
-    vocabulary.log1p: mpmath.log1p,
-    vocabulary.log1mexp: lambda u: mpmath.log(-mpmath.expm1(-u)),
-    vocabulary.erf: mpmath.erf,
-    vocabulary.erfc: mpmath.erfc,
-    vocabulary.erfcx: lambda u: mpmath.exp(u * u) * mpmath.erfc(u),
-    vocabulary.log_half_erfc: lambda u: mpmath.log(mpmath.erfc(u) / 2) if u > 0 else mpmath.log1p(-mpmath.erfc(-u) / 2),
-    vocabulary.hypot: mpmath.hypot,
+    vocabulary.erfc: _erfc,
+    vocabulary.erfcx: _erfcx,
+    vocabulary.log_half_erfc: _log_half_erfc,
 }
 
 
-def _rounded(function: Callable[..., Any], arguments: Sequence[float]) -> float:
-    """A function of floats, correctly rounded; what it is not defined for is NaN."""
-    if not all(map(math.isfinite, arguments)):
-        return math.nan if any(map(math.isnan, arguments)) else _at_infinity(function, arguments)
-    try:
-        exact = function(*map(mpmath.mpf, arguments))
-    except (ValueError, ZeroDivisionError):
+def _to_float(ball: Any | None) -> float:
+    if ball is None:
         return math.nan
-    return math.nan if isinstance(exact, mpmath.mpc) else _to_float(exact)
-
-
-def _to_float(exact: Any) -> float:
     try:
-        return float(exact)
+        return float(ball)
     except OverflowError:
-        return math.copysign(math.inf, exact)
+        return math.copysign(math.inf, 1 if ball > 0 else -1)
 
 
-def _at_infinity(function: Callable[..., Any], arguments: Sequence[float]) -> float:
-    """The limit, read off at the largest float."""
-    largest = [math.copysign(2.0**20, a) if math.isinf(a) else a for a in arguments]
-    limit = _to_float(function(*map(mpmath.mpf, largest)))
-    return math.copysign(math.inf, limit) if abs(limit) >= 2.0**19 else limit
+def _rounded(e: Expr, arguments: Sequence[float]) -> float:
+    """A head of floats, correctly rounded; what it is not defined for is NaN."""
+    if any(map(math.isnan, arguments)):
+        return math.nan
+    # an infinite argument stands for one so large that the head has reached its limit, or keeps growing
+    finite = [math.copysign(_FAR, a) if math.isinf(a) else a for a in arguments]
+    ideal = _IDEAL.get(type(e))
+    if ideal:
+        result = _to_float(enclose(lambda: ideal(*map(arb, finite))))
+    else:
+        # through symbols, so that SymPy does not evaluate log(0) before ball arithmetic sees it
+        symbols = _ARGUMENTS[: len(finite)]
+        result = _to_float(value(e.func(*symbols), dict(zip(symbols, map(sp.Rational, finite), strict=True))))
+    grown = finite != list(arguments) and abs(result) >= _FAR / 2
+    return math.copysign(math.inf, result) if grown else result
 
 
 def _product(factors: list[float], divisors: list[float]) -> float:
@@ -102,10 +103,10 @@ def in_float64(e: Expr, point: dict[Symbol, float]) -> float:
     if e.is_number:
         return float(e)
     if e.is_Add:
-        return math.fsum([0.0]) + sum(in_float64(a, point) for a in e.args)
+        return sum(in_float64(a, point) for a in e.args)
     if e.is_Mul or e.is_Pow:
         return _quotient(e, point)
-    return _rounded(_IDEAL[type(e)], [in_float64(a, point) for a in e.args])
+    return _rounded(e, [in_float64(a, point) for a in e.args])
 
 
 def _quotient(e: Expr, point: dict[Symbol, float]) -> float:
@@ -124,11 +125,11 @@ def _quotient(e: Expr, point: dict[Symbol, float]) -> float:
 def ulps(got: float, truth: Any) -> float:
     """The error in units in the last place of the truth; infinite where a finite truth came out non-finite."""
     nearest = _to_float(truth)
-    if math.isinf(nearest):
+    if math.isinf(nearest) or got == nearest == 0:
         return 0.0 if got == nearest else math.inf
     if not math.isfinite(got):
         return math.inf
-    return float(abs(got - truth) / math.ulp(nearest))
+    return float(abs(arb(got) - truth) / arb(math.ulp(nearest)))
 
 
 @dataclass(frozen=True)
@@ -141,35 +142,23 @@ class Comparison:
     points: int
 
 
-def _float_points(symbols: Sequence[Symbol], domain: Sequence[tuple[Symbol, str]]) -> Iterator[Point]:
-    choices = []
-    for s in symbols:
-        sizes = [sp.Rational(5, 4) * sp.Rational(2) ** k for k in _EXPONENTS]
-        both = [x * sign for x in sizes for sign in (1, -1)]
-        choices.append([x for x in both if all(KEPT.get(c, lambda _: True)(x) for v, c in domain if v == s)])
-    every = list(itertools.product(*choices))
-    stride = 1 if len(every) <= 300 else len(every) // 300
-    for combination in every[::stride]:
-        yield dict(zip(symbols, combination, strict=True))
-
-
 def compare(left: Expr, right: Expr, domain: Sequence[tuple[Symbol, str]] = ()) -> Comparison:
     """Measure both sides of an identity in float64 over the whole range of each variable.
 
     Args:
-        left, right: expressions in heads and SymPy functions, equal on the domain.
+        left: an expression in heads and SymPy functions.
+        right: another, equal to it on the domain; the truth is its exact value.
         domain: pairs of a symbol and a condition of `symgen.rules.rule.CONDITIONS`.
     """
     symbols = sorted(left.free_symbols | right.free_symbols, key=lambda s: s.name)
     worst = [0.0, 0.0]
     worse, seen = None, 0
-    for point in _float_points(symbols, domain):
-        with mp.workdps(400):
-            truth = value(right, point)
-            if truth is None:
-                continue
-            floats = {s: float(x) for s, x in point.items()}
-            errors = [ulps(in_float64(side, floats), truth) for side in (left, right)]
+    for point in spread(symbols, _VALUES, domain, _MOST_POINTS):
+        truth = value(right, point)
+        if truth is None:
+            continue
+        floats = {s: float(x) for s, x in point.items()}
+        errors = [ulps(in_float64(side, floats), truth) for side in (left, right)]
         seen += 1
         worst = [max(w, e) for w, e in zip(worst, errors, strict=True)]
         if worse is None and errors[1] > BAD + 4 * errors[0]:

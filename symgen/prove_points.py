@@ -1,30 +1,36 @@
-"""Search for counterexamples: both sides at points of the domain, in precision that is raised until it suffices."""
+"""Search for counterexamples: both sides at points of the domain, in ball arithmetic of rising precision.
+
+A ball encloses the exact value, so two balls that do not touch are a counterexample that rounding cannot have made.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add, mul
 from typing import Any
 
-import mpmath
 import sympy as sp
-from mpmath import mp, mpf
+from flint import arb, ctx
 from sympy import Expr, Symbol
 
 from symgen.heads import maximum, minimum
 from symgen.vocabulary import expand_heads
 
 DIGITS = 60
-# the precision at which a value that has not settled counts as unknown
-MOST_DIGITS = 2000
+_BITS = 200  # 60 digits
+# what is still smaller than its error here is a zero, or below 10^-1800
+_MOST_BITS = 6400
 
 Point = dict[Symbol, sp.Rational]
 
 _SIZES = (sp.Rational(1, 2**20), sp.Rational(1, 100), sp.Rational(1, 3), 1, sp.Rational(5, 2), 7, 20)
-_VALUES = tuple(sp.Rational(s) * sign for s in _SIZES for sign in (1, -1)) + (sp.Rational(0),)
+_VALUES = (*(sp.Rational(s) * sign for s in _SIZES for sign in (1, -1)), sp.Rational(0))
+_MOST_POINTS = 60
 
-# the points of the domain that conditions keep; a variable that stands for a number is tried at the same points
+# the points that a condition keeps; a condition on spelling keeps them all
 KEPT: dict[str, Callable[[Any], bool]] = {
     "positive": lambda x: x > 0,
     "nonnegative": lambda x: x >= 0,
@@ -46,98 +52,98 @@ class Counterexample:
         return f"at {at}: left {self.left or 'undefined'}, right {self.right or 'undefined'}"
 
 
-def points(symbols: Sequence[Symbol], domain: Sequence[tuple[Symbol, str]]) -> Iterator[Point]:
-    """Exact points of the domain: every value of each variable, and a spread of combinations, zero included."""
+def spread(
+    symbols: Sequence[Symbol], values: Sequence[Any], domain: Sequence[tuple[Symbol, str]], most: int
+) -> Iterator[Point]:
+    """Points of the domain: all combinations of the values, or about as many of them as asked for, evenly picked."""
     choices = []
     for s in symbols:
-        kept = [x for x in _VALUES if all(KEPT.get(c, lambda _: True)(x) for v, c in domain if v == s)]
-        if s.is_positive:
-            kept = [x for x in kept if x > 0]
-        choices.append(kept)
-    # a stride that shares no factor with the number of values visits a spread of the grid, the same on every run
+        asked = [c for v, c in domain if v == s] + (["positive"] if s.is_positive else [])
+        choices.append([x for x in values if all(KEPT.get(c, lambda _: True)(x) for c in asked)])
     every = list(itertools.product(*choices))
-    stride = 1 if len(every) <= 60 else max(1, len(every) // 60)
-    for combination in every[::stride]:
+    for combination in every[:: max(1, len(every) // most)]:
         yield dict(zip(symbols, combination, strict=True))
 
 
 # -- evaluation -------------------------------------------------------------------------------------------------------
 
 
+def _sign(u: Any) -> Any:
+    return arb(0) if u == 0 else arb(1) if u > 0 else arb(-1) if u < 0 else arb("nan")
+
+
 _FUNCTIONS: dict[type[Any], Callable[..., Any]] = {
-    sp.exp: mpmath.exp,
-    sp.log: mpmath.log,
-    sp.sin: mpmath.sin,
-    sp.cos: mpmath.cos,
-    sp.tan: mpmath.tan,
-    sp.asin: mpmath.asin,
-    sp.acos: mpmath.acos,
-    sp.atan: mpmath.atan,
-    sp.sinh: mpmath.sinh,
-    sp.cosh: mpmath.cosh,
-    sp.tanh: mpmath.tanh,
-    sp.asinh: mpmath.asinh,
-    sp.acosh: mpmath.acosh,
-    sp.atanh: mpmath.atanh,
-    sp.erf: mpmath.erf,
-    sp.erfc: lambda u: 1 - mpmath.erf(u),
-    sp.loggamma: mpmath.loggamma,
+    sp.exp: lambda u: u.exp(),
+    sp.log: lambda u: u.log(),
+    sp.sin: lambda u: u.sin(),
+    sp.cos: lambda u: u.cos(),
+    sp.tan: lambda u: u.tan(),
+    sp.asin: lambda u: u.asin(),
+    sp.acos: lambda u: u.acos(),
+    sp.atan: lambda u: u.atan(),
+    sp.sinh: lambda u: u.sinh(),
+    sp.cosh: lambda u: u.cosh(),
+    sp.tanh: lambda u: u.tanh(),
+    sp.asinh: lambda u: u.asinh(),
+    sp.acosh: lambda u: u.acosh(),
+    sp.atanh: lambda u: u.atanh(),
+    sp.erf: lambda u: u.erf(),
+    sp.erfc: lambda u: u.erfc(),
+    sp.loggamma: lambda u: u.lgamma(),
+    sp.digamma: lambda u: u.digamma(),
     sp.Abs: abs,
-    sp.sign: mpmath.sign,
-    sp.Max: max,
-    sp.Min: min,
-    maximum: max,
-    minimum: min,
+    sp.sign: _sign,
+    maximum: lambda u, v: u.max(v),
+    minimum: lambda u, v: u.min(v),
 }
 
 
-class Undefined(ArithmeticError):  # noqa: N818
-    """A side has no real value here."""
+class UnknownFunctionError(ValueError):
+    """An expression holds a node that has no ball arithmetic here; the message names it."""
 
 
-def _value(e: Expr, point: Point) -> Any:
-    if e.is_Symbol:
-        x = point[e]
-        return mpf(int(x.p)) / int(x.q)
+def _ball(e: Expr, point: Point) -> Any:
+    e = point.get(e, e)
     if e.is_Rational:
-        return mpf(int(e.p)) / int(e.q)
-    if not e.args:
-        return mpf(e.evalf(mp.dps + 5)._to_mpmath(mp.prec))
-    arguments = [_value(a, point) for a in e.args]
+        return arb(int(e.p)) / int(e.q)
+    if e is sp.pi:
+        return arb.pi()
+    if e is sp.E:
+        return arb(1).exp()
+    if e in (sp.zoo, sp.nan, sp.oo, -sp.oo):
+        return arb("nan")
+    arguments = [_ball(a, point) for a in e.args]
     if e.is_Add:
-        return mpmath.fsum(arguments)
+        return reduce(add, arguments)
     if e.is_Mul:
-        return mpmath.fprod(arguments)
+        return reduce(mul, arguments)
     if e.is_Pow:
-        return _real(mpmath.power(*arguments))
+        return arguments[0] ** int(e.exp) if e.exp.is_Integer else arguments[0] ** arguments[1]
     if type(e) not in _FUNCTIONS:
-        raise Undefined(f"no value for {type(e).__name__}")
-    return _real(_FUNCTIONS[type(e)](*arguments))
+        raise UnknownFunctionError(f"no value for {type(e).__name__} in {e}")
+    return _FUNCTIONS[type(e)](*arguments)
 
 
-def _real(x: Any) -> Any:
-    if isinstance(x, mpmath.mpc) or not mpmath.isfinite(x):
-        raise Undefined("not a real number")
-    return x
+def enclose(evaluate: Callable[[], Any]) -> Any | None:
+    """A ball of 60 digits, from an evaluation at precision that is raised until it gives one; None if undefined."""
+    before, bits = ctx.prec, 2 * _BITS
+    ball = arb("nan")
+    try:
+        while bits <= _MOST_BITS:
+            ctx.prec = bits
+            ball = evaluate()
+            if ball.is_finite() and (ball.rel_accuracy_bits() >= _BITS or ball == 0):
+                return ball
+            bits *= 2
+        return arb(0) if ball.is_finite() and abs(ball) < arb(10) ** -600 else None
+    finally:
+        ctx.prec = before
 
 
 def value(expression: Expr, point: Point) -> Any | None:
-    """An expression at a point, right to `DIGITS` digits or zero; None where it is undefined or does not settle."""
+    """An expression at an exact point, as a ball of 60 digits; None where it has no real value."""
     e = expand_heads(expression)
-    digits, before = DIGITS + 20, None
-    while digits <= MOST_DIGITS:
-        with mp.workdps(digits):
-            try:
-                now = _value(e, point)
-            except (Undefined, ZeroDivisionError, ValueError):
-                now = None
-        if before is not None and now is not None and abs(now - before) <= abs(now) * mpf(10) ** -DIGITS:
-            return now
-        if now is None and digits > 2 * DIGITS and before is None:
-            return None
-        digits, before = digits * 2, now
-    # what stays below any precision is zero
-    return mpf(0) if before is not None and abs(before) < mpf(10) ** (-DIGITS * 10) else None
+    return enclose(lambda: _ball(e, point))
 
 
 def find_counterexample(
@@ -146,13 +152,17 @@ def find_counterexample(
     """A point where the sides differ or only the left is defined, and how many points were looked at."""
     symbols = sorted(left.free_symbols | right.free_symbols, key=lambda s: s.name)
     seen = 0
-    for point in points(symbols, domain):
+    for point in spread(symbols, _VALUES, domain, _MOST_POINTS):
         seen += 1
         a = value(left, point)
         if a is None:
             continue
         b = value(right, point)
-        if b is None or abs(a - b) > mpf(10) ** (-DIGITS + 10) * max(abs(a), abs(b)):
+        if b is None or not a.overlaps(b):
             at = tuple((s.name, str(point[s])) for s in symbols)
-            return Counterexample(at, mpmath.nstr(a, 17), None if b is None else mpmath.nstr(b, 17)), seen
+            return Counterexample(at, _text(a), _text(b)), seen
     return None, seen
+
+
+def _text(ball: Any | None) -> str | None:
+    return None if ball is None else ball.str(17, radius=False)

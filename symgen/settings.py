@@ -1,4 +1,4 @@
-"""Values at which free options and parameters are tried: the default, values around it, extremes, all inside the domain."""
+"""Values at which free options and parameters are tried: the default, others around it, extremes of the domain."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from symgen.backends import latex_names as names
 from symgen.backends.latex_accuracy import DTYPES, MAIN, Cell, accuracy
 from symgen.backends.latex_card import Card, card
 from symgen.backends.latex_expr import latex
+from symgen.backends.latex_part import aligned
 from symgen.backends.latex_samples import Kernel, Samples, from_cores, from_kernel, is_curve
 from symgen.backends.render import environment
 from symgen.files import UserError
@@ -72,7 +73,7 @@ def card_text(
 
 def render_card(content: Card) -> str:
     """A card as TeX."""
-    return _render("card.tex.jinja", {"card": content})
+    return _render("card.tex.jinja", {"card": content, "aligned": aligned})
 
 
 def sheet_texts(entries: Iterable[Entry], title: str = TITLE) -> dict[str, str]:
@@ -132,7 +133,7 @@ def _notation() -> list[tuple[str, str]]:
     u, v = sp.symbols("u v", real=True)
     out = []
     for head, define in vocabulary.DEFINITIONS.items():
-        arguments = (u, v)[: define.__code__.co_argcount]
+        arguments = (u, v)[: int(min(head.nargs))]
         left, right = latex(head(*arguments)), _INTEGRALS.get(head) or latex(define(*arguments))
         if left != right and head not in _UNNAMED:
             out.append((left, right))

@@ -6,29 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from symgen.build_compile import Job, card_text, emit, kernel_digest
-from symgen.spec import Op
-from symgen.spec.model import REQUIRED
+from symgen.rules import ALL_RULES
 
 if TYPE_CHECKING:
     from symgen.pipeline import Derivation, DerivedVariant, Output
-
-
-def load(op: Op) -> str:
-    """What was understood of a spec: arguments with their roles, and the formula of each variant."""
-    lines = [f"{op.kind} {op.name}: {op.summary}", f"  {op.source.file}:{op.source.line}", "", "as written"]
-    lines += [f"  {line}" for line in op.definition.splitlines()]
-    lines += ["", "arguments"]
-    for argument in op.arguments:
-        default = "" if argument.default is REQUIRED else f" = {argument.default!r}"
-        only = ", by keyword" if argument.keyword_only else ""
-        lines.append(f"  {argument.name}: {argument.role}{default}{only}")
-    lines += [f"  assert {condition}" for condition in op.assertions]
-    for variant in op.variants:
-        lines += ["", f"value{_of(variant.suffix)}"]
-        lines += [f"  where {name} is {value}" for name, value in variant.settings]
-        lines += [f"  where {condition} is {truth}" for condition, truth in variant.conditions]
-        lines.append(f"  {variant.value}")
-    return "\n".join(lines)
 
 
 def lower(derivation: Derivation) -> str:
@@ -116,7 +97,10 @@ def _cores(output: Output) -> list[str]:
 
 
 def _steps(output: Output) -> list[str]:
+    known = {rule.name: rule for rule in ALL_RULES}
     lines = [f"as derived   {output.naive}" if output.order == 0 else f"as derived   {output.recognized}"]
     for step in output.trace:
-        lines += [f"{step.rule}", f"    {step.before}", f"  = {step.after}"]
+        rule = known.get(step.rule)
+        why = "" if rule is None else f": {rule.gain} (proof: {rule.proof})"
+        lines += [f"{step.rule}{why}", f"    {step.before}", f"  = {step.after}"]
     return [*lines, f"stable       {output.stable}", *_stable(output)[1:]]

@@ -65,8 +65,15 @@ def fake_entry(name: str) -> dict[str, object]:
     variant = {"suffix": "", "settings": {}, "conditions": [], "outputs": ["value", "grad", "grad2"], "limits": {}}
     texts = {"summary": "One.", "doc": "One.", "definition": "return x", "torch": None, "cite": None}
     return {
-        "module": f"activations.{name}", "kind": "activation", "archetype": "elementwise", **texts, "aliases": [],
-        "arguments": [operand], "assertions": [], "variants": [variant], "kernel": "0",
+        "module": f"activations.{name}",
+        "kind": "activation",
+        "archetype": "elementwise",
+        **texts,
+        "aliases": [],
+        "arguments": [operand],
+        "assertions": [],
+        "variants": [variant],
+        "kernel": "0",
         "source": {"file": f"specs/{name}.py", "line": 1},
     }
 

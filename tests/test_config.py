@@ -45,25 +45,34 @@ def test_out_follows_from_package(tmp_path: Path) -> None:
 def test_every_key_is_read(tmp_path: Path) -> None:
     """Each key that may be written has an effect."""
     found = written(
-        tmp_path, 'specs = ["a", "b.py"]\nout = "o"\npackage = "p.q"\nruntime = "shared"\ndocs = "d"\nface = "f.py"\njobs = 3'
+        tmp_path,
+        'specs = ["a", "b.py"]\nout = "o"\npackage = "p.q"\nruntime = "shared"\ndocs = "d"\nface = "f.py"\njobs = 3',
     )
     specs = (tmp_path / "a", tmp_path / "b.py")
-    assert found == Config(
-        tmp_path, specs, tmp_path / "o", "p.q", "shared", tmp_path / "d", tmp_path / "f.py", 3
-    )
+    assert found == Config(tmp_path, specs, tmp_path / "o", "p.q", "shared", tmp_path / "d", tmp_path / "f.py", 3)
 
 
 def test_unknown_key_gets_a_suggestion(tmp_path: Path) -> None:
     """A misspelt key is an error that names the nearest one, and the file."""
-    with pytest.raises(UserError, match=r"pyproject\.toml: \[tool\.symgen\]: unknown key 'spec'\n.*did you mean 'specs'"):
+    message = r"pyproject\.toml: \[tool\.symgen\]: unknown key 'spec'\n.*did you mean 'specs'"
+    with pytest.raises(UserError, match=message):
         written(tmp_path, 'spec = "specs"')
 
 
-@pytest.mark.parametrize(("line", "expected"), [
-    ("jobs = 0", "1 or more"), ("jobs = true", "number of processes"), ('jobs = "2"', "number of processes"),
-    ('runtime = "copied"', "'inline', 'shared'"), ("specs = []", "empty list"), ("specs = 3", "expected a text"),
-    ('out = ""', "expected a text"), ('package = "my-kernels"', "write 'my_kernels'"), ('package = "a.class"', "cannot be imported"),
-])
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("jobs = 0", "1 or more"),
+        ("jobs = true", "number of processes"),
+        ('jobs = "2"', "number of processes"),
+        ('runtime = "copied"', "'inline', 'shared'"),
+        ("specs = []", "empty list"),
+        ("specs = 3", "expected a text"),
+        ('out = ""', "expected a text"),
+        ('package = "my-kernels"', "write 'my_kernels'"),
+        ('package = "a.class"', "cannot be imported"),
+    ],
+)
 def test_wrong_value_says_what_was_expected(tmp_path: Path, line: str, expected: str) -> None:
     """A value of the wrong kind is an error that says what belongs there."""
     with pytest.raises(UserError, match=expected):
@@ -105,9 +114,16 @@ def test_command_line_wins(tmp_path: Path) -> None:
     assert (found.docs, found.jobs) == (None, 2)
 
 
-@pytest.mark.parametrize(("text", "name"), [
-    ("my-project 2", "my_project_2"), ("3d", "_3d"), ("class", "class_"), ("...", "project"), ("Ünï", "n"),
-])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("my-project 2", "my_project_2"),
+        ("3d", "_3d"),
+        ("class", "class_"),
+        ("...", "project"),
+        ("Ünï", "n"),
+    ],
+)
 def test_identifier(text: str, name: str) -> None:
     """Any name becomes one that can be imported."""
     assert config.identifier(text) == name

@@ -17,7 +17,9 @@ def test_init_in_an_empty_folder(tmp_path: Path) -> None:
     root.mkdir()
     written = scaffold.init(root)
     assert {path.relative_to(root).as_posix() for path in written.new} == {
-        "pyproject.toml", "specs", "my_project/__init__.py",
+        "pyproject.toml",
+        "specs",
+        "my_project/__init__.py",
     }
     document = tomllib.loads((root / "pyproject.toml").read_text())
     assert document["project"]["name"] == "My-Project"

@@ -23,13 +23,15 @@ def spec(signature: str, body: str) -> str:
     return f'{HEADER}@activation()\ndef f({signature}):\n    """Something."""\n{lines}'
 
 
-# name: (signature, body, where and what, hint)
+# Of each: the signature, the body, what is said of the point, the hint.
 WRONG = {
     "divisor": ("x, beta: Real = 1", "return x / beta", "undefined at beta = 0", "declare `beta: Real != 0`"),
     "logarithm": ("x", "return log(x)", "undefined at x = 0: log(x) is the logarithm of 0", "declare `x: Tensor > 0`"),
     "complex logarithm": ("x", "return log(x - 1 / 3)", "complex at x = 0", "hint: "),
     "root": ("x", "return sqrt(x - 1)", "complex at x = 0: sqrt(x - 1) is a root of -1", "declare `x: Tensor >= 1`"),
-    "upper limit": ("x", "return sqrt(2 - x)", "complex at x = 3: sqrt(2 - x) is a root of -1", "declare `x: Tensor <= 2`"),
+    "upper limit": (
+        "x", "return sqrt(2 - x)", "complex at x = 3: sqrt(2 - x) is a root of -1", "declare `x: Tensor <= 2`",
+    ),
     "both limits": ("x", "return sqrt(1 - x**2)", "complex at x = 2", "declare `x: -1 <= Tensor <= 1`"),
     "removable": ("x", "return sin(x) / x", "undefined at x = 0", "declare `x: Tensor != 0`"),
     "narrow": ("x", "return sqrt((x - 1.2345) ** 2 - 1e-6)", "complex at x = 1.23", "case of its own"),

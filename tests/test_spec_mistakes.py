@@ -34,9 +34,13 @@ def error_of(folder: Path, text: str, name: str = "wrong") -> SpecError:
 # name: (text, line, quoted text, what, hint)
 MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
     "unknown name": (spec("return sqr(x)"), 6, "return sqr(x)", "unknown name 'sqr'", "did you mean 'sqrt'?"),
-    "name not imported": (spec("return tanh(x)"), 6, "return tanh(x)", "unknown name 'tanh'", "from symgen.spec import"),
+    "name not imported": (
+        spec("return tanh(x)"), 6, "return tanh(x)", "unknown name 'tanh'", "from symgen.spec import",
+    ),
     "name from elsewhere": (spec("return clip(x, 0, 1)"), 6, "return clip(x, 0, 1)", "unknown name 'clip'", "min(high"),
-    "unknown annotation": (spec("return a * x", signature="x, a: Reel = 1"), 4, "def f", "'Reel'", "did you mean 'Real'?"),
+    "unknown annotation": (
+        spec("return a * x", signature="x, a: Reel = 1"), 4, "def f", "'Reel'", "did you mean 'Real'?",
+    ),
     "Python's float": (spec("return a * x", signature="x, a: float = 1"), 4, "def f", "'float'", "write Real"),
     "no return": (spec("y = x"), 4, "def f(x):", "nothing is returned", "end with 'return'"),
     "a case without a return": (spec("if x > 0:\n    return x"), 6, "if x > 0:", "where this is false", "'return'"),
@@ -55,12 +59,16 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         "import math\n" + spec("return math.exp(x)"), 7, "return math.exp(x)", "'math.exp' works on numbers",
         "from symgen.spec import exp",
     ),
-    "from math import exp": ("from math import exp\n" + spec("return x"), 1, "from math", "'math'", "symgen.spec import exp"),
+    "from math import exp": (
+        "from math import exp\n" + spec("return x"), 1, "from math", "'math'", "symgen.spec import exp",
+    ),
     "index outside its sum": (
         spec("return sum(x[k] for k in C) * x[k]", signature="x: Tensor[C]"), 6, "return sum(", "index 'k' is bound",
         "x[C]",
     ),
-    "axis left out": (spec("return sum(x)", signature="x: Tensor[C]"), 6, "return sum(x)", "over which axis?", "sum(expr"),
+    "axis left out": (
+        spec("return sum(x)", signature="x: Tensor[C]"), 6, "return sum(x)", "over which axis?", "sum(expr",
+    ),
     "reduction over a missing axis": (
         spec("return sum(x, D)", signature="x: Tensor[C]"), 6, "return sum(x, D)", "does not vary along D", "along C",
     ),
@@ -70,7 +78,9 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
     "subscript by a number": (
         spec("return x[0.5]", signature="x: Tensor[C]"), 6, "return x[0.5]", "'1/2' is not an index", "Index[axis]",
     ),
-    "subscript that picks nothing": (spec("return x[C]*x[y]", signature="x, y: Index[C]"), 6, "return", "picks nothing", ""),
+    "subscript that picks nothing": (
+        spec("return x[C]*x[y]", signature="x, y: Index[C]"), 6, "return", "picks nothing", "",
+    ),
     "a loss that varies": (
         spec("return -x", "@loss()", "x: Tensor[K]"), 4, "def f", "still varies along K", "sum or average",
     ),
@@ -90,17 +100,25 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         "more than 16 variants: a (1, 2, 3, 4, 5); b (1, 2, 3, 4)", "split the function",
     ),
     "not Python": ("def f(x:\n", 1, "def f(x:", "not Python", ""),
-    "no decorator": (IMPORTS + 'def f(x):\n    """D."""\n    return x\n', 3, "def f(x):", "needs one decorator", "@act"),
+    "no decorator": (
+        IMPORTS + 'def f(x):\n    """D."""\n    return x\n', 3, "def f(x):", "needs one decorator", "@act",
+    ),
     "unknown decorator": (spec("return x", "@activaton()"), 4, "def f", "'@activaton'", "did you mean '@activation'?"),
-    "decorator without brackets": (spec("return x", "@activation"), 3, "@activation", "needs brackets", "@activation()"),
-    "unknown keyword": (spec("return x", '@activation(torhc="a")'), 3, "@act", "no keyword 'torhc'", "did you mean 'torch'"),
+    "decorator without brackets": (
+        spec("return x", "@activation"), 3, "@activation", "needs brackets", "@activation()",
+    ),
+    "unknown keyword": (
+        spec("return x", '@activation(torhc="a")'), 3, "@act", "no keyword 'torhc'", "did you mean 'torch'",
+    ),
     "keyword of the wrong type": (spec("return x", "@activation(torch=1)"), 3, "@act", "'torch' is 1", "str"),
     "unknown reduction": (spec("return x", '@loss(reduction="men")'), 3, "@loss", "reduction is 'men'", "mean"),
     "symbols for no argument": (
         spec("return x", '@activation(symbols={"y": "z"})'), 3, "@act", "names 'y', which is no argument", "",
     ),
     "starred argument": (spec("return x", signature="*x"), 4, "def f(*x):", "any number of arguments", "name each"),
-    "annotation that is no role": (spec("return x * a", signature="x, a: 3 = 1"), 4, "def f", "'3' is not a role", "Real"),
+    "annotation that is no role": (
+        spec("return x * a", signature="x, a: 3 = 1"), 4, "def f", "'3' is not a role", "Real",
+    ),
     "brackets missing beside a limit": (
         spec("return x * a", signature="x, a: 0 <= Real <= 1 | None = 1"), 4, "def f", "'|' joins roles", "brackets",
     ),
@@ -124,7 +142,9 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
     "division by zero": (spec("return x / (1 - 1)"), 6, "return x / (1 - 1)", "divides by zero", ""),
     "complex number": (spec("return x * sqrt(-1)"), 6, "return x * sqrt(-1)", "complex number", "real"),
     "imaginary literal": (spec("return x * 1j"), 6, "return x * 1j", "1j is a complex number", "real"),
-    "wrong number of arguments": (spec("return exp(x, 2)"), 6, "return exp(x, 2)", "exp: too many positional", "exp(x)"),
+    "wrong number of arguments": (
+        spec("return exp(x, 2)"), 6, "return exp(x, 2)", "exp: too many positional", "exp(x)",
+    ),
     "call of a number": (spec("return 2(x)"), 6, "return 2(x)", "'2' is not a function", "2 * (...)"),
     "unpacking a scalar": (spec("a, b = x\nreturn a"), 6, "a, b = x", "2 names for 1 value", "Tensor[2 * C]"),
     "assert on data": (spec("assert x > 0\nreturn x"), 6, "assert x > 0", "here is data", "x: Tensor > 0"),
@@ -143,6 +163,12 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         spec("return max(0, x)", '@activation(also={"abs(x)": "nowhere"})'), 4, "def f", "is 1 at x = -1, the definition 0",
         "agree",
     ),
+    "a function returned": (spec("return sum\ny = x"), 4, "def f(x):", "'sum' is returned", "a number"),
+    "huge power": (spec("return x + 10 ** 10 ** 10"), 6, "return x + 10", "beyond 4096", "no float"),
+    "huge literal": (spec("return x + 1e99999999"), 6, "return x + 1e", "beyond every float", "inf"),
+    "huge unpacking": (spec("return x", signature="x: Tensor[1e300]"), 4, "def f", "is not an axis", "from 1 to 64"),
+    "half an axis": (spec("return x", signature="x: Tensor[1.5]"), 4, "def f", "'3/2' is not an axis", "declared"),
+    "limit by identity": (spec("return x*a", signature="x, a: Real is 1 = 1"), 4, "def f", "no limit 'is'", "> >="),
     "stray statement": (IMPORTS + "print(1)\n", 3, "print(1)", "no bare expression at its top level", "functions"),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A second, independent reference: each spec's text run by plain Python on floats gives what its traced formula gives."""
+"""A second, independent reference: a spec run by plain Python on floats gives what its traced formula gives."""
 
 from __future__ import annotations
 

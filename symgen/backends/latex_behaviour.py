@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from symgen.pipeline import Derivation, Output
 
 _COMMA = r",\; "
-_JOINT_WORDS = {0: "Jump", 1: "Kink", 2: "Joint", 3: "Joint"}
+_JOINT_WORDS = ("Jump", "Kink", "Joint")  # by the lowest derivative that jumps
 _SIGNS = {">": ">", ">=": r"\ge", "<": "<", "<=": r"\le", "!=": r"\ne"}
 
 
 def joints(derivation: Derivation, samples: Samples | None) -> list[facts.Joint]:
-    """The points where the function switches, with what jumps there if its values are at hand."""
+    """The points where the function switches; if its values are at hand, only those where something jumps."""
     op = derivation.op
     value = default_variant(derivation).output("value").naive
     found = facts.joints(value, named(value, op.operands[0].name), values(op, value))
     if samples is None:
         return found
-    return [replace(j, order=facts.lowest_jump(samples, j.at)) for j in found]
+    ordered = [replace(j, order=facts.lowest_jump(samples, j.at)) for j in found]
+    return [j for j in ordered if j.order < len(_JOINT_WORDS)]
 
 
 def behaviour(derivation: Derivation, found: Sequence[facts.Joint], samples: Samples | None) -> list[tuple[str, str]]:
@@ -78,7 +79,8 @@ def _conventions(derivation: Derivation, found: Sequence[facts.Joint]) -> list[t
                 texts += [] if here is None else [f"{left_side(op, output)} = {latex(here, display)}"]
         if texts:
             point = f"{names.symbol(name, display).tex} = {latex(j.point, display)}"
-            out.append((f"{_JOINT_WORDS[j.order]} at ${point}$", f"${_COMMA.join(texts)}$"))
+            word = _JOINT_WORDS[min(j.order, len(_JOINT_WORDS) - 1)]
+            out.append((f"{word} at ${point}$", f"${_COMMA.join(texts)}$"))
     return out
 
 

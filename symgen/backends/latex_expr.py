@@ -182,15 +182,24 @@ def _roots(above: list[Any], below: list[Any], value: Rational) -> tuple[list[An
             above.remove(f)
             below.append(f)
             value *= int(f.base)
-    return _merge_roots(above), _merge_roots(below), value
+    above, below = _merge_roots(above), _merge_roots(below)
+    up, down = (next((f for f in part if _is_constant_root(f)), None) for part in (above, below))
+    if up is None or down is None:
+        return above, below, value
+    both = sp.Pow(up.base / down.base, sp.Rational(1, 2), evaluate=False)
+    return [both, *(f for f in above if f is not up)], [f for f in below if f is not down], value
 
 
 def _is_root(f: Any) -> bool:
     return isinstance(f, sp.Pow) and f.exp == sp.Rational(1, 2)
 
 
+def _is_constant_root(f: Any) -> bool:
+    return _is_root(f) and not f.free_symbols
+
+
 def _merge_roots(factors: list[Any]) -> list[Any]:
-    roots = [f for f in factors if _is_root(f) and not f.free_symbols]
+    roots = [f for f in factors if _is_constant_root(f)]
     if len(roots) < 2:
         return factors
     inside = sp.Mul(*sorted((r.base for r in roots), key=sp.default_sort_key))

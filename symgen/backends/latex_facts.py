@@ -147,7 +147,7 @@ def extent(samples: Samples, domain: tuple[float, float], at: Iterable[float] = 
     limits = tuple(
         (ends[0][k] if inside[0] else None, ends[1][k] if inside[1] else None) for k in range(len(ends[0]))
     )
-    return Extent(float(np.min(f)), float(np.max(f)), limits)
+    return Extent(float(np.min(f)) + 0.0, float(np.max(f)) + 0.0, limits)
 
 
 def _at_end(samples: Samples, end: float) -> list[float | None]:

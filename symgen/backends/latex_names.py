@@ -76,7 +76,8 @@ def escape(text: str) -> str:
 
 def code(text: str) -> str:
     """A name in typewriter letters that may break after an underscore, a dot or a bracket."""
-    return r"\texttt{" + re.sub(r"(\\_|[.,(])", r"\1\\allowbreak{}", escape(text)) + "}"
+    escaped = escape(text).replace("'", r"\textquotesingle{}").replace('"', r"\textquotedbl{}")
+    return r"\texttt{" + re.sub(r"(\\_|[.,(])", r"\1\\allowbreak{}", escaped) + "}"
 
 
 def prose(text: str) -> str:

@@ -222,6 +222,12 @@ def width(node: Node) -> int:
     return _WIDTHS[type(node)](node)
 
 
+def ink(node: Node) -> int:
+    """How much there is to read in a formula, wherever it stands."""
+    inside = sum(ink(c) for c in children(node))
+    return inside + (2 if children(node) else width(node))
+
+
 def _call_width(node: Call) -> int:
     return _name_width(node.name) + sum(width(a) + 1 for a in node.arguments) + 1 + (1 if node.power else 0)
 

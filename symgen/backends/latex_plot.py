@@ -100,10 +100,11 @@ def _turns(samples: Samples, half: float, domain: tuple[float, float]) -> int:
 
 def _bends_outside(samples: Samples, half: float, domain: tuple[float, float]) -> bool:
     """Whether the slope changes mostly beyond the window: then it shows little but a straight line."""
-    near, far = _slopes(samples, half, domain), _slopes(samples, 64 * half, domain)
-    if not near.size or not far.size or np.max(np.abs(far)) > 1e3:
+    near, far, farther = (_slopes(samples, m * half, domain) for m in (1, 64, 256))
+    if not near.size or not far.size or not farther.size:
         return False
-    return float(np.ptp(near)) < 0.25 * float(np.ptp(far))
+    # a slope that grows for ever has no window that shows it all
+    return 4 * float(np.ptp(near)) < float(np.ptp(far)) > 0.8 * float(np.ptp(farther))
 
 
 def _grid(a: float, b: float, span: float) -> Array:

@@ -65,7 +65,11 @@ _WHERE_WIDTH = 6
 
 
 def definition(
-    text: str, setting: Setting | None = None, display: Mapping[str, str] | None = None, function: str | None = None
+    text: str,
+    setting: Setting | None = None,
+    display: Mapping[str, str] | None = None,
+    function: str | None = None,
+    imported: Mapping[str, str] | None = None,
 ) -> Definition:
     r"""The formula of a spec's function for one variant.
 
@@ -74,6 +78,7 @@ def definition(
         setting: What the variant fixes; None leaves every condition as a case.
         display: Printed names of arguments, from the spec's ``symbols=``.
         function: Which ``def`` of the text, where it holds several.
+        imported: What names stand for that the spec's file imports under another name.
 
     Raises:
         LatexError: The text has a construct for which there is no notation.
@@ -87,17 +92,25 @@ def definition(
     functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and function in (None, f.name)]
     if not functions:
         raise LatexError(f"no definition of {function or 'a function'} in this text:\n{text}")
-    return _Reader(text, functions[0], setting or Setting(), dict(display or {})).read()
+    return _Reader(text, functions[0], setting or Setting(), display or {}, imported or {}).read()
 
 
 class _Reader:
     """Reads one function's body; the environment maps local names to their notation."""
 
-    def __init__(self, text: str, function: ast.FunctionDef, setting: Setting, display: dict[str, str]) -> None:
+    def __init__(
+        self,
+        text: str,
+        function: ast.FunctionDef,
+        setting: Setting,
+        display: Mapping[str, str],
+        imported: Mapping[str, str],
+    ) -> None:
         self.text = textwrap.dedent(text)
         self.function = function
         self.setting = setting
         self.display = display
+        self.imported = imported
         self.locals: dict[str, Node] = {}
         self.where: list[Local] = []
         self.uses = _uses(function)
@@ -268,7 +281,7 @@ class _Reader:
                 return n.Absolute(a)
             case "weighted", [a, b]:
                 return n.multiply([a, b])
-        return n.Call(names.function(name), tuple(parts))
+        return n.Call(names.function(self.imported.get(name, name)), tuple(parts))
 
     def unknown(self, where: ast.AST) -> LatexError:
         line = getattr(where, "lineno", 0)

@@ -156,7 +156,7 @@ def _fence(left: str, text: str, right: str, inside: Node, mode: Mode) -> str:
     if _is_tall(inside, mode):
         return rf"\left{left} {text} \right{right}"
     if left == "(":
-        return _parentheses(text, mode, grow="(" in text or r"\sqrt" in text)
+        return _parentheses(text, mode, grow=r"\bigl" in text or _depth(text) > 1)
     return f"{left} {text} {right}"
 
 
@@ -164,8 +164,16 @@ def _parentheses(text: str, mode: Mode, grow: bool) -> str:
     """Parentheses around text of a line's height; an outer pair is larger, so that the eye finds its other half."""
     if mode is Mode.SCRIPT or not grow:
         return f"({text})"
-    size = "Big" if r"\bigl" in text or r"\Bigl" in text else "big"
-    return rf"\{size}l({text}\{size}r)"
+    return rf"\bigl({text}\bigr)"
+
+
+def _depth(text: str) -> int:
+    """How deeply parentheses are nested in a text."""
+    deepest = depth = 0
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _superscript(exponent: Node) -> str:
@@ -196,8 +204,7 @@ def _set_call(node: Call, mode: Mode) -> str:
     text = ", ".join(typeset(a, mode) for a in node.arguments)
     if any(_is_tall(a, mode) for a in node.arguments):
         return rf"{head}\!\left( {text} \right)"
-    nested = "(" in text
-    return head + _parentheses(text, mode, grow=r"\bigl" in text or (nested and (r"\sqrt" in text or len(text) > 60)))
+    return head + _parentheses(text, mode, grow=r"\bigl" in text or _depth(text) > 1)
 
 
 def _set_product(node: Product, mode: Mode) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import sympy as sp
 
+from symgen import resources
 from symgen.backends import latex_names as names
 from symgen.backends.latex_expr import latex
 from symgen.backends.latex_notation import Node
@@ -35,7 +37,19 @@ _LIMITS = {">": ">", ">=": r"\ge", "<": "<", "<=": r"\le", "!=": r"\ne", "==": "
 
 def definition_of(op: Op, variant: Variant) -> Definition:
     """The spec's text as a formula for one variant."""
-    return definition(op.source.text, _setting(op, variant), dict(op.symbols), op.name)
+    return definition(op.source.text, _setting(op, variant), dict(op.symbols), op.name, _imported(op))
+
+
+def _imported(op: Op) -> dict[str, str]:
+    """Names that the spec's file imports under another name, from that other name; empty if the file is not there."""
+    for root in (resources.specs().parent, Path()):
+        try:
+            tree = ast.parse((root / op.source.file).read_text(encoding="utf-8"))
+        except (OSError, SyntaxError):
+            continue
+        aliases = (a for e in tree.body if isinstance(e, ast.ImportFrom) for a in e.names)
+        return {a.asname: a.name for a in aliases if a.asname}
+    return {}
 
 
 def alternative_of(op: Op, text: str) -> Definition:
@@ -111,12 +125,12 @@ def argument_note(op: Op, argument: Argument) -> str:
     symbol = names.symbol(argument.name, dict(op.symbols)).tex
     limits = "".join(rf"{_LIMITS[o]} {number(v)}" for o, v in role_limits(role))
     if role.kind == "choice":
-        head = names.code(argument.name)
-        details = [", ".join(names.code(repr(c)) for c in role.choices)]
+        head = f"{names.code(argument.name)}: " + " or ".join(names.code(repr(c)) for c in role.choices)
+        details = []
     else:
         plain = symbol == argument.name
-        head = f"${symbol}{limits}$" + ("" if plain else f" = {names.code(argument.name)}")
-        details = []
+        head = f"${symbol}$" + ("" if plain else f" = {names.code(argument.name)}")
+        details = [f"${symbol}{limits}$"] if limits else []
     if role.kind == "param":
         details.append("learned")
     if role.optional:

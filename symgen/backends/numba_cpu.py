@@ -72,7 +72,10 @@ PRIMITIVES = {
     "hypot": "math.hypot",
     "pow": "math.pow",
     "floor": "np.floor",  # math.floor gives an integer
+    "sin_sum": "sin_sum",
+    "cos_sum": "cos_sum",
 }
+TRIG = frozenset({"sin_sum", "cos_sum"})  # what the runtime's `trig` has
 
 # What the loops call their own variables and helpers: an operand of such a name gets an underscore there.
 WALK = frozenset(
@@ -80,7 +83,7 @@ WALK = frozenset(
     | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
 )
 
-DIALECT = Dialect(OPERATIONS, PRIMITIVES, frozenset({"abs", "math", "np", "fma", "core", "loop", "range"}))
+DIALECT = Dialect(OPERATIONS, PRIMITIVES, TRIG | {"abs", "math", "np", "fma", "core", "loop", "range"})
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class ModuleText:
         key: The hash of everything that the text depends on.
         arguments: Array operands and real options, in the order in which the cores take them.
         variants: The variants, each with its outputs.
-        runtime: Where `intrinsics` is imported from: "symgen.runtime", or ".._runtime" beside a user's kernels.
+        runtime: Where helpers are imported from: "symgen.runtime", or ".._runtime" beside a user's kernels.
         archetype: Which template holds the structure.
     """
 
@@ -238,7 +241,7 @@ def emit(module: ModuleText) -> str:
         module: The derived function.
 
     Returns:
-        Python source that imports NumPy, Numba and the runtime's `intrinsics`, and compiles nothing at import.
+        Python source that imports NumPy, Numba and the runtime's helpers, and compiles nothing at import.
 
     Raises:
         KernelError: if a graph breaks the rules of the kernel language.
@@ -253,6 +256,7 @@ def emit(module: ModuleText) -> str:
         "sections": sections,
         "needs": needs,
         "intrinsics": sorted(intrinsics),
+        "trig": sorted(needs & TRIG),
     }
     head, documentation, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)
     return '"""'.join((head, documentation, fold(code)))

@@ -21,7 +21,8 @@ class RewriteError(RuntimeError):
 
 def operands(e: Expr) -> tuple[Expr, ...]:
     """The parts of a node that rules may rewrite; a condition is left as the spec wrote it."""
-    return e.args[1:] if isinstance(e, Cases) else e.args
+    parts: tuple[Expr, ...] = e.args
+    return parts[1:] if isinstance(e, Cases) else parts
 
 
 def nodes(e: Expr) -> Iterator[Expr]:

@@ -8,12 +8,17 @@ from symgen.rules.rule import Rule, u
 from symgen.vocabulary import expm1, log1p
 
 RECOGNIZE = (
-    Rule("expm1-intro", exp(u) - 1, expm1(u), "recognize", "no cancellation at 0", source="R17"),
-    Rule("log1p-intro", log(1 + u), log1p(u), "recognize", "no rounding of 1 + u", source="R17", domain=((u, "not a number"),)),
+    Rule("expm1-intro", exp(u) - 1, expm1(u),
+         "recognize", "no cancellation at 0", "exponential", "Higham 2002, section 1.14"),
+    Rule("log1p-intro", log(1 + u), log1p(u),
+         "recognize", "no rounding of 1 + u", "exponential", "Goldberg 1991, theorem 4", ((u, "not a number"),)),
 )
 
 STABILIZE = (
-    Rule("expm1-plus-one", expm1(u) + 1, exp(u), "stabilize", "no cancellation for negative u", source="R17"),
-    Rule("expm1-minus-exp", expm1(u) - exp(u), -S.One, "stabilize", "exact", source="R17"),
-    Rule("exp-over-expm1", exp(u) / expm1(u), -1 / expm1(-u), "stabilize", "no overflow of both", source="R41", domain=((u, "not negative"),)),
+    Rule("expm1-plus-one", expm1(u) + 1, exp(u),
+         "stabilize", "no cancellation for negative u", "exponential", "definition of expm1"),
+    Rule("expm1-minus-exp", expm1(u) - exp(u), -S.One,
+         "stabilize", "exact", "exponential", "definition of expm1"),
+    Rule("exp-over-expm1", exp(u) / expm1(u), -1 / expm1(-u),
+         "stabilize", "no overflow of both", "exponential", "definition of expm1", ((u, "not negative"),)),
 )

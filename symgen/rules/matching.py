@@ -83,7 +83,7 @@ def _anchor_rank(e: Expr) -> int:
         return 2
     if e.is_Mul or e.is_Pow:
         ranks = [_anchor_rank(f.base if f.is_Pow else f) for f in sp.Mul.make_args(e)]
-        return min(min(ranks), 3)
+        return min(*ranks, 3)
     if e in VARIABLES:
         return 4
     return 5 if e.is_number else 3
@@ -138,11 +138,12 @@ class _State:
         part = split(e)
         if part.number == 0:
             return None
-        powers: dict[Expr, Expr] | None = self.powers
+        powers = self.powers
         for base, power in part.powers:
-            powers = _without(powers, base, power)
-            if powers is None:
+            rest = _without(powers, base, power)
+            if rest is None:
                 return None
+            powers = rest
         exponent = self.exponent - part.exponent
         if part.exponent != 0 and not _simpler(exponent, self.exponent):
             return None
@@ -175,25 +176,36 @@ def _take_factor(base: Expr, power: Expr, state: _State, b: Bindings) -> Iterato
         rest = state.take(instantiate(base, b) ** power)
         if rest is not None:
             yield b, rest
-        return
-    if base in VARIABLES:
+    elif base in VARIABLES:
         whole = state.join() if power == 1 else _root(state, power)
         if whole is not None:
             yield {**b, base: whole}, _State(S.One, S.Zero, {})
-        return
+    else:
+        yield from _take_power(base, power, state, b)
+
+
+def _take_power(base: Expr, power: Expr, state: _State, b: Bindings) -> Iterator[tuple[Bindings, _State]]:
+    """Try every base of the product; a sum may be the pattern times a factor."""
     for candidate in list(state.powers):
         powers = _without(state.powers, candidate, power)
         if powers is None:
             continue
-        if base.is_Add and candidate.is_Add:
-            for found, factor, _ in match_sum(base, candidate, b, whole=True):
-                if power.is_Integer or factor.is_positive:
-                    rest = _State(state.number, state.exponent, powers)
-                    scaled = split(factor**power * rest.join())
-                    yield found, _State(scaled.number, scaled.exponent, dict(scaled.powers))
-        else:
-            for found in match(base, candidate, b):
-                yield found, _State(state.number, state.exponent, powers)
+        rest = _State(state.number, state.exponent, powers)
+        for found, factor in _match_base(base, candidate, b):
+            if factor == 1:
+                yield found, rest
+            elif power.is_Integer or factor.is_positive:
+                scaled = split(factor**power * rest.join())
+                yield found, _State(scaled.number, scaled.exponent, dict(scaled.powers))
+
+
+def _match_base(pattern: Expr, e: Expr, b: Bindings) -> Iterator[Match]:
+    if pattern.is_Add and e.is_Add:
+        for found, factor, _ in match_sum(pattern, e, b, whole=True):
+            yield found, factor
+    else:
+        for found in match(pattern, e, b):
+            yield found, S.One
 
 
 def _take_exponential(exponent: Expr, state: _State, b: Bindings) -> Iterator[tuple[Bindings, _State]]:
@@ -294,24 +306,16 @@ def match_sum(
 
 def match(pattern: Expr, e: Expr, bindings: Bindings) -> Iterator[Bindings]:
     """Ways in which the whole expression is the pattern."""
-    if pattern in VARIABLES:
-        known = bindings.get(pattern)
-        if known is None:
-            yield {**bindings, pattern: e}
-        elif known == e:
-            yield bindings
+    if pattern in VARIABLES and pattern not in bindings:
+        yield {**bindings, pattern: e}
     elif not _open(pattern, bindings):
         if instantiate(pattern, bindings) == e:
             yield bindings
     elif pattern.is_Add:
         if e.is_Add:
-            for found, factor, _ in match_sum(pattern, e, bindings, whole=True):
-                if factor == 1:
-                    yield found
+            yield from (b for b, factor, _ in match_sum(pattern, e, bindings, whole=True) if factor == 1)
     elif pattern.is_Mul or pattern.is_Pow or isinstance(pattern, sp.exp):
-        for found, rest in match_product(pattern, e, bindings):
-            if rest == 1:
-                yield found
+        yield from (b for b, rest in match_product(pattern, e, bindings) if rest == 1)
     elif type(pattern) is type(e):
         yield from _match_arguments(pattern.args, e.args, bindings)
 
@@ -353,18 +357,14 @@ def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
 
 
 def _apply_power(rule: Rule, e: Expr) -> Expr | None:
-    """A pattern that is one power matches its multiples: ``(1+e^-u)^-2`` is twice ``1/(1+e^-u)``, a root may be below."""
+    """A pattern that is one power matches its multiples: ``(1+e^-u)^-2`` is twice ``1/(1+e^-u)``."""
     base, power = rule.left.base, rule.left.exp
     for candidate, have in split(e).powers:
         times = have / power
         if not times.is_Integer or (have.is_Integer != power.is_Integer) or (times < 0 and power.is_Integer):
             continue
         rest = e / candidate**have
-        if base.is_Add:
-            found = ((b, k) for b, k, _ in match_sum(base, candidate, {}, whole=True))
-        else:
-            found = ((b, S.One) for b in match(base, candidate, {}))
-        for b, k in found:
+        for b, k in _match_base(base, candidate, {}):
             if rule.admits(b) and (power.is_Integer or k.is_positive):
                 return rest * k**have * instantiate(rule.right, b) ** times
     return None

@@ -97,9 +97,12 @@ def divide_through(e: Expr) -> Expr | None:
 _x, _y = Symbol("x", real=True), symbols("y", positive=True)
 
 STABILIZE = (
-    Procedure("exp-merge", merge_exponentials, "stabilize", "no overflowing times an underflowing factor", (exp(_x) * exp(-(_x**2)),), first=True, source="R41"),
+    Procedure("exp-merge", merge_exponentials, "stabilize", "no overflowing times an underflowing factor",
+              (exp(_x) * exp(-(_x**2)),), "law of exponents", first=True),
+    Procedure("divide-through", divide_through, "stabilize", "a head that grows stands below only",
+              ((_x * erfcx(_x) - 1) / erfcx(_x) ** 2,), "field arithmetic", first=True),
     Procedure("quotient-cancel", cancel_quotient, "stabilize", "no difference of near equals",
-              (1 / (1 + _y) - _y / (1 + _y) ** 2, -2 / (1 + _y) ** 2 + 2 * _y / (1 + _y) ** 3), source="R80"),
-    Procedure("divide-through", divide_through, "stabilize", "the head keeps one power", ((_x * erfcx(_x) - 1) / erfcx(_x) ** 2,), first=True),
-    Procedure("factor-common", factor_common, "stabilize", "one product, not a sum of tails", (sigmoid(_x) + _x * sigmoid(_x) * sigmoid(-_x),)),
+              (1 / (1 + _y) - _y / (1 + _y) ** 2, -2 / (1 + _y) ** 2 + 2 * _y / (1 + _y) ** 3), "field arithmetic"),
+    Procedure("factor-common", factor_common, "stabilize", "one product instead of a sum of tails",
+              (sigmoid(_x) + _x * sigmoid(_x) * sigmoid(-_x),), "distributive law"),
 )

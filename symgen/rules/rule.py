@@ -13,7 +13,7 @@ from sympy import Expr, Symbol
 u, v, a, b = sp.symbols("u v a b", real=True)
 VARIABLES: frozenset[Symbol] = frozenset((u, v, a, b))
 
-# What a domain can ask of the expression that a variable stands for. Unknown counts as no: a rule fires when it is safe.
+# What a domain can ask of the expression that a variable stands for. Unknown counts as no: rules fire where it is safe.
 CONDITIONS: dict[str, Callable[[Any], bool]] = {
     "positive": lambda e: bool(e.is_positive),
     "nonnegative": lambda e: bool(e.is_nonnegative),
@@ -50,8 +50,8 @@ class Rule:
     right: Expr
     phase: str
     gain: str
-    proof: str = "exponential"
-    source: str = ""
+    proof: str
+    source: str
     domain: tuple[tuple[Symbol, str], ...] = ()
 
     def admits(self, bindings: dict[Symbol, Expr]) -> bool:
@@ -77,9 +77,9 @@ class Procedure:
     phase: str
     gain: str
     examples: tuple[Expr, ...]
+    source: str
     first: bool = False
     proof: str = "exponential"
-    source: str = ""
 
 
 @dataclass(frozen=True)

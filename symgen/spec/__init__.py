@@ -19,7 +19,7 @@ definition at its defaults, and printed on the card; kernels come from the defin
 from typing import Any
 
 from symgen.spec.definition import Definition
-from symgen.spec.describe import describe
+from symgen.spec.description import describe
 from symgen.spec.language import (
     LANGUAGE,
     Index,

@@ -19,6 +19,7 @@ from symgen.spec.signature import NUMERIC, Parameter, bind, placeholder, read_pa
 from symgen.spec.suffixes import name_variants
 from symgen.spec.text import SpecText
 from symgen.spec.trace import Trace, limit_facts
+from symgen.spec.words import is_condition
 
 MOST_VARIANTS = 16
 Choice = tuple[tuple[Parameter, object], ...]
@@ -180,9 +181,10 @@ class Definition:
 
     def returned(self, value: Any, trace: Trace) -> Expr:
         """A returned value as an expression; a loss must not vary along an axis any more."""
-        value = sp.sympify(value)
-        if not isinstance(value, Expr):
+        if is_condition(value):
             raise self.error("a condition is returned", "return '1 if condition else 0'")
+        if not isinstance(value, Expr):
+            raise self.error(f"'{getattr(value, 'name', value)}' is returned, which is no formula", "return a number")
         if value.has(sp.nan, sp.zoo, sp.I):
             raise self.error(f"the value is {value}", "a formula has real values")
         axes = trace.axes_of(value)

@@ -272,9 +272,7 @@ def guards_at(obligation: Obligation, box: Mapping[Any, Span]) -> Iterator[bool]
 # What is said about a breach
 
 
-def report(
-    obligation: Obligation, lines: list[Line], point: Point, tried: dict[Point, bool | None]
-) -> Breach:
+def report(obligation: Obligation, lines: list[Line], point: Point, tried: dict[Point, bool | None]) -> Breach:
     """The breach in words, with the declaration that would exclude it where one argument is to blame."""
     relevant = [(line, v) for line, v in zip(lines, point, strict=True)]
     values = {line.symbol: sp.Rational(v.numerator, v.denominator) for line, v in relevant}

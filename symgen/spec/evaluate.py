@@ -18,7 +18,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgen.spec.axes import Generator, LabelList, iterated, listed_in, moved, vector
-from symgen.spec.model import Axis, Mistake, Parts, Role, native
+from symgen.spec.model import Axis, Mistake, Role, native
 from symgen.spec.text import SpecText
 from symgen.spec.trace import Trace, is_symbolic
 from symgen.spec.words import Word, cases, checked, formula, negation, number, relation
@@ -45,6 +45,7 @@ class Frame:
         return replace(self, names={**self.names, **names})
 
 
+LARGEST_EXPONENT = 4096
 BINARY: dict[type[ast.operator], tuple[Callable[[Any, Any], Any], str]] = {
     ast.Add: (operator.add, "a sum"),
     ast.Sub: (operator.sub, "a difference"),
@@ -103,11 +104,20 @@ def binary(node: ast.BinOp, frame: Frame) -> Any:
             return left | right
         raise Mistake("'|' joins roles", "limits beside it need brackets: (0 <= Real <= 1) | None")
     if isinstance(right, Axis) and isinstance(node.op, ast.Mult):
-        return Parts(int(left), right)
+        return left * right
     if type(node.op) not in BINARY:
         raise Mistake(f"a formula has no {type(node.op).__name__}", "it has + - * / **")
     function, what = BINARY[type(node.op)]
-    return checked(function(formula(left, what), formula(right, what)))
+    left, right = formula(left, what), formula(right, what)
+    if isinstance(node.op, ast.Pow):
+        check_size(left, right)
+    return checked(function(left, right))
+
+
+def check_size(base: Expr, exponent: Expr) -> None:
+    """A power of numbers is worked out exactly, so it must not have millions of digits."""
+    if base.is_Rational and exponent.is_Rational and abs(exponent) > LARGEST_EXPONENT:
+        raise Mistake(f"the exponent of {base} is beyond {LARGEST_EXPONENT}", "no float is that large or small")
 
 
 def unary(node: ast.UnaryOp, frame: Frame) -> Any:

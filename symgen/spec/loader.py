@@ -156,8 +156,8 @@ def check_meta(meta: dict[str, Any], arguments: list[str], wrong: Any) -> None:
     for keyword, value in meta.items():
         if value is not None and not isinstance(value, TYPES[keyword]):
             raise wrong(f"'{keyword}' is {value!r}", f"it is a {TYPES[keyword][0].__name__}")
-    texts = [*(meta.get("aliases") or ()), *(meta.get("symbols") or {}).values()]
-    texts += [t for pair in (meta.get("also") or {}).items() for t in pair]
+    texts = list(meta.get("aliases") or ())
+    texts += [t for k in ("symbols", "also") for pair in (meta.get(k) or {}).items() for t in pair]
     for text in texts:
         if not isinstance(text, str):
             raise wrong(f"{text!r} is not text", "write it in quotes")

@@ -12,6 +12,7 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 Number = int | float
+MOST_PARTS = 64
 OPTION_KINDS = frozenset({"real", "int", "choice"})
 DATA_KINDS = frozenset({"tensor", "param", "weight", "prob", "index", "labels", "mask"})
 FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "!=": "!=", "==": "=="}
@@ -74,7 +75,7 @@ class Axis:
         return Symbol(f"{self.name}.{depth}", integer=True, nonnegative=True)
 
     def __rmul__(self, count: Any) -> Parts:
-        return Parts(int(count), self)
+        return Parts(length(count), self)
 
     def __str__(self) -> str:
         return self.name
@@ -115,7 +116,7 @@ class Role:
 
     def __getitem__(self, axes: Any) -> Role:
         several = axes if isinstance(axes, tuple) else (axes,)
-        given = tuple(a if isinstance(a, (Axis, Parts)) else int(a) for a in several)
+        given = tuple(a if isinstance(a, (Axis, Parts)) else length(a) for a in several)
         if self.kind in ("index", "labels") and self.of is None and isinstance(given[0], Axis):
             return replace(self, of=given[0])
         return replace(self, axes=given)
@@ -164,6 +165,14 @@ class Role:
         if not self.optional:
             return text
         return f"({text}) | None" if self.limits else f"{text} | None"
+
+
+def length(value: Any) -> int:
+    """A number in an annotation's brackets: into how many parts an axis of that length is unpacked."""
+    if isinstance(value, (int, sp.Integer)) and 1 <= value <= MOST_PARTS:
+        return int(value)
+    hint = f'an axis is declared, C = Axis("C"); a whole number from 1 to {MOST_PARTS} is the length of an unpacked one'
+    raise Mistake(f"'{value}' is not an axis", hint)
 
 
 def limited_text(word: str, limits: tuple[tuple[str, Number], ...]) -> str:

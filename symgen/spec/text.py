@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import textwrap
+import warnings
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,9 @@ def read_text(path: Path, name: str) -> SpecText:
     except UnicodeDecodeError:
         raise SpecError(f"{shown}: is not UTF-8 text\n  hint: save the file as UTF-8", shown) from None
     try:
-        tree = ast.parse(text, filename=shown)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # what Python merely doubts is judged by the checks below
+            tree = ast.parse(text, filename=shown)
     except SyntaxError as error:
         line = error.lineno or 1
         quoted = (error.text or "").strip()

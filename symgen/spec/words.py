@@ -17,6 +17,7 @@ from symgen import heads
 from symgen.spec.model import FLIPPED, RELATIONS, Mistake, Role
 from symgen.spec.trace import Trace, is_symbolic
 
+LARGEST_DECIMAL_EXPONENT = 400
 PLAIN = {
     ">": operator.gt,
     "<": operator.lt,
@@ -59,6 +60,9 @@ def number(text: str, value: complex) -> Expr:
     if isinstance(value, int):
         return sp.Integer(value)
     if isinstance(value, float):
+        exponent = text.lower().partition("e")[2]
+        if abs(int(exponent or 0)) > LARGEST_DECIMAL_EXPONENT:
+            raise Mistake(f"{text} is beyond every float", "write inf, or a number that a float can hold")
         return sp.Rational(text.replace("_", ""))
     raise Mistake(f"{text} is a complex number", "formulas are real")
 
@@ -118,6 +122,9 @@ def negation(condition: Any) -> Any:
 
 def relation(op: str, left: Any, right: Any) -> Any:
     """A comparison: a limit on a role, a relation between expressions, or Python's own between plain values."""
+    if isinstance(left, Role) or isinstance(right, Role):
+        if op not in RELATIONS or op == "==":
+            raise Mistake(f"a role has no limit '{op}'", "limits are written > >= < <= !=; choices are Literal[...]")
     if isinstance(left, Role):
         return left.limited(op, limit_value(right))
     if isinstance(right, Role):

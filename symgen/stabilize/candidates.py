@@ -93,7 +93,7 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
         for e in (stable, *raw):
             half = sided(e, x, side)
             for form in (attempt(half), half):
-                if form not in seen and not (form == e):
+                if form not in seen and form != e:
                     seen.append(form)
                     shapes.append((form, side, "rules"))
     unique = list(dict.fromkeys(shapes))

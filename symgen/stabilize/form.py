@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sympy import Expr, Symbol
 
@@ -118,11 +118,22 @@ class Constant:
     def note(self) -> str:
         return f"{self.value!r}, which the function has reached to the last bit"
 
-    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+    def node(self, _x: Symbol, _bound: Mapping[Symbol, Pair]) -> Node:
         return const(self.value)
 
 
-Body = Formula | Piece | Constant
+class Body(Protocol):
+    """What computes one segment: a `Formula`, a `Piece`, a `Constant`, or an `inner.Inner`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def expression(self) -> Expr | None: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def arithmetic(self) -> str: ...
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair], /) -> Node: ...
 
 
 @dataclass(frozen=True)

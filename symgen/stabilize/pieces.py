@@ -71,7 +71,9 @@ class Fitter:
             total += piece
         return total
 
-    def _fit(self, shape: str, low: float, high: float, origin: arb, power: int, zero: arb | None, step: int = 1) -> Piece | None:
+    def _fit(
+        self, shape: str, low: float, high: float, origin: arb, power: int, zero: arb | None, step: int = 1
+    ) -> Piece | None:
         """A polynomial in t for f(origin + t) / (origin + t - zero)**power."""
 
         def quotient(t: arb) -> arb | None:
@@ -160,7 +162,7 @@ class Fitter:
         return right is not None and left is not None and right.overlaps(-left if power % 2 else left)
 
     def _power(self, x: float, factor: int) -> int | None:
-        """p where f goes like x**p near this x."""
+        """The power p where f goes like x**p near this x."""
         a, b = self.exact(arb(x)), self.exact(arb(x) * factor)
         if a is None or b is None or a.contains(0) or b.contains(0):
             return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from symgen.oracle import Oracle, Truth
+from symgen.oracle import Oracle
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -118,7 +118,8 @@ def roots(probe: Probe) -> list[float]:
     known = np.flatnonzero(np.isfinite(value) & (value != 0) & np.isfinite(probe.x))
     left, right = known[:-1], known[1:]
     change = value[left] * np.sign(value[right]) < 0
-    return [0.0 if a < 0 < b else (a + b) / 2 for a, b in zip(probe.x[left[change]], probe.x[right[change]], strict=True)]
+    ends = zip(probe.x[left[change]].tolist(), probe.x[right[change]].tolist(), strict=True)
+    return [0.0 if a < 0 < b else (a + b) / 2 for a, b in ends]
 
 
 def merged(a: Probe, b: Probe) -> Probe:

@@ -1,4 +1,4 @@
-"""Naive text becomes vocabulary, before calculus: ``1/(1+e^-u)`` is ``sigmoid(u)``, ``log(1+e^u)`` is ``softplus(u)``."""
+"""Naive text becomes vocabulary before calculus: ``1/(1+e^-u)`` is sigmoid(u), ``log(1+e^u)`` is softplus(u)."""
 
 from __future__ import annotations
 

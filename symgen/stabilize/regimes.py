@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from sympy import Symbol
 
 from symgen.arithmetic import Pair
 from symgen.kernel import ScalarFunction
-from symgen.stabilize.form import Constant, Formula, Segment
+from symgen.stabilize.form import Body, Constant, Segment
 from symgen.stabilize.pieces import Fitter, Gap
 from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
 
@@ -63,38 +64,50 @@ def evaluate(function: ScalarFunction, probe: Probe) -> Floats:
     return np.stack(rows)
 
 
-def errors(problem: Problem, candidate: Formula | Constant) -> Floats:
-    """The worst error over the settings at each point; infinite on the wrong side of zero, NaN where nothing is known."""
+def all_errors(problem: Problem, candidate: Body) -> Floats:
+    """The error for each setting (rows) at each point: infinite on the wrong side of zero, NaN where not known."""
     node = candidate.node(problem.x, problem.bound)
     got = evaluate(ScalarFunction("candidate", problem.parameters, (node,)), problem.probe)
     each = error(got, problem.probe, problem.target)
-    known = ~np.isnan(each)
-    worst = np.where(known, each, -1.0).max(axis=0)
-    worst = np.where(known.any(axis=0), worst, np.nan)
     side = getattr(candidate, "side", 0)
-    return np.where(problem.probe.x * side < 0, np.inf, worst) if side else worst
+    return np.where(problem.probe.x * side < 0, np.inf, each) if side else each
 
 
-def choose(problem: Problem, candidates: Sequence[Formula]) -> Choice:
+def errors(problem: Problem, candidate: Body) -> Floats:
+    """The worst error over the settings at each point; NaN where nothing is known."""
+    return worst_of(all_errors(problem, candidate))
+
+
+def worst_of(each: Floats) -> Floats:
+    known = ~np.isnan(each)
+    return np.where(known.any(axis=0), np.where(known, each, -1.0).max(axis=0), np.nan)
+
+
+def choose(problem: Problem, candidates: Sequence[Body]) -> Choice:
     """The segments of a leaf for one target."""
-    table = np.stack([errors(problem, c) for c in candidates])
+    each = [all_errors(problem, c) for c in candidates]
+    table = np.stack([worst_of(e) for e in each])
+    failing = np.stack([(e > problem.target.bar).sum(axis=0) for e in each])
     counted = ~np.isnan(table).all(axis=0)
     if problem.target.name == "f32":
         counted &= problem.probe.single
-    points, table = problem.probe.x[counted], table[:, counted]
+    points, table, failing = problem.probe.x[counted], table[:, counted], failing[:, counted]
     if points.size == 0:
         return Choice((Segment(-math.inf, math.inf, candidates[0]),), ())
-    walks = [_Walk(problem, candidates, points, table, ~(table > limit)).run() for limit in problem.target.limits]
+    walks = [
+        _Walk(problem, candidates, points, table, ~(table > limit), failing).run() for limit in problem.target.limits
+    ]
     return min(walks, key=lambda choice: (len(choice.unresolved), len(choice.segments)))
 
 
 @dataclass
 class _Walk:
     problem: Problem
-    candidates: Sequence[Formula]
+    candidates: Sequence[Body]
     points: Floats
     table: Floats
     good: Flags
+    failing: npt.NDArray[np.int64]  # settings beyond the bar, at each point
 
     def run(self) -> Choice:
         segments: list[Segment] = []
@@ -110,7 +123,7 @@ class _Walk:
             end = self._end_of_gap(i)
             filled = self._fill(i, end)
             if filled is None:
-                best = int(np.argmin(np.nan_to_num(self.table[:, i:end], nan=0.0, posinf=1e300).max(axis=1)))
+                best = self._least_bad(i, end)
                 report = self._report(best, i, end)
                 missed += [report] if report.error > self.problem.target.bar else []
                 lower = -math.inf if not segments else float(self.points[i])
@@ -118,6 +131,11 @@ class _Walk:
             segments += filled
             i = end
         return Choice(_closed(segments), tuple(missed))
+
+    def _least_bad(self, i: int, end: int) -> int:
+        """The candidate that misses for the fewest settings and points, then by the least."""
+        worst = np.nan_to_num(self.table[:, i:end], nan=0.0, posinf=1e300).max(axis=1)
+        return int(np.lexsort((worst, self.failing[:, i:end].sum(axis=1)))[0])
 
     def _longest(self, i: int) -> tuple[int, int]:
         reaches = []
@@ -170,7 +188,7 @@ class _Walk:
         return self.problem.fitter.cover(Gap(low, high, inside[0] if inside else None))
 
     def _constant(self, i: int, end: int) -> Constant | None:
-        if 0 < i and end < self.points.size:
+        if i > 0 and end < self.points.size:
             return None  # a constant is where a function ends, not a point at which it happens to be measured
         index = np.searchsorted(self.problem.probe.x, self.points[i:end])
         truth = self.problem.probe.high[:, index]

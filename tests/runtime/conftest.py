@@ -1,4 +1,4 @@
-"""A generated package made by hand, so that the runtime is tested against the contract and not against the generator."""
+"""A generated package made by hand: the runtime is tested against the contract and not against the generator."""
 
 from __future__ import annotations
 

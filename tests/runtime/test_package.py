@@ -61,8 +61,7 @@ def test_runtime_imports_nothing_else(tmp_path: Path) -> None:
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             for module in modules:
                 top = module.split(".")[0]
-                assert top in {*sys.stdlib_module_names, "numpy"} or path.name == "intrinsics.py", (path.name, module)
-                assert top != "symgen"
+                assert top in {*sys.stdlib_module_names, "numpy", "numba"}, (path.name, module)
 
 
 def test_names(kernels: ModuleType) -> None:
@@ -74,7 +73,7 @@ def test_names(kernels: ModuleType) -> None:
     scope: dict[str, Any] = {}
     exec("from handmade import *", scope)
     assert scope["gate"] is kernels.gate
-    with pytest.raises(AttributeError, match="no function 'gat'; did you mean 'gate'?"):
+    with pytest.raises(AttributeError, match="no function 'gat'; did you mean 'gate'"):
         _ = kernels.gat
     with pytest.raises(ImportError, match="cannot import name 'nothing'"):
         exec("from handmade import nothing", {})
@@ -117,10 +116,11 @@ def test_process_pools(kernels: ModuleType, method: str) -> None:
 
 
 def test_signatures(kernels: ModuleType) -> None:
-    """inspect shows the spec's names, order and defaults, and what each method adds."""
+    """Signatures have the spec's names, order and defaults, and what each method adds."""
     assert str(inspect.signature(kernels.soft)) == "(x, beta=1.0, threshold=None, *, out=None, where=True)"
     assert str(inspect.signature(kernels.slope.vjp)) == "(g, x, weight, *, wrt=None, out=None)"
-    assert str(inspect.signature(kernels.cut)) == "(x, level, times=1, offset=None, *, out=None, where=True, check=False)"
+    assert str(inspect.signature(kernels.cut)) == (
+        "(x, level, times=1, offset=None, *, out=None, where=True, check=False)")
     assert str(inspect.signature(kernels.mix.grad)) == (
         "(input, target, *, scale=1.0, order=1, wrt=None, out=None, where=True)")
     assert inspect.signature(kernels.gate.value_and_grad).parameters["form"].kind is inspect.Parameter.KEYWORD_ONLY
@@ -229,7 +229,8 @@ def test_numba_is_asked_for(package_folder: Path) -> None:
         "import sys; sys.modules['numba'] = None\nimport handmade\n"
         "try: handmade.gate(1.0)\nexcept ImportError as e: print(e)\n"
     )
-    assert python(code, package_folder).stdout.strip() == "gate() needs Numba to run; install it with `pip install numba`"
+    said = python(code, package_folder).stdout.strip()
+    assert said == "gate() needs Numba to run; install it with `pip install numba`"
 
 
 def test_without_compilation(package_folder: Path) -> None:

@@ -1,0 +1,97 @@
+"""`symgen certify` and `symgen sheet`: what is claimed of kernels, measured and printed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from symgen import build as driver
+from symgen import build_keys, config
+from symgen.cli import Exit
+from symgen.cli_build import NO_PROJECT, build_and_tell
+from symgen.cli_show import current
+from symgen.console import complain, give, give_json, say, table
+from symgen.files import UserError
+
+if TYPE_CHECKING:
+    from symgen.certificate import Certificate
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Names = Annotated[list[str] | None, Parameter(negative=(), show_default=False)]
+
+
+def certify(names: Names = None, /, *, json: Flag = False) -> int:
+    """Measure the error of kernels against ball arithmetic, in ULP; exit code 1 if one misses its bar.
+
+    Inside a project the certificate is kept beside the kernels, and the next build prints it on the reference card.
+
+    Args:
+        names: Functions to measure; all if none is named.
+        json: One JSON document instead of tables.
+    """
+    project = current()
+    targets = build_keys.targets(project)
+    chosen = driver.resolve(names or (), targets) or tuple(targets)
+    from symgen import measure
+
+    measure.require_fresh(project, chosen)
+    if "bfloat16" not in measure.installed_dtypes():
+        say("bfloat16 is not measured: pip install ml_dtypes")
+    found = []
+    for name in chosen:
+        certificate = measure.measure(project, targets[name], _progress)
+        _clear()
+        found.append(certificate)
+        if config.load() is not None:
+            measure.save(project, certificate)
+        if not json:
+            _print(certificate)
+    if json:
+        import json as encoder
+
+        give_json([encoder.loads(certificate.to_json()) for certificate in found])
+    failures = [failure for certificate in found for failure in certificate.failures()]
+    for failure in failures:
+        complain(failure)
+    say(f"{len(found)} measured, {len(failures)} bars missed")
+    return Exit.DIFFERENT if failures else Exit.OK
+
+
+def sheet() -> int:
+    """Write the LaTeX reference sheet, and its PDF where latexmk is installed."""
+    project = config.load()
+    if project is None:
+        raise UserError(NO_PROJECT.replace(", or say --specs FOLDER and --out FOLDER", ""))
+    if project.docs is None:
+        project = project.with_docs(project.root / "docs" / "reference")
+    code = build_and_tell(project)
+    if code != Exit.OK:
+        return code
+    assert project.docs is not None
+    from symgen import sheet as typesetter
+
+    give(str(project.docs / typesetter.SHEET))
+    if not typesetter.has_latex():
+        say(f"no PDF: latexmk is not installed (on Debian: apt install {typesetter.PACKAGES})")
+        return Exit.OK
+    say("typesetting")
+    give(str(typesetter.compile_pdf(project.docs, project.docs / "sheet.pdf")))
+    return Exit.OK
+
+
+def _print(certificate: Certificate) -> None:
+    say(certificate.name)
+    heading, *rows = certificate.table()
+    table(heading, [tuple(row) for row in rows])
+
+
+def _progress(what: str, fraction: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what} {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)

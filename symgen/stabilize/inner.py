@@ -1,0 +1,80 @@
+"""Free parameters that only scale the argument: ``E(x, p) = c(p) G(u)`` with ``u = p x`` leaves a fixed function of u.
+
+What algebra cannot do for a formula with parameters (there are no pieces of a function that is not fixed) it can then
+do for G, whose cuts are in u and hold for every value of the parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy import Expr, Function, Symbol
+
+from symgen.arithmetic import COMPENSATED, Pair, exact
+from symgen.kernel import Node
+from symgen.lowering import lower
+from symgen.stabilize.form import Form
+
+U = Symbol("u", real=True)
+G = Symbol("G", real=True)
+
+
+@dataclass(frozen=True)
+class Split:
+    """``expression = outer(G=g(U=argument))``."""
+
+    argument: Expr
+    outer: Expr
+    g: Expr
+
+
+def split(expression: Expr, x: Symbol) -> Split | None:
+    """The fixed function inside an expression with parameters, if all heads share one multiple of x."""
+    ratios = []
+    for head in expression.atoms(Function):
+        for argument in head.args:
+            if argument.has(x):
+                ratio = argument.coeff(x, 1)
+                if ratio == 0 or argument != sp.expand(ratio * x):
+                    return None
+                ratios.append(ratio.as_coeff_Mul()[1])
+    scales = set(ratios)
+    if len(scales) != 1:
+        return None
+    scale = scales.pop()
+    if scale.is_number:
+        return None
+    free, g = expression.xreplace({x: U / scale}).as_independent(U, as_Add=False)
+    if g.free_symbols != {U}:
+        return None
+    return Split(scale * x, free * G, g)
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The body of a segment: a fixed function's form at a scaled argument, times what the parameters contribute."""
+
+    split: Split
+    form: Form
+    arithmetic: str = "compensated"
+
+    @property
+    def kind(self) -> str:
+        return "formula"
+
+    @property
+    def expression(self) -> Expr:
+        return self.split.outer.xreplace({G: self.split.g.xreplace({U: self.split.argument})})
+
+    @property
+    def note(self) -> str:
+        parts = [s for region in self.form.regions() for s in region.segments]
+        pieces = sum(s.kind == "piece" for s in parts)
+        return f"in u = {self.split.argument}: {len(parts)} segments, {pieces} of them pieces of the exact function"
+
+    def node(self, _x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+        u = COMPENSATED.normal(lower(self.split.argument, bound, COMPENSATED))
+        value = self.form.node(U, {U: u})
+        return COMPENSATED.rounded(lower(self.split.outer, {**bound, G: exact(value)}, COMPENSATED))

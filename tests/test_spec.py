@@ -1,0 +1,487 @@
+"""Loading specs: what the language means, what the records hold, and how files find each other."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+import symgen.spec.description
+import symgen.spec.loader
+from symgen import catalogue
+from symgen.heads import Cases, first_max, first_min, maximum, straight_through, weighted
+from symgen.spec import LANGUAGE, REQUIRED, Op, describe, load
+from symgen.spec.text import shown_path
+
+HEADER = f"from symgen.spec import {', '.join(sorted(LANGUAGE))}\n"
+AXES = 'C = Axis("C"); D = Axis("D"); K = Axis("K", at=1); P = Axis("P", at="1:")\n'
+OPS = load(catalogue.folder())
+
+x = sp.Symbol("x", real=True)
+beta, gamma = sp.Symbol("beta", extended_real=True), sp.Symbol("gamma", extended_real=True)
+
+
+def spec(signature: str, body: str, decorator: str = "@activation()", name: str = "f") -> str:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return f'{decorator}\ndef {name}({signature}):\n    """Something."""\n{lines}\n'
+
+
+def traced(folder: Path, signature: str, body: str, decorator: str = "@activation()") -> Op:
+    path = folder / "f.py"
+    path.write_text(HEADER + AXES + spec(signature, body, decorator), encoding="utf-8")
+    return load(path)["f"]
+
+
+def value(folder: Path, body: str, signature: str = "x", decorator: str = "@activation()") -> sp.Expr:
+    """The value of the only variant."""
+    (variant,) = traced(folder, signature, body, decorator).variants
+    return variant.value
+
+
+# The catalogue
+
+NAMES = [
+    "step", "linear", "sigmoid", "tanh", "relu", "leaky_relu", "prelu", "softplus", "elu", "celu", "selu",
+    "gelu", "relu6", "logsigmoid", "sine", "silu", "mish", "softsign", "tanhshrink", "hardtanh", "hardsigmoid",
+    "hardswish", "hardshrink", "softshrink", "threshold", "quick_gelu", "squareplus", "log1mexp", "softcap",
+    "exponential", "erf", "erfc", "log_ndtr",
+]  # fmt: skip
+
+DEFAULTS = {
+    "leaky_relu": {"negative_slope": 0.01}, "softplus": {"beta": 1, "threshold": None}, "elu": {"alpha": 1},
+    "celu": {"alpha": 1}, "gelu": {"approximate": "none"}, "hardtanh": {"min_val": -1, "max_val": 1},
+    "hardshrink": {"lambd": 0.5}, "softshrink": {"lambd": 0.5}, "threshold": {"threshold": REQUIRED, "value": REQUIRED},
+    "sine": {"omega_0": 30}, "squareplus": {"b": 4}, "softcap": {"c": 30}, "linear": {"c": 1},
+}  # fmt: skip
+
+
+def test_catalogue_is_complete() -> None:
+    """Every elementwise activation is there, and nothing else is called an activation in its folder."""
+    assert set(load(catalogue.folder() / "activations")) == set(NAMES)
+    assert list(OPS) == sorted(OPS)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_catalogue_record(name: str) -> None:
+    """A record names its source and quotes it, has a sentence as summary, and its arguments stand for symbols."""
+    op = OPS[name]
+    text = (catalogue.folder().parent / op.source.file).read_text(encoding="utf-8")
+    assert op.source.text.startswith(f"def {name}(")
+    assert text.splitlines()[op.source.line - 1] == op.source.text.splitlines()[0]
+    assert op.definition
+    assert op.definition.splitlines()[-1].strip() in text
+    assert op.summary.endswith(".")
+    assert op.arguments == (*op.operands, *op.options)
+    named = {op.symbol(a.name) for a in op.arguments if a.role.kind != "choice"}
+    assert set().union(*[v.value.free_symbols for v in op.variants]) <= named
+    assert set(op.symbols) <= {a.name for a in op.arguments}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_catalogue_defaults(name: str) -> None:
+    """Names and defaults of the options are PyTorch's, as Python values; the input comes first and is called x."""
+    op = OPS[name]
+    assert {a.name: a.default for a in op.options} == DEFAULTS.get(name, {})
+    assert {type(a.default) for a in op.options} <= {int, float, str, type(None), type(REQUIRED)}
+    assert op.arguments[0].name == "x"
+    assert [a.name for a in op.arguments if a.keyword_only] == (["approximate"] if name == "gelu" else [])
+
+
+def test_catalogue_survives_pickling() -> None:
+    """Ops go through a process pool unchanged, sentinels and symbols included."""
+    copy = pickle.loads(pickle.dumps(OPS))
+    assert copy == OPS
+    assert copy["threshold"].arguments[1].default is REQUIRED
+
+
+def test_prelu_is_elementwise() -> None:
+    """Operands that all stand at their running index become plain symbols, while the roles keep the axes."""
+    (variant,) = OPS["prelu"].variants
+    assert variant.value == Cases(x > 0, x, sp.Symbol("weight", real=True) * x)
+    assert [a.role.axes[0].at for a in OPS["prelu"].arguments] == [1, 1]
+
+
+def test_alternatives_are_carried() -> None:
+    """The specs of elu and celu carry the slide's form, with where it differs."""
+    (other,) = OPS["elu"].alternatives
+    alpha = sp.Symbol("alpha", extended_real=True)
+    assert other.value == first_max(0, x) + first_min(0, alpha * (sp.exp(x) - 1))
+    assert "instead of alpha" in other.note
+    assert len(OPS["celu"].alternatives) == 1
+
+
+# Numbers, relations and kinks
+
+
+def test_selu_keeps_every_digit() -> None:
+    """A decimal literal is the rational number that it writes down."""
+    rationals = OPS["selu"].variants[0].value.atoms(sp.Rational)
+    assert sp.Rational("1.0507009873554804934193349852946") in rationals
+    assert sp.Rational("1.6732632423543772848170429916717") in rationals
+
+
+@given(st.from_regex(r"[0-9]{1,20}\.[0-9]{0,25}(e[+-]?[0-9]{1,2})?", fullmatch=True))
+def test_decimals_are_exact(tmp_path_factory: pytest.TempPathFactory, literal: str) -> None:
+    """Whatever decimal is written, its digits are kept."""
+    folder = tmp_path_factory.getbasetemp()
+    assert value(folder, f"return x + ({literal})") == x + sp.Rational(literal)
+
+
+FORMULAS = {
+    "return 1 / 3 * x": x / 3,
+    "return x * 1_000.5": x * sp.Rational(2001, 2),
+    "return 2**0.5 * x": sp.sqrt(2) * x,
+    "return max(0, x)": first_max(0, x),
+    "return max(x, 0)": first_max(x, 0),
+    "return max(x, 0, 2 * x)": first_max(first_max(x, 0), 2 * x),
+    "return min(6, max(0, x))": first_min(6, first_max(0, x)),
+    "return x * max(1, 2) * min(1, 2)": 2 * x,
+    "return maximum(x, 0)": maximum(x, 0),
+    "return abs(x)": sp.Abs(x),
+    "return weighted(x, exp(x))": weighted(x, sp.exp(x)),
+    "return straight_through(max(x, 0), x)": straight_through(first_max(x, 0), x),
+    "return x if -1 < x < 1 else 0": Cases(sp.And(sp.Lt(-1, x), x < 1), x, 0),
+    "return x if x > 1 or x < -1 else 0": Cases(sp.Or(x > 1, x < -1), x, 0),
+    "return x if not x > 1 else 0": Cases(x <= 1, x, 0),
+    "return x if x != 0 else 1": Cases(sp.Ne(x, 0), x, 1),
+    "if x > 0:\n    return x\nreturn -x": Cases(x > 0, x, -x),
+    "if x > 0:\n    return x\nelif x < -1:\n    return 1\nelse:\n    return 0": Cases(x > 0, x, Cases(x < -1, 1, 0)),
+    "y = x\nif x > 0:\n    y = 2 * y\n    return y\ny = 3 * y\nreturn y": Cases(x > 0, 2 * x, 3 * x),
+    "a, b = x, 2 * x\nreturn a * b": 2 * x**2,
+    "return x * lgamma(3) + asinh(x)": x * sp.log(2) + sp.asinh(x),
+}
+
+
+@pytest.mark.parametrize("body", FORMULAS)
+def test_formula(tmp_path: Path, body: str) -> None:
+    """What is written becomes exactly this expression: lazy cases, kinks with their order, relations unevaluated."""
+    assert value(tmp_path, body) == FORMULAS[body]
+
+
+def test_numbers_and_axes_of_the_file(tmp_path: Path) -> None:
+    """A constant at the top of the file keeps its digits too."""
+    path = tmp_path / "f.py"
+    path.write_text(HEADER + "SCALE = 0.1000000000000000055\n" + spec("x", "return SCALE * x"), encoding="utf-8")
+    assert load(path)["f"].variants[0].value == sp.Rational("0.1000000000000000055") * x
+
+
+# Variants
+
+
+def test_choices_are_variants(tmp_path: Path) -> None:
+    """Literal, bool and None each make variants, named readably, in the order in which they are written."""
+    op = traced(
+        tmp_path,
+        'x, mode: Literal["a", "b"] = "a", full: bool = False, gamma: Real | None = None',
+        'y = x if mode == "a" else 2 * x\nif full:\n    y = y + 1\nreturn y if gamma is None else y * gamma',
+    )
+    assert [v.suffix for v in op.variants] == [
+        f"{mode}_{full}_gamma_{g}" for mode in "ab" for full in ("no_full", "full") for g in ("none", "given")
+    ]
+    assert dict(op.variants[3].settings) == {"mode": "a", "full": True, "gamma": "given"}
+    assert op.variants[-1].value == gamma * (2 * x + 1)
+
+
+def test_condition_on_options_chooses_a_variant(tmp_path: Path) -> None:
+    """A plain 'if' on options is a variant for each answer, and the formula knows nothing of the other one."""
+    op = traced(tmp_path, "x, beta: Real >= 0 = 1", "if beta == 0:\n    return x\nreturn (exp(beta * x) - 1) / beta")
+    zero, other = op.variants
+    assert (zero.suffix, zero.conditions, zero.value) == ("beta_eq_0", ((sp.Eq(beta, 0), True),), x)
+    assert (other.suffix, other.conditions) == ("beta_ne_0", ((sp.Eq(beta, 0), False),))
+    assert not other.value.has(Cases)
+    assert sp.Ne(beta, 0) in op.assumptions(other)
+    assert (beta >= 0) in op.assumptions(other)
+
+
+def test_infinity_is_an_option(tmp_path: Path) -> None:
+    """An option may be infinite, and a variant may be about that."""
+    op = traced(tmp_path, "x, beta: Real > 0 = 1", "if beta == inf:\n    return x\nreturn beta * tanh(x / beta)")
+    assert [v.suffix for v in op.variants] == ["beta_eq_inf", "beta_ne_inf"]
+
+
+def test_paths_are_explored_only_where_they_exist(tmp_path: Path) -> None:
+    """Nested conditions make a variant for each way through, and none for answers that contradict each other."""
+    body = "if beta > 1:\n    return x\nif beta > 0:\n    return 2 * x\nif beta > 2:\n    return 3 * x\nreturn beta * x"
+    assert [v.value for v in traced(tmp_path, "x, beta: Real = 1", body).variants] == [x, 2 * x, beta * x]
+    declared = traced(tmp_path, "x, beta: 0 < Real < 1 = 0.5", body.replace("2 * x", "x / beta"))
+    assert [(v.suffix, v.value) for v in declared.variants] == [("", x / beta)]
+
+
+def test_same_condition_is_asked_once(tmp_path: Path) -> None:
+    """A condition and its negation are one question."""
+    body = "y = x if beta > 1 else 2 * x\nreturn y * (beta if not beta > 1 else 3)"
+    assert [v.value for v in traced(tmp_path, "x, beta: Real = 1", body).variants] == [3 * x, 2 * beta * x]
+
+
+def test_mixed_condition(tmp_path: Path) -> None:
+    """In 'and' and 'or' options decide first what they can, and data what is left."""
+    op = traced(tmp_path, "x, beta: Real = 1", "return x if beta > 0 and x > 0 else beta * x")
+    assert [v.value for v in op.variants] == [Cases(x > 0, x, beta * x), beta * x]
+    body = "return beta * x if beta is not None and x > beta else x"
+    unasked = traced(tmp_path, "x, beta: Real | None = None", body)
+    assert [v.value for v in unasked.variants] == [x, Cases(x > beta, beta * x, x)]
+
+
+def test_assert_relates_options(tmp_path: Path) -> None:
+    """Assertions are collected, not branched on."""
+    body = "assert 0 <= beta < gamma\nreturn min(gamma, max(beta, x))"
+    op = traced(tmp_path, "x, beta: Real = 0, gamma: Real = 1", body)
+    assert op.assertions == (sp.And(sp.Le(0, beta), beta < gamma),)
+    assert len(op.variants) == 1
+
+
+# Composition and files
+
+
+def test_composition_inlines(tmp_path: Path) -> None:
+    """A call takes positional and keyword arguments and exact defaults, and its options may be data of the caller."""
+    shared = spec("y, beta: Real = 0.1, *, gamma: Real = 2", "return y * beta + gamma", "@function", "g")
+    for call, expected in {
+        "g(x)": x / 10 + 2, "g(exp(x), gamma=3)": sp.exp(x) / 10 + 3, "g(gamma=x, y=1, beta=x)": 2 * x, "g(x, x)": x**2 + 2,
+    }.items():  # fmt: skip
+        path = tmp_path / "f.py"
+        path.write_text(HEADER + shared + spec("x", f"return {call}"), encoding="utf-8")
+        assert load(path)["f"].variants[0].value == expected
+    assert list(load(path)) == ["f"]
+    assert list(load(path, functions=True)) == ["f", "g"]
+
+
+def test_condition_inside_a_called_spec(tmp_path: Path) -> None:
+    """A condition of a called spec is decided by what it is called with: an option, a number, or data."""
+    shared = spec("y, beta: Real = 1", "if beta == 0:\n    return y\nreturn y / beta", "@function", "g")
+    path = tmp_path / "f.py"
+    path.write_text(HEADER + shared + spec("x, gamma: Real = 1", "return g(x, gamma) + g(x, 0)"), encoding="utf-8")
+    assert [v.value for v in load(path)["f"].variants] == [2 * x, x + x / gamma]
+
+
+IMPORTS = {
+    "relative": ("from .shared import square", "specs/sub/f.py", "specs/sub/shared.py"),
+    "parent": ("from ..shared import square", "specs/sub/f.py", "specs/shared.py"),
+    "relative folder": ("from .more.shared import square", "specs/f.py", "specs/more/shared.py"),
+    "beside": ("from shared import square", "specs/f.py", "specs/shared.py"),
+    "from the root": ("from more.shared import square", "specs/sub/f.py", "specs/more/shared.py"),
+    "renamed": ("from .shared import square as other\nsquare = 0", "specs/f.py", "specs/shared.py"),
+}
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_import_between_files(tmp_path: Path, name: str) -> None:
+    """Spec files import from each other by path, without touching Python's own modules."""
+    line, home, other = IMPORTS[name]
+    for file in (home, other):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    called = "other" if name == "renamed" else "square"
+    (tmp_path / home).write_text(f"{line}\n{HEADER}{spec('x', f'return {called}(x)')}", encoding="utf-8")
+    (tmp_path / other).write_text(HEADER + spec("y", "return y**2", "@function", "square"), encoding="utf-8")
+    modules = set(sys.modules)
+    assert load(tmp_path / "specs")["f"].variants[0].value == x**2
+    assert not {m for m in set(sys.modules) - modules if "shared" in m}
+
+
+def test_import_from_the_catalogue(tmp_path: Path) -> None:
+    """A user's spec builds on the catalogue, whose functions are not loaded as the user's own."""
+    path = tmp_path / "mine.py"
+    line = "from symgen.catalogue import softplus, sigmoid\nfrom symgen.spec import Real, activation\n"
+    path.write_text(line + spec("x, beta: Real > 0 = 1", "return softplus(x, beta) * sigmoid(x)"), encoding="utf-8")
+    (op,) = load(path).values()
+    assert op.variants[0].value == sp.log(1 + sp.exp(beta * x)) / beta / (1 + sp.exp(-x))
+
+
+def test_catalogue_in_python() -> None:
+    """Definitions of the catalogue are importable and callable on SymPy expressions."""
+    assert catalogue.relu(x) == first_max(0, x)
+    assert "gelu" in dir(catalogue)
+    with pytest.raises(AttributeError, match="the catalogue has no 'reluu'"):
+        catalogue.reluu  # noqa: B018
+
+
+def test_edited_file_is_read_anew(tmp_path: Path) -> None:
+    """Loading twice in one process sees an edit, in the file itself and in one that it imports from."""
+    (tmp_path / "f.py").write_text("from .g import g\n" + HEADER + spec("x", "return g(x)"), encoding="utf-8")
+    for factor in (2, 3):
+        (tmp_path / "g.py").write_text(HEADER + spec("x", f"return {factor} * x", name="g"), encoding="utf-8")
+        assert load(tmp_path)["f"].variants[0].value == factor * x
+
+
+def test_source_names_carry_no_absolute_path(tmp_path: Path) -> None:
+    """A source is named relative to its project, or to the folder that holds the specs."""
+    (tmp_path / "specs" / "deep").mkdir(parents=True)
+    path = tmp_path / "specs" / "deep" / "f.py"
+    path.write_text(HEADER + spec("x", "return x"), encoding="utf-8")
+    assert load(tmp_path / "specs")["f"].source.file == "specs/deep/f.py"
+    (tmp_path / "pyproject.toml").touch()
+    assert load(path)["f"].source.file == "specs/deep/f.py"
+    assert load(catalogue.folder() / "activations" / "elu.py")["elu"].source.file == "specs/activations/elu.py"
+
+
+def test_elementary_hidden_and_private_files_are_left_out(tmp_path: Path) -> None:
+    """Below a folder, files of another kind are not read."""
+    for name in ("elementary/a.py", "_draft.py", ".hidden/b.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("not Python at all", encoding="utf-8")
+    assert load(tmp_path) == {}
+
+
+def test_errors_name_files_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file below the working directory is shown as one would type it."""
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(tmp_path / "specs" / "f.py") == "specs/f.py"
+    assert shown_path(Path("/elsewhere/f.py")) == "/elsewhere/f.py"
+
+
+def test_output_does_not_depend_on_hash_seeds() -> None:
+    """What is understood of the catalogue prints the same under different hash seeds."""
+    code = (
+        "from symgen.catalogue import folder; from symgen.spec import describe, load\n"
+        "print('\\n'.join(describe(op) for op in load(folder()).values()))"
+    )
+    root = str(Path(symgen.spec.loader.__file__).parents[2])
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": root},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(outputs) == 1
+    assert "gelu: Gaussian error linear unit" in outputs.pop()
+
+
+# Axes: enough for rows and losses to load
+
+
+def indexed(name: str, *indices: str) -> sp.Expr:
+    symbols = [sp.Symbol(i, integer=True, nonnegative=True) for i in indices]
+    return sp.IndexedBase(name, real=True)[tuple(symbols)]
+
+
+def total(body: sp.Expr, index: str) -> sp.Expr:
+    axis = index.partition(".")[0]
+    bound = sp.Symbol(index, integer=True, nonnegative=True)
+    return sp.Sum(body, (bound, 0, sp.Symbol(f"|{axis}|", integer=True, positive=True) - 1))
+
+
+def test_softmax_in_both_notations(tmp_path: Path) -> None:
+    """The axis form and the index form are the same expression."""
+    expected = sp.exp(indexed("x", "C")) / total(sp.exp(indexed("x", "C.1")), "C.1")
+    assert value(tmp_path, "p = exp(x)\nreturn p / sum(p, C)", "x: Tensor[C]") == expected
+    assert value(tmp_path, "return [exp(x[i]) / sum(exp(x[k]) for k in C) for i in C]", "x: Tensor[C]") == expected
+
+
+def test_reductions_name_indices_by_depth(tmp_path: Path) -> None:
+    """Nested reductions bind different indices, and equal ones are equal."""
+    centred = indexed("x", "C.2") - total(indexed("x", "C.1"), "C.1") / sp.Symbol("|C|", integer=True, positive=True)
+    assert value(tmp_path, "return sum((x - mean(x, C))**2, C)", "x: Tensor[C]", "@loss()") == total(centred**2, "C.2")
+
+
+def test_loss_with_share_and_gather(tmp_path: Path) -> None:
+    """An ignored sample has no loss and no share; a target picks its class behind the guard."""
+    body = "if target == ignore:\n    return 0, 0\nreturn -weight[target] * x[target], weight[target]"
+    signature = "x: Tensor[K], target: Index[K], weight: Weight[K] = 1, *, ignore: Int = -100"
+    op = traced(tmp_path, signature, body, "@loss()")
+    (variant,) = op.variants
+    target, ignore = sp.Symbol("target", integer=True), sp.Symbol("ignore", integer=True)
+    weight = sp.IndexedBase("weight", real=True)[target]
+    assert variant.share == Cases(sp.Eq(target, ignore), 0, weight)
+    assert variant.value == Cases(sp.Eq(target, ignore), 0, -weight * sp.IndexedBase("x", real=True)[target])
+    assert (op.reduction, [a.name for a in op.options]) == ("mean", ["ignore"])
+
+
+def test_kinds_are_variants(tmp_path: Path) -> None:
+    """``Index[K] | Prob[K]`` makes a variant for each kind, told apart by is_index."""
+    body = "if is_index(t):\n    return -x[t]\nreturn -sum(t * x, K)"
+    op = traced(tmp_path, "x: Tensor[K], t: Index[K] | Prob[K]", body, "@loss()")
+    assert [(v.suffix, v.settings) for v in op.variants] == [
+        ("index", (("t", "index"),)),
+        ("prob", (("t", "prob"),)),
+    ]
+
+
+def test_norm_of_option_order(tmp_path: Path) -> None:
+    """A norm's order chooses between a sum and the largest entry."""
+    op = traced(tmp_path, "x: Tensor[D], p: Real >= 1 = 2", "return norm(x, D, p)", "@loss()")
+    assert [v.suffix for v in op.variants] == ["p_eq_inf", "p_ne_inf"]
+
+
+def test_called_spec_takes_the_axis_of_its_argument(tmp_path: Path) -> None:
+    """A called spec's axis becomes the only axis of its argument, or the one that axis= names."""
+    shared = spec("y: Tensor[C]", "return sum(exp(y), C)", "@function", "g")
+    path = tmp_path / "f.py"
+    path.write_text(HEADER + AXES + shared + spec("x: Tensor[K]", "return log(g(x))", "@loss()"), encoding="utf-8")
+    assert load(path)["f"].variants[0].value == sp.log(total(sp.exp(indexed("x", "K.1")), "K.1"))
+    two = spec("x: Tensor[C, D]", "return sum(g(x, axis=D), C)", "@loss()")
+    path.write_text(HEADER + AXES + shared + two, encoding="utf-8")
+    inner = total(sp.exp(indexed("x", "C.1", "D.1")), "D.1")
+    assert load(path)["f"].variants[0].value == total(inner, "C.1")
+
+
+def test_halves_and_parts(tmp_path: Path) -> None:
+    """An axis of two parts unpacks into two, a fixed length into that many."""
+    glu = value(tmp_path, "a, b = x\nreturn a * b", "x: Tensor[2 * C]")
+    run = sp.Symbol("C", integer=True, nonnegative=True)
+    base = sp.IndexedBase("x", real=True)
+    assert glu == base[0, run] * base[1, run]
+    assert value(tmp_path, "a, b, c = x\nreturn a + b * c", "x: Tensor[3]", "@loss()") == base[0] + base[1] * base[2]
+
+
+ROLES = {
+    "Tensor": "x * y", "Tensor[C]": "x * y", "Tensor > 0": "x * y", "-1 < Tensor[P] < 1": "x * y", "Index[K]": "x * y",
+    "Index[K] | Prob[K]": "x * y", "Tensor[2 * C]": "x * y[0]", "0 <= Real <= 1": "x * y", "Real != 0": "x * y",
+    "Int >= 0": "x * y", "bool": "x if y else 0", "Literal['a', 'b']": "x if y == 'a' else 0",
+    "Real | None": "x if y is None else x * y", "(0 <= Real <= 1) | None": "x if y is None else x * y",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_prints_as_its_annotation(tmp_path: Path, role: str) -> None:
+    """The text of a role is the annotation that states it."""
+    path = tmp_path / "f.py"
+    text = spec(f"x, y: {role}", f"return {ROLES[role]}", "@function")
+    path.write_text(HEADER + AXES + text, encoding="utf-8")
+    assert str(load(path, functions=True)["f"].argument("y").role) == role
+
+
+# Showing
+
+
+def test_describe_says_what_was_understood() -> None:
+    """The text names roles, domains, defaults, relations, every variant with its condition, and other forms."""
+    softplus, gelu, hardtanh, elu = (describe(OPS[n]) for n in ("softplus", "gelu", "hardtanh", "elu"))
+    assert "  beta       Real != 0    number, default 1\n" in softplus
+    assert "variant threshold_given: threshold is given\n  (x if beta*x > threshold else " in softplus
+    assert "choice, default 'none', by keyword" in gelu
+    assert "return x * (1 + erf(x / sqrt(2))) / 2" in gelu
+    assert "checked at call\n  min_val <= max_val\n" in hardtanh
+    assert "also written\n  max(0, x) + min(0, alpha * (exp(x) - 1))\n  At 0" in elu
+
+
+@pytest.mark.parametrize("module", [symgen.spec.description, symgen.spec.loader])
+def test_examples_in_docstrings(module: object) -> None:
+    """The examples in public docstrings run and print what they say."""
+    result = doctest.testmod(module)  # type: ignore[arg-type]
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_a_spec_file_is_plain_python(tmp_path: Path) -> None:
+    """Under plain Python the decorators leave functions as they are, so that a spec runs on numbers."""
+    path = tmp_path / "plain.py"
+    path.write_text(
+        "from symgen.spec import Real, activation\n" + spec("x, a: 0 <= Real <= 1 = 0.5", "return max(0, x) * a"),
+        encoding="utf-8",
+    )
+    names: dict[str, object] = {}
+    exec(path.read_text(encoding="utf-8"), names)
+    assert names["f"](-1.0) == 0  # type: ignore[operator]
+    assert names["f"](4.0) == 2.0  # type: ignore[operator]
