@@ -6,7 +6,7 @@ import symgen.functional as F
 
 
 def main() -> None:
-    x = np.array([-5.0, 0.0, 5.0, 16.0, 18.0, 30.0, 80.0], dtype=np.float32)
+    x = np.array([5.0, 16.0, 18.0, 30.0, 80.0], dtype=np.float32)
     with np.errstate(over="ignore"):
         s = 1 / (1 + np.exp(-x))
         naive = s * (1 - s)

@@ -163,15 +163,15 @@ class Arithmetic:
         if a.low is None:
             return a.high
         total = a.high + a.low
-        # inf - inf and an overflowed low part are no numbers; the plain result is the answer then
-        return select(node("eq", total, total), total, a.high)
+        # an overflowed low part, infinite or no number, says nothing; the plain result is the answer then
+        return select(node("eq", a.low - a.low, ZERO), total, a.high)
 
     def normal(self, a: Pair) -> Pair:
         """The same number with the high part correctly rounded."""
         if a.low is None:
             return a
         total = a.high + a.low
-        known = node("eq", total, total)
+        known = node("eq", a.low - a.low, ZERO)
         return Pair(select(known, total, a.high), select(known, a.low - (total - a.high), ZERO))
 
 

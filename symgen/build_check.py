@@ -14,8 +14,10 @@ from symgen.config import Config
 
 @dataclass(frozen=True)
 class Difference:
-    """One file that is not as it should be: ``kind`` is "missing", "extra", "foreign" (extra, and not
-    written by symgen), "differs" or "stale"."""
+    """One file that is not as it should be.
+
+    ``kind`` is "missing", "extra", "foreign" (extra, and not written by symgen), "differs" or "stale".
+    """
 
     kind: str
     name: str
@@ -56,7 +58,7 @@ def check_fast(config: Config) -> Verdict:
 def compare(
     root: Path, folder: Path, expected: Mapping[str, str], spared: frozenset[str] = frozenset(), *, whole: bool = True
 ) -> Iterator[Difference]:
-    """The files below ``folder`` that are missing, not what ``expected`` says, or (if ``whole``) superfluous, in order."""
+    """The files below ``folder`` that are missing, not what is expected, or (if ``whole``) superfluous."""
     there = {name for name in files.listing(folder) if name not in spared and _comparable(name)} if whole else set()
     for name in sorted(there | set(expected)):
         shown = _shown(root, folder / name)

@@ -10,7 +10,7 @@ import json
 import math
 import time
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from symgen.backends.numba_cpu import VariantText
     from symgen.pipeline import Derivation, DerivedVariant, Output
     from symgen.spec import Argument, Op, Variant
+    from symgen.stabilize.regimes import Unresolved
 
 
 @dataclass(frozen=True)
@@ -207,11 +208,14 @@ def _tokens(text: str) -> Iterator[str]:
             yield f"{token.type}" if token.type in {tokenize.INDENT, tokenize.DEDENT} else token.string
 
 
+def _missed(output: str, target: str, found: Sequence[Unresolved]) -> str:
+    worst = max(found, key=lambda stretch: stretch.error)
+    return f"{output} misses its target for {target}, most at {worst.at:.6g}"
+
+
 def _report(derivation: Derivation, seconds: float) -> Report:
     outputs = [output for variant in derivation.variants for output in variant.outputs]
-    missed = [
-        f"{o.name}: {len(u)} stretches not stabilised for {t}" for o in outputs for t, u in o.unresolved.items() if u
-    ]
+    missed = [_missed(o.name, target, found) for o in outputs for target, found in o.unresolved.items() if found]
     return Report(
         variants=len(derivation.variants),
         rules=tuple(dict.fromkeys(step.rule for output in outputs for step in output.trace)),

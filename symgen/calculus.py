@@ -41,7 +41,8 @@ PARTIALS: dict[type[Any], tuple[Callable[..., Expr], ...]] = {
     sp.atanh: (lambda u: 1 / (1 - u**2),),
     sp.erf: (lambda u: 2 / sp.sqrt(sp.pi) * sp.exp(-(u**2)),),
     sp.erfc: (lambda u: -2 / sp.sqrt(sp.pi) * sp.exp(-(u**2)),),
-    sp.loggamma: (sp.digamma,),
+    sp.loggamma: (lambda u: sp.polygamma(0, u),),
+    sp.polygamma: (lambda *_: S.NaN, lambda n, u: sp.polygamma(n + 1, u)),  # the order is a number
     sp.Abs: (sp.sign,),
     sp.sign: (lambda _: S.Zero,),
     sp.floor: (lambda _: S.Zero,),

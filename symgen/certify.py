@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from sympy import Expr
+
 from symgen.certificate import Certificate, Row
 from symgen.certify_cases import Case, CertifyError, cases, directions
 from symgen.certify_survey import Effort, Knowledge, Progress, Survey
@@ -96,11 +98,18 @@ def _pool(processes: int) -> Iterator[Executor | None]:
         yield executor
 
 
+def named(expression: Expr, op: Op) -> Expr:
+    """The expression over the spec's own symbols, whatever a derivation assumed of their signs."""
+    known = {a.name for a in op.arguments}
+    return expression.xreplace({s: op.symbol(s.name) for s in expression.free_symbols if s.name in known})
+
+
 def knowledge_of(derivation: Derivation) -> dict[str, Knowledge]:
     """Cuts and proved forms of a derivation's variants, by suffix."""
     found = {}
     for one in derivation.variants:
         ends = [e for o in one.outputs for r in o.regions for s in r.segments for e in (s.lower, s.upper)]
         value = next((o for o in one.outputs if o.name == "value"), None)
-        found[one.variant.suffix] = Knowledge(merge(map(float, ends)), None if value is None else value.recognized)
+        form = None if value is None else named(value.recognized, derivation.op)
+        found[one.variant.suffix] = Knowledge(merge(map(float, ends)), form)
     return found

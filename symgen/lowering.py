@@ -472,8 +472,16 @@ def _lower_hypot(s: Lowering, e: Expr) -> Pair:
     value = call("hypot", u.high, v.high)
     if not a.compensated:
         return Pair(value)
+    # the residual of the root, u^2 + v^2 - h^2, without cancellation: the larger square first
+    first = node("lt", absolute(v.high), absolute(u.high))
+    large, small = select(first, u.high, v.high), select(first, v.high, u.high)
+    squares = [a.mul(exact(n), exact(n)) for n in (large, value, small)]
+    rest = ((squares[0].high - squares[1].high) + squares[2].high)
+    for sign, square in zip((1, -1, 1), squares, strict=True):
+        assert square.low is not None
+        rest = rest + square.low if sign > 0 else rest - square.low
     parts = [p.high / value * p.low for p in (u, v) if p.low is not None]
-    return a.with_low(value, *parts)
+    return a.with_low(value, rest / (value + value), *parts)
 
 
 def _wave(primitive: str) -> Callable[[Lowering, Expr], Pair]:

@@ -28,13 +28,14 @@ from symgen.stabilize.candidates import attempt, candidates, hoist
 from symgen.stabilize.form import Form, Region
 from symgen.stabilize.inner import Inner, U, split
 from symgen.stabilize.pieces import Fitter
-from symgen.stabilize.probe import TARGETS, Probe, Target, error, grid, measure, merged, neighbours, roots
+from symgen.stabilize.probe import TARGETS, Floats, Probe, Target, between, error, grid, measure, merged, neighbours, roots
 from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Choice, Problem, Unresolved, choose, evaluate
 from symgen.stabilize.rewrite import rewrite
 
-ARITHMETICS = {"f32": ("plain", "compensated"), "f64": ("plain", "compensated", "halved")}
+ARITHMETICS = {"f32": ("plain", "compensated", "halved"), "f64": ("plain", "compensated", "halved")}
 INNER_ARITHMETICS = ("compensated", "halved")  # the scaled argument has a low part, which must not be dropped
+REFINEMENTS = 2  # rounds of more points around the cuts
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
 
@@ -132,6 +133,21 @@ def finite(argument: Argument) -> Symbol:
     return Symbol(argument.name, real=True)
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """A branch of the definition: its forms, and the conditions that lead to it."""
+
+    stable: Expr
+    shapes: tuple[Expr, ...]
+    path: tuple[tuple[Expr, bool], ...]
+
+    def branch(self, index: int) -> Leaf:
+        """The branch that a case takes (1) or leaves (2)."""
+        condition = self.stable.args[0]
+        shapes = tuple(s.args[index] for s in self.shapes if isinstance(s, Cases) and s.condition == condition)
+        return Leaf(self.stable.args[index], shapes, (*self.path, (condition, index == 1)))
+
+
 class Workshop:
     """What the outputs of one variant share: names, settings of the parameters, and the truth on the grid."""
 
@@ -153,17 +169,21 @@ class Workshop:
         return Oracle(wanted.naive, self.plain[wanted.wrt] if wanted.wrt else self.x, 2, fallback=wanted.value)
 
     def probe(self, wanted: Wanted) -> Probe:
-        if wanted.wrt and wanted.wrt != self.x.name:
-            return self._parameter_probe(wanted)
-        oracle = self.oracle(wanted)
-        first = measure(oracle, wanted.order, self.points, self.settings)
+        """The truth on the grid, and around the roots of a function without parameters."""
+        first = self.sample(wanted, self.points)
         if self.free:
             return first
+        oracle = self.oracle(wanted)
         for r in roots(first):
             near = neighbours(self._refined(oracle, wanted.order, r, first))
-            near = near[(near >= self.points[0]) & (near <= self.points[-1])]
-            first = merged(first, measure(oracle, wanted.order, near, self.settings))
+            first = merged(first, self.sample(wanted, near[(near >= self.points[0]) & (near <= self.points[-1])]))
         return first
+
+    def sample(self, wanted: Wanted, points: Floats) -> Probe:
+        """The truth at any points, for every setting of the parameters."""
+        if wanted.wrt and wanted.wrt != self.x.name:
+            return self._parameter_sample(wanted, points)
+        return measure(self.oracle(wanted), wanted.order, points, self.settings)
 
     def _refined(self, oracle: Oracle, order: int, guess: float, probe: Probe) -> float:
         i = int(np.searchsorted(probe.x, guess))
@@ -177,20 +197,18 @@ class Workshop:
             a, b = (m, b) if (vm > 0) == (va > 0) else (a, m)
         return b
 
-    def _parameter_probe(self, wanted: Wanted) -> Probe:
-        """The gradient in a parameter, with x as one more setting of the jet."""
-        oracle = self.oracle(wanted)
-        finite_points = self.points[np.isfinite(self.points)]
-        high = np.full((len(self.settings), self.points.size), np.nan)
+    def _parameter_sample(self, wanted: Wanted, points: Floats) -> Probe:
+        """The gradient in a parameter: jets along the parameter, each with an x of its own."""
+        oracle, inside = self.oracle(wanted), np.isfinite(points)
+        high = np.full((len(self.settings), points.size), np.nan)
         low = np.zeros_like(high)
         for row, setting in enumerate(self.settings):
             others = {k: v for k, v in setting.items() if k != wanted.wrt}
-            at = np.full(finite_points.size, setting[str(wanted.wrt)])
-            (truth,) = oracle.truth(at, {**others, self.x.name: finite_points}, orders=(1,))
-            inside = np.isfinite(self.points)
+            at = np.full(int(inside.sum()), setting[str(wanted.wrt)])
+            (truth,) = oracle.truth(at, {**others, self.x.name: points[inside]}, orders=(1,))
             high[row, inside] = np.where(truth.unknown, np.nan, truth.high)
             low[row, inside] = truth.low
-        return Probe(self.points, self.settings, high, low)
+        return Probe(points, self.settings, high, low)
 
     def output(self, wanted: Wanted) -> Output:
         stable, steps = rewrite(wanted.recognized)
@@ -219,38 +237,49 @@ class Workshop:
             cores, forms, worst, missed,
         )  # fmt: skip
 
-    def form(
-        self, wanted: Wanted, stable: Expr, probe: Probe, target: Target
-    ) -> tuple[Form, tuple[Unresolved, ...]]:
+    def form(self, wanted: Wanted, stable: Expr, probe: Probe, target: Target) -> tuple[Form, tuple[Unresolved, ...]]:
         """Follow the cases of the definition; choose segments for each leaf."""
         shapes = (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also)
-        return self._branch(stable, shapes, wanted, probe, target)
+        return self._branch(Leaf(stable, shapes, ()), wanted, probe, target)
 
     def _branch(
-        self, stable: Expr, shapes: tuple[Expr, ...], wanted: Wanted, probe: Probe, target: Target
+        self, leaf: Leaf, wanted: Wanted, probe: Probe, target: Target
     ) -> tuple[Form, tuple[Unresolved, ...]]:
-        if isinstance(stable, Cases):
-            condition = stable.condition
-            inside = self._holds(condition, probe)
-            parts = []
-            for index, mask in ((1, inside), (2, ~inside)):
-                below = tuple(s.args[index] for s in shapes if isinstance(s, Cases) and s.condition == condition)
-                part = Probe(probe.x, probe.settings, np.where(mask, probe.high, np.nan), probe.low)
-                parts.append(self._branch(stable.args[index], below, wanted, part, target))
-            (then, a), (otherwise, b) = parts
+        if isinstance(leaf.stable, Cases):
+            condition, *_ = leaf.stable.args
+            (then, a), (otherwise, b) = (
+                self._branch(leaf.branch(index), wanted, probe, target) for index in (1, 2)
+            )
             return Form((), condition, then, otherwise), a + b
+        choice = self._choose(leaf, self._masked(leaf, probe), wanted, target)
+        for _ in range(REFINEMENTS):
+            near = between(choice.segments, probe.x)
+            if not near.size:
+                break
+            probe = merged(probe, self.sample(wanted, near))
+            choice = self._choose(leaf, self._masked(leaf, probe), wanted, target)
+        return Form(choice.segments), choice.unresolved
+
+    def _choose(self, leaf: Leaf, probe: Probe, wanted: Wanted, target: Target) -> Choice:
         fitter = None if self.free else Fitter(self.oracle(wanted), wanted.order, target)
         problem = Problem(self.x, self.bound, self.parameters, probe, target, fitter)
-        choice = choose(problem, candidates(stable, shapes, self.x, ARITHMETICS[target.name]))
+        choice = choose(problem, candidates(leaf.stable, leaf.shapes, self.x, ARITHMETICS[target.name]))
         if choice.unresolved and self.free:
-            choice = min(choice, *self._inner(problem, (stable, *shapes)), key=lambda c: len(c.unresolved))
-        return Form(choice.segments), choice.unresolved
+            choice = min((choice, *self._inner(problem, (leaf.stable, *leaf.shapes))), key=lambda c: len(c.unresolved))
+        return choice
+
+    def _masked(self, leaf: Leaf, probe: Probe) -> Probe:
+        """The probe with the truth only where the leaf's conditions hold."""
+        high = probe.high
+        for condition, truth in leaf.path:
+            high = np.where(self._holds(condition, probe) == truth, high, np.nan)
+        return Probe(probe.x, probe.settings, high, probe.low)
 
     def _inner(self, problem: Problem, shapes: tuple[Expr, ...]) -> list[Choice]:
         """The same leaf through the fixed function inside it, where there is one, measured like any other candidate."""
         found = next((s for s in (split(e, self.x) for e in shapes) if s is not None), None)
         if found is None:
-            return [Choice((), (Unresolved(-math.inf, math.inf, math.nan, math.inf),) * 99)]
+            return []
         oracle = Oracle(found.g, U, 1)
         probe = measure(oracle, 0, grid(-math.inf, math.inf), ({},))
         for r in roots(probe):

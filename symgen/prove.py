@@ -93,8 +93,20 @@ def by_sides(left: Expr, right: Expr) -> str:
     for variable in sorted({s for k in kinks for s in k.free_symbols}, key=lambda s: s.name):
         size = Symbol(f"abs_{variable.name}", positive=True)
         for value in (size, -size, sp.S.Zero):
-            by_exponentiating(left.xreplace({variable: value}), right.xreplace({variable: value}))
+            by_exponentiating(*(_ordered(side.xreplace({variable: value})) for side in (left, right)))
     return "one normal form on each side of zero and at zero"
+
+
+def _ordered(expression: Expr) -> Expr:
+    """Take the larger (smaller) argument of ``maximum`` (``minimum``) where its sign tells which that is."""
+
+    def larger(p: Expr, q: Expr) -> Expr:
+        return p if (p - q).is_nonnegative else q if (q - p).is_nonnegative else maximum(p, q)
+
+    def smaller(p: Expr, q: Expr) -> Expr:
+        return q if (p - q).is_nonnegative else p if (q - p).is_nonnegative else minimum(p, q)
+
+    return expression.replace(maximum, larger).replace(minimum, smaller)
 
 
 def by_order(left: Expr, right: Expr) -> str:

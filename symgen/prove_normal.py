@@ -32,6 +32,7 @@ _HYPERBOLIC: dict[type[Any], Callable[[Expr], Expr]] = {
     sp.sinh: lambda u: (sp.exp(u) - sp.exp(-u)) / 2,
     sp.cosh: lambda u: (sp.exp(u) + sp.exp(-u)) / 2,
     sp.tanh: lambda u: (sp.exp(u) - sp.exp(-u)) / (sp.exp(u) + sp.exp(-u)),
+    sp.asinh: lambda u: sp.log(u + sp.sqrt(u**2 + 1)),
     sp.erfc: lambda u: 1 - sp.erf(u),
 }
 

@@ -13,7 +13,7 @@ from operator import add, mul
 from typing import Any
 
 import sympy as sp
-from flint import arb, ctx
+from flint import acb, arb, ctx
 from sympy import Expr, Symbol
 
 from symgen.heads import maximum, minimum
@@ -28,7 +28,7 @@ Point = dict[Symbol, sp.Rational]
 
 _SIZES = (sp.Rational(1, 2**20), sp.Rational(1, 100), sp.Rational(1, 3), 1, sp.Rational(5, 2), 7, 20)
 _VALUES = (*(sp.Rational(s) * sign for s in _SIZES for sign in (1, -1)), sp.Rational(0))
-_MOST_POINTS = 60
+_MOST_POINTS = 250
 
 # the points that a condition keeps; a condition on spelling keeps them all
 KEPT: dict[str, Callable[[Any], bool]] = {
@@ -55,13 +55,14 @@ class Counterexample:
 def spread(
     symbols: Sequence[Symbol], values: Sequence[Any], domain: Sequence[tuple[Symbol, str]], most: int
 ) -> Iterator[Point]:
-    """Points of the domain: all combinations of the values, or about as many of them as asked for, evenly picked."""
+    """Points of the domain: every combination of 0, 1 and -1, and of all values about as many as asked for."""
     choices = []
     for s in symbols:
         asked = [c for v, c in domain if v == s] + (["positive"] if s.is_positive else [])
         choices.append([x for x in values if all(KEPT.get(c, lambda _: True)(x) for c in asked)])
     every = list(itertools.product(*choices))
-    for combination in every[:: max(1, len(every) // most)]:
+    corners = [c for c in every if all(abs(x) <= 1 and x.is_Integer for x in c)]
+    for combination in dict.fromkeys((*corners, *every[:: max(1, len(every) // most)])):
         yield dict(zip(symbols, combination, strict=True))
 
 
@@ -90,7 +91,7 @@ _FUNCTIONS: dict[type[Any], Callable[..., Any]] = {
     sp.erf: lambda u: u.erf(),
     sp.erfc: lambda u: u.erfc(),
     sp.loggamma: lambda u: u.lgamma(),
-    sp.digamma: lambda u: u.digamma(),
+    sp.polygamma: lambda n, u: acb(u).polygamma(n).real,
     sp.Abs: abs,
     sp.sign: _sign,
     maximum: lambda u, v: u.max(v),

@@ -86,11 +86,11 @@ def sheet_texts(entries: Iterable[Entry], title: str = TITLE) -> dict[str, str]:
     Returns:
         Texts by file name, relative to the folder that holds ``cards``.
     """
-    ordered = sorted(entries, key=lambda e: e.name)
+    ordered, heads = sorted(entries, key=lambda e: e.name), _notation()
     values = {
         "title": names.escape(title),
         "entries": [(e.name, names.escape(e.name), names.prose(e.summary)) for e in ordered],
-        "notation": _notation(),
+        "notation": (heads[: (len(heads) + 1) // 2], heads[(len(heads) + 1) // 2 :]),
         "dtypes": DTYPES,
         "accuracy": [(names.escape(e.name), e.name, _accuracy_cells(e)) for e in ordered],
     }

@@ -14,6 +14,11 @@ from hypothesis import settings
 from symgen.build_compile import Compiled, Failure, Job, Report
 from symgen.config import Config, load
 
+ROOT = Path(__file__).resolve().parent.parent
+
+# Commands run in other folders, in processes of their own: they find the symgen under test, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
 settings.register_profile("symgen", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("symgen")
 

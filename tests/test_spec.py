@@ -19,10 +19,8 @@ import symgen.spec.loader
 from symgen import catalogue
 from symgen.heads import Cases, first_max, first_min, maximum, straight_through, weighted
 from symgen.spec import LANGUAGE, REQUIRED, Op, describe, load
-from symgen.spec.text import shown_path
 
 HEADER = f"from symgen.spec import {', '.join(sorted(LANGUAGE))}\n"
-AXES = 'C = Axis("C"); D = Axis("D"); K = Axis("K", at=1); P = Axis("P", at="1:")\n'
 OPS = load(catalogue.folder())
 
 x = sp.Symbol("x", real=True)
@@ -36,7 +34,7 @@ def spec(signature: str, body: str, decorator: str = "@activation()", name: str 
 
 def traced(folder: Path, signature: str, body: str, decorator: str = "@activation()") -> Op:
     path = folder / "f.py"
-    path.write_text(HEADER + AXES + spec(signature, body, decorator), encoding="utf-8")
+    path.write_text(HEADER + spec(signature, body, decorator), encoding="utf-8")
     return load(path)["f"]
 
 
@@ -245,8 +243,11 @@ def test_composition_inlines(tmp_path: Path) -> None:
     """A call takes positional and keyword arguments and exact defaults, and its options may be data of the caller."""
     shared = spec("y, beta: Real = 0.1, *, gamma: Real = 2", "return y * beta + gamma", "@function", "g")
     for call, expected in {
-        "g(x)": x / 10 + 2, "g(exp(x), gamma=3)": sp.exp(x) / 10 + 3, "g(gamma=x, y=1, beta=x)": 2 * x, "g(x, x)": x**2 + 2,
-    }.items():  # fmt: skip
+        "g(x)": x / 10 + 2,
+        "g(exp(x), gamma=3)": sp.exp(x) / 10 + 3,
+        "g(gamma=x, y=1, beta=x)": 2 * x,
+        "g(x, x)": x**2 + 2,
+    }.items():
         path = tmp_path / "f.py"
         path.write_text(HEADER + shared + spec("x", f"return {call}"), encoding="utf-8")
         assert load(path)["f"].variants[0].value == expected
@@ -260,81 +261,6 @@ def test_condition_inside_a_called_spec(tmp_path: Path) -> None:
     path = tmp_path / "f.py"
     path.write_text(HEADER + shared + spec("x, gamma: Real = 1", "return g(x, gamma) + g(x, 0)"), encoding="utf-8")
     assert [v.value for v in load(path)["f"].variants] == [2 * x, x + x / gamma]
-
-
-IMPORTS = {
-    "relative": ("from .shared import square", "specs/sub/f.py", "specs/sub/shared.py"),
-    "parent": ("from ..shared import square", "specs/sub/f.py", "specs/shared.py"),
-    "relative folder": ("from .more.shared import square", "specs/f.py", "specs/more/shared.py"),
-    "beside": ("from shared import square", "specs/f.py", "specs/shared.py"),
-    "from the root": ("from more.shared import square", "specs/sub/f.py", "specs/more/shared.py"),
-    "renamed": ("from .shared import square as other\nsquare = 0", "specs/f.py", "specs/shared.py"),
-}
-
-
-@pytest.mark.parametrize("name", IMPORTS)
-def test_import_between_files(tmp_path: Path, name: str) -> None:
-    """Spec files import from each other by path, without touching Python's own modules."""
-    line, home, other = IMPORTS[name]
-    for file in (home, other):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-    called = "other" if name == "renamed" else "square"
-    (tmp_path / home).write_text(f"{line}\n{HEADER}{spec('x', f'return {called}(x)')}", encoding="utf-8")
-    (tmp_path / other).write_text(HEADER + spec("y", "return y**2", "@function", "square"), encoding="utf-8")
-    modules = set(sys.modules)
-    assert load(tmp_path / "specs")["f"].variants[0].value == x**2
-    assert not {m for m in set(sys.modules) - modules if "shared" in m}
-
-
-def test_import_from_the_catalogue(tmp_path: Path) -> None:
-    """A user's spec builds on the catalogue, whose functions are not loaded as the user's own."""
-    path = tmp_path / "mine.py"
-    line = "from symgen.catalogue import softplus, sigmoid\nfrom symgen.spec import Real, activation\n"
-    path.write_text(line + spec("x, beta: Real > 0 = 1", "return softplus(x, beta) * sigmoid(x)"), encoding="utf-8")
-    (op,) = load(path).values()
-    assert op.variants[0].value == sp.log(1 + sp.exp(beta * x)) / beta / (1 + sp.exp(-x))
-
-
-def test_catalogue_in_python() -> None:
-    """Definitions of the catalogue are importable and callable on SymPy expressions."""
-    assert catalogue.relu(x) == first_max(0, x)
-    assert "gelu" in dir(catalogue)
-    with pytest.raises(AttributeError, match="the catalogue has no 'reluu'"):
-        catalogue.reluu  # noqa: B018
-
-
-def test_edited_file_is_read_anew(tmp_path: Path) -> None:
-    """Loading twice in one process sees an edit, in the file itself and in one that it imports from."""
-    (tmp_path / "f.py").write_text("from .g import g\n" + HEADER + spec("x", "return g(x)"), encoding="utf-8")
-    for factor in (2, 3):
-        (tmp_path / "g.py").write_text(HEADER + spec("x", f"return {factor} * x", name="g"), encoding="utf-8")
-        assert load(tmp_path)["f"].variants[0].value == factor * x
-
-
-def test_source_names_carry_no_absolute_path(tmp_path: Path) -> None:
-    """A source is named relative to its project, or to the folder that holds the specs."""
-    (tmp_path / "specs" / "deep").mkdir(parents=True)
-    path = tmp_path / "specs" / "deep" / "f.py"
-    path.write_text(HEADER + spec("x", "return x"), encoding="utf-8")
-    assert load(tmp_path / "specs")["f"].source.file == "specs/deep/f.py"
-    (tmp_path / "pyproject.toml").touch()
-    assert load(path)["f"].source.file == "specs/deep/f.py"
-    assert load(catalogue.folder() / "activations" / "elu.py")["elu"].source.file == "specs/activations/elu.py"
-
-
-def test_elementary_hidden_and_private_files_are_left_out(tmp_path: Path) -> None:
-    """Below a folder, files of another kind are not read."""
-    for name in ("elementary/a.py", "_draft.py", ".hidden/b.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("not Python at all", encoding="utf-8")
-    assert load(tmp_path) == {}
-
-
-def test_errors_name_files_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file below the working directory is shown as one would type it."""
-    monkeypatch.chdir(tmp_path)
-    assert shown_path(tmp_path / "specs" / "f.py") == "specs/f.py"
-    assert shown_path(Path("/elsewhere/f.py")) == "/elsewhere/f.py"
 
 
 def test_output_does_not_depend_on_hash_seeds() -> None:
@@ -356,100 +282,6 @@ def test_output_does_not_depend_on_hash_seeds() -> None:
     }
     assert len(outputs) == 1
     assert "gelu: Gaussian error linear unit" in outputs.pop()
-
-
-# Axes: enough for rows and losses to load
-
-
-def indexed(name: str, *indices: str) -> sp.Expr:
-    symbols = [sp.Symbol(i, integer=True, nonnegative=True) for i in indices]
-    return sp.IndexedBase(name, real=True)[tuple(symbols)]
-
-
-def total(body: sp.Expr, index: str) -> sp.Expr:
-    axis = index.partition(".")[0]
-    bound = sp.Symbol(index, integer=True, nonnegative=True)
-    return sp.Sum(body, (bound, 0, sp.Symbol(f"|{axis}|", integer=True, positive=True) - 1))
-
-
-def test_softmax_in_both_notations(tmp_path: Path) -> None:
-    """The axis form and the index form are the same expression."""
-    expected = sp.exp(indexed("x", "C")) / total(sp.exp(indexed("x", "C.1")), "C.1")
-    assert value(tmp_path, "p = exp(x)\nreturn p / sum(p, C)", "x: Tensor[C]") == expected
-    assert value(tmp_path, "return [exp(x[i]) / sum(exp(x[k]) for k in C) for i in C]", "x: Tensor[C]") == expected
-
-
-def test_reductions_name_indices_by_depth(tmp_path: Path) -> None:
-    """Nested reductions bind different indices, and equal ones are equal."""
-    centred = indexed("x", "C.2") - total(indexed("x", "C.1"), "C.1") / sp.Symbol("|C|", integer=True, positive=True)
-    assert value(tmp_path, "return sum((x - mean(x, C))**2, C)", "x: Tensor[C]", "@loss()") == total(centred**2, "C.2")
-
-
-def test_loss_with_share_and_gather(tmp_path: Path) -> None:
-    """An ignored sample has no loss and no share; a target picks its class behind the guard."""
-    body = "if target == ignore:\n    return 0, 0\nreturn -weight[target] * x[target], weight[target]"
-    signature = "x: Tensor[K], target: Index[K], weight: Weight[K] = 1, *, ignore: Int = -100"
-    op = traced(tmp_path, signature, body, "@loss()")
-    (variant,) = op.variants
-    target, ignore = sp.Symbol("target", integer=True), sp.Symbol("ignore", integer=True)
-    weight = sp.IndexedBase("weight", real=True)[target]
-    assert variant.share == Cases(sp.Eq(target, ignore), 0, weight)
-    assert variant.value == Cases(sp.Eq(target, ignore), 0, -weight * sp.IndexedBase("x", real=True)[target])
-    assert (op.reduction, [a.name for a in op.options]) == ("mean", ["ignore"])
-
-
-def test_kinds_are_variants(tmp_path: Path) -> None:
-    """``Index[K] | Prob[K]`` makes a variant for each kind, told apart by is_index."""
-    body = "if is_index(t):\n    return -x[t]\nreturn -sum(t * x, K)"
-    op = traced(tmp_path, "x: Tensor[K], t: Index[K] | Prob[K]", body, "@loss()")
-    assert [(v.suffix, v.settings) for v in op.variants] == [
-        ("index", (("t", "index"),)),
-        ("prob", (("t", "prob"),)),
-    ]
-
-
-def test_norm_of_option_order(tmp_path: Path) -> None:
-    """A norm's order chooses between a sum and the largest entry."""
-    op = traced(tmp_path, "x: Tensor[D], p: Real >= 1 = 2", "return norm(x, D, p)", "@loss()")
-    assert [v.suffix for v in op.variants] == ["p_eq_inf", "p_ne_inf"]
-
-
-def test_called_spec_takes_the_axis_of_its_argument(tmp_path: Path) -> None:
-    """A called spec's axis becomes the only axis of its argument, or the one that axis= names."""
-    shared = spec("y: Tensor[C]", "return sum(exp(y), C)", "@function", "g")
-    path = tmp_path / "f.py"
-    path.write_text(HEADER + AXES + shared + spec("x: Tensor[K]", "return log(g(x))", "@loss()"), encoding="utf-8")
-    assert load(path)["f"].variants[0].value == sp.log(total(sp.exp(indexed("x", "K.1")), "K.1"))
-    two = spec("x: Tensor[C, D]", "return sum(g(x, axis=D), C)", "@loss()")
-    path.write_text(HEADER + AXES + shared + two, encoding="utf-8")
-    inner = total(sp.exp(indexed("x", "C.1", "D.1")), "D.1")
-    assert load(path)["f"].variants[0].value == total(inner, "C.1")
-
-
-def test_halves_and_parts(tmp_path: Path) -> None:
-    """An axis of two parts unpacks into two, a fixed length into that many."""
-    glu = value(tmp_path, "a, b = x\nreturn a * b", "x: Tensor[2 * C]")
-    run = sp.Symbol("C", integer=True, nonnegative=True)
-    base = sp.IndexedBase("x", real=True)
-    assert glu == base[0, run] * base[1, run]
-    assert value(tmp_path, "a, b, c = x\nreturn a + b * c", "x: Tensor[3]", "@loss()") == base[0] + base[1] * base[2]
-
-
-ROLES = {
-    "Tensor": "x * y", "Tensor[C]": "x * y", "Tensor > 0": "x * y", "-1 < Tensor[P] < 1": "x * y", "Index[K]": "x * y",
-    "Index[K] | Prob[K]": "x * y", "Tensor[2 * C]": "x * y[0]", "0 <= Real <= 1": "x * y", "Real != 0": "x * y",
-    "Int >= 0": "x * y", "bool": "x if y else 0", "Literal['a', 'b']": "x if y == 'a' else 0",
-    "Real | None": "x if y is None else x * y", "(0 <= Real <= 1) | None": "x if y is None else x * y",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_role_prints_as_its_annotation(tmp_path: Path, role: str) -> None:
-    """The text of a role is the annotation that states it."""
-    path = tmp_path / "f.py"
-    text = spec(f"x, y: {role}", f"return {ROLES[role]}", "@function")
-    path.write_text(HEADER + AXES + text, encoding="utf-8")
-    assert str(load(path, functions=True)["f"].argument("y").role) == role
 
 
 # Showing

@@ -73,7 +73,8 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         spec("return sum(x, D)", signature="x: Tensor[C]"), 6, "return sum(x, D)", "does not vary along D", "along C",
     ),
     "reduction of a constant": (
-        spec("return x * sum(1 for k in C)", signature="x: Tensor[C]"), 6, "return x", "does not vary along C", "size(C)",
+        spec("return x * sum(1 for k in C)", signature="x: Tensor[C]"),
+        6, "return x", "does not vary along C", "size(C)",
     ),
     "subscript by a number": (
         spec("return x[0.5]", signature="x: Tensor[C]"), 6, "return x[0.5]", "'1/2' is not an index", "Index[axis]",
@@ -85,7 +86,8 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         spec("return -x", "@loss()", "x: Tensor[K]"), 4, "def f", "still varies along K", "sum or average",
     ),
     "data in a plain if": (
-        spec("y = x\nif x > 0:\n    y = 2 * x\nreturn y"), 7, "if x > 0:", "data in a plain 'if'", "a if condition else b",
+        spec("y = x\nif x > 0:\n    y = 2 * x\nreturn y"),
+        7, "if x > 0:", "data in a plain 'if'", "a if condition else b",
     ),
     "unused argument": (spec("return x", signature="x, a: Real = 1"), 4, "def f", "'a' is never used", "remove it"),
     "argument without effect": (
@@ -135,7 +137,8 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         spec("return x * a", signature="x, a: Real | None = None"), 6, "return x * a", "a product of None", "is None",
     ),
     "comparison with None": (
-        spec("return x if a == None else a * x", signature="x, a: Real | None = None"), 6, "return", "with None", "is None",
+        spec("return x if a == None else a * x", signature="x, a: Real | None = None"),
+        6, "return", "with None", "is None",
     ),
     "condition as a number": (spec("return (x > 0) * x"), 6, "return", "a product of a condition", "if condition else"),
     "number as a condition": (spec("return 1 if x else 0"), 6, "return 1 if x", "'x' is not a condition", "compare"),
@@ -160,7 +163,8 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
         spec("return x", '@activation(also={"y": "nowhere"})'), 3, "@activation", "in the other form 'y'", "names of",
     ),
     "other form that is another function": (
-        spec("return max(0, x)", '@activation(also={"abs(x)": "nowhere"})'), 4, "def f", "is 1 at x = -1, the definition 0",
+        spec("return max(0, x)", '@activation(also={"abs(x)": "nowhere"})'),
+        4, "def f", "is 1 at x = -1, the definition 0",
         "agree",
     ),
     "a function returned": (spec("return sum\ny = x"), 4, "def f(x):", "'sum' is returned", "a number"),
@@ -250,6 +254,14 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.py").write_bytes(b"x = 1\0\n")
     with pytest.raises(SpecError, match="not Python"):
         load(tmp_path)
+
+
+def test_endless_formula(tmp_path: Path) -> None:
+    """A formula of thousands of nested terms is an error, not a crash."""
+    path = tmp_path / "endless.py"
+    path.write_text(spec("return " + " + ".join(["x"] * 3000)), encoding="utf-8")
+    with pytest.raises(SpecError, match="nested too deeply"):
+        load(path)
 
 
 def test_an_error_survives_a_process_pool() -> None:

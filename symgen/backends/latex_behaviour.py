@@ -46,11 +46,10 @@ def behaviour(derivation: Derivation, found: Sequence[facts.Joint], samples: Sam
 def _measured(found: facts.Extent, x: str) -> list[tuple[str, str]]:
     low, high = names.float_number(found.lower), names.float_number(found.upper)
     out = [("Values", rf"from ${low}$ to ${high}$ (sampled)")]
-    for end, side in ((r"-\infty", 0), (r"\infty", 1)):
-        ends = [(primed(k), pair[side]) for k, pair in enumerate(found.limits)]
-        known = [rf"{f} \to {names.float_number(v)}" for f, v in ends if v is not None]
+    for end, values_there in found.ends:
+        known = [rf"{primed(k)} \to {names.float_number(v)}" for k, v in enumerate(values_there) if v is not None]
         if known:
-            out.append((rf"${x} \to {end}$", f"${_COMMA.join(known)}$"))
+            out.append((rf"${x} \to {names.float_number(end)}$", f"${_COMMA.join(known)}$"))
     return out
 
 

@@ -127,29 +127,38 @@ def lowest_jump(samples: Samples, at: float) -> int:
 
 @dataclass(frozen=True)
 class Extent:
-    """Bounds and limits of f as its kernel shows them; None where the kernel gives NaN (no limit, or outside)."""
+    """What f spans and where f, f' and f'' tend to, as the code shows it.
+
+    Args:
+        lower: The smallest value found, and upper: the largest.
+        ends: The two ends of the domain, each with the values there; None where the code gives NaN: no limit.
+    """
 
     lower: float
     upper: float
-    limits: tuple[tuple[float | None, float | None], ...]
+    ends: tuple[tuple[float, tuple[float | None, ...]], ...]
 
 
 def extent(samples: Samples, domain: tuple[float, float], at: Iterable[float] = ()) -> Extent:
-    """What the kernel's values span, on a grid that is dense near zero and reaches 1e12, and its values at infinity."""
+    """What the code's values span, on a grid that is dense near zero and reaches 1e12, and its values at the ends.
+
+    Args:
+        samples: f, f' and f'' at float64 points.
+        domain: The open interval on which f is defined; code is continuous towards its ends.
+        at: Points where f may jump; their neighbours on both sides are looked at too.
+    """
     near = np.linspace(-16.0, 16.0, 64001)
     far = np.geomspace(16.0, _FAR, 4001)
-    points = np.concatenate([-far, near, far, np.array([-np.inf, np.inf]), np.array(list(at), dtype=np.float64)])
-    points = np.unique(points[(points > domain[0]) & (points < domain[1]) | np.isinf(points) & np.isin(points, domain)])
-    f = np.asarray(samples(points)[0], dtype=np.float64)
-    f = f[~np.isnan(f)]
-    ends = [_at_end(samples, d) for d in (-np.inf, np.inf)]
-    inside = [d in domain for d in (-np.inf, np.inf)]
-    limits = tuple(
-        (ends[0][k] if inside[0] else None, ends[1][k] if inside[1] else None) for k in range(len(ends[0]))
-    )
-    return Extent(float(np.min(f)) + 0.0, float(np.max(f)) + 0.0, limits)
+    joints = np.array(list(at), dtype=np.float64)
+    beside = [np.nextafter(joints, -np.inf), joints, np.nextafter(joints, np.inf)]
+    points = np.unique(np.concatenate([-far, near, far, *beside]))
+    inside = np.asarray(samples(points[(points > domain[0]) & (points < domain[1])])[0], dtype=np.float64)
+    ends = tuple((end, _at_end(samples, end)) for end in domain)
+    reached = [values[0] for _, values in ends if values[0] is not None]
+    spanned = np.concatenate([inside[~np.isnan(inside)], np.array(reached, dtype=np.float64)])
+    return Extent(float(np.min(spanned)) + 0.0, float(np.max(spanned)) + 0.0, ends)
 
 
-def _at_end(samples: Samples, end: float) -> list[float | None]:
+def _at_end(samples: Samples, end: float) -> tuple[float | None, ...]:
     values = [float(np.asarray(s).ravel()[0]) for s in samples(np.array([end]))]
-    return [None if math.isnan(v) else v + 0.0 for v in values]
+    return tuple(None if math.isnan(v) else v + 0.0 for v in values)

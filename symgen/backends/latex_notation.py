@@ -104,9 +104,7 @@ class CaseRows:
     otherwise: Node
 
 
-Node = (
-    Atom | Number | Sum | Product | Fraction | Power | Root | Absolute | Call | Relation | Logic | CaseRows
-)
+Node = Atom | Number | Sum | Product | Fraction | Power | Root | Absolute | Call | Relation | Logic | CaseRows
 
 ONE = Number("1")
 E = Atom("e")

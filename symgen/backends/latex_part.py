@@ -195,11 +195,13 @@ class _Printer:
 
     def step(self, before: Any, after: Any) -> tuple[str, ...]:
         """What became what; empty where both look the same in print."""
-        left, right = self.node(before), self.node(after)
-        if left == right:
+        display = dict(self.op.symbols)
+        plain = notation(before, display), notation(after, display)
+        if plain[0] == plain[1]:
             return ()
-        if width(left) + width(right) <= _STEP_WIDTH:
-            return (rf"{typeset(left)} \;\to\; {typeset(right)}",)
+        for left, right in (plain, (self.node(before), self.node(after))):
+            if width(left) + width(right) <= _STEP_WIDTH:
+                return (rf"{typeset(left)} \;\to\; {typeset(right)}",)
         first, *rest = lines(right, _STEP_WIDTH)
         return (*lines(left, _STEP_WIDTH), rf"\to\; {first}", *rest)
 

@@ -18,6 +18,8 @@ from symgen.backends.latex_samples import Array, Samples
 
 _POINTS = 121
 _HALF_WIDTH = 4.0
+_SAME_SCALE = 12.0
+_NEIGHBOURS = 3
 _LABELS = ("f", "f'", "f''")
 
 
@@ -120,13 +122,13 @@ def _size(values: list[list[Array]], k: int) -> float:
 
 
 def _factors(values: list[list[Array]]) -> tuple[float, ...]:
-    """By what f, f' and f'' are multiplied so that they can share an axis: 1 unless their heights differ sixfold."""
+    """By what f, f' and f'' are multiplied so that they can share an axis: 1 unless their heights differ greatly."""
     f = _size(values, 0)
     out = [1.0]
     for k in (1, 2):
         size = _size(values, k)
         ratio = f / size if size > 0 and f > 0 else 1.0
-        out.append(1.0 if 1 / 6 < ratio < 6 else _round(ratio))
+        out.append(1.0 if 1 / _SAME_SCALE < ratio < _SAME_SCALE else _round(ratio))
     return tuple(out)
 
 
@@ -156,16 +158,24 @@ def _jumps(before: Array, after: Array, factor: float, height: float) -> bool:
 
 
 def _coordinates(x: Array, y: npt.NDArray[np.float64], bottom: float, top: float) -> list[str]:
-    """Runs of points that lie near the window; pgfplots would choke on infinities and clip the rest slowly."""
+    """Runs of points that lie near the window, without those in the midst of a straight stretch.
+
+    TeX's arithmetic has no infinities, and clips slowly.
+    """
     room = top - bottom
-    keep = np.isfinite(y) & (y > bottom - room) & (y < top + room)
+    near = np.isfinite(y) & (y > bottom - room) & (y < top + room)
     runs: list[list[str]] = [[]]
-    for xi, yi, kept in zip(x, y, keep, strict=True):
-        if kept:
-            runs[-1].append(f"({_short(xi)},{_short(yi)})")
-        elif runs[-1]:
+    for i in range(x.size):
+        if not near[i]:
             runs.append([])
+        elif not _is_straight(y[max(i - 1, 0) : i + 2], room):
+            runs[-1].append(f"({_short(x[i])},{_short(y[i])})")
     return ["".join(r) for r in runs if len(r) > 1]
+
+
+def _is_straight(y: npt.NDArray[np.float64], room: float) -> bool:
+    """Whether the middle one of three evenly spaced values lies on the line of the others."""
+    return y.size == _NEIGHBOURS and bool(abs(y[0] - 2 * y[1] + y[2]) < 1e-7 * room)
 
 
 def _short(value: float) -> str:

@@ -267,6 +267,7 @@ _SETTERS: dict[type[Any], Callable[[Any, Mode], str]] = {
 
 # -- breaking -------------------------------------------------------------------------------------------------------
 
+
 def lines(node: Node, limit: int = LINE_WIDTH) -> list[str]:
     """A formula on as many lines as it needs: broken before a term, or before a factor of a long product."""
     if width(node) <= limit:

@@ -10,6 +10,7 @@ _FAMILIES = (logistic, hyperbolic, gaussian, exponential, roots)
 RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RECOGNIZE)
 STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)
 PROCEDURES: tuple[Procedure, ...] = products.STABILIZE
-ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES)
+UNFOLD: tuple[Procedure, ...] = logistic.UNFOLD
+ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD)
 
-__all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "STABILIZE", "Procedure", "Rule", "Step"]
+__all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "STABILIZE", "UNFOLD", "Procedure", "Rule", "Step"]

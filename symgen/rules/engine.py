@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import sympy as sp
@@ -13,6 +14,8 @@ from symgen.rules.rule import VARIABLES, Procedure, Rule, Step
 
 # far above what any catalogue function needs (at most a few tens): reaching it means two rules undo each other
 LIMIT = 400
+# likewise for size: a form this much larger than what it came from explains nothing any more
+LARGEST_GROWTH = 20
 
 
 class RewriteError(RuntimeError):
@@ -50,8 +53,12 @@ def replace(e: Expr, before: Expr, after: Expr) -> Expr:
     return e.func(*kept, *(replace(p, before, after) for p in parts))
 
 
-def _size(rule: Rule | Procedure) -> int:
-    return sum(1 for _ in sp.preorder_traversal(rule.left)) if isinstance(rule, Rule) else 0
+def _rank(rule: Rule | Procedure) -> float:
+    """Renaming comes first, since patterns are written in heads; then larger patterns; procedures last."""
+    if not isinstance(rule, Rule):
+        return 0.0
+    renames = isinstance(rule.left, sp.Function) and VARIABLES.issuperset(rule.left.args)
+    return math.inf if renames else float(sum(1 for _ in sp.preorder_traversal(rule.left)))
 
 
 def _kinds(e: Expr) -> frozenset[type[Expr]]:
@@ -59,8 +66,8 @@ def _kinds(e: Expr) -> frozenset[type[Expr]]:
 
 
 def ordered(rules: Iterable[Rule | Procedure]) -> tuple[Rule | Procedure, ...]:
-    """Larger patterns first, since a smaller one would take a larger one apart; then as listed."""
-    return tuple(sorted(rules, key=lambda r: -_size(r)))
+    """Larger patterns first, since a smaller one would take a larger one apart; else as listed."""
+    return tuple(sorted(rules, key=lambda r: -_rank(r)))
 
 
 class _Search:
@@ -106,10 +113,11 @@ def fixpoint(rules: Sequence[Rule | Procedure], expression: Expr) -> tuple[Expr,
     """
     search = _Search(rules)
     steps: list[Step] = []
+    start, allowed = expression, LARGEST_GROWTH * (10 + sum(1 for _ in nodes(expression)))
     while (step := search.first(expression)) is not None:
         steps.append(step)
-        if len(steps) > LIMIT:
-            last = ", ".join(s.rule for s in steps[-6:])
-            raise RewriteError(f"rules do not come to an end on {expression}\n  the last were {last}")
         expression = replace(expression, step.before, step.after)
+        if len(steps) > LIMIT or sum(1 for _ in nodes(expression)) > allowed:
+            last = ", ".join(s.rule for s in steps[-6:])
+            raise RewriteError(f"rules do not come to an end on {start}\n  the last were {last}")
     return expression, tuple(steps)

@@ -1,13 +1,17 @@
-"""Rules of exp and log near their cancellations: expm1, log1p, and quotients in which both overflow."""
+"""Rules of exp and log: their cancellations near zero, each undoing the other, and quotients that overflow."""
 
 from __future__ import annotations
 
-from sympy import S, exp, log
+from sympy import S, asinh, exp, log
 
-from symgen.rules.rule import Rule, u
-from symgen.vocabulary import expm1, log1p
+from symgen.rules.rule import Rule, a, u
+from symgen.vocabulary import expm1, hypot, log1p
 
 RECOGNIZE = (
+    Rule("log-of-exponential", log(a * exp(u)), log(a) + u,
+         "recognize", "no logarithm of an underflow", "exponentiate", "definition of log", ((a, "positive"),)),
+    Rule("asinh-intro", log(u + hypot(u, 1)), asinh(u),
+         "recognize", "no cancellation under the logarithm", "exponentiate", "DLMF 4.37"),
     Rule("expm1-intro", exp(u) - 1, expm1(u),
          "recognize", "no cancellation at 0", "exponential", "Higham 2002, section 1.14"),
     Rule("log1p-intro", log(1 + u), log1p(u),
@@ -20,5 +24,5 @@ STABILIZE = (
     Rule("expm1-minus-exp", expm1(u) - exp(u), -S.One,
          "stabilize", "exact", "exponential", "definition of expm1"),
     Rule("exp-over-expm1", exp(u) / expm1(u), -1 / expm1(-u),
-         "stabilize", "no overflow of both", "exponential", "definition of expm1", ((u, "not negative"),)),
+         "stabilize", "no overflow of both", "exponential", "definition of expm1", ((u, "nonnegative"),)),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sympy import Abs, exp, log
+from sympy import Abs, Expr, Symbol, exp, log, sign
 
 from symgen.heads import maximum
-from symgen.rules.rule import Rule, a, b, u, v
+from symgen.rules.rule import Procedure, Rule, a, b, u, v
 from symgen.vocabulary import log1mexp, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
@@ -46,4 +46,24 @@ STABILIZE = (
          "stabilize", "no cancellation for large u", "exponentiate", "definition of softplus"),
     Rule("logistic-entropy", softplus(u) - u * sigmoid(u), sigmoid(u) * softplus(-u) + sigmoid(-u) * softplus(u),
          "stabilize", "two terms of one sign instead of a difference", "exponential", "binary entropy of sigmoid"),
+)
+
+
+def softplus_quotient(node: Expr) -> Expr | None:
+    """softplus(a u)/a without forming a u: only its sign and what is left of e^-|a u| matter."""
+    heads = [f for f in node.args if isinstance(f, softplus)] if node.is_Mul else []
+    for head, divisor in ((h, 1 / f) for h in heads for f in node.args if f.is_Pow and f.exp == -1):
+        argument = head.args[0] / divisor
+        if not argument.free_symbols & divisor.free_symbols:
+            side = sign(divisor)
+            whole = side * maximum(0, side * argument) + softplus(-Abs(head.args[0])) / divisor
+            return node / head * divisor * whole
+    return None
+
+
+_above, _below = Symbol("a", positive=True), Symbol("a", negative=True)
+
+UNFOLD = (
+    Procedure("softplus-quotient", softplus_quotient, "unfold", "no overflow of the product at the ends of the range",
+              (softplus(_above * u) / _above, softplus(_below * u) / _below), "definition of softplus", proof="sides"),
 )

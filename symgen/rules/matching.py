@@ -9,49 +9,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import sympy as sp
 from sympy import Expr, S, Symbol, default_sort_key
 
 from symgen.rules.rule import VARIABLES, Rule
+from symgen.rules.terms import Product, denominator, merged, split
 
 Bindings = dict[Symbol, Expr]
 Match = tuple[Bindings, Expr]
-
-
-@dataclass(frozen=True)
-class Product:
-    """``number * exp(exponent) * prod(base ** power)``, powers rational and not zero."""
-
-    number: Expr
-    exponent: Expr
-    powers: tuple[tuple[Expr, Expr], ...]
-
-    def join(self) -> Expr:
-        factors = [base**power for base, power in self.powers]
-        if self.exponent != 0:
-            factors.append(sp.exp(self.exponent))
-        return sp.Mul(self.number, *factors)
-
-
-@lru_cache(maxsize=65536)
-def split(e: Expr) -> Product:
-    """See an expression as a product."""
-    number, exponent = S.One, S.Zero
-    powers: dict[Expr, Expr] = {}
-    for f in sp.Mul.make_args(e):
-        if f.is_Rational:
-            number *= f
-        elif isinstance(f, sp.exp):
-            exponent += f.args[0]
-        elif f is S.Exp1:
-            exponent += 1
-        else:
-            base, power = (f.base, f.exp) if f.is_Pow and f.exp.is_Rational else (f, S.One)
-            powers[base] = powers.get(base, S.Zero) + power
-    return Product(number, exponent, tuple((base, p) for base, p in powers.items() if p != 0))
 
 
 @lru_cache(maxsize=4096)
@@ -61,11 +28,6 @@ def unbound(pattern: Expr) -> frozenset[Symbol]:
 
 def _open(pattern: Expr, bindings: Bindings) -> bool:
     return any(s not in bindings for s in unbound(pattern))
-
-
-def merged(e: Expr) -> Expr:
-    """A product with one exponential; SymPy leaves ``exp(x)*exp(y)`` apart."""
-    return split(e).join() if e.is_Mul else e
 
 
 def instantiate(pattern: Expr, bindings: Bindings) -> Expr:
@@ -172,7 +134,7 @@ def _root(state: _State, n: Expr) -> Expr | None:
 
 
 def _take_factor(base: Expr, power: Expr, state: _State, b: Bindings) -> Iterator[tuple[Bindings, _State]]:
-    if not _open(base, b):
+    if not _open(base, b) and not base.is_Add:
         rest = state.take(instantiate(base, b) ** power)
         if rest is not None:
             yield b, rest
@@ -335,11 +297,6 @@ def _apply_sum(rule: Rule, e: Expr) -> Expr | None:
     return _apply_pair(rule, e) if len(rule.left.args) == 2 else None
 
 
-def denominator(e: Expr) -> dict[Expr, Expr]:
-    """The bases that a product divides by, with their (negative) powers."""
-    return {base: power for base, power in split(e).powers if power < 0}
-
-
 def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
     """Two terms of a sum over their common denominator: ``1 - y/h`` holds the pattern ``h - y``."""
     terms = sorted(e.args, key=default_sort_key)
@@ -356,16 +313,23 @@ def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
     return None
 
 
+def _multiple(base: Expr, have: Expr, power: Expr) -> bool:
+    """Whether a power may be seen as a multiple of the pattern's: below where the pattern is below, roots for roots."""
+    if power.is_Integer:
+        return bool(have / power > 0 and (have.is_Integer or base.is_positive))
+    return bool((have / power).is_Integer and not have.is_Integer)
+
+
 def _apply_power(rule: Rule, e: Expr) -> Expr | None:
     """A pattern that is one power matches its multiples: ``(1+e^-u)^-2`` is twice ``1/(1+e^-u)``."""
     base, power = rule.left.base, rule.left.exp
     for candidate, have in split(e).powers:
         times = have / power
-        if not times.is_Integer or (have.is_Integer != power.is_Integer) or (times < 0 and power.is_Integer):
+        if not _multiple(candidate, have, power):
             continue
         rest = e / candidate**have
         for b, k in _match_base(base, candidate, {}):
-            if rule.admits(b) and (power.is_Integer or k.is_positive):
+            if rule.admits(b) and (have.is_Integer or k.is_positive):
                 return rest * k**have * instantiate(rule.right, b) ** times
     return None
 

@@ -7,8 +7,8 @@ from functools import reduce
 import sympy as sp
 from sympy import Expr, S, Symbol, exp, symbols
 
-from symgen.rules.matching import denominator, merged, split
 from symgen.rules.rule import Procedure
+from symgen.rules.terms import denominator, merged, split
 from symgen.vocabulary import erfcx, sigmoid
 
 

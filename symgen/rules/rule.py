@@ -19,14 +19,13 @@ CONDITIONS: dict[str, Callable[[Any], bool]] = {
     "nonnegative": lambda e: bool(e.is_nonnegative),
     "negative": lambda e: bool(e.is_negative),
     "nonpositive": lambda e: bool(e.is_nonpositive),
-    "not negative": lambda e: e.is_negative is not True,
     "number": lambda e: bool(e.is_number),
     "not a number": lambda e: not e.is_number,
     # chooses one of u and -u, so that an odd or even head has one spelling; any real number satisfies it in a proof
     "written without minus": lambda e: bool((-e).could_extract_minus_sign()),
 }
 
-PHASES = ("recognize", "stabilize")
+PHASES = ("recognize", "stabilize", "unfold")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Rule:
         name: unique, as shown in derivations.
         left: pattern in `VARIABLES`; sums match up to a common factor, products up to further factors.
         right: what replaces it.
-        phase: "recognize" rules turn naive text into heads before calculus, "stabilize" rules make a value or a
+        phase: "unfold" procedures make one more candidate for the ends of the range,
+            "recognize" rules turn naive text into heads before calculus, "stabilize" rules make a value or a
             derivative computable.
         gain: what is won, in one sentence.
         proof: the tactic of `symgen.prove` that proves it.

@@ -222,9 +222,13 @@ def load(path: str | Path, *, functions: bool = False, root: str | Path | None =
         raise SpecError(f"{path}: there is no such file or folder\n  hint: symgen init makes one", str(path))
     session = Session(path if path.is_dir() else Path(root or path.parent))
     files = spec_files(path) if path.is_dir() else [path]
-    definitions = [d for f in files for d in session.module(f).definitions.values()]
-    check_unique(definitions)
-    chosen = {d.name: checked_op(d) for d in definitions}
+    try:
+        definitions = [d for f in files for d in session.module(f).definitions.values()]
+        check_unique(definitions)
+        chosen = {d.name: checked_op(d) for d in definitions}
+    except RecursionError:
+        what = "a formula is nested too deeply"
+        raise SpecError(f"{path}: {what}\n  hint: give parts of it names: y = ...", str(path)) from None
     return {n: op for n, op in sorted(chosen.items()) if functions or op.kind != "function"}
 
 

@@ -122,13 +122,10 @@ def negation(condition: Any) -> Any:
 
 def relation(op: str, left: Any, right: Any) -> Any:
     """A comparison: a limit on a role, a relation between expressions, or Python's own between plain values."""
-    if isinstance(left, Role) or isinstance(right, Role):
-        if op not in RELATIONS or op == "==":
-            raise Mistake(f"a role has no limit '{op}'", "limits are written > >= < <= !=; choices are Literal[...]")
     if isinstance(left, Role):
-        return left.limited(op, limit_value(right))
+        return limit(left, op, right)
     if isinstance(right, Role):
-        return right.limited(FLIPPED[op], limit_value(left))
+        return limit(right, FLIPPED.get(op, op), left)
     if op in ("is", "is not"):
         if left is not None and right is not None:
             raise Mistake(f"'{op}' asks only whether something is None", "write '==' to compare values")
@@ -151,10 +148,13 @@ def plain_relation(op: str, left: Any, right: Any) -> bool:
     return bool(PLAIN[op](left, right))
 
 
-def limit_value(value: Any) -> Any:
-    if isinstance(value, Expr) and value.is_number:
-        return value
-    raise Mistake(f"a limit is a number, not {value}", "to relate arguments write 'assert low <= high' in the body")
+def limit(role: Role, op: str, value: Any) -> Role:
+    """``Real > 0`` and the like, in a signature."""
+    if op not in RELATIONS or op == "==":
+        raise Mistake(f"a role has no limit '{op}'", "limits are written > >= < <= !=; choices are Literal[...]")
+    if not (isinstance(value, Expr) and value.is_number):
+        raise Mistake(f"a limit is a number, not {value}", "to relate arguments write 'assert low <= high' in the body")
+    return role.limited(op, value)
 
 
 def folded(head: type[Expr], pick: Callable[[Any, Any], Any]) -> Callable[..., Any]:

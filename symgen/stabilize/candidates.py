@@ -9,7 +9,8 @@ from sympy import Expr, Symbol
 
 from symgen.calculus import derivative
 from symgen.heads import Cases, first_max, first_min
-from symgen.rules.engine import RewriteError
+from symgen.rules import UNFOLD
+from symgen.rules.engine import RewriteError, fixpoint
 from symgen.rules.rule import Step
 from symgen.stabilize.form import MAGNITUDE, Formula
 from symgen.stabilize.rewrite import rewrite
@@ -96,6 +97,9 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
                 if form not in seen and form != e:
                     seen.append(form)
                     shapes.append((form, side, "rules"))
+    unfolded, steps = fixpoint(UNFOLD, stable)
+    if steps:
+        shapes.append((unfolded, 0, "rules, unfolded"))
     unique = list(dict.fromkeys(shapes))
     unique += [(t, 0, "leading term at zero") for t in leading(stable, x) if (t, 0, "rules") not in unique]
     return [Formula(e, a, side, source, x.name) for a in arithmetics for e, side, source in unique]

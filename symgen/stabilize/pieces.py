@@ -18,6 +18,7 @@ from symgen.stabilize.form import Piece, Segment
 from symgen.stabilize.probe import Target
 
 DEEPEST = 5
+STEEPEST = 12  # powers of x that a piece may carry
 SAMPLE_BITS = 130
 
 
@@ -167,7 +168,7 @@ class Fitter:
         if a is None or b is None or a.contains(0) or b.contains(0):
             return None
         p = float((abs(b / a).log() / arb(factor).log()).mid())
-        return round(p) if abs(p - round(p)) < 1e-3 else None
+        return round(p) if abs(p) < STEEPEST and abs(p - round(p)) < 1e-3 else None
 
     def _tail(self, gap: Gap) -> list[Segment] | None:
         sign = 1.0 if math.isinf(gap.upper) else -1.0
@@ -194,7 +195,7 @@ class Fitter:
         if a is None or b is None or a.contains(0) or b.contains(0):
             return None
         p = float((abs(b / a).log() / arb(2).log()).mid())
-        return round(p) if abs(p - round(p)) < 1e-9 else None
+        return round(p) if abs(p) < STEEPEST and abs(p - round(p)) < 1e-9 else None
 
 
 def _middle(low: float, high: float) -> float:

@@ -7,13 +7,14 @@ and roots are found and surrounded by their neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from symgen.oracle import Oracle
+from symgen.stabilize.form import Segment
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -55,7 +56,16 @@ def magnitudes() -> Floats:
         ]
     )
     single = single.astype(np.float32).astype(np.float64)
-    double = np.concatenate([2.0 ** np.arange(-1074.0, -149.0, 13.7), 2.0 ** np.arange(128.5, 1023.99, 13.7)])
+    # float64 points need all their bits: the square of a float32 value is exact, and would hide what a square loses
+    double = np.concatenate(
+        [
+            2.0 ** np.arange(-1074.0, -149.0, 13.7),
+            2.0 ** np.arange(-148.6, DENSE[0], 2.9),
+            2.0 ** np.arange(DENSE[0] + 0.013, float(DENSE[1]), 1 / PER_OCTAVE),
+            2.0 ** np.arange(DENSE[1] + 0.3, 128.0, 2.9),
+            2.0 ** np.arange(128.5, 1023.99, 13.7),
+        ]
+    )
     ends = np.array([float(np.finfo(np.float32).max), float(np.finfo(np.float64).max), 2.0**1023 * 1.5])
     return np.unique(np.concatenate([single, double, ends]))
 
@@ -74,6 +84,8 @@ def neighbours(root: float) -> Floats:
     steps = np.array([1, 2, 3, 7, 20, 60, 200, 1000, 10**4, 10**6, 10**8, 10**10, 10**12], dtype=np.float64)
     steps = np.concatenate([-steps[::-1], [0.0], steps])
     double = root + steps * np.spacing(abs(root))
+    if abs(root) > float(np.finfo(np.float32).max):
+        return np.unique(double)
     near = np.float32(root)
     small = np.concatenate([-(2.0 ** np.arange(14.0)[::-1]), [0.0], 2.0 ** np.arange(14.0)])
     single = (np.float64(near) + small * np.float64(np.spacing(np.abs(near)))).astype(np.float32).astype(np.float64)
@@ -110,6 +122,27 @@ def measure(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, 
             limit = oracle.limit(1 if x[i] > 0 else -1, order, parameters) if all(parameters.values()) else None
             high[row, i] = np.nan if limit is None else limit
     return Probe(x, settings, high, low)
+
+
+def between(segments: Sequence[Segment], x: Floats, count: int = 5) -> Floats:
+    """Points between the probe points next to each cut, where two bodies meet and nothing has been measured yet."""
+    found: list[Floats] = []
+    for cut in (s.lower for s in segments[1:]):
+        i = int(np.searchsorted(x, cut))
+        for a, b in zip(x[max(i - 2, 0) : i + 2], x[max(i - 1, 0) : i + 3], strict=False):
+            if np.isfinite(a) and np.isfinite(b) and b > np.nextafter(a, b):
+                found.append(_spaced(float(a), float(b), count))
+    return np.unique(np.concatenate(found)) if found else np.empty(0)
+
+
+def _spaced(a: float, b: float, count: int) -> Floats:
+    """Points inside (a, b), by ratio where the signs agree, the odd ones float32 values."""
+    steps = np.arange(1, count + 1) / (count + 1)
+    points = np.sign(a) * abs(a) ** (1 - steps) * abs(b) ** steps if a * b > 0 else a + steps * (b - a)
+    with np.errstate(over="ignore"):
+        single = points.astype(np.float32).astype(np.float64)
+    points = np.concatenate([points, single[1::2]])
+    return points[(points > a) & (points < b)]
 
 
 def roots(probe: Probe) -> list[float]:

@@ -24,7 +24,8 @@ from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
 
 SHORTEST = 12  # points a candidate must be good for, lest a lucky stretch inside a bad one cut the line
 TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
-MARGIN = 3  # points by which a piece reaches into its neighbours
+WINDOW = 2  # neighbours on each side that must be good too
+MARGIN = 4  # points by which a piece reaches into its neighbours
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,20 @@ def choose(problem: Problem, candidates: Sequence[Body]) -> Choice:
     if points.size == 0:
         return Choice((Segment(-math.inf, math.inf, candidates[0]),), ())
     walks = [
-        _Walk(problem, candidates, points, table, ~(table > limit), failing).run() for limit in problem.target.limits
+        _Walk(problem, candidates, points, table, ~(table > limit), calm(~(table > limit)), failing).run()
+        for limit in problem.target.limits
     ]
     return min(walks, key=lambda choice: (len(choice.unresolved), len(choice.segments)))
+
+
+def calm(good: Flags) -> Flags:
+    """Good at a point and at its neighbours: the error between points is noisy, and one lucky sample proves little."""
+    bad = ~good
+    spread = bad.copy()
+    for shift in range(1, WINDOW + 1):
+        spread[:, shift:] |= bad[:, :-shift]
+        spread[:, :-shift] |= bad[:, shift:]
+    return np.asarray(~spread)
 
 
 @dataclass
@@ -106,7 +118,8 @@ class _Walk:
     candidates: Sequence[Body]
     points: Floats
     table: Floats
-    good: Flags
+    raw: Flags  # good at the point
+    good: Flags  # and at its neighbours
     failing: npt.NDArray[np.int64]  # settings beyond the bar, at each point
 
     def run(self) -> Choice:
@@ -130,7 +143,7 @@ class _Walk:
                 filled = [Segment(lower, math.inf, self.candidates[best])]
             segments += filled
             i = end
-        return Choice(_closed(segments), tuple(missed))
+        return Choice(_closed(self.problem, segments), tuple(missed))
 
     def _least_bad(self, i: int, end: int) -> int:
         """The candidate that misses for the fewest settings and points, then by the least."""
@@ -173,11 +186,9 @@ class _Walk:
         n = self.points.size
         low = -math.inf if i == 0 else float(self.points[max(i - MARGIN, 0)])
         high = math.inf if end == n else float(self.points[min(end + MARGIN, n) - 1])
-        constant = self._constant(i, end)
+        constant = self._end(i, end)
         if constant is not None:
-            lower = -math.inf if i == 0 else float(self.points[i])
-            upper = math.inf if end == n else float(self.points[end])
-            return [Segment(lower, upper, constant)]
+            return constant
         if self.problem.fitter is None:
             return None
         if i == 0 and self.points[0] >= 0:
@@ -187,19 +198,38 @@ class _Walk:
         inside = [r for r in roots(self.problem.probe) if low < r < high]
         return self.problem.fitter.cover(Gap(low, high, inside[0] if inside else None))
 
-    def _constant(self, i: int, end: int) -> Constant | None:
-        if i > 0 and end < self.points.size:
-            return None  # a constant is where a function ends, not a point at which it happens to be measured
-        index = np.searchsorted(self.problem.probe.x, self.points[i:end])
-        truth = self.problem.probe.high[:, index]
+    def _end(self, i: int, end: int) -> list[Segment] | None:
+        """The value at an end of the line, and up to it whatever formula is still good by itself.
+
+        A constant is where a function ends, not a point at which it happens to be measured.
+        """
+        n = self.points.size
+        if i > 0 and end < n:
+            return None
+        # seen from the end of the line inwards, so that both ends are one case
+        order = np.arange(end) if i == 0 else np.arange(i, n)[::-1]
+        line = np.searchsorted(self.problem.probe.x, self.points)
+        truth = self.problem.probe.high[:, line[order]]
         known = truth[~np.isnan(truth)]
         if known.size == 0:
             return None
-        # prefer the value at an infinite end: zero for a tail that has underflowed
-        value = float(known[0] if i == 0 else known[-1])
-        constant = Constant(value + 0.0)
-        worst = errors(self.problem, constant)[index]
-        return constant if not (worst > self.problem.target.limits[0]).any() else None
+        constant = Constant(float(truth[:, 0][~np.isnan(truth[:, 0])][0] if not np.isnan(truth[:, 0]).all() else known[0]) + 0.0)
+        good = ~(errors(self.problem, constant)[line] > self.problem.target.limits[0])
+        inner = np.arange(n) if i == 0 else np.arange(n)[::-1]
+        reach = int(np.argmin(good[inner])) if not good.all() else n  # points from the end that the constant serves
+        if reach == 0:
+            return None
+        if reach >= order.size:
+            cut = self.points[inner[min((order.size + reach) // 2, n - 1)]] if order.size < n else None
+            return [_half_line(constant, cut, i == 0)]
+        for candidate, row in zip(self.candidates, self.raw, strict=True):
+            if row[order[reach - 1 :]].all():
+                cut = self.points[order[reach - 1]]
+                edge = float(self.points[end] if i == 0 else self.points[i])
+                if i == 0:
+                    return [_half_line(constant, cut, True), Segment(float(cut), edge, candidate)]
+                return [Segment(edge, float(cut), candidate), _half_line(constant, cut, False)]
+        return None
 
     def _report(self, best: int, i: int, end: int) -> Unresolved:
         row = np.nan_to_num(self.table[best, i:end], nan=0.0)
@@ -207,11 +237,22 @@ class _Walk:
         return Unresolved(float(self.points[i]), float(self.points[end - 1]), float(self.points[i + k]), float(row[k]))
 
 
-def _closed(segments: list[Segment]) -> tuple[Segment, ...]:
-    """The same segments with each one's upper end where the next begins."""
-    total = []
-    for k, segment in enumerate(segments):
-        last = k == len(segments) - 1
-        upper = math.inf if last else segments[k + 1].lower
-        total.append(Segment(-math.inf if k == 0 else segment.lower, upper, segment.body))
-    return tuple(total)
+def _half_line(constant: Constant, cut: float | None, left: bool) -> Segment:
+    if cut is None:
+        return Segment(-math.inf, math.inf, constant)
+    return Segment(-math.inf, float(cut), constant) if left else Segment(float(cut), math.inf, constant)
+
+
+def _closed(problem: Problem, segments: list[Segment]) -> tuple[Segment, ...]:
+    """The same segments, each ending where the next begins, and one for neighbours that are the same code."""
+    total: list[Segment] = []
+    for segment in segments:
+        code = segment.body.node(problem.x, problem.bound)
+        if total and total[-1].body.node(problem.x, problem.bound) is code:
+            continue
+        total.append(segment)
+    uppers = [*(s.lower for s in total[1:]), math.inf]
+    return tuple(
+        Segment(-math.inf if k == 0 else s.lower, upper, s.body)
+        for k, (s, upper) in enumerate(zip(total, uppers, strict=True))
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Expr, Symbol
+from sympy import Expr
 
 from symgen.rules import PROCEDURES, RECOGNIZE, STABILIZE, Step
 from symgen.rules.engine import fixpoint, ordered
@@ -17,7 +17,7 @@ def rewrite(expression: Expr) -> tuple[Expr, tuple[Step, ...]]:
     """Rewrite a recognised value, or a derivative of one, into a form that floating point computes well.
 
     Some rules need the sign of their argument; they fire where SymPy knows it, so a caller that wants them passes one
-    side of zero, in a positive symbol (`by_side`).
+    side of zero, in a positive symbol.
 
     Args:
         expression: heads of the vocabulary and SymPy nodes.
@@ -33,21 +33,3 @@ def rewrite(expression: Expr) -> tuple[Expr, tuple[Step, ...]]:
         (x*sigmoid(-x) + 1)*sigmoid(x)
     """
     return fixpoint(_RULES, expression)
-
-
-def by_side(expression: Expr, symbol: Symbol) -> dict[int, tuple[Expr, Symbol, tuple[Step, ...]]]:
-    """The stable form on each side of zero, in ``y = |symbol|``.
-
-    Args:
-        expression: as for `rewrite`.
-        symbol: the operand whose sign is fixed.
-
-    Returns:
-        For +1 and -1: the stable form in a positive symbol, that symbol, and the steps.
-    """
-    y = Symbol(f"abs_{symbol.name}", positive=True)
-    found = {}
-    for sign in (1, -1):
-        stable, steps = rewrite(expression.xreplace({symbol: sign * y}))
-        found[sign] = (stable, y, steps)
-    return found

@@ -1,0 +1,237 @@
+"""Proofs: every rule and every head's derivative is proved, every wrong identity gets a counterexample."""
+
+import time
+
+import pytest
+import sympy as sp
+from sympy import Abs, Rational, S, Symbol, exp, log, sqrt
+
+from symgen import prove_points
+from symgen.heads import maximum, minimum
+from symgen.prove import (
+    SAMPLED,
+    Proof,
+    Refutation,
+    TacticError,
+    by_balls,
+    by_derivative,
+    by_free_parameter,
+    by_instances,
+    prove,
+    prove_head,
+    prove_identity,
+    table,
+)
+from symgen.prove_balls import BallError
+from symgen.prove_floats import compare
+from symgen.prove_normal import NormalFormError, equal
+from symgen.rules import ALL_RULES, PROCEDURES, RECOGNIZE, STABILIZE, Procedure, Rule
+from symgen.rules.rule import VARIABLES, a, u, v
+from symgen.vocabulary import HEADS, erfc, expm1, hypot, log1p, sech2, sigmoid, softplus, tanh
+
+PATTERNS = (*RECOGNIZE, *STABILIZE)
+
+
+@pytest.mark.parametrize("rule", ALL_RULES, ids=lambda r: r.name)
+def test_every_rule_proves_exactly(rule):
+    """A rule has an exact proof, not a sampled one."""
+    result = prove(rule)
+    assert isinstance(result, Proof), result
+    assert result.label != SAMPLED, result.evidence
+    assert result.label.startswith("symbolic")
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda h: h.__name__)
+def test_the_table_of_derivatives_is_proved(head):
+    """Each head's derivative is equal to SymPy's derivative of its definition."""
+    result = prove_head(head)
+    assert isinstance(result, Proof), result
+    assert result.label == "symbolic"
+
+
+def test_all_proofs_together_are_quick():
+    """Every rule and head is proved well inside a minute, by the processor's clock."""
+    start = time.process_time()
+    for rule in ALL_RULES:
+        prove(rule)
+    for head in HEADS:
+        prove_head(head)
+    assert time.process_time() - start < 60
+
+
+# -- what must be refuted ---------------------------------------------------------------------------------------------
+
+WRONG = {
+    "logsumexp with the minimum outside": (log(exp(u) + exp(v)), maximum(u, v) + log1p(exp(minimum(u, v)))),
+    "tanh' of a mature toolkit": (sech2(u), (1 - tanh(u)) ** 2),
+    "sigmoid' without the second factor": (sigmoid(u) * sigmoid(-u), sigmoid(u) ** 2),
+    "softplus reflected with the wrong sign": (softplus(-u), softplus(u) + u),
+    "erfc reflected about one": (erfc(-u), 1 - erfc(u)),
+    "expm1 as a square": (expm1(2 * u), expm1(u) ** 2),
+    "hypot as a sum": (hypot(u, v), Abs(u) + Abs(v)),
+    "root of a square without abs": (sqrt(u**2), u),
+    "log of a product of signs": (log(u * v), log(u) + log(v)),
+    "conjugate with the wrong sign": (hypot(u, v) - u, v**2 / (hypot(u, v) - u)),
+    "wrong in the far tail only": (sigmoid(u), sigmoid(u) + exp(-200 - u**2)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_identity_is_refuted_with_a_counterexample(name):
+    """Identities that shipped somewhere, or nearly did, get a point where the sides differ."""
+    result = prove_identity(*WRONG[name])
+    assert isinstance(result, Refutation), result
+    assert "=" in str(result.counterexample)
+
+
+def test_a_right_side_that_is_undefined_where_the_left_is_not_is_refuted():
+    """Equal where both are defined is not enough: the conjugate has lost the points where it is 0/0."""
+    result = prove_identity(hypot(u, v) - u, v**2 / (hypot(u, v) + u))
+    assert isinstance(result, Refutation)
+    assert result.counterexample.right is None
+
+
+def mutations(rule):
+    """The right side with one sign or one constant changed, or one variable negated."""
+    right = rule.right
+    yield "negated", -right
+    for variable in sorted(right.free_symbols & VARIABLES, key=str):
+        yield f"-{variable}", right.xreplace({variable: -variable})
+    for number in sorted({n for n in right.atoms(sp.Rational) if n != 0}, key=sp.default_sort_key):
+        yield f"{number} + 1", right.xreplace({number: number + 1})
+        yield f"{number}/2", right.xreplace({number: number / 2})
+
+
+# even functions: negating the variable changes nothing
+EVEN = {
+    ("tanh-square", "-u"), ("sech2-intro", "-u"), ("sech2-even", "-u"), ("sech2-complement", "-u"),
+    ("hypot-intro", "-u"), ("hypot-intro", "-v"),
+    ("hypot-intro-root", "-u"), ("hypot-even", "-u"), ("hypot-even", "-v"),
+    ("hypot-even-second", "-u"), ("hypot-even-second", "-v"), ("logistic-entropy", "-u"), ("log-cosh", "-u"),
+    ("abs-intro", "-u"), ("conjugate-hypot", "-v"), ("conjugate-hypot-second", "-u"), ("hypot-square", "-v"),
+    ("hypot-square-second", "-u"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", PATTERNS, ids=lambda r: r.name)
+def test_every_mutation_of_a_rule_is_caught(rule):
+    """One wrong sign or constant anywhere in a rule is refuted; only a true symmetry survives."""
+    for what, mutated in mutations(rule):
+        if mutated == rule.right:
+            continue
+        result = prove_identity(rule.left, mutated, rule.proof, rule.domain)
+        if (rule.name, what) in EVEN:
+            assert isinstance(result, Proof), (what, result)
+        else:
+            assert isinstance(result, Refutation), (what, mutated, result)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [r for r in PATTERNS if any(c in prove_points.KEPT and s != a for s, c in r.domain)],
+    ids=lambda r: r.name,
+)
+def test_a_rule_needs_its_domain(rule):
+    """Without its sign condition a rule is wrong somewhere, or undefined, or worse in float64."""
+    wrong = isinstance(prove_identity(rule.left, rule.right, rule.proof), Refutation)
+    assert wrong or compare(rule.left, rule.right).worse is not None
+
+
+# -- stability --------------------------------------------------------------------------------------------------------
+
+
+def test_a_true_identity_can_be_a_bad_rule():
+    """log(1 + e^-x) -> -x + log1p(e^x) is proved as an identity and rejected as a stable form."""
+    left, right = log(1 + exp(-u)), -u + log1p(exp(u))
+    assert isinstance(prove_identity(left, right), Proof)
+    assert compare(left, right).worse is not None
+    assert compare(left, softplus(-u)).worse is None
+
+
+# -- tactics ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_no_tactic_decides_is_labelled_sampled():
+    """sin(2u) = 2 sin u cos u holds, but the normal form does not know it, so the label claims points only."""
+    result = prove_identity(sp.sin(2 * u), 2 * sp.sin(u) * sp.cos(u))
+    assert isinstance(result, Proof)
+    assert result.label == SAMPLED
+    assert "points" in result.evidence
+
+
+def test_derivative_and_point_prove_what_a_normal_form_cannot():
+    """atan(u) + atan(1/u) is pi/2 for positive u: equal derivatives, and equal at 1."""
+    p = Symbol("p", positive=True)
+    assert "equal derivatives in p" in by_derivative(sp.atan(p) + sp.atan(1 / p), sp.pi / 2)
+    with pytest.raises(TacticError, match="values at p = 1 differ"):
+        by_derivative(sp.atan(p) + sp.atan(1 / p), sp.pi / 3)
+
+
+def test_a_shift_is_proved_by_its_free_parameter():
+    """log(e^u + e^v) = m + log(e^(u-m) + e^(v-m)) for every m, since nothing depends on m."""
+    m = Symbol("m", real=True)
+    left = log(exp(u) + exp(v))
+    assert "independent of m" in by_free_parameter(left, m + log(exp(u - m) + exp(v - m)), m)
+    with pytest.raises(TacticError, match="depends on m"):
+        by_free_parameter(left, m + log(exp(u - m) + exp(v)), m)
+
+
+def test_a_reduction_is_proved_at_small_lengths():
+    """log-softmax written out for two to four classes equals logit minus log-sum-exp."""
+
+    def log_softmax(n):
+        logits = sp.symbols(f"x:{n}", real=True)
+        total = sum(exp(k) for k in logits)
+        return log(exp(logits[0]) / total), logits[0] - log(total)
+
+    assert "2, 3, 4" in by_instances(log_softmax)
+    with pytest.raises(TacticError):
+        by_instances(lambda n: (log_softmax(n)[0], log_softmax(n)[1] + 1))
+
+
+def test_ball_arithmetic_bounds_a_difference_on_an_interval():
+    """sin^2 + cos^2 is 1 to 2^-60 on [-4, 4]; a difference that is there is not bounded away."""
+    assert "[-4, 4]" in by_balls(sp.sin(u) ** 2 + sp.cos(u) ** 2, S.One, -4, 4)
+    with pytest.raises(TacticError, match="may be as large as"):
+        by_balls(sp.sin(u), u, -1, 1)
+    with pytest.raises(BallError, match="one variable"):
+        by_balls(sp.sin(u), sp.sin(v), -1, 1)
+
+
+def test_a_tail_that_cancels_is_not_mistaken_for_zero():
+    """Precision rises until the value is seen: 1 - sigmoid(20) and erfc(20), 10^-176, to 60 digits."""
+    for e, digits in ((1 - 1 / (1 + exp(-u)), "2.0611536181902"), (1 - sp.erf(u), "5.3958656116079")):
+        ball = prove_points.value(e, {u: S(20)})
+        assert ball.rel_accuracy_bits() >= 200
+        assert ball.str(14, radius=False).startswith(digits)
+
+
+def test_normal_forms_are_bounded_in_size():
+    """An expression that explodes ends in an error that says so, not in a wait."""
+    variables = sp.symbols("z:12", real=True)
+    with pytest.raises(NormalFormError, match=r"too many terms|power"):
+        equal((sum(exp(z) for z in variables) + 1) ** 9, S.One)
+    assert equal(sqrt(u**2 + 1) ** 3, (u**2 + 1) * sqrt(u**2 + 1))
+
+
+def test_a_wrong_procedure_is_refuted_on_its_examples():
+    """A procedure's proof is that its examples keep their value."""
+    broken = Procedure("broken", lambda e: e + 1, "stabilize", "nothing", (exp(u),), "nowhere")
+    assert isinstance(prove(broken), Refutation)
+
+
+def test_the_table_lists_every_rule_once_with_its_proof():
+    """The listing has a row for every rule and procedure, and says how each is proved."""
+    rows = table()
+    assert [r["name"] for r in rows] == [r.name for r in ALL_RULES]
+    assert all(r["proof"].startswith("symbolic") for r in rows)
+    assert {r["kind"] for r in rows} == {"rule", "procedure"}
+    assert all(r[k] for r in rows for k in ("left", "right", "domain", "phase", "gain", "source"))
+
+
+def test_a_counterexample_prints_its_point():
+    """What a person reads: the point and both values."""
+    result = prove(Rule("half", sigmoid(u), Rational(1, 2) + u / 4, "stabilize", "", "exponential", ""))
+    assert isinstance(result, Refutation)
+    assert str(result).startswith("refuted at u = ")
+    assert len(PROCEDURES) == len([r for r in ALL_RULES if isinstance(r, Procedure)])
