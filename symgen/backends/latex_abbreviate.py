@@ -13,7 +13,7 @@ from symgen.backends.latex_typeset import typeset
 Names = Mapping[Node, Node]
 
 _LETTERS = ("u", "v", "w", "s", "t")
-_LEAST_WIDTH = 8
+_LEAST_WIDTH = 11
 _LEAST_SAVING = 24
 _WHOLE = Atom | Number | CaseRows | Relation | Logic  # what gets no name: too small, or no number
 

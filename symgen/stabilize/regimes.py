@@ -25,6 +25,7 @@ from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
 SHORTEST = 12  # points a candidate must be good for, lest a lucky stretch inside a bad one cut the line
 TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
 WINDOW = 2  # neighbours on each side that must be good too
+ROOT_MARGIN = 14  # the same around a root, where the error of a formula falls off slowly
 MARGIN = 4  # points by which a piece reaches into its neighbours
 
 
@@ -184,13 +185,15 @@ class _Walk:
     def _fill(self, i: int, end: int) -> list[Segment] | None:
         """Constants or pieces for the points i .. end-1, reaching a little into the neighbours."""
         n = self.points.size
-        low = -math.inf if i == 0 else float(self.points[max(i - MARGIN, 0)])
-        high = math.inf if end == n else float(self.points[min(end + MARGIN, n) - 1])
         constant = self._end(i, end)
         if constant is not None:
             return constant
         if self.problem.fitter is None:
             return None
+        sign = np.sign(self.problem.probe.high[0][np.searchsorted(self.problem.probe.x, self.points[[i - 1, end % n]])])
+        margin = ROOT_MARGIN if 0 < i and end < n and sign[0] * sign[1] < 0 else MARGIN
+        low = -math.inf if i == 0 else float(self.points[max(i - margin, 0)])
+        high = math.inf if end == n else float(self.points[min(end + margin, n) - 1])
         if i == 0 and self.points[0] >= 0:
             low = 0.0
         if end == n and self.points[-1] <= 0:
