@@ -65,11 +65,13 @@ class Arithmetic:
     """The operations on pairs; `compensated` tells whether low parts are computed at all.
 
     `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
-    ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal.
+    ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
+    factor is zero, so that ``x * exp(x)`` is 0 at minus infinity.
     """
 
     compensated: bool = False
     halved: bool = False
+    annihilating: bool = False
 
     def constant(self, high: float, low: float) -> Pair:
         return Pair(const(high), const(low) if self.compensated and low else None)
@@ -114,7 +116,7 @@ class Arithmetic:
         return Pair(product, _sum(lost, _times(a.high, b.low), _times(a.low, b.high)))
 
     def div(self, a: Pair, b: Pair) -> Pair:
-        if b.high.op == "const" and b.low is None and _is_power_of_two(b.high):
+        if b.high.op == "const" and b.low is None and _is_power_of_two(b.high) and abs(b.high.value) > 2.0**-1024:
             return self.mul(a, exact(const(1.0 / b.high.value)))
         quotient = a.high / b.high
         if not self.compensated:
@@ -178,3 +180,4 @@ class Arithmetic:
 PLAIN = Arithmetic()
 COMPENSATED = Arithmetic(compensated=True)
 HALVED = Arithmetic(compensated=True, halved=True)
+ANNIHILATING = Arithmetic(compensated=True, halved=True, annihilating=True)

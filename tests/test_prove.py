@@ -25,7 +25,7 @@ from symgen.prove import (
 from symgen.prove_balls import BallError
 from symgen.prove_floats import compare
 from symgen.prove_normal import NormalFormError, equal
-from symgen.rules import ALL_RULES, PROCEDURES, RECOGNIZE, STABILIZE, Procedure, Rule
+from symgen.rules import ALL_RULES, PROCEDURES, RECOGNIZE, STABILIZE, UNFOLD, Procedure, Rule
 from symgen.rules.rule import VARIABLES, a, u, v
 from symgen.vocabulary import HEADS, erfc, expm1, hypot, log1p, sech2, sigmoid, softplus, tanh
 
@@ -234,4 +234,12 @@ def test_a_counterexample_prints_its_point():
     result = prove(Rule("half", sigmoid(u), Rational(1, 2) + u / 4, "stabilize", "", "exponential", ""))
     assert isinstance(result, Refutation)
     assert str(result).startswith("refuted at u = ")
-    assert len(PROCEDURES) == len([r for r in ALL_RULES if isinstance(r, Procedure)])
+
+
+def test_rules_and_procedures_of_every_phase_are_in_the_one_table():
+    """What recognises, stabilises or unfolds is proved and listed, because it is in ALL_RULES."""
+    procedures = [r for r in ALL_RULES if isinstance(r, Procedure)]
+    assert procedures == [*PROCEDURES, *UNFOLD]
+    assert [r for r in ALL_RULES if isinstance(r, Rule)] == [*RECOGNIZE, *STABILIZE]
+    assert {p.phase for p in PROCEDURES} == {"stabilize"}
+    assert {p.phase for p in UNFOLD} == {"unfold"}

@@ -44,29 +44,24 @@ def grad_scalar32(x):
     return 1.1283791670955126 * math.exp(-(x * x))
 
 
-# -inf to -140479: 0.0, which the function has reached to the last bit
-# -140479 to 140479: -4*x*exp(-x**2)/sqrt(pi) (halved)
-# 140479 to inf: 0.0, which the function has reached to the last bit
+# -4*x*exp(-x**2)/sqrt(pi) (annihilating)
 @core
 def grad2_scalar(x):
     x = np.float64(x)
-    t1 = -(2.256758334191025 * x)
-    t2 = -(x * x)
-    t3 = math.exp(t2 * 0.5)
-    t4 = t1 * t3
-    t5 = t4 * t3
-    t6 = -fma(x, x, t2) * (t3 * 0.5)
-    t7 = fma(t1, t3, -t4) + t1 * t6 + -(fma(2.256758334191025, x, t1) + 3.067091922633176e-17 * x) * t3
-    t8 = fma(t4, t3, -t5) + t4 * t6 + t7 * t3
-    t9 = (t5 + t8 if t8 - t8 == 0.0 else t5) if x < 140479.49128155716 else 0.0
-    return x if x != x else 0.0 if x < -140479.49128155716 else t9
+    t1 = -(x * x)
+    t2 = math.exp(t1 * 0.5)
+    t3 = t2 == 0.0
+    t4 = -(2.256758334191025 * x)
+    t5 = t4 * t2
+    t6 = t5 * t2
+    t7 = -fma(x, x, t1) * (t2 * 0.5)
+    t8 = fma(t4, t2, -t5) + t4 * t7 + -(fma(2.256758334191025, x, t4) + 3.067091922633176e-17 * x) * t2
+    t9 = 0.0 if t3 else fma(t5, t2, -t6) + t5 * t7 + t8 * t2
+    t10 = 0.0 if t3 else t6
+    return t10 + t9 if t9 - t9 == 0.0 else t10
 
 
-@core
-def grad2_scalar32(x):
-    x = np.float64(x)
-    t1 = -(2.256758334191025 * x * math.exp(-(x * x))) if x < 64187.2890625 else 0.0
-    return x if x != x else 0.0 if x < -64187.2890625 else t1
+grad2_scalar32 = grad2_scalar
 
 
 # Together, so that what they share is computed once.

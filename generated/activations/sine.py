@@ -64,29 +64,13 @@ def grad_omega_0_scalar(x, omega_0):
     x = np.float64(x)
     omega_0 = np.float64(omega_0)
     t1 = omega_0 * x
-    t2 = fma(omega_0, x, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = t2 - (t4 - t1) if t3 else 0.0
-    t7 = cos_sum(t5, t6)
-    t8 = t5 * t7
-    t9 = fma(t5, t7, -t8) + t6 * t7
-    t10 = t8 + t9 if t9 - t9 == 0.0 else t8
-    t11 = t10 / omega_0
-    t12 = fma(-t11, omega_0, t10) / omega_0
-    return x if x == 0.0 else t11 + t12 if t12 - t12 == 0.0 else t11
-
-
-@core
-def grad_omega_0_scalar32(x, omega_0):
-    x = np.float64(x)
-    omega_0 = np.float64(omega_0)
-    t1 = omega_0 * x
     t2 = cos_sum(t1, fma(omega_0, x, -t1))
     t3 = x * t2
     t4 = fma(x, t2, -t3)
     return x if x == 0.0 else t3 + t4 if t4 - t4 == 0.0 else t3
+
+
+grad_omega_0_scalar32 = grad_omega_0_scalar
 
 
 # Together, so that what they share is computed once.

@@ -124,58 +124,59 @@ def grad2_scalar32_threshold_none(x, beta, threshold):
     return beta * ((1.0 if 0.0 <= -t1 else t2) / t3) * ((1.0 if 0.0 <= t1 else t2) / t3)
 
 
-# -inf to -1.08519e+27: 0.0, which the function has reached to the last bit
-# -1.08519e+27 to 1.08519e+27: -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2
-# (halved)
-# 1.08519e+27 to inf: 0.0, which the function has reached to the last bit
+# -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (annihilating)
 @core
 def grad_beta_scalar_threshold_none(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     t1 = beta * x
-    t2 = abs(t1)
-    t3 = math.exp(t2 * -0.5)
-    t4 = t3 * t3
-    t5 = 1.0 + t4
-    t6 = 1.0 / t5
-    t7 = 0.0 < t1
-    t8 = t1 if t7 else 0.0
-    t9 = math.exp(-t2)
-    t10 = math.log1p(t9)
-    t11 = t8 + t10
-    t12 = t6 * t11
-    t13 = -t1
-    t14 = 0.0 <= t13
-    t15 = 1.0 if t14 else t3
-    t16 = t12 * t15
-    t17 = t16 * t15
-    t18 = 0.0 < t13
-    t19 = t13 if t18 else 0.0
-    t20 = t19 + t10
-    t21 = t6 * t20
-    t22 = 0.0 <= t1
-    t23 = 1.0 if t22 else t3
-    t24 = t21 * t23
-    t25 = t24 * t23
-    t26 = t17 + t25
-    t27 = t26 / beta
-    t28 = -(t27 / beta)
-    t29 = t26 - t17
-    t30 = t11 - t8
-    t31 = fma(beta, x, t13)
-    t32 = 1.0 + t9
-    t33 = t5 - 1.0
-    t34 = (fma(-t6, t5, 1.0) - t6 * (1.0 - (t5 - t33) + (t4 - t33))) / t5
-    t35 = -t31
-    t36 = fma(t6, t11, -t12) + t6 * (t8 - (t11 - t30) + (t10 - t30) + t31 * ((1.0 if t7 else t9) / t32))
-    t37 = (fma(t12, t15, -t16) + (t36 + (t34 + t35 * (t6 * ((t4 if t14 else 1.0) / t5))) * t11) * t15) * t15
-    t38 = t20 - t19
-    t39 = fma(t6, t20, -t21) + t6 * (t19 - (t20 - t38) + (t10 - t38) + t35 * ((1.0 if t18 else t9) / t32))
-    t40 = (fma(t21, t23, -t24) + (t39 + (t34 + t31 * (t6 * ((t4 if t22 else 1.0) / t5))) * t20) * t23) * t23
-    t41 = t17 - (t26 - t29) + (t25 - t29) + (fma(t16, t15, -t17) + t37) + (fma(t24, t23, -t25) + t40)
-    t42 = -((fma(t28, beta, t27) + (fma(-t27, beta, t26) + t41) / beta) / beta)
-    t43 = (t28 + t42 if t42 - t42 == 0.0 else t28) if x < 1.0851853555160907e+27 else 0.0
-    return x if x != x else 0.0 if x < -1.0851853555160907e+27 else t43
+    t2 = -t1
+    t3 = 0.0 <= t2
+    t4 = abs(t1)
+    t5 = math.exp(t4 * -0.5)
+    t6 = 1.0 if t3 else t5
+    t7 = t6 == 0.0
+    t8 = t5 * t5
+    t9 = 1.0 + t8
+    t10 = 1.0 / t9
+    t11 = 0.0 < t1
+    t12 = t1 if t11 else 0.0
+    t13 = math.exp(-t4)
+    t14 = math.log1p(t13)
+    t15 = t12 + t14
+    t16 = t10 * t15
+    t17 = t16 * t6
+    t18 = t17 * t6
+    t19 = 0.0 if t7 else t18
+    t20 = 0.0 <= t1
+    t21 = 1.0 if t20 else t5
+    t22 = t21 == 0.0
+    t23 = 0.0 < t2
+    t24 = t2 if t23 else 0.0
+    t25 = t24 + t14
+    t26 = t10 * t25
+    t27 = t26 * t21
+    t28 = t27 * t21
+    t29 = 0.0 if t22 else t28
+    t30 = t19 + t29
+    t31 = t30 / beta
+    t32 = -(t31 / beta)
+    t33 = t30 - t19
+    t34 = t15 - t12
+    t35 = fma(beta, x, t2)
+    t36 = 1.0 + t13
+    t37 = t9 - 1.0
+    t38 = (fma(-t10, t9, 1.0) - t10 * (1.0 - (t9 - t37) + (t8 - t37))) / t9
+    t39 = -t35
+    t40 = fma(t10, t15, -t16) + t10 * (t12 - (t15 - t34) + (t14 - t34) + t35 * ((1.0 if t11 else t13) / t36))
+    t41 = (fma(t16, t6, -t17) + (t40 + (t38 + t39 * (t10 * ((t8 if t3 else 1.0) / t9))) * t15) * t6) * t6
+    t42 = t25 - t24
+    t43 = fma(t10, t25, -t26) + t10 * (t24 - (t25 - t42) + (t14 - t42) + t39 * ((1.0 if t23 else t13) / t36))
+    t44 = (fma(t26, t21, -t27) + (t43 + (t38 + t35 * (t10 * ((t8 if t20 else 1.0) / t9))) * t25) * t21) * t21
+    t45 = t19 - (t30 - t33) + (t29 - t33) + (0.0 if t7 else fma(t17, t6, -t18) + t41)
+    t46 = (fma(-t31, beta, t30) + (t45 + (0.0 if t22 else fma(t27, t21, -t28) + t44))) / beta
+    t47 = -((fma(t32, beta, t31) + t46) / beta)
+    return t32 + t47 if t47 - t47 == 0.0 else t32
 
 
 @core
@@ -542,8 +543,8 @@ def grad2_scalar32_threshold_given(x, beta, threshold):
 
 
 # where beta*x > threshold: 0
-# where beta*x <= threshold: -inf to -4.05547e+26: x*sigmoid(beta*x)/beta - softplus(beta*x)/beta**2
-# where beta*x <= threshold: -4.05547e+26 to inf: x*sigmoid(beta*x)/beta - softplus(beta*x)/beta**2 (halved)
+# where beta*x <= threshold: -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2
+# (annihilating)
 @core
 def grad_beta_scalar_threshold_given(x, beta, threshold):
     x = np.float64(x)
@@ -554,41 +555,56 @@ def grad_beta_scalar_threshold_given(x, beta, threshold):
     t3 = threshold + t2
     t4 = t3 - threshold
     t5 = fma(beta, x, t2)
-    t6 = threshold - (t3 - t4) + (t2 - t4) + -t5
-    t7 = t6 - t6 == 0.0
-    t8 = t3 + t6
-    t9 = t8 if t7 else t3
-    t10 = 0.0 <= t1
-    t11 = abs(t1)
-    t12 = math.exp(-t11)
-    t13 = 1.0 + t12
-    t14 = 0.0 < t1
-    t15 = t1 if t14 else 0.0
-    t16 = math.log1p(t12)
-    t17 = t15 + t16
-    t18 = t17 / beta
-    t19 = -(t18 / beta)
-    t20 = x / beta
-    t21 = math.exp(t11 * -0.5)
-    t22 = t21 * t21
-    t23 = 1.0 + t22
-    t24 = 1.0 / t23
-    t25 = t20 * t24
-    t26 = 1.0 if t10 else t21
-    t27 = t25 * t26
-    t28 = t27 * t26
-    t29 = t19 + t28
-    t30 = t29 - t19
-    t31 = t17 - t15
-    t32 = fma(-t18, beta, t17) + (t15 - (t17 - t31) + (t16 - t31) + t5 * ((1.0 if t14 else t12) / t13))
-    t33 = t23 - 1.0
-    t34 = (fma(-t24, t23, 1.0) - t24 * (1.0 - (t23 - t33) + (t22 - t33))) / t23
-    t35 = fma(t20, t24, -t25) + t20 * (t34 + t5 * (t24 * ((t22 if t10 else 1.0) / t23)))
-    t36 = fma(t27, t26, -t28) + (fma(t25, t26, -t27) + (t35 + fma(-t20, beta, x) / beta * t24) * t26) * t26
-    t37 = t19 - (t29 - t30) + (t28 - t30) + -((fma(t19, beta, t18) + t32 / beta) / beta) + t36
-    t38 = x * ((1.0 if t10 else t12) / t13) / beta - t17 / (beta * beta)
-    t39 = t38 if x < -4.0554713056146236e+26 else t29 + t37 if t37 - t37 == 0.0 else t29
-    return 0.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0 else t39
+    t6 = -t5
+    t7 = threshold - (t3 - t4) + (t2 - t4) + t6
+    t8 = t7 - t7 == 0.0
+    t9 = t3 + t7
+    t10 = t9 if t8 else t3
+    t11 = 0.0 <= t2
+    t12 = abs(t1)
+    t13 = math.exp(t12 * -0.5)
+    t14 = 1.0 if t11 else t13
+    t15 = t14 == 0.0
+    t16 = t13 * t13
+    t17 = 1.0 + t16
+    t18 = 1.0 / t17
+    t19 = 0.0 < t1
+    t20 = t1 if t19 else 0.0
+    t21 = math.exp(-t12)
+    t22 = math.log1p(t21)
+    t23 = t20 + t22
+    t24 = t18 * t23
+    t25 = t24 * t14
+    t26 = t25 * t14
+    t27 = 0.0 if t15 else t26
+    t28 = 0.0 <= t1
+    t29 = 1.0 if t28 else t13
+    t30 = t29 == 0.0
+    t31 = 0.0 < t2
+    t32 = t2 if t31 else 0.0
+    t33 = t32 + t22
+    t34 = t18 * t33
+    t35 = t34 * t29
+    t36 = t35 * t29
+    t37 = 0.0 if t30 else t36
+    t38 = t27 + t37
+    t39 = t38 / beta
+    t40 = -(t39 / beta)
+    t41 = t38 - t27
+    t42 = t23 - t20
+    t43 = 1.0 + t21
+    t44 = t17 - 1.0
+    t45 = (fma(-t18, t17, 1.0) - t18 * (1.0 - (t17 - t44) + (t16 - t44))) / t17
+    t46 = fma(t18, t23, -t24) + t18 * (t20 - (t23 - t42) + (t22 - t42) + t5 * ((1.0 if t19 else t21) / t43))
+    t47 = (fma(t24, t14, -t25) + (t46 + (t45 + t6 * (t18 * ((t16 if t11 else 1.0) / t17))) * t23) * t14) * t14
+    t48 = t33 - t32
+    t49 = fma(t18, t33, -t34) + t18 * (t32 - (t33 - t48) + (t22 - t48) + t6 * ((1.0 if t31 else t21) / t43))
+    t50 = (fma(t34, t29, -t35) + (t49 + (t45 + t5 * (t18 * ((t16 if t28 else 1.0) / t17))) * t33) * t29) * t29
+    t51 = t27 - (t38 - t41) + (t37 - t41) + (0.0 if t15 else fma(t25, t14, -t26) + t47)
+    t52 = (fma(-t39, beta, t38) + (t51 + (0.0 if t30 else fma(t35, t29, -t36) + t50))) / beta
+    t53 = -((fma(t40, beta, t39) + t52) / beta)
+    t54 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
+    return 0.0 if t54 else t40 + t53 if t53 - t53 == 0.0 else t40
 
 
 @core

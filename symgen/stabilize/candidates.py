@@ -60,12 +60,17 @@ def sided(expression: Expr, x: Symbol, side: int) -> Expr:
     return resolve(expression.xreplace({x: side * MAGNITUDE}))
 
 
-def attempt(expression: Expr) -> Expr:
-    """The rewritten expression, or the expression itself where the rules do not come to an end on it."""
+def traced(expression: Expr) -> tuple[Expr, Steps]:
+    """The rewritten expression and the steps, or the expression itself where the rules do not come to an end on it."""
     try:
-        return rewrite(expression)[0]
+        return rewrite(expression)
     except RewriteError:
-        return expression
+        return expression, ()
+
+
+def attempt(expression: Expr) -> Expr:
+    """The rewritten expression alone."""
+    return traced(expression)[0]
 
 
 def leading(expression: Expr, x: Symbol) -> list[Expr]:

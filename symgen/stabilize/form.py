@@ -10,11 +10,16 @@ from typing import Any, Protocol
 from sympy import Expr, Symbol
 
 from symgen.approx import Polynomial
-from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, Arithmetic, Pair, absolute, exact
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, ONE, PLAIN, Arithmetic, Pair, absolute, exact
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
 
-ARITHMETICS: dict[str, Arithmetic] = {"plain": PLAIN, "compensated": COMPENSATED, "halved": HALVED}
+ARITHMETICS: dict[str, Arithmetic] = {
+    "plain": PLAIN,
+    "compensated": COMPENSATED,
+    "halved": HALVED,
+    "annihilating": ANNIHILATING,
+}
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,18 @@ class Piece:
 
     def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
         a = ARITHMETICS[self.arithmetic]
-        v = bound[x]
-        shifted = node("sub", v.high, const(self.centre)) if self.centre else v.high
+        v = bound[x] if a.compensated else Pair(bound[x].high)
+        base = Pair(node("sub", v.high, const(self.centre)), v.low) if self.centre else v
+        t = base.high
         if self.shape == "tail":
             t = ONE / v.high
             base = v if self.power >= 0 else exact(t)
-        else:
-            t = shifted
-            base = a.sub(exact(shifted), exact(const(self.centre_low))) if self.shape == "root" else exact(shifted)
+        elif self.shape == "root":
+            base = a.sub(base, exact(const(self.centre_low)))
         value = self.polynomial.node(t)
         value = value if a.compensated else Pair(value.high)
+        if v.low is not None and self.shape != "tail" and self.polynomial.step == 1:
+            value = a.with_low(value.high, value.low, v.low * self.polynomial.slope(t))
         for _ in range(abs(self.power)):
             value = a.mul(value, base)
         return a.rounded(value)

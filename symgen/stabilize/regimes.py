@@ -18,7 +18,7 @@ from sympy import Symbol
 
 from symgen.arithmetic import Pair
 from symgen.kernel import ScalarFunction
-from symgen.stabilize.form import Body, Constant, Segment
+from symgen.stabilize.form import Body, Constant, Form, Segment
 from symgen.stabilize.pieces import Fitter, Gap
 from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
 
@@ -101,6 +101,15 @@ def choose(problem: Problem, candidates: Sequence[Body]) -> Choice:
         for limit in problem.target.limits
     ]
     return min(walks, key=lambda choice: (len(choice.unresolved), len(choice.segments)))
+
+
+def misses(problem: Problem, choice: Choice) -> int:
+    """How many results of a choice, over points and settings, are beyond the bar."""
+    node = Form(choice.segments).node(problem.x, problem.bound)
+    got = evaluate(ScalarFunction("choice", problem.parameters, (node,)), problem.probe)
+    each = error(got, problem.probe, problem.target)
+    counted = problem.probe.single if problem.target.name == "f32" else np.ones(problem.probe.x.size, bool)
+    return int((each[:, counted] > problem.target.bar).sum())
 
 
 def calm(good: Flags) -> Flags:
@@ -191,7 +200,7 @@ class _Walk:
         if self.problem.fitter is None:
             return None
         sign = np.sign(self.problem.probe.high[0][np.searchsorted(self.problem.probe.x, self.points[[i - 1, end % n]])])
-        margin = ROOT_MARGIN if 0 < i and end < n and sign[0] * sign[1] < 0 else MARGIN
+        margin = ROOT_MARGIN if i > 0 and end < n and sign[0] * sign[1] < 0 else MARGIN
         low = -math.inf if i == 0 else float(self.points[max(i - margin, 0)])
         high = math.inf if end == n else float(self.points[min(end + margin, n) - 1])
         if i == 0 and self.points[0] >= 0:
@@ -216,7 +225,8 @@ class _Walk:
         known = truth[~np.isnan(truth)]
         if known.size == 0:
             return None
-        constant = Constant(float(truth[:, 0][~np.isnan(truth[:, 0])][0] if not np.isnan(truth[:, 0]).all() else known[0]) + 0.0)
+        outermost = truth[:, 0][~np.isnan(truth[:, 0])]
+        constant = Constant(float(outermost[0] if outermost.size else known[0]) + 0.0)
         good = ~(errors(self.problem, constant)[line] > self.problem.target.limits[0])
         inner = np.arange(n) if i == 0 else np.arange(n)[::-1]
         reach = int(np.argmin(good[inner])) if not good.all() else n  # points from the end that the constant serves

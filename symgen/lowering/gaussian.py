@@ -1,0 +1,122 @@
+"""The error functions, through ``exp(-u^2) erfcx(u)`` with the square split exactly, so that tails keep their bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import sympy as sp
+from sympy import Expr
+
+from symgen import vocabulary
+from symgen.arithmetic import ONE, ZERO, Pair, absolute, exact, negative
+from symgen.elementary import erfcx_nonnegative
+from symgen.kernel import Node, call, const, node, select
+from symgen.lowering.walk import Code, Walk, choose
+
+TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
+
+
+def _square_exp(s: Walk, u: Node, half: bool = False) -> Pair:
+    """exp(-u^2), or its square root, with the rounding error of the square put back."""
+    a = s.arithmetic
+    square = a.mul(exact(u), exact(u))
+    scale = const(0.5 if half else 1.0)
+    value = call("exp", negative(square.high * scale if half else square.high))
+    return Pair(value, None if square.low is None else negative(square.low * value * scale))
+
+
+def _erfc_slope(u: Node) -> Node:
+    return const(-2.0 / math.sqrt(math.pi)) * call("exp", negative(u * u))
+
+
+def _lower_erfc(s: Walk, e: Expr) -> Pair:
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    tail = a.mul(erfcx_nonnegative(a, size), _square_exp(s, size))
+    rest = a.sub(exact(const(2.0)), tail)
+    up = node("le", ZERO, u.high)
+    value = choose(up, tail, rest)
+    if a.compensated and u.low is not None:
+        return a.with_low(value.high, value.low, u.low * _erfc_slope(u.high))
+    return value
+
+
+def split_erfc(s: Walk, e: Expr) -> tuple[Pair, Pair]:
+    """erfc(u) = erfcx(u) * h^2 for u >= 0 with h = e^(-u^2/2); itself times 1 below."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    up = node("le", ZERO, u.high)
+    scaled = erfcx_nonnegative(a, size)
+    if u.low is not None:
+        # erfc(h + l) = erfc(h) (1 - 2 l / (sqrt(pi) erfcx(h)))
+        scaled = a.with_low(scaled.high, scaled.low, u.low * const(-2.0 / math.sqrt(math.pi)))
+    half = _square_exp(s, size, half=True)
+    whole = s.pair(e)
+    one = exact(ONE)
+    return choose(up, scaled, whole), choose(up, half, one)
+
+
+def split_reciprocal_erfcx(s: Walk, e: Expr) -> tuple[Pair, Pair]:
+    """1/erfcx(u) = h^2/d: for u < 0, where erfcx overflows, h^2 = e^(-u^2) and d = erfc(u)."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    scaled = erfcx_nonnegative(a, size)
+    rest = a.sub(exact(const(2.0)), a.mul(scaled, _square_exp(s, size)))
+    if u.low is not None:
+        # the logarithmic derivative of erfcx is 2 u - 2/(sqrt(pi) erfcx(u)); h^2 takes no correction
+        up = node("le", ZERO, u.high)
+        erfcx_u = scaled.high
+        slope = select(up, const(2.0) * u.high * erfcx_u - const(TWO_OVER_ROOT_PI), const(2.0) * u.high * rest.high)
+        tail = select(up, ZERO, const(-TWO_OVER_ROOT_PI) * _square_exp(s, size).high)
+        scaled = a.with_low(scaled.high, scaled.low, u.low * slope)
+        rest = a.with_low(rest.high, rest.low, u.low * (slope + tail))
+    up = node("le", ZERO, u.high)
+    return choose(up, scaled, rest), choose(up, exact(ONE), _square_exp(s, size, half=True))
+
+
+def _lower_erfcx(s: Walk, e: Expr) -> Pair:
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    value = erfcx_nonnegative(a, size)
+    if not e.args[0].is_nonnegative:
+        grow = a.mul(exact(u.high), exact(u.high))
+        big = call("exp", grow.high)
+        large = a.mul(exact(const(2.0)), Pair(big, None if grow.low is None else grow.low * big))
+        value = choose(node("le", ZERO, u.high), value, a.sub(large, value))
+    if a.compensated and u.low is not None:
+        slope = const(2.0) * u.high * value.high - const(2.0 / math.sqrt(math.pi))
+        return a.with_low(value.high, value.low, u.low * slope)
+    return value
+
+
+def _lower_erf(s: Walk, e: Expr) -> Pair:
+    u = s.pair(e.args[0])
+    return s.arithmetic.correct(call("erf", u.high), u, negative(_erfc_slope(u.high)))
+
+
+def _lower_log_half_erfc(s: Walk, e: Expr) -> Pair:
+    """log(erfc(u)/2): log(erfcx(u)/2) - u^2 for u > 0, log1p(-erfc(-u)/2) below."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    scaled = erfcx_nonnegative(a, size)
+    half = a.mul(exact(const(0.5)), scaled)
+    log = a.correct(call("log", half.high), half, ONE / half.high)
+    above = a.sub(log, a.mul(exact(size), exact(size)))
+    tail = a.mul(half, _square_exp(s, size))
+    below = a.correct(call("log1p", negative(tail.high)), a.neg(tail), ONE / (ONE - tail.high))
+    value = choose(node("lt", ZERO, u.high), above, below)
+    if a.compensated and u.low is not None:
+        square = call("exp", negative(size * size))
+        ratio = select(node("lt", ZERO, u.high), ONE / scaled.high, square / (const(2.0) - scaled.high * square))
+        return a.with_low(value.high, value.low, u.low * (const(-2.0 / math.sqrt(math.pi)) * ratio))
+    return value
+
+
+TABLE: Mapping[type, Code] = {
+    sp.erf: _lower_erf,
+    vocabulary.erf: _lower_erf,
+    vocabulary.erfc: _lower_erfc,
+    vocabulary.erfcx: _lower_erfcx,
+    vocabulary.log_half_erfc: _lower_log_half_erfc,
+}

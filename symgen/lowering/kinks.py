@@ -1,0 +1,47 @@
+"""Cases, the larger and the smaller, sign and the like: data flows through ties, NaN and minus zero with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sympy as sp
+from sympy import Expr
+
+from symgen import heads
+from symgen.arithmetic import ONE, ZERO, Pair, exact
+from symgen.kernel import const, node, select
+from symgen.lowering.walk import Code, Walk, choose
+
+
+def _lower_cases(s: Walk, e: Expr) -> Pair:
+    return choose(s.condition(e.args[0]), s.pair(e.args[1]), s.pair(e.args[2]))
+
+
+def _larger(s: Walk, e: Expr, sign: int) -> Pair:
+    """max or min; data, not the constant, comes out of a tie or a NaN, so that both NaN and -0 pass through."""
+    left, right = e.args if not e.args[1].is_number else (e.args[1], e.args[0])
+    a, b = s.pair(left), s.pair(right)
+    return choose(node("lt", b.high, a.high) if sign > 0 else node("lt", a.high, b.high), a, b)
+
+
+def _lower_sign(s: Walk, e: Expr) -> Pair:
+    u = s.arithmetic.rounded(s.pair(e.args[0]))
+    return exact(select(node("lt", ZERO, u), ONE, select(node("lt", u, ZERO), const(-1.0), ZERO)))
+
+
+def _lower_weighted(s: Walk, e: Expr) -> Pair:
+    w, v = s.pair(e.args[0]), s.pair(e.args[1])
+    return choose(node("eq", w.high, ZERO), exact(ZERO), s.arithmetic.mul(w, v))
+
+
+TABLE: Mapping[type, Code] = {
+    sp.Abs: lambda s, e: s.arithmetic.abs(s.pair(e.args[0])),
+    sp.sign: _lower_sign,
+    heads.Cases: _lower_cases,
+    heads.first_max: lambda s, e: _larger(s, e, 1),
+    heads.first_min: lambda s, e: _larger(s, e, -1),
+    heads.maximum: lambda s, e: _larger(s, e, 1),
+    heads.minimum: lambda s, e: _larger(s, e, -1),
+    heads.weighted: _lower_weighted,
+    heads.straight_through: lambda s, e: s.pair(e.args[0]),
+}

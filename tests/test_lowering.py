@@ -1,0 +1,341 @@
+"""Lowering: the code of every head, in every arithmetic, measured against the oracle; conditions decided exactly."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from sympy import Expr, Rational, Symbol
+
+from symgen import heads, ulp, vocabulary
+from symgen.arithmetic import COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
+from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
+from symgen.kernel import ScalarFunction, const, select, var, verify
+from symgen.lowering import TABLE, Lowering, LoweringError, lower, number
+from symgen.oracle import Oracle
+from symgen.vocabulary import HEADS, erfc, erfcx, hypot, log1mexp, log1p, sech2, sigmoid
+
+x, y = Symbol("x", real=True), Symbol("y", real=True)
+beta, threshold = Symbol("beta", real=True), Symbol("threshold", real=True)
+p = Symbol("p", positive=True)
+LARGEST = float(np.finfo(float).max)
+ARITHMETICS = {"plain": PLAIN, "compensated": COMPENSATED, "halved": HALVED}
+
+
+def points(least: float = 0.0, largest: float = LARGEST, low: float = -math.inf) -> ulp.Floats:
+    """The whole range of both signs, dense where functions bend, without what is too small or too large."""
+    bends = np.concatenate([np.linspace(-40, 40, 301) * 1.0123, 2.0 ** np.arange(-30, 10, 0.41)])
+    every = np.unique(np.concatenate([ulp.log_spaced(250, "float64", 1), bends, -bends, [0.0]]))
+    size = np.abs(every)
+    return every[(size <= largest) & (size >= least) & (every > low)]
+
+
+def graph(e: Expr, arithmetic: Arithmetic) -> ScalarFunction:
+    symbols = sorted(e.free_symbols, key=str)
+    result = arithmetic.rounded(lower(e, {s: Pair(var(s.name)) for s in symbols}, arithmetic))
+    return verify(ScalarFunction("f", tuple(s.name for s in symbols), (result,)))
+
+
+def at(e: Expr, *values: float, arithmetic: Arithmetic = COMPENSATED) -> float:
+    """One value; the arguments follow the names of the symbols."""
+    return float(graph(e, arithmetic).evaluate([np.float64(v) for v in values])[0])
+
+
+def worst(e: Expr, arithmetic: Arithmetic, xs: ulp.Floats) -> float:
+    """The largest error in ULP over the points; every truth is known."""
+    (s,) = e.free_symbols
+    (truth,) = Oracle(e, s, 0).truth(xs, orders=(0,))
+    errors = ulp.error(graph(e, arithmetic).evaluate([xs])[0], truth, "float64")
+    assert not np.isnan(errors).any()
+    return float(errors.max())
+
+
+# -- heads ------------------------------------------------------------------------------------------------------------
+
+# of each head: the error in ULP allowed of plain and of compensated code, and the lower end of its domain
+BOUNDS: dict[Any, tuple[float, float, float]] = {
+    sp.exp: (1.1, 1.6, -math.inf),
+    sp.log: (1.1, 1.6, 0.0),
+    sp.sin: (1.1, 1.6, -math.inf),
+    sp.cos: (1.1, 1.6, -math.inf),
+    sp.tan: (1.1, 1.6, -math.inf),
+    sp.atan: (1.1, 1.6, -math.inf),
+    sp.asinh: (1.1, 1.6, -math.inf),
+    sp.sinh: (1.1, 1.6, -math.inf),
+    sp.cosh: (1.1, 1.6, -math.inf),
+    sp.tanh: (1.6, 2.1, -math.inf),
+    sp.erf: (1.1, 1.6, -math.inf),
+    sp.Abs: (0.0, 0.51, -math.inf),
+    sp.sign: (0.0, 0.0, -math.inf),
+    vocabulary.sigmoid: (2.1, 1.4, -math.inf),
+    vocabulary.softplus: (1.6, 1.6, -math.inf),
+    vocabulary.tanh: (3.0, 2.0, -math.inf),
+    vocabulary.sech2: (3.6, 1.6, -math.inf),
+    vocabulary.expm1: (1.1, 1.6, -math.inf),
+    vocabulary.log1p: (1.1, 1.6, -1.0),
+    vocabulary.log1mexp: (1.9, 1.9, 0.0),
+    vocabulary.erf: (1.1, 1.6, -math.inf),
+    # rounding u^2 alone costs u^2 of the last place, up to 26^2, unless it is compensated
+    vocabulary.erfc: (800.0, 1.8, -math.inf),
+    vocabulary.erfcx: (800.0, 2.2, -math.inf),
+    vocabulary.log_half_erfc: (800.0, 2.0, -math.inf),
+}
+
+# the same with a low part: x/3 underflows, and where it is large its own last bits are many turns of a wave
+ROUNDED = {sp.sin: 2.0**40, sp.cos: 2.0**40, sp.tan: 2.0**20, erfcx: 2.0**20}
+LEAST = 2.0**-900
+
+
+def domain(head: Any, largest: float = LARGEST, least: float = 0.0) -> ulp.Floats:
+    return points(least, largest, BOUNDS[head][2])
+
+
+@pytest.mark.parametrize("head", BOUNDS, ids=lambda h: f"{h.__module__.split('.')[0]}.{h.__name__}")
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_every_head_is_right_over_its_whole_range(head: Any, name: str) -> None:
+    """From the smallest subnormal to the largest float64, within the stated bound."""
+    bound = BOUNDS[head][0 if name == "plain" else 1]
+    # 1 + 2u, which erfcx divides by, leaves the range in the last binade
+    xs = domain(head, 2.0**1022 if head is erfcx else LARGEST)
+    assert worst(head(x, evaluate=False), ARITHMETICS[name], xs) <= bound
+
+
+@pytest.mark.parametrize("head", BOUNDS, ids=lambda h: f"{h.__module__.split('.')[0]}.{h.__name__}")
+@pytest.mark.parametrize("name", ["compensated", "halved"])
+def test_every_head_follows_the_low_part_of_its_argument(head: Any, name: str) -> None:
+    """x/3 rounded first would cost |u f'(u)/f(u)| ULP more, thousands in the tails of an exponential."""
+    xs = domain(head, ROUNDED.get(head, LARGEST), LEAST)
+    assert worst(head(x / 3, evaluate=False), ARITHMETICS[name], xs) <= BOUNDS[head][1]
+
+
+def test_dropping_the_low_part_would_be_seen() -> None:
+    """The test above can fail: the plain code misses its bound by far."""
+    assert worst(sp.exp(x / 3), PLAIN, points()) > 50 * BOUNDS[sp.exp][1]
+
+
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_hypot_neither_overflows_nor_cancels(name: str) -> None:
+    """Correctly rounded in pairs, also where both squares overflow or underflow."""
+    assert worst(hypot(x, 3), ARITHMETICS[name], points()) <= 1.0
+    if name != "plain":
+        assert worst(hypot(x / 3, x + 1), ARITHMETICS[name], points(LEAST, 2.0**900)) <= 0.51
+
+
+# -- sums, products, powers -------------------------------------------------------------------------------------------
+
+SUMS_AND_PRODUCTS = [
+    (8943 * x**3 / 200000 + x, 2.0**-300, 2.0**300),
+    (sp.pi * x + sp.E, 0.0, 2.0**900),
+    (x / 3 + x**2 / 6, 2.0**-900, 2.0**500),
+    (x**5 / (1 + x**2) ** 2, 2.0**-190, 2.0**250),
+    ((1 + x**2) ** Rational(3, 2), 0.0, 2.0**300),
+    ((1 + x**2) ** -2, 0.0, 2.0**250),
+    (x / sp.sqrt(1 + x**2), 2.0**-900, 2.0**500),
+    (x**-3, 2.0**-330, 2.0**320),
+    (3 * x / 7, 2.0**-1000, LARGEST),
+    (sp.sqrt(2) * x, 2.0**-900, LARGEST / 2),
+    (x * x / (x + 2), 2.0**-500, LARGEST),
+]
+
+
+@pytest.mark.parametrize(("e", "least", "largest"), SUMS_AND_PRODUCTS, ids=str)
+def test_rational_functions_in_pairs_are_correctly_rounded(e: Expr, least: float, largest: float) -> None:
+    """One rounding in all, wherever no intermediate leaves the range of float64."""
+    assert worst(e, COMPENSATED, points(least, largest)) <= 0.501
+
+
+@pytest.mark.parametrize(
+    ("e", "bound"),
+    [
+        (sp.sqrt(p), 0.501),
+        (1 / sp.sqrt(p), 0.501),
+        (p ** Rational(1, 3), 1.6),
+        (p**sp.pi, 1.6),
+        (p ** Rational(-7, 5), 1.6),
+        (p**p, 1.1),
+        ((p / 3) ** Rational(1, 3), 1.6),
+    ],
+    ids=str,
+)
+def test_powers_follow_the_rest_of_their_exponent(e: Expr, bound: float) -> None:
+    """An exponent such as 1/3 is no float: its rest times the logarithm of the base is worth a hundred ULP."""
+    assert worst(e, COMPENSATED, points(LEAST, low=0.0)) <= bound
+
+
+HALVED_PRODUCTS = [
+    (x * sp.exp(x), 2.6, LARGEST),
+    (x**2 * sp.exp(x), 3.0, 2.0**500),
+    (x * sigmoid(x) ** 2, 5.0, LARGEST),
+    (x * sigmoid(x) * sigmoid(-x), 3.0, LARGEST),
+    (x * sech2(x), 3.0, 2.0**1000),
+    (x * erfc(x), 2.6, LARGEST),
+    (x * erfc(x / sp.sqrt(2)), 2.6, LARGEST),
+    (x / erfcx(x), 2.6, 2.0**1000),
+    (1 / erfcx(x), 2.6, 2.0**1000),
+]
+
+
+@pytest.mark.parametrize(("e", "bound", "largest"), HALVED_PRODUCTS, ids=str)
+def test_halved_products_keep_their_bits_where_a_factor_is_subnormal(e: Expr, bound: float, largest: float) -> None:
+    """The factor that underflows comes last, as a square: x times a subnormal number loses no bits."""
+    assert worst(e, HALVED, points(0.0, largest)) <= bound
+
+
+def test_halving_is_needed() -> None:
+    """Where erfc is subnormal and x is 27, the product has lost bits that nothing brings back."""
+    xs = np.linspace(26.3, 26.9, 61)
+    assert worst(x * erfc(x), COMPENSATED, xs) > 2.6 >= worst(x * erfc(x), HALVED, xs)
+
+
+@given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
+def test_plain_code_is_what_one_would_write(a: float, b: float) -> None:
+    """Plain arithmetic has the roundings of the same formula in Python, no more and no fewer."""
+    assert at(x + y, a, b, arithmetic=PLAIN) == a + b
+    assert at(x - y, a, b, arithmetic=PLAIN) == a - b
+    assert at(x * y, a, b, arithmetic=PLAIN) == a * b
+    assert at(x / 4, a, arithmetic=PLAIN) == a / 4
+    assert at(x / 3, a, arithmetic=PLAIN) == a / 3
+
+
+# -- constants --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("e", [sp.pi, sp.E, sp.sqrt(2) / 7, Rational(1, 3), -sp.log(2), Rational(44715, 10**6), sp.pi**30])
+def test_a_constant_is_the_nearest_float_and_the_rest(e: Expr) -> None:
+    """Both parts together have a hundred bits, and the first is correctly rounded."""
+    high, low = number(e)
+    exact = sp.N(e, 60)
+    assert abs(Rational(high) + Rational(low) - exact) <= abs(exact) * Rational(1, 2**104)
+    assert abs(Rational(high) - exact) <= Rational(math.ulp(high)) / 2
+
+
+def test_constants_beyond_the_range_are_infinite_and_not_real_ones_an_error() -> None:
+    """An infinity has no rest; a complex number has no code, and the message shows it."""
+    assert number(sp.oo) == (math.inf, 0.0)
+    assert number(-sp.oo) == (-math.inf, 0.0)
+    assert number(-sp.Integer(10) ** 400) == (-math.inf, 0.0)
+    with pytest.raises(LoweringError, match=r"I.* is not a real constant"):
+        number(sp.I + 1)
+
+
+# -- conditions -------------------------------------------------------------------------------------------------------
+
+RELATIONS: list[tuple[type, Callable[[Any, Any], bool]]] = [
+    (sp.Lt, lambda a, b: a < b),
+    (sp.Le, lambda a, b: a <= b),
+    (sp.Gt, lambda a, b: a > b),
+    (sp.Ge, lambda a, b: a >= b),
+    (sp.Eq, lambda a, b: a == b),
+    (sp.Ne, lambda a, b: a != b),
+]
+
+
+def decided(condition: Any, **values: float) -> bool:
+    bound = {s: Pair(var(s.name)) for s in condition.free_symbols}
+    flag = select(Lowering(PLAIN, bound).condition(condition), const(1.0), const(0.0))
+    function = verify(ScalarFunction("holds", tuple(values), (flag,)))
+    return bool(function.evaluate([np.float64(v) for v in values.values()])[0])
+
+
+@pytest.mark.parametrize(("kind", "meaning"), RELATIONS, ids=[k.__name__ for k, _ in RELATIONS])
+@given(st.floats(-1e6, 1e6, width=32), st.floats(-1e3, 1e3), st.integers(-2, 2))
+def test_relations_are_decided_exactly_next_to_equality(
+    kind: type, meaning: Callable[[Any, Any], bool], b: float, v: float, steps: int
+) -> None:
+    """beta*x against a threshold a few floats from the rounded product: the sign of the exact difference decides."""
+    product = b * v
+    t = product + steps * math.ulp(product)
+    want = meaning(Rational(b) * Rational(v), Rational(t))
+    assert decided(kind(beta * x, threshold, evaluate=False), beta=b, x=v, threshold=t) == want
+
+
+def test_a_tie_that_rounding_would_invent_is_none() -> None:
+    """x/3 > 1/3 just above x = 1, where the quotient rounds to the same float as the constant."""
+    above, below = math.nextafter(1, 2), math.nextafter(1, 0)
+    relation = sp.Gt(x / 3, Rational(1, 3), evaluate=False)
+    assert decided(relation, x=above)
+    assert not decided(relation, x=1.0)
+    assert not decided(relation, x=below)
+    assert decided(sp.Eq(x / 10, Rational(1, 10), evaluate=False), x=1.0)
+    assert not decided(sp.Eq(x, Rational(1, 10), evaluate=False), x=0.1)
+
+
+def test_conditions_combine_and_constants_are_conditions() -> None:
+    """and, or, not, true and false."""
+    both, either = sp.And(x > 0, x < 1), sp.Or(x < 0, x > 1)
+    assert [decided(both, x=v) for v in (-1.0, 0.5, 2.0)] == [False, True, False]
+    assert [decided(either, x=v) for v in (-1.0, 0.5, 2.0)] == [True, False, True]
+    assert decided(sp.Not(sp.Eq(x, 1, evaluate=False), evaluate=False), x=2.0)
+    assert at(Cases(sp.true, x, y), 1.0, 2.0) == 1.0
+    assert at(Cases(sp.false, x, y), 1.0, 2.0) == 2.0
+
+
+def test_a_comparison_with_nan_or_an_infinity_is_ieee() -> None:
+    """NaN fulfils nothing but being unequal; an infinity is larger than any product."""
+    assert not decided(sp.Gt(beta * x, threshold), beta=math.nan, x=1.0, threshold=0.0)
+    assert not decided(sp.Gt(x, 0), x=math.nan)
+    assert decided(sp.Lt(x, threshold), x=1.0, threshold=math.inf)
+    assert decided(sp.Gt(beta * x, threshold), beta=2.0, x=math.inf, threshold=1.0)
+    assert decided(sp.Gt(beta * x, threshold), beta=1e200, x=1e200, threshold=1.0)
+    assert not decided(sp.Gt(beta * x, threshold), beta=1e200, x=-1e200, threshold=1.0)
+
+
+# -- kinks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS.values(), ids=ARITHMETICS)
+def test_piecewise_heads_choose_and_pass_nan_and_minus_zero_through(arithmetic: Arithmetic) -> None:
+    """The larger, the smaller, cases, weights and straight_through, with data rather than the constant at a tie."""
+    for larger, smaller in ((first_max, first_min), (maximum, minimum)):
+        assert at(larger(x, y), 1.0, 2.0, arithmetic=arithmetic) == 2.0
+        assert at(smaller(x, y), 1.0, 2.0, arithmetic=arithmetic) == 1.0
+        for head, order in ((larger, (0, x)), (larger, (x, 0)), (smaller, (0, x)), (smaller, (x, 0))):
+            assert math.copysign(1, at(head(*order), -0.0, arithmetic=arithmetic)) == -1
+            assert math.isnan(at(head(*order), math.nan, arithmetic=arithmetic))
+    assert at(Cases(sp.Gt(x, 0), x / 3, -x), 1.0, arithmetic=arithmetic) == 1 / 3
+    assert at(weighted(x, sp.log(y)), 0.0, 0.0, arithmetic=arithmetic) == 0.0
+    assert at(weighted(x, y), 3.0, 0.5, arithmetic=arithmetic) == 1.5
+    assert at(straight_through(x, y), 3.0, 5.0, arithmetic=arithmetic) == 3.0
+    assert at(sp.sign(x), 0.0, arithmetic=arithmetic) == 0.0
+
+
+# -- completeness and errors ------------------------------------------------------------------------------------------
+
+
+def test_every_head_has_code_and_every_code_is_tested() -> None:
+    """The vocabulary, the piecewise heads and TABLE agree, and this file measures each of them."""
+    piecewise = {c for _, c in inspect.getmembers(heads, inspect.isclass) if c.__module__ == heads.__name__}
+    piecewise -= {heads.RealFunction}
+    assert set(HEADS) <= set(TABLE)
+    assert piecewise <= set(TABLE)
+    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, sp.Add, sp.Mul, sp.Pow}
+
+
+@pytest.mark.parametrize(
+    ("e", "message"),
+    [
+        (sp.zeta(x), r"no code for zeta in zeta\(x\)"),
+        (x + sp.gamma(1 + x), r"no code for gamma in gamma\(x \+ 1\)"),
+        (x + y, r"unknown symbol y; the kernel has \['x'\]"),
+        (Cases(sp.Contains(x, sp.Interval(0, 1)), x, 0), "no code for the condition Contains"),
+    ],
+)
+def test_what_has_no_code_is_named(e: Expr, message: str) -> None:
+    """An unknown function, symbol or condition is an error that says which."""
+    with pytest.raises(LoweringError, match=message):
+        lower(e, {x: Pair(var("x"))}, PLAIN)
+
+
+def test_equal_parts_are_lowered_once() -> None:
+    """A head that occurs twice is one node of the graph, and walks of the same expression give the same node."""
+    walk = Lowering(COMPENSATED, {x: Pair(var("x"))})
+    assert walk.pair(sigmoid(x)) is walk.pair(sigmoid(x))
+    assert graph(x + log1p(x), PLAIN).results == graph(x + log1p(x), PLAIN).results
+    assert graph(log1mexp(x), PLAIN).results != graph(log1mexp(-x), PLAIN).results
