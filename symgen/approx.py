@@ -108,13 +108,15 @@ def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Po
         first, rest = split(exact[0])
         coefficients = (first, *(float(to_fraction(c)) for c in exact[1:]))
         rounded = arb_poly([arb(first) + arb(rest), *(arb(c) for c in coefficients[1:])])
-        worst = 0.0
+        worst, signs = 0.0, set()
         for x in _points(low if step == 1 else 0.0, high, 3 * count + 4, 0.37):
             truth = f(x)
             if truth is None or not truth.is_finite() or truth.contains(0):
                 return None
+            signs.add(bool(truth > 0))
             gap = abs((rounded(x if step == 1 else x * x) - truth) / truth)
             worst = max(worst, float(gap.abs_upper()))
-        return Polynomial(coefficients, rest, step, worst)
+        # next to a root no relative error holds, however good it looks at the points
+        return Polynomial(coefficients, rest, step, worst) if len(signs) == 1 else None
     finally:
         ctx.prec = saved

@@ -80,27 +80,53 @@ OPERATIONS: dict[str, Operation] = {
     "call": Operation("*", "f", lambda *a: None),
 }
 
-# The seam to the elementary functions: what a graph may call, and how NumPy computes it. A backend has one such table.
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+def _libm(name: str) -> Callable[..., Any]:
+    """A function of the C library, elementwise: what compiled kernels call, and the same on every processor.
+
+    NumPy's own exp, log or tanh are other code, chosen by processor; measured with them, kernels would come out
+    differently from machine to machine.
+    """
+    function = getattr(math, name)
+
+    def safe(*values: float) -> float:
+        try:
+            return float(function(*values))
+        except OverflowError:
+            return OVERFLOWS[name](*values)
+        except ValueError:
+            return POLES.get((name, *values), math.nan)
+
+    call_each = np.frompyfunc(safe, ARITY.get(name, 1), 1)
+    return lambda *arrays: np.asarray(call_each(*arrays), dtype=np.float64)
+
+
+ARITY = {"hypot": 2, "pow": 2}
+# where Python's math raises instead of giving what the C library gives
+OVERFLOWS: dict[str, Callable[..., float]] = {
+    "exp": lambda u: math.inf,  # noqa: ARG005
+    "expm1": lambda u: math.inf,  # noqa: ARG005
+    "cosh": lambda u: math.inf,  # noqa: ARG005
+    "sinh": lambda u: math.copysign(math.inf, u),
+    "hypot": lambda u, v: math.inf,  # noqa: ARG005
+    "pow": lambda u, v: -math.inf if u < 0 and v % 2 == 1 else math.inf,
+}
+POLES: dict[tuple[Any, ...], float] = {
+    ("log", 0.0): -math.inf,
+    ("log1p", -1.0): -math.inf,
+}
+
+# The seam to the elementary functions: what a graph may call. A backend has one such table.
 PRIMITIVES: dict[str, Callable[..., Any]] = {
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "atan": np.arctan,
-    "asinh": np.arcsinh,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "erf": _erf,
-    "hypot": np.hypot,
-    "pow": np.power,
-    "floor": np.floor,
+    **{
+        name: _libm(name)
+        for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "atan", "asinh", "sinh", "cosh", "tanh")
+    },
+    "erf": _libm("erf"),
+    "hypot": _libm("hypot"),
+    "pow": _libm("pow"),
     "sin_sum": trig_numpy.sin_sum,  # of the exact sum of the two arguments
     "cos_sum": trig_numpy.cos_sum,
+    "floor": np.floor,
 }
 
 
@@ -197,12 +223,19 @@ class ScalarFunction:
     parameters: tuple[str, ...]
     results: tuple[Node, ...]
 
-    def evaluate(self, values: Sequence[Array | float]) -> tuple[Array, ...]:
-        """The results by NumPy, elementwise: for measuring a candidate without compiling it."""
+    def evaluate(self, values: Sequence[Array | float], known: dict[int, Any] | None = None) -> tuple[Array, ...]:
+        """The results by NumPy, elementwise: for measuring a candidate without compiling it.
+
+        Args:
+            values: an array or a number for each parameter.
+            known: results of nodes from earlier calls with the same values, read and added to; candidates share much.
+        """
         bound = dict(zip(self.parameters, values, strict=True))
-        computed: dict[int, Any] = {}
+        computed: dict[int, Any] = {} if known is None else known
         with np.errstate(all="ignore"):
             for n in topological(self.results):
+                if id(n) in computed:
+                    continue
                 if n.op == "const":
                     computed[id(n)] = np.float64(n.value)
                 elif n.op == "var":

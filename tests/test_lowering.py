@@ -207,7 +207,10 @@ def test_plain_code_is_what_one_would_write(a: float, b: float) -> None:
 # -- constants --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("e", [sp.pi, sp.E, sp.sqrt(2) / 7, Rational(1, 3), -sp.log(2), Rational(44715, 10**6), sp.pi**30])
+CONSTANTS = [sp.pi, sp.E, sp.sqrt(2) / 7, Rational(1, 3), -sp.log(2), Rational(44715, 10**6), sp.pi**30]
+
+
+@pytest.mark.parametrize("e", CONSTANTS, ids=str)
 def test_a_constant_is_the_nearest_float_and_the_rest(e: Expr) -> None:
     """Both parts together have a hundred bits, and the first is correctly rounded."""
     high, low = number(e)

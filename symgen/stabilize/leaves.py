@@ -89,7 +89,7 @@ class Bench:
         high = probe.high
         for condition, taken in leaf.path:
             high = np.where(self._holds(condition, probe) == taken, high, np.nan)
-        return Probe(probe.x, probe.settings, high, probe.low)
+        return Probe(probe.x, probe.settings, high, probe.low, probe.memory)
 
     def _holds(self, condition: Any, probe: Probe) -> Flags:
         chosen = Lowering(COMPENSATED, self.bound).condition(condition)

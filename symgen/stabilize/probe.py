@@ -8,7 +8,8 @@ and roots are found and surrounded by their neighbours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Target:
 
 TARGETS = (
     Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max)),
-    Target("f64", (2.0, 2.9), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max)),
+    Target("f64", (2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max)),
 )
 
 
@@ -100,6 +101,8 @@ class Probe:
     settings: tuple[Mapping[str, float], ...]
     high: Floats  # (settings, points); NaN where the truth is undefined or unknown
     low: Floats
+    # what nodes came to at these points, by setting: candidates share most of their subexpressions
+    memory: dict[int, dict[int, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def single(self) -> Flags:

@@ -60,9 +60,9 @@ class Choice:
 def evaluate(function: ScalarFunction, probe: Probe) -> Floats:
     """Results for each setting of the parameters (rows) at each point."""
     rows = []
-    for setting in probe.settings:
+    for row, setting in enumerate(probe.settings):
         values = [probe.x if p not in setting else np.float64(setting[p]) for p in function.parameters]
-        rows.append(function.evaluate(values)[0])
+        rows.append(function.evaluate(values, probe.memory.setdefault(row, {}))[0])
     return np.stack(rows)
 
 

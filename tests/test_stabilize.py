@@ -1,0 +1,344 @@
+"""What the stabiliser chooses from, and where it measures: forms, candidates, probe points, scaled arguments."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+from sympy import Abs, Symbol, exp, log, sqrt
+
+from symgen.approx import Polynomial
+from symgen.arithmetic import Pair
+from symgen.heads import Cases, first_max
+from symgen.kernel import ScalarFunction, var, verify
+from symgen.oracle import Oracle
+from symgen.rules import UNFOLD
+from symgen.stabilize.candidates import attempt, candidates, hoist, leading, resolve, sided
+from symgen.stabilize.form import ARITHMETICS, MAGNITUDE, Body, Constant, Form, Formula, Piece, Segment
+from symgen.stabilize.inner import G, Inner, U, split
+from symgen.stabilize.probe import (
+    TARGETS,
+    Probe,
+    between,
+    error,
+    grid,
+    magnitudes,
+    measure,
+    merged,
+    neighbours,
+    roots,
+)
+from symgen.vocabulary import erfc, expm1, log1p, sigmoid, softplus, tanh
+
+x = Symbol("x", real=True)
+w, beta = Symbol("w", real=True), Symbol("beta", real=True, nonzero=True)
+F32, F64 = TARGETS
+LARGEST = float(np.finfo(float).max)
+BOUND = {x: Pair(var("x"))}
+
+
+def at(body: Body | Form, *points: float) -> list[float]:
+    """What a body or a form computes."""
+    function = verify(ScalarFunction("f", ("x",), (body.node(x, BOUND),)))
+    return [float(v) for v in function.evaluate([np.array(points)])[0]]
+
+
+# -- form -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_formula_with_a_side_is_written_in_the_magnitude() -> None:
+    """exp(-y) with y = |x| is the same on both sides; its note says which side it is for."""
+    for side, text in ((1, "rules with y = x"), (-1, "rules with y = -x"), (0, "rules")):
+        body = Formula(exp(-MAGNITUDE) if side else exp(-x), "plain", side)
+        assert body.note == text
+        assert body.kind == "formula"
+    assert at(Formula(exp(-MAGNITUDE), "plain", -1), -2.0) == [math.exp(-2.0)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "power", "centre", "want"),
+    [
+        ("zero", 2, 0.0, lambda v: v**2 * (3 + 2 * v)),
+        ("root", 1, 1.5, lambda v: (v - 1.5) * (3 + 2 * (v - 1.5))),
+        ("interior", 0, 1.5, lambda v: 3 + 2 * (v - 1.5)),
+        ("tail", -3, 0.0, lambda v: v**-3 * (3 + 2 / v)),
+        ("tail", 2, 0.0, lambda v: v**2 * (3 + 2 / v)),
+    ],
+)
+@pytest.mark.parametrize("arithmetic", ["plain", "compensated"])
+def test_a_piece_is_a_power_times_its_polynomial(shape: str, power: int, centre: float, want, arithmetic: str) -> None:
+    """base**power * P(t), with base and t read off the shape, and a note for people."""
+    body = Piece(shape, Polynomial((3.0, 2.0), 0.0, 1, 2.0**-60), power, centre, 0.0, arithmetic)
+    for v in (1.25, 1.75, 4.0):
+        assert at(body, v) == pytest.approx([want(v)], rel=1e-15)
+    assert body.kind == "piece"
+    assert body.expression is None
+    assert "polynomial of degree 1" in body.note
+    assert "within 2^-60.0" in body.note
+
+
+def test_a_root_piece_uses_the_rest_of_its_root() -> None:
+    """Near the root the distance to it is what counts: without the root's low part it would be noise."""
+    line = Polynomial((1.0,), 0.0, 1, 0.0)
+    root = Piece("root", line, 1, math.pi, 1.2246467991473532e-16, "compensated")
+    (got,) = at(root, math.pi)
+    assert got == -1.2246467991473532e-16
+
+
+def test_segments_are_chosen_by_their_upper_ends() -> None:
+    """A point that is a cut belongs to the segment that begins there; the last one includes infinity."""
+    segments = (
+        Segment(-math.inf, -1.0, Constant(1.0)),
+        Segment(-1.0, 2.0, Constant(2.0)),
+        Segment(2.0, math.inf, Constant(3.0)),
+    )
+    form = Form(segments)
+    assert at(form, -math.inf, -1.5, -1.0, 1.999, 2.0, math.inf) == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+    assert [s.kind for s in form.segments] == ["constant"] * 3
+    assert "1.0" in segments[0].note
+
+
+def test_cases_of_a_form_are_regions_with_their_conditions() -> None:
+    """Nested cases become a list of leaves, each with everything that leads to it."""
+    leaf = {v: Form((Segment(-math.inf, math.inf, Constant(v)),)) for v in (1.0, 2.0, 3.0)}
+    form = Form((), x > 1, leaf[1.0], Form((), x < -1, leaf[2.0], leaf[3.0]))
+    assert at(form, 2.0, -2.0, 0.0, 1.0, -1.0) == [1.0, 2.0, 3.0, 3.0, 3.0]
+    conditions = [r.condition for r in form.regions()]
+    assert conditions == [x > 1, (x <= 1) & (x < -1), (x <= 1) & (x >= -1)]
+    assert leaf[1.0].regions()[0].condition is None
+
+
+# -- candidates -------------------------------------------------------------------------------------------------------
+
+
+def test_hoisting_brings_cases_to_the_top() -> None:
+    """f(a if c else b) is f(a) if c else f(b), through sums, products and functions, nested cases too."""
+    e = 2 * exp(Cases(x > 0, x, Cases(x < -1, -x, 1))) + w
+    want = Cases(x > 0, 2 * exp(x) + w, Cases(x < -1, 2 * exp(-x) + w, 2 * sp.E + w))
+    assert hoist(e) == want
+    assert hoist(exp(x)) == exp(x)
+
+
+def test_hoisting_stops_where_cases_would_multiply() -> None:
+    """Nine cases in one sum stay inside it: two to the ninth branches help nobody."""
+    many = sum(Cases(x > k, x**k, sp.Integer(k)) for k in range(2, 11))
+    assert hoist(many) == many
+    assert isinstance(hoist(sum(Cases(x > k, x**k, sp.Integer(k)) for k in range(2, 5))), Cases)
+
+
+def test_certain_conditions_are_resolved() -> None:
+    """On one side of zero the condition of a case is known, and its branch stands alone."""
+    e = 1 + Cases(sp.Gt(x, 0), exp(x), Cases(sp.Lt(x, -1), x**2, w))
+    y = MAGNITUDE
+    assert sided(e, x, 1) == 1 + exp(y)
+    assert sided(e, x, -1) == 1 + Cases(-y < -1, y**2, w)
+    assert resolve(e) == e
+    assert sided(Abs(x), x, -1) == y
+
+
+def test_the_leading_term_at_zero() -> None:
+    """The slope times x where the value vanishes, else the value; nothing across a kink or a pole."""
+    assert leading(expm1(3 * x), x) == [3 * x]
+    assert leading(sigmoid(x), x) == [sp.Rational(1, 2)]
+    assert leading(x**2, x) == []
+    assert leading(1 / x, x) == []
+    assert leading(Abs(x), x) == []
+    assert leading(first_max(x, 0), x) == []
+
+
+def test_candidates_come_cheapest_first_and_once() -> None:
+    """All shapes in plain arithmetic before the first one in pairs; the stable form leads; nothing is repeated."""
+    found = candidates(x * sigmoid(x), [x / (1 + exp(-x))], x, tuple(ARITHMETICS))
+    order = [list(ARITHMETICS).index(f.arithmetic) for f in found]
+    assert order == sorted(order)
+    assert found[0] == Formula(x * sigmoid(x), "plain", 0, "rules", "x")
+    assert Formula(x / (1 + exp(-x)), "plain", 0, "as derived", "x") in found
+    assert Formula(x / 2, "plain", 0, "leading term at zero", "x") in found
+    assert len(set(found)) == len(found)
+    assert {f.side for f in found} == {-1, 0, 1}
+
+
+def test_candidates_on_a_side_hold_there() -> None:
+    """Each one, evaluated on its own side, is the function."""
+    e = tanh(softplus(x))
+    for body in candidates(e, [], x, ("compensated",)):
+        if body.source == "rules":
+            v = 0.75 * (body.side or 1)
+            assert at(body, v) == pytest.approx([math.tanh(math.log1p(math.exp(v)))], rel=1e-14)
+
+
+def test_rules_that_do_not_end_leave_the_expression() -> None:
+    """Where rewriting is impossible the expression itself is the candidate."""
+    assert attempt(1 - sigmoid(x)) == sigmoid(-x)
+    assert attempt(x + w) == x + w
+
+
+@pytest.mark.parametrize("procedure", UNFOLD, ids=lambda p: p.name)
+def test_unfolded_candidates_are_equal_and_come_to_an_end(procedure) -> None:
+    """Each example is changed once, and what it became is left alone."""
+    for example in procedure.examples:
+        after = procedure.run(example)
+        assert after not in (None, example)
+        assert procedure.run(after) in (None, after)
+
+
+def test_unfolding_a_softplus_quotient_survives_an_overflowing_product() -> None:
+    """softplus(beta x)/beta where beta x overflows, for either sign of beta."""
+    stable = softplus(beta * x) / beta
+    (body, *_) = [c for c in candidates(stable, [], x, ("compensated",)) if c.source == "rules, unfolded"]
+    function = ScalarFunction("f", ("x", "beta"), (body.node(x, {x: Pair(var("x")), beta: Pair(var("beta"))}),))
+    got = function.evaluate([np.array([1e308, 1e308, -1e308, 0.5]), np.array([1e3, -1e3, -1e3, 2.0])])[0]
+    np.testing.assert_allclose(got, [1e308, 0.0, -1e308, math.log1p(math.e) / 2], rtol=1e-15)
+
+
+# -- probe ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_grid_spans_everything() -> None:
+    """Both signs, zero, subnormals of both formats, both largest numbers, and infinities where the domain has them."""
+    points = grid(-math.inf, math.inf)
+    assert np.array_equal(points, np.unique(points))
+    assert np.array_equal(points, -points[::-1])
+    for value in (0.0, 5e-324, 2.0**-149, float(np.finfo(np.float32).max), LARGEST, math.inf):
+        assert value in points
+    probe = Probe(points, ({},), points[None], points[None] * 0)
+    assert 0.3 < probe.single.mean() < 0.7
+    ratio = magnitudes()[1:] / magnitudes()[:-1]
+    assert ratio.max() < 2.0**14
+    inside = (magnitudes()[1:] > 2.0**-12) & (magnitudes()[1:] < 2.0**11)
+    assert ratio[inside].max() < 2.0 ** (1.1 / 20)
+
+
+def test_the_grid_keeps_to_the_domain() -> None:
+    """Ends that are numbers are limits, not points that must be there; thinning keeps the ends of the line."""
+    points = grid(0.0, 10.0)
+    assert points[0] == 0.0
+    assert 9.5 < points[-1] <= 10.0
+    assert grid(-math.inf, math.inf, 3)[-1] == math.inf
+    assert grid(-math.inf, math.inf, 3).size < grid(-math.inf, math.inf).size / 2.5
+
+
+def test_the_truth_at_infinity_is_the_limit_and_none_where_there_is_none() -> None:
+    """tanh tends to one, sine to nothing, and a parameter at zero makes infinity times zero unknown."""
+    ends = np.array([-math.inf, 1.0, math.inf])
+    assert measure(Oracle(sp.tanh(x), x, 0), 0, ends, ({},)).high[0, [0, 2]].tolist() == [-1.0, 1.0]
+    assert np.isnan(measure(Oracle(sp.sin(x), x, 0), 0, ends, ({},)).high[0, [0, 2]]).all()
+    rows = measure(Oracle(w * x, x, 0), 0, ends, ({"w": 2.0}, {"w": 0.0})).high
+    assert rows[0].tolist() == [-math.inf, 2.0, math.inf]
+    assert np.isnan(rows[1, [0, 2]]).all()
+
+
+def probe_of(truth: list[float], low: list[float] | None = None) -> Probe:
+    high = np.array([truth])
+    return Probe(np.arange(len(truth), dtype=float), ({},), high, np.array([low or [0.0] * len(truth)]))
+
+
+@pytest.mark.parametrize(
+    ("target", "truth", "low", "got", "want"),
+    [
+        (F64, 1.0, 0.0, 1.0 + 2.0**-52, 1.0),
+        (F64, 1.0, 2.0**-54, 1.0, 0.25),
+        (F64, 1.5, 0.0, math.nan, math.inf),
+        (F64, math.nan, 0.0, 3.0, math.nan),
+        (F64, 0.0, 0.0, 5e-324, 1.0),
+        (F64, 1e-310, 0.0, 1e-310 + 2e-323, 4.0),
+        (F64, math.inf, 0.0, math.inf, 0.0),
+        (F64, math.inf, 0.0, LARGEST, 0.0),
+        (F64, math.inf, 0.0, -math.inf, math.inf),
+        (F64, math.inf, 0.0, 1.0, math.inf),
+        (F64, LARGEST, 0.0, math.inf, math.inf),
+        (F32, 1.0, 0.0, 1.0 + 2.0**-25, 0.25),
+        (F32, 2.0**-149, 0.0, 2.0**-150, 0.5),
+        (F32, 1e300, 0.0, 1e299, 0.0),
+        (F32, 1e300, 0.0, 1.0, math.inf),
+        (F32, 1e-300, 0.0, 0.0, 1e-300 * 2.0**149),
+    ],
+)
+def test_errors_are_in_ulp_of_the_target(target, truth: float, low: float, got: float, want: float) -> None:
+    """Subnormals have the spacing of the smallest normal, beyond the largest only the sign counts, NaN is unknown."""
+    (found,) = error(np.array([[got]]), probe_of([truth], [low]), target)[0]
+    np.testing.assert_allclose(found, want, rtol=1e-12)
+
+
+def test_points_between_lie_around_the_cuts_and_are_new() -> None:
+    """Next to each cut, inside the neighbouring gaps of the grid, half of them float32 values."""
+    points = np.array([-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0])
+    segments = [Segment(-math.inf, 2.0, Constant(0.0)), Segment(2.0, math.inf, Constant(1.0))]
+    near = between(segments, points)
+    assert near.size >= 15
+    assert near.min() > -1.0
+    assert near.max() < 8.0
+    assert not np.isin(near, points).any()
+    assert (near.astype(np.float32) == near).sum() >= near.size / 3
+    assert between(segments[:1], points).size == 0
+    assert between(segments, np.array([2.0, np.nextafter(2.0, 3.0)])).size == 0
+
+
+def test_roots_are_bracketed_and_surrounded() -> None:
+    """Sign changes are found, poles of even order and zeros without a change are not, neighbours come ever closer."""
+    points = np.linspace(-3, 3, 60)
+    cubic = measure(Oracle((x - 1) * (x + 2) * x**2, x, 0), 0, points, ({},))
+    assert roots(cubic) == pytest.approx([-2.0, 1.0], abs=0.11)
+    near = neighbours(1.7)
+    assert 1.7 in near
+    assert np.diff(near).min() == math.ulp(1.7)
+    assert 1e-4 < near.max() - 1.7 < 1e-2
+    assert neighbours(1e200).max() < 1.001e200
+
+
+def test_merging_keeps_each_point_once_in_order() -> None:
+    """Points of both probes with their truths."""
+    oracle = Oracle(x**2, x, 0)
+    a, b = (measure(oracle, 0, np.array(p), ({},)) for p in ([0.0, 2.0, 4.0], [1.0, 2.0, 3.0]))
+    both = merged(b, a)
+    assert both.x.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert both.high.tolist() == [[0.0, 1.0, 4.0, 9.0, 16.0]]
+
+
+# -- scaled arguments -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("e", "argument", "outer", "g"),
+    [
+        (softplus(beta * x) / beta, beta * x, G / beta, softplus(U)),
+        (x * sigmoid(beta * x), beta * x, G / beta, U * sigmoid(U)),
+        (w * tanh(x / w), x / w, G * w, tanh(U)),
+        (beta * sigmoid(beta * x) * sigmoid(-beta * x), beta * x, G * beta, sigmoid(U) * sigmoid(-U)),
+    ],
+)
+def test_a_parameter_that_scales_the_argument_is_split_off(e, argument, outer, g) -> None:
+    """What is left is a fixed function of one variable, times what the parameters contribute."""
+    found = split(e, x)
+    assert found is not None
+    assert (found.argument, found.outer, found.g) == (argument, outer, g)
+    assert sp.simplify(found.outer.xreplace({G: found.g.xreplace({U: found.argument})}) - e) == 0
+
+
+@pytest.mark.parametrize(
+    "e", [sigmoid(x), sigmoid(x + beta), sigmoid(beta * x) * tanh(x), exp(x**2 * beta), x**2 + beta, log1p(beta) * x]
+)
+def test_what_is_no_fixed_function_of_one_scaled_argument_is_not_split(e) -> None:
+    """A shift, two scales, a square, or no parameter at all."""
+    assert split(e, x) is None
+
+
+def test_an_inner_body_computes_the_outer_expression_of_the_inner_form() -> None:
+    """softplus(beta x)/beta through a form in u; the note tells the segments."""
+    found = split(softplus(beta * x) / beta, x)
+    assert found is not None
+    form = Form((Segment(-math.inf, math.inf, Formula(softplus(U), "compensated", variable="u")),))
+    body = Inner(found, form)
+    node = body.node(x, {x: Pair(var("x")), beta: Pair(var("beta"))})
+    (got,) = ScalarFunction("f", ("x", "beta"), (node,)).evaluate([np.float64(0.3), np.float64(1.7)])
+    assert float(got) == pytest.approx(math.log1p(math.exp(0.3 * 1.7)) / 1.7, rel=1e-15)
+    assert body.expression == softplus(beta * x) / beta
+    assert body.note == "in u = beta*x: 1 segments, 0 of them pieces of the exact function"
+
+
+def test_an_expression_without_any_head_has_nothing_to_split() -> None:
+    """erfc(x/sqrt(2)) has a scale that is a number, a polynomial has no head."""
+    assert split(erfc(x / sqrt(2)), x) is None
+    assert split(log(beta) * x, x) is None
