@@ -26,11 +26,12 @@ from symgen.spec import Argument, Op, Variant
 from symgen.stabilize.candidates import attempt, hoist, traced
 from symgen.stabilize.form import Form, Region
 from symgen.stabilize.leaves import Bench, Leaf
-from symgen.stabilize.probe import TARGETS, Probe, error, grid
+from symgen.stabilize.probe import TARGETS, Probe, error, grid, scaled
 from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Unresolved, evaluate
 from symgen.stabilize.sampler import Question, Sampler
 
+SPREAD = 10
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
 
@@ -152,15 +153,20 @@ class Workshop:
     symbols: Mapping[str, Symbol]
     parameters: tuple[str, ...]
     sampler: Sampler
+    limits: tuple[tuple[str, float], ...]
 
     @staticmethod
     def of(op: Op, variant: Variant) -> Workshop:
         symbols = {a.name: finite(a) for a in op.arguments if a.role.kind != "choice"}
         first, others = first_tensor(op), free(op, variant)
         present = {first.name, *(a.name for a in others)}
-        points = grid(*domain(first), THIN if others else 1)
-        sampler = Sampler(symbols[first.name], settings(op, variant), points)
-        return Workshop(symbols, tuple(a.name for a in op.arguments if a.name in present), sampler)
+        low, high = domain(first)
+        tried = settings(op, variant)
+        more = scaled(tried, SPREAD)
+        points = np.union1d(grid(low, high, THIN if others else 1), more[(more >= low) & (more <= high)])
+        sampler = Sampler(symbols[first.name], tried, points)
+        parameters = tuple(a.name for a in op.arguments if a.name in present)
+        return Workshop(symbols, parameters, sampler, tuple((r, float(v)) for r, v in first.role.limits))
 
     def output(self, wanted: Wanted) -> Output:
         """Stabilise and schedule one output for both targets."""
@@ -174,7 +180,8 @@ class Workshop:
             form, missed[target.name] = bench.form(leaf, probe)
             forms[target.name], x = form, self.sampler.x
             name, graph = f"{wanted.name}_{target.name}", form.node(x, bound)
-            core = finish(name, self.parameters, x.name, graph, self.sampler.settings, below_zero(probe))
+            settings_tried, sign = self.sampler.settings, below_zero(probe)
+            core = finish(name, self.parameters, x.name, graph, settings_tried, sign, self.limits)
             cores[target.name] = core
             each = error(evaluate(core, probe), probe, target)
             counted = each[~np.isnan(each) & (probe.single | (target.name != "f32"))]
@@ -215,5 +222,8 @@ def below_zero(probe: Probe) -> float | None:
     i = int(np.searchsorted(probe.x, 0.0))
     if i == 0 or i >= probe.x.size or probe.x[i] != 0 or np.any(probe.high[:, i] != 0):
         return None
-    signs = set(np.sign(probe.high[:, max(i - 30, 0) : i]).ravel().tolist()) - {0.0}
+    signs = set()
+    for row in probe.high[:, :i]:
+        seen = np.sign(row[~np.isnan(row) & (row != 0)])
+        signs |= {float(seen[-1])} if seen.size else set()
     return signs.pop() if len(signs) == 1 else None

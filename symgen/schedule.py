@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from symgen.arithmetic import ZERO, negative
-from symgen.kernel import Node, ScalarFunction, node, select, var, verify
+from symgen.kernel import Node, ScalarFunction, const, node, select, var, verify
 
 
 def finish(
@@ -22,6 +22,7 @@ def finish(
     result: Node,
     settings: Sequence[Mapping[str, float]],
     below_zero: float | None = None,
+    limits: Sequence[tuple[str, float]] = (),
 ) -> ScalarFunction:
     """The scalar function of a graph, with the guards that it needs.
 
@@ -31,12 +32,19 @@ def finish(
         x: the operand whose NaN must come out again.
         result: the graph.
         settings: values of the other parameters to try the graph at.
+        limits: the domain of x, as (relation, number); outside the result is NaN, for derivatives too.
         below_zero: the sign of the truth just below zero where the value at zero is zero; None where it is not.
     """
     operand = var(x)
     if below_zero and any(_sign_at_minus_zero(parameters, x, result, s) != below_zero for s in settings):
         passed = operand if below_zero < 0 else negative(operand)
         result = select(node("eq", operand, ZERO), passed, result)
+    for relation, end in limits:
+        # the end itself stays: there the result is the limit from inside
+        if relation in (">", ">="):
+            result = select(node("le", const(end), operand), result, const(math.nan))
+        elif relation in ("<", "<="):
+            result = select(node("le", operand, const(end)), result, const(math.nan))
     if any(not math.isnan(_at(parameters, x, result, s, math.nan)) for s in settings):
         result = select(node("ne", operand, operand), operand, result)
     return verify(ScalarFunction(name, tuple(parameters), (result,)))

@@ -9,8 +9,8 @@ import sympy as sp
 from symgen.spec import Argument, Op, Variant
 
 # What is tried beside the default: around one, of either sign, small, large, and numbers with all their bits set.
-TRIED = (1.0, 0.5, 2.0, -1.5, 0.1, 1.702, 30.0, 1e-3, 1e3, 0.0, -20.0)
-MOST = 12
+TRIED = (1.0, 0.5, 2.0, -1.5, 0.1, 1.702, 30.0, 1e-3, 1e3, 0.0, -20.0, 1e-30, 1e30)
+MOST = 16
 
 COMPARE = {
     ">": lambda a, b: a > b,

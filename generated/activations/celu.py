@@ -17,17 +17,22 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
 # where x > 0: x
-# where x <= 0: -inf to -2.59057e-38: alpha*expm1(x/alpha) (compensated)
-# where x <= 0: -2.59057e-38 to inf: x
+# where x <= 0: alpha*expm1(x/alpha) (compensated)
 @core
 def value_scalar(x, alpha):
     x = np.float64(x)
     alpha = np.float64(alpha)
     t1 = x / alpha
-    t2 = math.expm1(t1)
-    t3 = alpha * t2
-    t4 = fma(alpha, t2, -t3) + alpha * (fma(-t1, alpha, x) / alpha * (t2 + 1.0))
-    return x if 0.0 < x else (t3 + t4 if t4 - t4 == 0.0 else t3) if x < -2.590566458012646e-38 else x
+    t2 = fma(-t1, alpha, x) / alpha
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = math.expm1(t5)
+    t7 = (t2 - (t4 - t1) if t3 else 0.0) * (t6 + 1.0)
+    t8 = t6 + t7 if t7 - t7 == 0.0 else t6
+    t9 = t8 * alpha
+    t10 = fma(t8, alpha, -t9)
+    return x if 0.0 < x else x if abs(t5) < 5.421010862427522e-20 else t9 + t10 if t10 - t10 == 0.0 else t9
 
 
 @core
@@ -233,15 +238,20 @@ def value_and_grad_scalar(x, alpha):
     alpha = np.float64(alpha)
     t1 = 0.0 < x
     t2 = x / alpha
-    t3 = math.expm1(t2)
-    t4 = alpha * t3
-    t5 = fma(-t2, alpha, x) / alpha
-    t6 = fma(alpha, t3, -t4) + alpha * (t5 * (t3 + 1.0))
-    t7 = math.exp(t2)
-    t8 = t5 * t7
-    t9 = x if t1 else (t4 + t6 if t6 - t6 == 0.0 else t4) if x < -2.590566458012646e-38 else x
-    t10 = 1.0 if t1 else t7 + t8 if t8 - t8 == 0.0 else t7
-    return t9, t10
+    t3 = fma(-t2, alpha, x) / alpha
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = math.expm1(t6)
+    t8 = (t3 - (t5 - t2) if t4 else 0.0) * (t7 + 1.0)
+    t9 = t7 + t8 if t8 - t8 == 0.0 else t7
+    t10 = t9 * alpha
+    t11 = fma(t9, alpha, -t10)
+    t12 = math.exp(t2)
+    t13 = t3 * t12
+    t14 = x if t1 else x if abs(t6) < 5.421010862427522e-20 else t10 + t11 if t11 - t11 == 0.0 else t10
+    t15 = 1.0 if t1 else t12 + t13 if t13 - t13 == 0.0 else t12
+    return t14, t15
 
 
 @core

@@ -21,7 +21,8 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_scalar(x):
     x = np.float64(x)
     t1 = -x
-    return math.log(-math.expm1(t1)) if x <= 0.6931471805599453 else math.log1p(-math.exp(t1))
+    t2 = math.log(-math.expm1(t1)) if x <= 0.6931471805599453 else math.log1p(-math.exp(t1))
+    return t2 if 0.0 <= x else math.nan
 
 
 value_scalar32 = value_scalar
@@ -32,7 +33,7 @@ value_scalar32 = value_scalar
 def grad_scalar(x):
     x = np.float64(x)
     t1 = -x
-    return -(math.exp(t1) / math.expm1(t1))
+    return -(math.exp(t1) / math.expm1(t1)) if 0.0 <= x else math.nan
 
 
 grad_scalar32 = grad_scalar
@@ -48,7 +49,7 @@ def grad2_scalar(x):
     t4 = t2 / t3
     t5 = -(t4 / t3)
     t6 = -((fma(t5, t3, t4) + fma(-t4, t3, t2) / t3) / t3)
-    return t5 + t6 if t6 - t6 == 0.0 else t5
+    return (t5 + t6 if t6 - t6 == 0.0 else t5) if 0.0 <= x else math.nan
 
 
 @core
@@ -56,19 +57,20 @@ def grad2_scalar32(x):
     x = np.float64(x)
     t1 = -x
     t2 = math.expm1(t1)
-    return -(math.exp(t1) / (t2 * t2))
+    return -(math.exp(t1) / (t2 * t2)) if 0.0 <= x else math.nan
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_scalar(x):
     x = np.float64(x)
-    t1 = -x
-    t2 = math.expm1(t1)
-    t3 = math.exp(t1)
-    t4 = math.log(-t2) if x <= 0.6931471805599453 else math.log1p(-t3)
-    t5 = -(t3 / t2)
-    return t4, t5
+    t1 = 0.0 <= x
+    t2 = -x
+    t3 = math.expm1(t2)
+    t4 = math.exp(t2)
+    t5 = (math.log(-t3) if x <= 0.6931471805599453 else math.log1p(-t4)) if t1 else math.nan
+    t6 = -(t4 / t3) if t1 else math.nan
+    return t5, t6
 
 
 value_and_grad_scalar32 = value_and_grad_scalar

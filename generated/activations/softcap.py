@@ -16,28 +16,31 @@ core = njit(nogil=True, error_model="numpy", forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -4.12832e-34: c*tanh(x/c) (compensated)
-# -4.12832e-34 to 1.30462e-33: x
-# 1.30462e-33 to inf: c*tanh(x/c) (compensated)
+# c*tanh(x/c) (compensated)
 @core
 def value_scalar(x, c):
     x = np.float64(x)
     c = np.float64(c)
     t1 = x / c
-    t2 = abs(t1)
-    t3 = math.expm1(t2 * -2.0)
-    t4 = -t3
-    t5 = 2.0 + t3
-    t6 = t4 / t5
-    t7 = math.copysign(t6, t1)
-    t8 = c * t7
-    t9 = t5 - 2.0
-    t10 = (fma(-t6, t5, t4) - t6 * (2.0 - (t5 - t9) + (t3 - t9))) / t5
-    t11 = math.exp(-(t2 * 2.0))
-    t12 = 1.0 + t11
-    t13 = fma(c, t7, -t8) + c * ((-t10 if t1 < 0.0 else t10) + fma(-t1, c, x) / c * (4.0 * t11 / (t12 * t12)))
-    t14 = t8 + t13 if t13 - t13 == 0.0 else t8
-    return t14 if x < -4.128321210196704e-34 else x if x < 1.3046177216498117e-33 else t14
+    t2 = fma(-t1, c, x) / c
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = abs(t5)
+    t7 = math.expm1(t6 * -2.0)
+    t8 = -t7
+    t9 = 2.0 + t7
+    t10 = t8 / t9
+    t11 = t9 - 2.0
+    t12 = (fma(-t10, t9, t8) - t10 * (2.0 - (t9 - t11) + (t7 - t11))) / t9
+    t13 = math.exp(-(t6 * 2.0))
+    t14 = 1.0 + t13
+    t15 = (-t12 if t5 < 0.0 else t12) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t13 / (t14 * t14))
+    t16 = math.copysign(t10, t5)
+    t17 = t16 + t15 if t15 - t15 == 0.0 else t16
+    t18 = t17 * c
+    t19 = fma(t17, c, -t18)
+    return x if t6 < 5.421010862427522e-20 else t18 + t19 if t19 - t19 == 0.0 else t18
 
 
 @core
@@ -242,32 +245,37 @@ def value_and_grad_scalar(x, c):
     x = np.float64(x)
     c = np.float64(c)
     t1 = x / c
-    t2 = abs(t1)
-    t3 = math.expm1(t2 * -2.0)
-    t4 = -t3
-    t5 = 2.0 + t3
-    t6 = t4 / t5
-    t7 = math.copysign(t6, t1)
-    t8 = c * t7
-    t9 = t1 < 0.0
-    t10 = t5 - 2.0
-    t11 = (fma(-t6, t5, t4) - t6 * (2.0 - (t5 - t10) + (t3 - t10))) / t5
-    t12 = fma(-t1, c, x) / c
-    t13 = math.exp(-(t2 * 2.0))
+    t2 = fma(-t1, c, x) / c
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = abs(t5)
+    t7 = math.expm1(t6 * -2.0)
+    t8 = -t7
+    t9 = 2.0 + t7
+    t10 = t8 / t9
+    t11 = t9 - 2.0
+    t12 = (fma(-t10, t9, t8) - t10 * (2.0 - (t9 - t11) + (t7 - t11))) / t9
+    t13 = math.exp(-(t6 * 2.0))
     t14 = 1.0 + t13
-    t15 = t14 * t14
-    t16 = fma(c, t7, -t8) + c * ((-t11 if t9 else t11) + t12 * (4.0 * t13 / t15))
-    t17 = t8 + t16 if t16 - t16 == 0.0 else t8
-    t18 = 4.0 / t15
-    t19 = t18 * t13
-    t20 = t14 - 1.0
-    t21 = 1.0 - (t14 - t20) + (t13 - t20)
-    t22 = abs(math.copysign((t13 - 1.0) / t14 * 2.0, t1))
-    t23 = (fma(-t18, t15, 4.0) - t18 * (fma(t14, t14, -t15) + t14 * t21 + t21 * t14)) / t15
-    t24 = fma(t18, t13, -t19) + (t23 + t12 * (t18 * (t22 if t9 else -t22))) * t13
-    t25 = t17 if x < -4.128321210196704e-34 else x if x < 1.3046177216498117e-33 else t17
-    t26 = t19 + t24 if t24 - t24 == 0.0 else t19
-    return t25, t26
+    t15 = (-t12 if t5 < 0.0 else t12) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t13 / (t14 * t14))
+    t16 = math.copysign(t10, t5)
+    t17 = t16 + t15 if t15 - t15 == 0.0 else t16
+    t18 = t17 * c
+    t19 = fma(t17, c, -t18)
+    t20 = math.exp(-(abs(t1) * 2.0))
+    t21 = 1.0 + t20
+    t22 = t21 * t21
+    t23 = 4.0 / t22
+    t24 = t23 * t20
+    t25 = t21 - 1.0
+    t26 = 1.0 - (t21 - t25) + (t20 - t25)
+    t27 = abs(math.copysign((t20 - 1.0) / t21 * 2.0, t1))
+    t28 = (fma(-t23, t22, 4.0) - t23 * (fma(t21, t21, -t22) + t21 * t26 + t26 * t21)) / t22
+    t29 = fma(t23, t20, -t24) + (t28 + t2 * (t23 * (t27 if t1 < 0.0 else -t27))) * t20
+    t30 = x if t6 < 5.421010862427522e-20 else t18 + t19 if t19 - t19 == 0.0 else t18
+    t31 = t24 + t29 if t29 - t29 == 0.0 else t24
+    return t30, t31
 
 
 @core

@@ -21,32 +21,46 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 # ---- threshold=None
 
 
-# maximum(0, x*sign(beta))*sign(beta) + softplus(-Abs(beta*x))/beta (compensated)
+# maximum(0, x*sign(beta))*sign(beta) + softplus(-Abs(beta*x))/beta (halved)
 @core
 def value_scalar_threshold_none(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     t1 = beta * x
-    t2 = -abs(t1)
-    t3 = 0.0 < t2
-    t4 = t2 if t3 else 0.0
-    t5 = math.exp(t2)
-    t6 = math.log1p(t5)
-    t7 = t4 + t6
-    t8 = t7 / beta
-    t9 = 1.0 if 0.0 < beta else -1.0 if beta < 0.0 else 0.0
-    t10 = x * t9
-    t11 = t10 < 0.0
-    t12 = 0.0 if t11 else t10
-    t13 = t12 * t9
-    t14 = t8 + t13
-    t15 = t14 - t8
-    t16 = t7 - t4
-    t17 = fma(beta, x, -t1)
-    t18 = t4 - (t7 - t16) + (t6 - t16) + -(-t17 if t1 < 0.0 else t17) * ((1.0 if t3 else t5) / (1.0 + t5))
-    t19 = t8 - (t14 - t15) + (t13 - t15) + (fma(-t8, beta, t7) + t18) / beta
-    t20 = t19 + (fma(t12, t9, -t13) + (0.0 if t11 else fma(x, t9, -t10)) * t9)
-    return t14 + t20 if t20 - t20 == 0.0 else t14
+    t2 = abs(t1)
+    t3 = -t2
+    t4 = 0.0 < t3
+    t5 = t3 if t4 else 0.0
+    t6 = math.exp(t3)
+    t7 = math.log1p(t6)
+    t8 = t5 + t7
+    t9 = math.exp(t2 * -0.5)
+    t10 = t9 * t9
+    t11 = t10 < 8.673617379884035e-19
+    t12 = math.log1p(t10)
+    t13 = t12 / t10
+    t14 = 1.0 if t11 else t13
+    t15 = t8 if t4 else t14
+    t16 = t15 / beta
+    t17 = 1.0 if t4 else t9
+    t18 = t16 * t17
+    t19 = t18 * t17
+    t20 = 1.0 if 0.0 < beta else -1.0 if beta < 0.0 else 0.0
+    t21 = x * t20
+    t22 = t21 < 0.0
+    t23 = 0.0 if t22 else t21
+    t24 = t23 * t20
+    t25 = t19 + t24
+    t26 = t25 - t19
+    t27 = t8 - t5
+    t28 = fma(beta, x, -t1)
+    t29 = -(-t28 if t1 < 0.0 else t28)
+    t30 = t29 * (t14 * (1.0 + (0.0 if t11 else t10 / ((1.0 + t10) * t12) - 1.0)))
+    t31 = t5 - (t8 - t27) + (t7 - t27) + t29 * ((1.0 if t4 else t6) / (1.0 + t6))
+    t32 = (fma(-t16, beta, t15) + (t31 if t4 else (0.0 if t11 else fma(-t13, t10, t12) / t10) + t30)) / beta
+    t33 = t19 - (t25 - t26) + (t24 - t26) + (fma(t18, t17, -t19) + (fma(t16, t17, -t18) + t32 * t17) * t17)
+    t34 = t33 + (fma(t23, t20, -t24) + (0.0 if t22 else fma(x, t20, -t21)) * t20)
+    return t25 + t34 if t34 - t34 == 0.0 else t25
 
 
 @core
@@ -130,66 +144,74 @@ def grad_beta_scalar_threshold_none(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     t1 = beta * x
-    t2 = -t1
-    t3 = 0.0 <= t2
-    t4 = abs(t1)
-    t5 = math.exp(t4 * -0.5)
-    t6 = 1.0 if t3 else t5
-    t7 = t6 == 0.0
-    t8 = t5 * t5
-    t9 = 1.0 + t8
-    t10 = 1.0 / t9
-    t11 = 0.0 < t1
-    t12 = t1 if t11 else 0.0
-    t13 = math.exp(-t4)
-    t14 = math.log1p(t13)
-    t15 = t12 + t14
-    t16 = t10 * t15
-    t17 = t16 * t6
-    t18 = t17 * t6
-    t19 = 0.0 if t7 else t18
-    t20 = 0.0 <= t1
-    t21 = 1.0 if t20 else t5
-    t22 = t21 == 0.0
-    t23 = 0.0 < t2
-    t24 = t2 if t23 else 0.0
-    t25 = t24 + t14
-    t26 = t10 * t25
-    t27 = t26 * t21
-    t28 = t27 * t21
-    t29 = 0.0 if t22 else t28
-    t30 = t19 + t29
-    t31 = t30 / beta
-    t32 = -(t31 / beta)
-    t33 = t30 - t19
-    t34 = t15 - t12
-    t35 = fma(beta, x, t2)
-    t36 = 1.0 + t13
-    t37 = t9 - 1.0
-    t38 = (fma(-t10, t9, 1.0) - t10 * (1.0 - (t9 - t37) + (t8 - t37))) / t9
-    t39 = -t35
-    t40 = fma(t10, t15, -t16) + t10 * (t12 - (t15 - t34) + (t14 - t34) + t35 * ((1.0 if t11 else t13) / t36))
-    t41 = (fma(t16, t6, -t17) + (t40 + (t38 + t39 * (t10 * ((t8 if t3 else 1.0) / t9))) * t15) * t6) * t6
-    t42 = t25 - t24
-    t43 = fma(t10, t25, -t26) + t10 * (t24 - (t25 - t42) + (t14 - t42) + t39 * ((1.0 if t23 else t13) / t36))
-    t44 = (fma(t26, t21, -t27) + (t43 + (t38 + t35 * (t10 * ((t8 if t20 else 1.0) / t9))) * t25) * t21) * t21
-    t45 = t19 - (t30 - t33) + (t29 - t33) + (0.0 if t7 else fma(t17, t6, -t18) + t41)
-    t46 = (fma(-t31, beta, t30) + (t45 + (0.0 if t22 else fma(t27, t21, -t28) + t44))) / beta
-    t47 = -((fma(t32, beta, t31) + t46) / beta)
-    return t32 + t47 if t47 - t47 == 0.0 else t32
+    t2 = 0.0 < t1
+    t3 = abs(t1)
+    t4 = math.exp(t3 * -0.5)
+    t5 = 1.0 if t2 else t4
+    t6 = t5 == 0.0
+    t7 = -t1
+    t8 = 0.0 <= t7
+    t9 = 1.0 if t8 else t4
+    t10 = t9 == 0.0
+    t11 = t4 * t4
+    t12 = 1.0 + t11
+    t13 = 1.0 / t12
+    t14 = t1 if t2 else 0.0
+    t15 = math.exp(-t3)
+    t16 = math.log1p(t15)
+    t17 = t14 + t16
+    t18 = t11 < 8.673617379884035e-19
+    t19 = math.log1p(t11)
+    t20 = t19 / t11
+    t21 = 1.0 if t18 else t20
+    t22 = t17 if t2 else t21
+    t23 = t13 * t22
+    t24 = t23 * t9
+    t25 = t24 * t9
+    t26 = t25 * t5
+    t27 = t26 * t5
+    t28 = 0.0 if t6 else 0.0 if t10 else t27
+    t29 = 0.0 < t7
+    t30 = 1.0 if t29 else t4
+    t31 = t30 == 0.0
+    t32 = 0.0 <= t1
+    t33 = 1.0 if t32 else t4
+    t34 = t33 == 0.0
+    t35 = t7 if t29 else 0.0
+    t36 = t35 + t16
+    t37 = t36 if t29 else t21
+    t38 = t13 * t37
+    t39 = t38 * t33
+    t40 = t39 * t33
+    t41 = t40 * t30
+    t42 = t41 * t30
+    t43 = 0.0 if t31 else 0.0 if t34 else t42
+    t44 = t28 + t43
+    t45 = t44 / beta
+    t46 = -(t45 / beta)
+    t47 = t44 - t28
+    t48 = t17 - t14
+    t49 = fma(beta, x, t7)
+    t50 = 1.0 + t15
+    t51 = 0.0 if t18 else fma(-t20, t11, t19) / t11
+    t52 = t21 * (1.0 + (0.0 if t18 else t11 / (t12 * t19) - 1.0))
+    t53 = t14 - (t17 - t48) + (t16 - t48) + t49 * ((1.0 if t2 else t15) / t50) if t2 else t51 + t49 * t52
+    t54 = t12 - 1.0
+    t55 = (fma(-t13, t12, 1.0) - t13 * (1.0 - (t12 - t54) + (t11 - t54))) / t12
+    t56 = -t49
+    t57 = (fma(t13, t22, -t23) + t13 * t53 + (t55 + t56 * (t13 * ((t11 if t8 else 1.0) / t12))) * t22) * t9
+    t58 = (fma(t25, t5, -t26) + (fma(t24, t9, -t25) + (fma(t23, t9, -t24) + t57) * t9) * t5) * t5
+    t59 = t36 - t35
+    t60 = t35 - (t36 - t59) + (t16 - t59) + t56 * ((1.0 if t29 else t15) / t50) if t29 else t51 + t56 * t52
+    t61 = (fma(t13, t37, -t38) + t13 * t60 + (t55 + t49 * (t13 * ((t11 if t32 else 1.0) / t12))) * t37) * t33
+    t62 = (fma(t40, t30, -t41) + (fma(t39, t33, -t40) + (fma(t38, t33, -t39) + t61) * t33) * t30) * t30
+    t63 = t28 - (t44 - t47) + (t43 - t47) + (0.0 if t6 else 0.0 if t10 else fma(t26, t5, -t27) + t58)
+    t64 = (fma(-t45, beta, t44) + (t63 + (0.0 if t31 else 0.0 if t34 else fma(t41, t30, -t42) + t62))) / beta
+    t65 = -((fma(t46, beta, t45) + t64) / beta)
+    return t46 + t65 if t65 - t65 == 0.0 else t46
 
 
-@core
-def grad_beta_scalar32_threshold_none(x, beta, threshold):
-    x = np.float64(x)
-    beta = np.float64(beta)
-    t1 = beta * x
-    t2 = -t1
-    t3 = math.exp(-abs(t1))
-    t4 = 1.0 + t3
-    t5 = math.log1p(t3)
-    t6 = (1.0 if 0.0 <= t2 else t3) / t4 * ((t1 if 0.0 < t1 else 0.0) + t5)
-    return -((t6 + (1.0 if 0.0 <= t1 else t3) / t4 * ((t2 if 0.0 < t2 else 0.0) + t5)) / (beta * beta))
+grad_beta_scalar32_threshold_none = grad_beta_scalar_threshold_none
 
 
 # Together, so that what they share is computed once.
@@ -198,35 +220,49 @@ def value_and_grad_scalar_threshold_none(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     t1 = beta * x
-    t2 = -abs(t1)
-    t3 = 0.0 < t2
-    t4 = t2 if t3 else 0.0
-    t5 = math.exp(t2)
-    t6 = math.log1p(t5)
-    t7 = t4 + t6
-    t8 = t7 / beta
-    t9 = 1.0 if 0.0 < beta else -1.0 if beta < 0.0 else 0.0
-    t10 = x * t9
-    t11 = t10 < 0.0
-    t12 = 0.0 if t11 else t10
-    t13 = t12 * t9
-    t14 = t8 + t13
-    t15 = t14 - t8
-    t16 = t7 - t4
-    t17 = fma(beta, x, -t1)
-    t18 = 1.0 + t5
-    t19 = t4 - (t7 - t16) + (t6 - t16) + -(-t17 if t1 < 0.0 else t17) * ((1.0 if t3 else t5) / t18)
-    t20 = t8 - (t14 - t15) + (t13 - t15) + (fma(-t8, beta, t7) + t19) / beta
-    t21 = t20 + (fma(t12, t9, -t13) + (0.0 if t11 else fma(x, t9, -t10)) * t9)
-    t22 = 0.0 <= t1
-    t23 = 1.0 if t22 else t5
-    t24 = t23 / t18
-    t25 = t18 - 1.0
-    t26 = (fma(-t24, t18, t23) - t24 * (1.0 - (t18 - t25) + (t5 - t25))) / t18
-    t27 = t26 + t17 * (t24 * ((t5 if t22 else 1.0) / t18))
-    t28 = t14 + t21 if t21 - t21 == 0.0 else t14
-    t29 = t24 + t27 if t27 - t27 == 0.0 else t24
-    return t28, t29
+    t2 = abs(t1)
+    t3 = -t2
+    t4 = 0.0 < t3
+    t5 = t3 if t4 else 0.0
+    t6 = math.exp(t3)
+    t7 = math.log1p(t6)
+    t8 = t5 + t7
+    t9 = math.exp(t2 * -0.5)
+    t10 = t9 * t9
+    t11 = t10 < 8.673617379884035e-19
+    t12 = math.log1p(t10)
+    t13 = t12 / t10
+    t14 = 1.0 if t11 else t13
+    t15 = t8 if t4 else t14
+    t16 = t15 / beta
+    t17 = 1.0 if t4 else t9
+    t18 = t16 * t17
+    t19 = t18 * t17
+    t20 = 1.0 if 0.0 < beta else -1.0 if beta < 0.0 else 0.0
+    t21 = x * t20
+    t22 = t21 < 0.0
+    t23 = 0.0 if t22 else t21
+    t24 = t23 * t20
+    t25 = t19 + t24
+    t26 = t25 - t19
+    t27 = t8 - t5
+    t28 = fma(beta, x, -t1)
+    t29 = -(-t28 if t1 < 0.0 else t28)
+    t30 = 1.0 + t6
+    t31 = t29 * (t14 * (1.0 + (0.0 if t11 else t10 / ((1.0 + t10) * t12) - 1.0)))
+    t32 = t5 - (t8 - t27) + (t7 - t27) + t29 * ((1.0 if t4 else t6) / t30)
+    t33 = (fma(-t16, beta, t15) + (t32 if t4 else (0.0 if t11 else fma(-t13, t10, t12) / t10) + t31)) / beta
+    t34 = t19 - (t25 - t26) + (t24 - t26) + (fma(t18, t17, -t19) + (fma(t16, t17, -t18) + t33 * t17) * t17)
+    t35 = t34 + (fma(t23, t20, -t24) + (0.0 if t22 else fma(x, t20, -t21)) * t20)
+    t36 = 0.0 <= t1
+    t37 = 1.0 if t36 else t6
+    t38 = t37 / t30
+    t39 = t30 - 1.0
+    t40 = (fma(-t38, t30, t37) - t38 * (1.0 - (t30 - t39) + (t6 - t39))) / t30
+    t41 = t40 + t28 * (t38 * ((t6 if t36 else 1.0) / t30))
+    t42 = t25 + t35 if t35 - t35 == 0.0 else t25
+    t43 = t38 + t41 if t41 - t41 == 0.0 else t38
+    return t42, t43
 
 
 @core
@@ -396,7 +432,7 @@ def vjp_beta_f32_threshold_none(g, x, beta, threshold, out):
 
 
 # where beta*x > threshold: x
-# where beta*x <= threshold: softplus(beta*x)/beta (compensated)
+# where beta*x <= threshold: softplus(beta*x)/beta (halved)
 @core
 def value_scalar_threshold_given(x, beta, threshold):
     x = np.float64(x)
@@ -413,15 +449,28 @@ def value_scalar_threshold_given(x, beta, threshold):
     t9 = t8 if t7 else t3
     t10 = 0.0 < t1
     t11 = t1 if t10 else 0.0
-    t12 = math.exp(-abs(t1))
-    t13 = math.log1p(t12)
-    t14 = t11 + t13
-    t15 = t14 / beta
-    t16 = t14 - t11
-    t17 = t11 - (t14 - t16) + (t13 - t16) + t5 * ((1.0 if t10 else t12) / (1.0 + t12))
-    t18 = (fma(-t15, beta, t14) + t17) / beta
-    t19 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
-    return x if t19 else t15 + t18 if t18 - t18 == 0.0 else t15
+    t12 = abs(t1)
+    t13 = math.exp(-t12)
+    t14 = math.log1p(t13)
+    t15 = t11 + t14
+    t16 = math.exp(t12 * -0.5)
+    t17 = t16 * t16
+    t18 = t17 < 8.673617379884035e-19
+    t19 = math.log1p(t17)
+    t20 = t19 / t17
+    t21 = 1.0 if t18 else t20
+    t22 = t15 if t10 else t21
+    t23 = t22 / beta
+    t24 = 1.0 if t10 else t16
+    t25 = t23 * t24
+    t26 = t25 * t24
+    t27 = t15 - t11
+    t28 = t5 * (t21 * (1.0 + (0.0 if t18 else t17 / ((1.0 + t17) * t19) - 1.0)))
+    t29 = t11 - (t15 - t27) + (t14 - t27) + t5 * ((1.0 if t10 else t13) / (1.0 + t13))
+    t30 = (fma(-t23, beta, t22) + (t29 if t10 else (0.0 if t18 else fma(-t20, t17, t19) / t17) + t28)) / beta
+    t31 = fma(t25, t24, -t26) + (fma(t23, t24, -t25) + t30 * t24) * t24
+    t32 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
+    return x if t32 else t26 + t31 if t31 - t31 == 0.0 else t26
 
 
 @core
@@ -488,7 +537,7 @@ def grad_scalar32_threshold_given(x, beta, threshold):
 
 
 # where beta*x > threshold: 0
-# where beta*x <= threshold: beta*sigmoid(-beta*x)*sigmoid(beta*x) (compensated)
+# where beta*x <= threshold: beta*sigmoid(-beta*x)*sigmoid(beta*x) (halved)
 @core
 def grad2_scalar_threshold_given(x, beta, threshold):
     x = np.float64(x)
@@ -504,23 +553,28 @@ def grad2_scalar_threshold_given(x, beta, threshold):
     t8 = t7 - t7 == 0.0
     t9 = t3 + t7
     t10 = t9 if t8 else t3
-    t11 = 0.0 <= t2
-    t12 = math.exp(-abs(t1))
-    t13 = 1.0 if t11 else t12
-    t14 = 1.0 + t12
-    t15 = t13 / t14
-    t16 = beta * t15
-    t17 = 0.0 <= t1
-    t18 = 1.0 if t17 else t12
-    t19 = t18 / t14
-    t20 = t16 * t19
-    t21 = t14 - 1.0
-    t22 = 1.0 - (t14 - t21) + (t12 - t21)
-    t23 = t16 * ((fma(-t19, t14, t18) - t19 * t22) / t14 + t5 * (t19 * ((t12 if t17 else 1.0) / t14)))
-    t24 = beta * ((fma(-t15, t14, t13) - t15 * t22) / t14 + t6 * (t15 * ((t12 if t11 else 1.0) / t14)))
-    t25 = fma(t16, t19, -t20) + t23 + (fma(beta, t15, -t16) + t24) * t19
-    t26 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return 0.0 if t26 else t20 + t25 if t25 - t25 == 0.0 else t20
+    t11 = math.exp(abs(t1) * -0.5)
+    t12 = t11 * t11
+    t13 = 1.0 + t12
+    t14 = 1.0 / t13
+    t15 = beta * t14
+    t16 = t15 * t14
+    t17 = 0.0 <= t2
+    t18 = 1.0 if t17 else t11
+    t19 = t16 * t18
+    t20 = t19 * t18
+    t21 = 0.0 <= t1
+    t22 = 1.0 if t21 else t11
+    t23 = t20 * t22
+    t24 = t23 * t22
+    t25 = t13 - 1.0
+    t26 = (fma(-t14, t13, 1.0) - t14 * (1.0 - (t13 - t25) + (t12 - t25))) / t13
+    t27 = (fma(beta, t14, -t15) + beta * (t26 + t6 * (t14 * ((t12 if t17 else 1.0) / t13)))) * t14
+    t28 = (fma(t15, t14, -t16) + t15 * (t26 + t5 * (t14 * ((t12 if t21 else 1.0) / t13))) + t27) * t18
+    t29 = (fma(t20, t22, -t23) + (fma(t19, t18, -t20) + (fma(t16, t18, -t19) + t28) * t18) * t22) * t22
+    t30 = fma(t23, t22, -t24) + t29
+    t31 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
+    return 0.0 if t31 else t24 + t30 if t30 - t30 == 0.0 else t24
 
 
 @core
@@ -543,10 +597,69 @@ def grad2_scalar32_threshold_given(x, beta, threshold):
 
 
 # where beta*x > threshold: 0
-# where beta*x <= threshold: -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2
-# (annihilating)
+# where beta*x <= threshold: x*sigmoid(beta*x)/beta - softplus(beta*x)/beta**2 (annihilating)
 @core
 def grad_beta_scalar_threshold_given(x, beta, threshold):
+    x = np.float64(x)
+    beta = np.float64(beta)
+    threshold = np.float64(threshold)
+    t1 = beta * x
+    t2 = -t1
+    t3 = threshold + t2
+    t4 = t3 - threshold
+    t5 = fma(beta, x, t2)
+    t6 = threshold - (t3 - t4) + (t2 - t4) + -t5
+    t7 = t6 - t6 == 0.0
+    t8 = t3 + t6
+    t9 = t8 if t7 else t3
+    t10 = 0.0 < t1
+    t11 = abs(t1)
+    t12 = math.exp(t11 * -0.5)
+    t13 = 1.0 if t10 else t12
+    t14 = t13 == 0.0
+    t15 = t1 if t10 else 0.0
+    t16 = math.exp(-t11)
+    t17 = math.log1p(t16)
+    t18 = t15 + t17
+    t19 = t12 * t12
+    t20 = t19 < 8.673617379884035e-19
+    t21 = math.log1p(t19)
+    t22 = t21 / t19
+    t23 = 1.0 if t20 else t22
+    t24 = t18 if t10 else t23
+    t25 = t24 / beta
+    t26 = -(t25 / beta)
+    t27 = t26 * t13
+    t28 = t27 * t13
+    t29 = 0.0 if t14 else t28
+    t30 = 0.0 <= t1
+    t31 = 1.0 if t30 else t12
+    t32 = t31 == 0.0
+    t33 = x / beta
+    t34 = 1.0 + t19
+    t35 = 1.0 / t34
+    t36 = t33 * t35
+    t37 = t36 * t31
+    t38 = t37 * t31
+    t39 = 0.0 if t32 else t38
+    t40 = t29 + t39
+    t41 = t40 - t29
+    t42 = t18 - t15
+    t43 = t5 * (t23 * (1.0 + (0.0 if t20 else t19 / (t34 * t21) - 1.0)))
+    t44 = t15 - (t18 - t42) + (t17 - t42) + t5 * ((1.0 if t10 else t16) / (1.0 + t16))
+    t45 = (fma(-t25, beta, t24) + (t44 if t10 else (0.0 if t20 else fma(-t22, t19, t21) / t19) + t43)) / beta
+    t46 = fma(t27, t13, -t28) + (fma(t26, t13, -t27) + -((fma(t26, beta, t25) + t45) / beta) * t13) * t13
+    t47 = t34 - 1.0
+    t48 = (fma(-t35, t34, 1.0) - t35 * (1.0 - (t34 - t47) + (t19 - t47))) / t34
+    t49 = fma(t33, t35, -t36) + t33 * (t48 + t5 * (t35 * ((t19 if t30 else 1.0) / t34)))
+    t50 = fma(t37, t31, -t38) + (fma(t36, t31, -t37) + (t49 + fma(-t33, beta, x) / beta * t35) * t31) * t31
+    t51 = t29 - (t40 - t41) + (t39 - t41) + (0.0 if t14 else t46) + (0.0 if t32 else t50)
+    t52 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
+    return 0.0 if t52 else t40 + t51 if t51 - t51 == 0.0 else t40
+
+
+@core
+def grad_beta_scalar32_threshold_given(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     threshold = np.float64(threshold)
@@ -560,72 +673,69 @@ def grad_beta_scalar_threshold_given(x, beta, threshold):
     t8 = t7 - t7 == 0.0
     t9 = t3 + t7
     t10 = t9 if t8 else t3
-    t11 = 0.0 <= t2
+    t11 = 0.0 < t1
     t12 = abs(t1)
     t13 = math.exp(t12 * -0.5)
     t14 = 1.0 if t11 else t13
     t15 = t14 == 0.0
-    t16 = t13 * t13
-    t17 = 1.0 + t16
-    t18 = 1.0 / t17
-    t19 = 0.0 < t1
-    t20 = t1 if t19 else 0.0
-    t21 = math.exp(-t12)
-    t22 = math.log1p(t21)
-    t23 = t20 + t22
-    t24 = t18 * t23
-    t25 = t24 * t14
-    t26 = t25 * t14
-    t27 = 0.0 if t15 else t26
-    t28 = 0.0 <= t1
-    t29 = 1.0 if t28 else t13
-    t30 = t29 == 0.0
-    t31 = 0.0 < t2
-    t32 = t2 if t31 else 0.0
-    t33 = t32 + t22
-    t34 = t18 * t33
-    t35 = t34 * t29
-    t36 = t35 * t29
-    t37 = 0.0 if t30 else t36
-    t38 = t27 + t37
-    t39 = t38 / beta
-    t40 = -(t39 / beta)
-    t41 = t38 - t27
-    t42 = t23 - t20
-    t43 = 1.0 + t21
-    t44 = t17 - 1.0
-    t45 = (fma(-t18, t17, 1.0) - t18 * (1.0 - (t17 - t44) + (t16 - t44))) / t17
-    t46 = fma(t18, t23, -t24) + t18 * (t20 - (t23 - t42) + (t22 - t42) + t5 * ((1.0 if t19 else t21) / t43))
-    t47 = (fma(t24, t14, -t25) + (t46 + (t45 + t6 * (t18 * ((t16 if t11 else 1.0) / t17))) * t23) * t14) * t14
-    t48 = t33 - t32
-    t49 = fma(t18, t33, -t34) + t18 * (t32 - (t33 - t48) + (t22 - t48) + t6 * ((1.0 if t31 else t21) / t43))
-    t50 = (fma(t34, t29, -t35) + (t49 + (t45 + t5 * (t18 * ((t16 if t28 else 1.0) / t17))) * t33) * t29) * t29
-    t51 = t27 - (t38 - t41) + (t37 - t41) + (0.0 if t15 else fma(t25, t14, -t26) + t47)
-    t52 = (fma(-t39, beta, t38) + (t51 + (0.0 if t30 else fma(t35, t29, -t36) + t50))) / beta
-    t53 = -((fma(t40, beta, t39) + t52) / beta)
-    t54 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return 0.0 if t54 else t40 + t53 if t53 - t53 == 0.0 else t40
-
-
-@core
-def grad_beta_scalar32_threshold_given(x, beta, threshold):
-    x = np.float64(x)
-    beta = np.float64(beta)
-    threshold = np.float64(threshold)
-    t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = threshold - (t3 - t4) + (t2 - t4) + -fma(beta, x, t2)
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = t7 if t6 else t3
-    t9 = math.exp(-abs(t1))
-    t10 = 1.0 + t9
-    t11 = math.log1p(t9)
-    t12 = (1.0 if 0.0 <= t2 else t9) / t10 * ((t1 if 0.0 < t1 else 0.0) + t11)
-    t13 = -((t12 + (1.0 if 0.0 <= t1 else t9) / t10 * ((t2 if 0.0 < t2 else 0.0) + t11)) / (beta * beta))
-    return 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) < 0.0 else t13
+    t16 = 0.0 <= t2
+    t17 = 1.0 if t16 else t13
+    t18 = t17 == 0.0
+    t19 = t13 * t13
+    t20 = 1.0 + t19
+    t21 = 1.0 / t20
+    t22 = t1 if t11 else 0.0
+    t23 = math.exp(-t12)
+    t24 = math.log1p(t23)
+    t25 = t22 + t24
+    t26 = t19 < 8.673617379884035e-19
+    t27 = math.log1p(t19)
+    t28 = t27 / t19
+    t29 = 1.0 if t26 else t28
+    t30 = t25 if t11 else t29
+    t31 = t21 * t30
+    t32 = t31 * t17
+    t33 = t32 * t17
+    t34 = t33 * t14
+    t35 = t34 * t14
+    t36 = 0.0 if t15 else 0.0 if t18 else t35
+    t37 = 0.0 < t2
+    t38 = 1.0 if t37 else t13
+    t39 = t38 == 0.0
+    t40 = 0.0 <= t1
+    t41 = 1.0 if t40 else t13
+    t42 = t41 == 0.0
+    t43 = t2 if t37 else 0.0
+    t44 = t43 + t24
+    t45 = t44 if t37 else t29
+    t46 = t21 * t45
+    t47 = t46 * t41
+    t48 = t47 * t41
+    t49 = t48 * t38
+    t50 = t49 * t38
+    t51 = 0.0 if t39 else 0.0 if t42 else t50
+    t52 = t36 + t51
+    t53 = t52 / beta
+    t54 = -(t53 / beta)
+    t55 = t52 - t36
+    t56 = t25 - t22
+    t57 = 1.0 + t23
+    t58 = 0.0 if t26 else fma(-t28, t19, t27) / t19
+    t59 = t29 * (1.0 + (0.0 if t26 else t19 / (t20 * t27) - 1.0))
+    t60 = t22 - (t25 - t56) + (t24 - t56) + t5 * ((1.0 if t11 else t23) / t57) if t11 else t58 + t5 * t59
+    t61 = t20 - 1.0
+    t62 = (fma(-t21, t20, 1.0) - t21 * (1.0 - (t20 - t61) + (t19 - t61))) / t20
+    t63 = (fma(t21, t30, -t31) + t21 * t60 + (t62 + t6 * (t21 * ((t19 if t16 else 1.0) / t20))) * t30) * t17
+    t64 = (fma(t33, t14, -t34) + (fma(t32, t17, -t33) + (fma(t31, t17, -t32) + t63) * t17) * t14) * t14
+    t65 = t44 - t43
+    t66 = t43 - (t44 - t65) + (t24 - t65) + t6 * ((1.0 if t37 else t23) / t57) if t37 else t58 + t6 * t59
+    t67 = (fma(t21, t45, -t46) + t21 * t66 + (t62 + t5 * (t21 * ((t19 if t40 else 1.0) / t20))) * t45) * t41
+    t68 = (fma(t48, t38, -t49) + (fma(t47, t41, -t48) + (fma(t46, t41, -t47) + t67) * t41) * t38) * t38
+    t69 = t36 - (t52 - t55) + (t51 - t55) + (0.0 if t15 else 0.0 if t18 else fma(t34, t14, -t35) + t64)
+    t70 = (fma(-t53, beta, t52) + (t69 + (0.0 if t39 else 0.0 if t42 else fma(t49, t38, -t50) + t68))) / beta
+    t71 = -((fma(t54, beta, t53) + t70) / beta)
+    t72 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
+    return 0.0 if t72 else t54 + t71 if t71 - t71 == 0.0 else t54
 
 
 # 0
@@ -656,23 +766,36 @@ def value_and_grad_scalar_threshold_given(x, beta, threshold):
     t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
     t11 = 0.0 < t1
     t12 = t1 if t11 else 0.0
-    t13 = math.exp(-abs(t1))
-    t14 = math.log1p(t13)
-    t15 = t12 + t14
-    t16 = t15 / beta
-    t17 = t15 - t12
-    t18 = 1.0 + t13
-    t19 = fma(-t16, beta, t15) + (t12 - (t15 - t17) + (t14 - t17) + t5 * ((1.0 if t11 else t13) / t18))
-    t20 = t19 / beta
-    t21 = 0.0 <= t1
-    t22 = 1.0 if t21 else t13
-    t23 = t22 / t18
-    t24 = t18 - 1.0
-    t25 = (fma(-t23, t18, t22) - t23 * (1.0 - (t18 - t24) + (t13 - t24))) / t18
-    t26 = t25 + t5 * (t23 * ((t13 if t21 else 1.0) / t18))
-    t27 = x if t10 else t16 + t20 if t20 - t20 == 0.0 else t16
-    t28 = 1.0 if t10 else t23 + t26 if t26 - t26 == 0.0 else t23
-    return t27, t28
+    t13 = abs(t1)
+    t14 = math.exp(-t13)
+    t15 = math.log1p(t14)
+    t16 = t12 + t15
+    t17 = math.exp(t13 * -0.5)
+    t18 = t17 * t17
+    t19 = t18 < 8.673617379884035e-19
+    t20 = math.log1p(t18)
+    t21 = t20 / t18
+    t22 = 1.0 if t19 else t21
+    t23 = t16 if t11 else t22
+    t24 = t23 / beta
+    t25 = 1.0 if t11 else t17
+    t26 = t24 * t25
+    t27 = t26 * t25
+    t28 = t16 - t12
+    t29 = 1.0 + t14
+    t30 = t5 * (t22 * (1.0 + (0.0 if t19 else t18 / ((1.0 + t18) * t20) - 1.0)))
+    t31 = t12 - (t16 - t28) + (t15 - t28) + t5 * ((1.0 if t11 else t14) / t29)
+    t32 = (fma(-t24, beta, t23) + (t31 if t11 else (0.0 if t19 else fma(-t21, t18, t20) / t18) + t30)) / beta
+    t33 = fma(t26, t25, -t27) + (fma(t24, t25, -t26) + t32 * t25) * t25
+    t34 = 0.0 <= t1
+    t35 = 1.0 if t34 else t14
+    t36 = t35 / t29
+    t37 = t29 - 1.0
+    t38 = (fma(-t36, t29, t35) - t36 * (1.0 - (t29 - t37) + (t14 - t37))) / t29
+    t39 = t38 + t5 * (t36 * ((t14 if t34 else 1.0) / t29))
+    t40 = x if t10 else t27 + t33 if t33 - t33 == 0.0 else t27
+    t41 = 1.0 if t10 else t36 + t39 if t39 - t39 == 0.0 else t36
+    return t40, t41
 
 
 @core

@@ -16,8 +16,8 @@ core = njit(nogil=True, error_model="numpy", forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -5.12987e-15: b/(2*(y + hypot(y, sqrt(b)))) (halved)
-# -5.12987e-15 to inf: x/2 + hypot(x, sqrt(b))/2
+# -inf to 0: b/(2*(y + hypot(y, sqrt(b)))) (halved)
+# 0 to inf: x/2 + hypot(x, sqrt(b))/2
 @core
 def value_scalar(x, b):
     x = np.float64(x)
@@ -40,8 +40,7 @@ def value_scalar(x, b):
     t16 = (t12 - t13 + t15 + fma(t11, t11, -t12) - fma(t4, t4, -t13) + fma(t14, t14, -t15)) / (t4 + t4)
     t17 = t7 * (t2 - (t6 - t9) + (t5 - t9) + (t16 + t3 / t4 * (fma(-t3, t3, b) / (t3 + t3))) * 0.5)
     t18 = fma(t7, b, -t8) + (fma(-t7, t6, 0.25) - t17) / t6 * b
-    t19 = t8 + t18 if t18 - t18 == 0.0 else t8
-    return t19 if x < -5.1298670037313795e-15 else x * 0.5 + math.hypot(x, t3) * 0.5
+    return (t8 + t18 if t18 - t18 == 0.0 else t8) if x < 0.0 else x * 0.5 + math.hypot(x, t3) * 0.5
 
 
 @core
@@ -50,13 +49,12 @@ def value_scalar32(x, b):
     b = np.float64(b)
     t1 = abs(x)
     t2 = math.sqrt(b)
-    t3 = b * 0.5 / (t1 + math.hypot(t1, t2))
-    return t3 if x < -0.0036446601152420044 else x * 0.5 + math.hypot(x, t2) * 0.5
+    return b * 0.5 / (t1 + math.hypot(t1, t2)) if x < 0.0 else x * 0.5 + math.hypot(x, t2) * 0.5
 
 
-# -inf to -6.38827e-08: b/(2*(y + hypot(y, sqrt(b)))*hypot(y, sqrt(b))) (compensated)
-# -6.38827e-08 to 1.48873e+29: x/(2*hypot(x, sqrt(b))) + 1/2
-# 1.48873e+29 to inf: 1.0, which the function has reached to the last bit
+# -inf to 0: b/(2*(y + hypot(y, sqrt(b)))*hypot(y, sqrt(b))) (compensated)
+# 0 to inf: x/(2*hypot(x, sqrt(b))) + 1/2
+# 1.0, which the function has reached to the last bit
 @core
 def grad_scalar(x, b):
     x = np.float64(x)
@@ -79,8 +77,8 @@ def grad_scalar(x, b):
     t16 = t15 + t2 / t3 * (fma(-t2, t2, b) / (t2 + t2))
     t17 = fma(t5, b, -t6) + (fma(-t5, t4, 0.5) - t5 * (t1 - (t4 - t8) + (t3 - t8) + t16)) / t4 * b
     t18 = (fma(-t7, t3, t6) + t17 - t7 * t16) / t3
-    t19 = x * 0.5 / math.hypot(x, t2) + 0.5 if x < 1.4887332117217096e+29 else 1.0
-    return x if x != x else (t7 + t18 if t18 - t18 == 0.0 else t7) if x < -6.388267651417726e-08 else t19
+    t19 = x * 0.5 / math.hypot(x, t2) + 0.5 if x < math.inf else 1.0
+    return x if x != x else (t7 + t18 if t18 - t18 == 0.0 else t7) if x < 0.0 else t19
 
 
 @core
@@ -90,8 +88,8 @@ def grad_scalar32(x, b):
     t1 = abs(x)
     t2 = math.sqrt(b)
     t3 = math.hypot(t1, t2)
-    t4 = x * 0.5 / math.hypot(x, t2) + 0.5 if x < 3.009471059770248e+21 else 1.0
-    return x if x != x else b * 0.5 / ((t1 + t3) * t3) if x < -0.003284751670435071 else t4
+    t4 = x * 0.5 / math.hypot(x, t2) + 0.5 if x < math.inf else 1.0
+    return x if x != x else b * 0.5 / ((t1 + t3) * t3) if x < 0.0 else t4
 
 
 # b/(2*hypot(x, sqrt(b))**3) (compensated)
@@ -142,53 +140,54 @@ grad_b_scalar32 = grad_b_scalar
 def value_and_grad_scalar(x, b):
     x = np.float64(x)
     b = np.float64(b)
-    t1 = abs(x)
-    t2 = t1 * 0.5
-    t3 = math.sqrt(b)
-    t4 = math.hypot(t1, t3)
-    t5 = t4 * 0.5
-    t6 = t2 + t5
-    t7 = 0.25 / t6
-    t8 = t7 * b
-    t9 = t6 - t2
-    t10 = abs(t3) < t1
-    t11 = t1 if t10 else t3
-    t12 = t11 * t11
-    t13 = t4 * t4
-    t14 = t3 if t10 else t1
-    t15 = t14 * t14
-    t16 = (t12 - t13 + t15 + fma(t11, t11, -t12) - fma(t4, t4, -t13) + fma(t14, t14, -t15)) / (t4 + t4)
-    t17 = t16 + t3 / t4 * (fma(-t3, t3, b) / (t3 + t3))
-    t18 = fma(t7, b, -t8) + (fma(-t7, t6, 0.25) - t7 * (t2 - (t6 - t9) + (t5 - t9) + t17 * 0.5)) / t6 * b
-    t19 = x * 0.5
-    t20 = math.hypot(x, t3)
-    t21 = t1 + t4
-    t22 = 0.5 / t21
-    t23 = t22 * b
-    t24 = t23 / t4
-    t25 = t21 - t1
-    t26 = fma(t22, b, -t23) + (fma(-t22, t21, 0.5) - t22 * (t1 - (t21 - t25) + (t4 - t25) + t17)) / t21 * b
-    t27 = (fma(-t24, t4, t23) + t26 - t24 * t17) / t4
-    t28 = t19 / t20 + 0.5 if x < 1.4887332117217096e+29 else 1.0
-    t29 = (t8 + t18 if t18 - t18 == 0.0 else t8) if x < -5.1298670037313795e-15 else t19 + t20 * 0.5
-    t30 = x if x != x else (t24 + t27 if t27 - t27 == 0.0 else t24) if x < -6.388267651417726e-08 else t28
-    return t29, t30
+    t1 = x < 0.0
+    t2 = abs(x)
+    t3 = t2 * 0.5
+    t4 = math.sqrt(b)
+    t5 = math.hypot(t2, t4)
+    t6 = t5 * 0.5
+    t7 = t3 + t6
+    t8 = 0.25 / t7
+    t9 = t8 * b
+    t10 = t7 - t3
+    t11 = abs(t4) < t2
+    t12 = t2 if t11 else t4
+    t13 = t12 * t12
+    t14 = t5 * t5
+    t15 = t4 if t11 else t2
+    t16 = t15 * t15
+    t17 = (t13 - t14 + t16 + fma(t12, t12, -t13) - fma(t5, t5, -t14) + fma(t15, t15, -t16)) / (t5 + t5)
+    t18 = t17 + t4 / t5 * (fma(-t4, t4, b) / (t4 + t4))
+    t19 = fma(t8, b, -t9) + (fma(-t8, t7, 0.25) - t8 * (t3 - (t7 - t10) + (t6 - t10) + t18 * 0.5)) / t7 * b
+    t20 = x * 0.5
+    t21 = math.hypot(x, t4)
+    t22 = t2 + t5
+    t23 = 0.5 / t22
+    t24 = t23 * b
+    t25 = t24 / t5
+    t26 = t22 - t2
+    t27 = fma(t23, b, -t24) + (fma(-t23, t22, 0.5) - t23 * (t2 - (t22 - t26) + (t5 - t26) + t18)) / t22 * b
+    t28 = (fma(-t25, t5, t24) + t27 - t25 * t18) / t5
+    t29 = (t25 + t28 if t28 - t28 == 0.0 else t25) if t1 else t20 / t21 + 0.5 if x < math.inf else 1.0
+    t30 = (t9 + t19 if t19 - t19 == 0.0 else t9) if t1 else t20 + t21 * 0.5
+    t31 = x if x != x else t29
+    return t30, t31
 
 
 @core
 def value_and_grad_scalar32(x, b):
     x = np.float64(x)
     b = np.float64(b)
-    t1 = b * 0.5
-    t2 = abs(x)
-    t3 = math.sqrt(b)
-    t4 = math.hypot(t2, t3)
-    t5 = t2 + t4
-    t6 = x * 0.5
-    t7 = math.hypot(x, t3)
-    t8 = t1 / (t5 * t4) if x < -0.003284751670435071 else t6 / t7 + 0.5 if x < 3.009471059770248e+21 else 1.0
-    t9 = t1 / t5 if x < -0.0036446601152420044 else t6 + t7 * 0.5
-    t10 = x if x != x else t8
+    t1 = x < 0.0
+    t2 = b * 0.5
+    t3 = abs(x)
+    t4 = math.sqrt(b)
+    t5 = math.hypot(t3, t4)
+    t6 = t3 + t5
+    t7 = x * 0.5
+    t8 = math.hypot(x, t4)
+    t9 = t2 / t6 if t1 else t7 + t8 * 0.5
+    t10 = x if x != x else t2 / (t6 * t5) if t1 else t7 / t8 + 0.5 if x < math.inf else 1.0
     return t9, t10
 
 

@@ -51,7 +51,7 @@ def value_scalar(x):
     t27 = (fma(t24, x, -t25) + (fma(t23, x, -t24) + (t22 - (t23 - 0.3333333333333333)) * x) * x) * x
     t28 = fma(t25, x, -t26) + t27
     t29 = (t26 + t28 if t28 - t28 == 0.0 else t26) if x < 1.2440595557722156 else t11
-    return t11 if x < -1.2440595557722156 else t29
+    return x if x == 0.0 else t11 if x < -1.2440595557722156 else t29
 
 
 @core
@@ -202,7 +202,7 @@ def value_and_grad_scalar(x):
     t45 = t6 * t6
     t46 = fma(t6, t6, -t45) + t6 * t12 + t12 * t6
     t47 = (t45 + t46 if t46 - t46 == 0.0 else t45) if x < 0.29999284559333417 else t44
-    t48 = t14 if x < -1.2440595557722156 else t32
+    t48 = x if x == 0.0 else t14 if x < -1.2440595557722156 else t32
     t49 = t44 if x < -0.2973017692565918 else t47
     return t48, t49
 

@@ -72,6 +72,24 @@ def _lower_softplus(s: Walk, e: Expr) -> Pair:
     return value
 
 
+def split_softplus(s: Walk, e: Expr) -> tuple[Pair, Pair]:
+    """softplus(u) = log1p(t)/t * h^2 with t = h^2 = e^u for u < 0, where it underflows; itself times 1 above."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    half = call("exp", absolute(u.high) * const(-0.5))
+    t = half * half
+    kept = a.div(exact(call("log1p", t)), exact(t))
+    gone = node("lt", t, const(2.0**-60))
+    # the derivative of log(log1p(t)/t) in u is smaller than t; that of h^2 is one
+    kept = Pair(select(gone, ONE, kept.high), select(gone, ZERO, kept.low or ZERO))
+    if u.low is not None:
+        inner = select(gone, ZERO, t / ((ONE + t) * call("log1p", t)) - ONE)
+        kept = a.with_low(kept.high, kept.low, u.low * (kept.high * (ONE + inner)))
+    up = node("lt", ZERO, u.high)
+    whole = _lower_softplus(s, e)
+    low = select(up, whole.low or ZERO, kept.low or ZERO)
+    return Pair(select(up, whole.high, kept.high), low), exact(select(up, ONE, half))
+
+
 def _lower_tanh(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     m = call("expm1", absolute(u.high) * const(-2.0))

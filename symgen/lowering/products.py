@@ -13,7 +13,7 @@ from symgen import vocabulary
 from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, exact
 from symgen.kernel import call, const, node, select
 from symgen.lowering.gaussian import split_erfc, split_reciprocal_erfcx
-from symgen.lowering.heads import exponential, split_exp, split_sech2, split_sigmoid
+from symgen.lowering.heads import exponential, split_exp, split_sech2, split_sigmoid, split_softplus
 from symgen.lowering.walk import Code, Walk, number
 
 # Beyond it, bringing a sum over one denominator loses more range than it saves rounding.
@@ -25,6 +25,7 @@ Splitter = Callable[[Walk, Expr], tuple[Pair, Pair]]
 SPLIT: Mapping[type, Splitter] = {
     sp.exp: split_exp,
     vocabulary.sigmoid: split_sigmoid,
+    vocabulary.softplus: split_softplus,
     vocabulary.sech2: split_sech2,
     vocabulary.erfc: split_erfc,
 }

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy import Expr, Function, Symbol
 
-from symgen.arithmetic import COMPENSATED, Pair, exact
-from symgen.kernel import Node
+from symgen.arithmetic import COMPENSATED, Pair, absolute, exact
+from symgen.kernel import Node, const, node, select
 from symgen.lowering import lower
 from symgen.stabilize.form import Form
 
 U = Symbol("u", real=True)
 G = Symbol("G", real=True)
+TINY = 2.0**-64  # beside one: the second term of an expansion at zero is then below rounding
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Inner:
 
     split: Split
     form: Form
+    small: Expr | None = None  # the first term of g at zero
     arithmetic: str = "compensated"
 
     @property
@@ -76,5 +78,15 @@ class Inner:
 
     def node(self, _x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
         u = COMPENSATED.normal(lower(self.split.argument, bound, COMPENSATED))
-        value = self.form.node(U, {U: u})
-        return COMPENSATED.rounded(lower(self.split.outer, {**bound, G: exact(value)}, COMPENSATED))
+        value = self._result(lower(self.split.outer, {**bound, G: exact(self.form.node(U, {U: u}))}, COMPENSATED))
+        if self.small is None:
+            return value
+        # c(p) g'(0) u is an expression in x again: u itself may be subnormal, or zero, where that is not
+        first = self.split.outer.xreplace({G: self.small.xreplace({U: self.split.argument})})
+        return select(
+            node("lt", absolute(u.high), const(TINY)), self._result(lower(first, bound, COMPENSATED)), value
+        )
+
+    @staticmethod
+    def _result(pair: Pair) -> Node:
+        return COMPENSATED.rounded(pair)

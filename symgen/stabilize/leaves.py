@@ -20,12 +20,13 @@ from symgen.heads import Cases
 from symgen.kernel import ScalarFunction, const, select, var
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
-from symgen.stabilize.candidates import attempt, candidates
-from symgen.stabilize.form import Form
+from symgen.stabilize.candidates import attempt, candidates, leading
+from symgen.stabilize.form import Body, Form
+from symgen.stabilize.free import choose_free
 from symgen.stabilize.inner import Inner, U, split
 from symgen.stabilize.pieces import Fitter
 from symgen.stabilize.probe import Flags, Probe, Target, between, grid, measure, merged, neighbours, roots
-from symgen.stabilize.regimes import Choice, Problem, Unresolved, choose, evaluate, misses
+from symgen.stabilize.regimes import Choice, Problem, Unresolved, choose, evaluate
 from symgen.stabilize.sampler import Question, Sampler, refined
 
 ARITHMETICS = ("plain", "compensated", "halved", "annihilating")  # cheapest first
@@ -65,7 +66,7 @@ class Bench:
             otherwise, missed_otherwise = self.form(leaf.branch(False), probe)
             return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
         choice = self._choose(leaf, probe)
-        for _ in range(REFINEMENTS):
+        for _ in range(REFINEMENTS if self.sampler.settings == ({},) else 0):
             near = between(choice.segments, probe.x)
             if not near.size:
                 break
@@ -78,10 +79,12 @@ class Bench:
         fitter = None if free else Fitter(self.question.oracle(), self.question.order, self.target)
         x, masked = self.sampler.x, self._masked(leaf, probe)
         problem = Problem(x, self.bound, self.parameters, masked, self.target, fitter)
-        choice = choose(problem, candidates(leaf.stable, leaf.shapes, x, ARITHMETICS))
-        if choice.unresolved and free:
-            others = self._inner(problem, (leaf.stable, *leaf.shapes))
-            choice = min((choice, *others), key=lambda c: misses(problem, c))
+        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, x, ARITHMETICS)]
+        if not free:
+            return choose(problem, bodies)
+        choice = choose_free(problem, bodies)
+        if choice.unresolved:
+            choice = choose_free(problem, [*bodies, *self._inner(problem, (leaf.stable, *leaf.shapes))])
         return choice
 
     def _masked(self, leaf: Leaf, probe: Probe) -> Probe:
@@ -96,8 +99,8 @@ class Bench:
         flag = ScalarFunction("holds", self.parameters, (select(chosen, const(1.0), const(0.0)),))
         return np.asarray(evaluate(flag, probe) > 0)
 
-    def _inner(self, problem: Problem, shapes: tuple[Expr, ...]) -> list[Choice]:
-        """The leaf through the fixed function inside it, where there is one, measured like any other candidate."""
+    def _inner(self, problem: Problem, shapes: tuple[Expr, ...]) -> list[Inner]:
+        """The leaf through the fixed function inside it, where there is one: one more candidate."""
         found = next((s for s in (split(e, problem.x) for e in shapes) if s is not None), None)
         if found is None:
             return []
@@ -109,4 +112,5 @@ class Bench:
         fitter = Fitter(oracle, 0, self.target)
         fixed = Problem(U, {U: Pair(var("u"))}, ("u",), probe, self.target, fitter)
         chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
-        return [choose(problem, [Inner(found, Form(chosen.segments))])]
+        small = next(iter(leading(found.g, U)), None)
+        return [Inner(found, Form(chosen.segments), small)]

@@ -127,6 +127,21 @@ def measure(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, 
     return Probe(x, settings, high, low)
 
 
+def scaled(settings: Sequence[Mapping[str, float]], thin: int) -> Floats:
+    """Points at which extreme parameters move what a function does near one: around p, 1/p and their roots."""
+    bend = 2.0 ** np.arange(float(DENSE[0]), float(DENSE[1]), thin / PER_OCTAVE)
+    values = {abs(v) for s in settings for v in s.values() if v and not 0.05 < abs(v) < 20}
+    factors = {f for v in values for f in (v, 1 / v, v**0.5, v**-0.5)}
+    points = [bend * f for f in sorted(factors)]
+    if not points:
+        return np.empty(0)
+    double = np.concatenate(points)
+    with np.errstate(over="ignore"):
+        double = np.concatenate([double, double[::3].astype(np.float32).astype(np.float64)])
+    double = double[np.isfinite(double)]
+    return np.unique(np.concatenate([-double, double]))
+
+
 def between(segments: Sequence[Segment], x: Floats, count: int = 5) -> Floats:
     """Points between the probe points next to each cut, where two bodies meet and nothing has been measured yet."""
     found: list[Floats] = []
@@ -171,7 +186,7 @@ def error(got: Floats, probe: Probe, target: Target) -> Floats:
     """The error of results (settings, points) in ULP of the target; NaN where the truth is not known."""
     with np.errstate(all="ignore"):
         size = np.where(np.isfinite(probe.high), np.abs(probe.high), 0.0)
-        exponent = np.maximum(np.frexp(size)[1] - 1, target.least)
+        exponent = np.where(size > 0, np.maximum(np.frexp(size)[1] - 1, target.least), target.least)
         ulp = np.ldexp(1.0, np.maximum(exponent - (target.digits - 1), -1074))
         gap = np.abs((got - probe.high) - probe.low) / ulp
         beyond = (np.abs(probe.high) > target.largest) & ~np.isnan(probe.high)

@@ -18,7 +18,7 @@ from sympy import Symbol
 
 from symgen.arithmetic import Pair
 from symgen.kernel import ScalarFunction
-from symgen.stabilize.form import Body, Constant, Form, Segment
+from symgen.stabilize.form import Body, Constant, Segment
 from symgen.stabilize.pieces import Fitter, Gap
 from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
 
@@ -103,15 +103,6 @@ def choose(problem: Problem, candidates: Sequence[Body]) -> Choice:
     return min(walks, key=lambda choice: (len(choice.unresolved), len(choice.segments)))
 
 
-def misses(problem: Problem, choice: Choice) -> int:
-    """How many results of a choice, over points and settings, are beyond the bar."""
-    node = Form(choice.segments).node(problem.x, problem.bound)
-    got = evaluate(ScalarFunction("choice", problem.parameters, (node,)), problem.probe)
-    each = error(got, problem.probe, problem.target)
-    counted = problem.probe.single if problem.target.name == "f32" else np.ones(problem.probe.x.size, bool)
-    return int((each[:, counted] > problem.target.bar).sum())
-
-
 def calm(good: Flags) -> Flags:
     """Good at a point and at its neighbours: the error between points is noisy, and one lucky sample proves little."""
     bad = ~good
@@ -153,7 +144,7 @@ class _Walk:
                 filled = [Segment(lower, math.inf, self.candidates[best])]
             segments += filled
             i = end
-        return Choice(_closed(self.problem, segments), tuple(missed))
+        return Choice(closed(self.problem, segments), tuple(missed))
 
     def _least_bad(self, i: int, end: int) -> int:
         """The candidate that misses for the fewest settings and points, then by the least."""
@@ -256,7 +247,7 @@ def _half_line(constant: Constant, cut: float | None, left: bool) -> Segment:
     return Segment(-math.inf, float(cut), constant) if left else Segment(float(cut), math.inf, constant)
 
 
-def _closed(problem: Problem, segments: list[Segment]) -> tuple[Segment, ...]:
+def closed(problem: Problem, segments: list[Segment]) -> tuple[Segment, ...]:
     """The same segments, each ending where the next begins, and one for neighbours that are the same code."""
     total: list[Segment] = []
     for segment in segments:

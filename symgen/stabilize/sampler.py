@@ -76,6 +76,10 @@ class Sampler:
             (truth,) = oracle.truth(at, {**others, self.x.name: points[inside]}, orders=(question.order,))
             high[row, inside] = np.where(truth.unknown, math.nan, truth.high)
             low[row, inside] = truth.low
+            # what has become zero at the largest floats is zero at infinity
+            for end, last in ((0, 1), (-1, -2)):
+                if not inside[end] and high[row, last] == 0:
+                    high[row, end] = 0.0
         return Probe(points, self.settings, high, low)
 
 

@@ -21,6 +21,7 @@ from symgen.catalogue import folder
 from symgen.certify_cases import Case, cases
 from symgen.runtime import Kernel
 from symgen.spec import Op, load
+from symgen.ulp import inside
 
 ROOT = Path(__file__).parents[2]
 DTYPES = tuple(np.dtype(t) for t in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16))
@@ -70,8 +71,9 @@ class Catalogue:
     def cuts(name: str) -> tuple[float, ...]:
         """The numbers that generated code compares something with: where one formula ends and another begins."""
         tree = ast.parse(inspect.getsource(Catalogue.module(name)))
-        compared = [n for node in ast.walk(tree) if isinstance(node, ast.Compare) for n in (node.left, *node.comparators)]
-        return tuple(sorted({v for node in compared for v in _number(node) if math.isfinite(v)}))
+        relations = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+        compared = [side for relation in relations for side in (relation.left, *relation.comparators)]
+        return tuple(sorted({v for side in compared for v in _number(side) if math.isfinite(v)}))
 
     @staticmethod
     def operands(case: Case, x: Any) -> list[Any]:
@@ -97,8 +99,7 @@ class Catalogue:
 
 
 def _within(case: Case, points: Any) -> Any:
-    from symgen.ulp import inside
-
+    """Which points a domain holds; NaN is never outside."""
     return inside(points, case.limits) | np.isnan(points)
 
 

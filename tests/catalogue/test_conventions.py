@@ -1,4 +1,4 @@
-"""What happens at kinks, at infinities, at signed zeros and with NaN: conventions of the compiled kernels, as tables."""
+"""Conventions of the compiled kernels at kinks, at infinities, at signed zeros and with NaN, as tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import symgen.functional as F
+from symgen.features import kinks
 
 INF = np.inf
 SELU = 1.7580993408473768599  # alpha times scale, exactly and rounded once
@@ -110,8 +111,6 @@ def test_kinks(catalogue: Any, kink: tuple[str, tuple[tuple[str, float], ...], f
 
 def test_the_convention_table_is_complete(catalogue: Any) -> None:
     """Every function whose definition has a kink at its default setting, or at zero, is in the table."""
-    from symgen.features import kinks
-
     named = {name for name, _, _ in KINKS}
     kinked = {n for n in catalogue.names for c in catalogue.base(n)[:1]
               if kinks(c.expression, c.symbol, dict(c.parameters))}

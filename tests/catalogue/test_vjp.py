@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mpmath
 import numpy as np
@@ -20,6 +21,8 @@ from symgen.ulp import inside
 DIGITS = (60, 120, 1000)  # as many as it takes: beside a value near one, a slope of 1e-306 needs hundreds
 AGREE = mpf(10) ** -20  # of two difference quotients, relatively
 NOTHING = mpf(10) ** -400  # zero in every dtype
+T = TypeVar("T")
+precise: Callable[[T], T] = mpmath.workdps(DIGITS[0])  # computes with the fewest of them
 SHAPE = (2, 3, 4)
 WORDS = ("exp", "log", "sin", "cos", "tanh", "erf", "erfc", "sqrt")
 
@@ -29,7 +32,7 @@ ELEMENT = {"float64": 4.5, "float32": 0.52}
 TERMS = {"float64": 4.5, "float32": 0.01}
 
 
-# -- the specs as plain Python on numbers of many digits ----------------------------------------------------------------
+# -- the specs as plain Python on numbers of many digits --------------------------------------------------------------
 
 
 class Exact(ast.NodeTransformer):
@@ -48,7 +51,7 @@ class Exact(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if isinstance(node.value, int | float) and not isinstance(node.value, bool):
             digits = ast.Constant(str(ast.get_source_segment(self.text, node)))
-            return ast.copy_location(ast.fix_missing_locations(ast.Call(ast.Name("mpf", ast.Load()), [digits], [])), node)
+            return ast.Call(ast.Name("mpf", ast.Load()), [digits], [])  # places are filled in before compiling
         return node
 
 
@@ -104,7 +107,7 @@ class Call:
         self.operands = {n: self.x if v is None else np.full(1, v, dtype) for n, v in case.operands}
         self.operands = self.operands or {case.operand: self.x}
 
-    @mpmath.workdps(DIGITS[0] * 2)
+    @precise
     def stands_alone(self) -> bool:
         """Whether every number may move a little: a setting at the rim of what the spec asserts has no differences."""
         values = {n: mpf(v) if isinstance(v, int | float) else v for n, v in self.case.settings}
@@ -112,7 +115,7 @@ class Call:
         numbers = [n for n, v in values.items() if isinstance(v, mpf)]
         try:
             for n in numbers:
-                quotient(self.function, values, n, mpf(10) ** -DIGITS[0])
+                quotient(self.function, values, n, mpf(10) ** -30)
         except AssertionError:
             return False
         return True
@@ -121,7 +124,7 @@ class Call:
         """The gradients that the kernel gives."""
         return self.kernel.vjp(self.g if g is None else g, *self.operands.values(), **dict(self.case.options), **kwargs)
 
-    @mpmath.workdps(DIGITS[0])
+    @precise
     def terms(self, target: str, g: Any = None) -> Any:
         """Cotangent times derivative at every element, as numbers of many digits in an array of objects."""
         spread = {n: np.broadcast_to(placed(v), SHAPE) for n, v in self.operands.items()}
@@ -154,7 +157,7 @@ def allowed(want: Any, terms: Any, dtype: str, own: float) -> float:
     return own * unit + TERMS[dtype] * float(np.finfo(dtype).eps) * float(sum(abs(t) for t in np.ravel(terms)))
 
 
-@mpmath.workdps(DIGITS[0])
+@precise
 def check_sum(got: Any, terms: Any, dtype: str, what: str) -> None:
     """A gradient is the sum of its terms, rounded once."""
     want = sum(np.ravel(terms))
@@ -162,7 +165,7 @@ def check_sum(got: Any, terms: Any, dtype: str, what: str) -> None:
     assert abs(mpf(float(got)) - want) <= allowed(want, terms, dtype, 1.0), f"{what}: {got!r}, want {float(want)!r}"
 
 
-@mpmath.workdps(DIGITS[0])
+@precise
 def check_elements(got: Any, terms: Any, dtype: str, what: str) -> None:
     """Every element of a gradient is within the bar of its term."""
     assert (got.dtype, got.shape) == (np.dtype(dtype), SHAPE), what
@@ -173,7 +176,7 @@ def check_elements(got: Any, terms: Any, dtype: str, what: str) -> None:
         assert error <= ELEMENT[dtype] * unit, f"{what} at {at}: {got[at]!r}, want {float(want)!r}"
 
 
-def differentiable(catalogue: Any, name: str, case: Case) -> list[str]:
+def differentiable(catalogue: Any, name: str, case: Any) -> list[str]:
     """The arguments that this variant has a gradient in, in signature order."""
     function = catalogue.kernel(name).function
     (variant,) = [v for v in function.variants if v.suffix == case.variant.suffix]
@@ -185,7 +188,7 @@ def differentiable(catalogue: Any, name: str, case: Case) -> list[str]:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_gradient(catalogue: Any, name: str, dtype: str) -> None:
-    """In each operand, parameter and option, and at each setting, vjp is the difference quotient times the cotangent."""
+    """In each operand, parameter and option, at each setting, vjp is the difference quotient times the cotangent."""
     for case in catalogue.cases(name) if dtype == "float64" else catalogue.base(name):
         call = Call(catalogue, name, case, dtype)
         assert call.stands_alone() or not case.base
@@ -257,7 +260,7 @@ def test_gradients_of_nothing(catalogue: Any, name: str) -> None:
         assert np.all(np.asarray(got) == 0)
 
 
-@mpmath.workdps(DIGITS[0])
+@precise
 def test_the_reference_is_right() -> None:
     """The plain text of a spec, differenced, gives a derivative that is known in closed form."""
     sigmoid = plain(folder() / "activations" / "sigmoid.py")["sigmoid"]

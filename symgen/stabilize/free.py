@@ -1,0 +1,79 @@
+"""The choice of code where parameters are free: no cut may stand at a number, for it would be wrong at other values.
+
+One candidate takes the whole line, or one each side of zero; at the infinities alone a constant may stand that is the
+limit for every setting. Cuts belong into the scaled argument (see `inner`), which is just another candidate here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from symgen.stabilize.form import Body, Constant, Segment
+from symgen.stabilize.probe import Flags, Floats
+from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, closed
+
+LARGEST = float(np.finfo(np.float64).max)
+
+
+def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
+    """The segments of a leaf with free parameters: the cheapest candidate, or pair of them, that misses least."""
+    x = problem.probe.x
+    counted = problem.probe.single if problem.target.name == "f32" else np.ones(x.size, bool)
+    table = np.stack([all_errors(problem, c) for c in candidates])
+    sides = [counted & (x < 0), counted & (x >= 0)]
+    whole = _best(problem, table, counted)
+    parts = [_best(problem, table, side) for side in sides]
+    if _cost(problem, table, whole, counted) <= sum(
+        _cost(problem, table, part, side) for part, side in zip(parts, sides, strict=True)
+    ):
+        parts = [whole, whole]
+    segments = [Segment(-math.inf, 0.0, candidates[parts[0]]), Segment(0.0, math.inf, candidates[parts[1]])]
+    left, right = _end(problem, table[parts[0]], 0), _end(problem, table[parts[1]], -1)
+    if left is not None:
+        segments = [Segment(-math.inf, -LARGEST, left), Segment(-LARGEST, 0.0, segments[0].body), segments[1]]
+    if right is not None:
+        segments.append(Segment(math.inf, math.inf, right))
+    missed = [_report(problem, table[part], side) for part, side in zip(parts, sides, strict=True)]
+    return Choice(closed(problem, segments), tuple(m for m in missed if m is not None))
+
+
+def _best(problem: Problem, table: Floats, where: Flags) -> int:
+    """The first candidate within a limit everywhere, or but for the infinities; else the one that misses least."""
+    for part_of in (where, where & np.isfinite(problem.probe.x)):
+        part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
+        if part.size == 0:
+            return 0
+        worst = part.max(axis=(1, 2))
+        for limit in problem.target.limits:
+            if (worst <= limit).any():
+                return int(np.argmax(worst <= limit))
+    missing = (part > problem.target.bar).sum(axis=(1, 2))
+    return int(np.lexsort((worst, missing))[0])
+
+
+def _cost(problem: Problem, table: Floats, candidate: int, where: Flags) -> int:
+    """Misses of the wider limit, and of the bar once more."""
+    part = np.nan_to_num(table[candidate][:, where], nan=0.0, posinf=1e300)
+    return int((part > problem.target.limits[-1]).sum() + 100 * (part > problem.target.bar).sum())
+
+
+def _end(problem: Problem, errors: Floats, index: int) -> Constant | None:
+    """The limit at an infinity, if it is the same for every setting and the formula does not give it."""
+    truth = problem.probe.high[:, index]
+    if not np.isinf(problem.probe.x[index]) or not (errors[:, index] > problem.target.limits[-1]).any():
+        return None
+    known = truth[~np.isnan(truth)]
+    return Constant(float(known[0]) + 0.0) if known.size and (known == known[0]).all() else None
+
+
+def _report(problem: Problem, errors: Floats, where: Flags) -> Unresolved | None:
+    where = where & np.isfinite(problem.probe.x)
+    worst = np.where(where, np.nan_to_num(errors, nan=0.0, posinf=math.inf).max(axis=0), 0.0)
+    missing = np.flatnonzero(worst > problem.target.bar)
+    if not missing.size:
+        return None
+    x, at = problem.probe.x, int(np.argmax(worst))
+    return Unresolved(float(x[missing[0]]), float(x[missing[-1]]), float(x[at]), float(worst[at]))
