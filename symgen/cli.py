@@ -6,6 +6,7 @@ Importing this module imports no command. Commands are loaded when they run, and
 from __future__ import annotations
 
 import enum
+import errno
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -48,6 +49,13 @@ _COMMANDS = {
         "rules": ("cli_show:rules", "List the rewriting rules with their domains and proofs."),
         "certify": ("cli_measure:certify", "Measure the error of kernels against ball arithmetic."),
     },
+}
+
+# what the file system refuses is for its owner to put right; a file that is missing may be our own
+_REFUSED = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EEXIST", "ENOTDIR", "EISDIR", "ENAMETOOLONG")
+    if hasattr(errno, name)
 }
 
 _EPILOGUE = """\
@@ -100,6 +108,12 @@ def main() -> NoReturn:
 def _report(error: Exception, *, debug: bool) -> Exit:
     if isinstance(error, _user_errors()):
         complain(str(error))
+        return Exit.USAGE
+    if isinstance(error, OSError) and error.errno in _REFUSED and error.filename is not None and not debug:
+        complain(
+            f"{error.filename}: {error.strerror}\n"
+            "  hint: see who owns it and whether it is a file or a folder, or choose another --out"
+        )
         return Exit.USAGE
     if debug:
         import traceback

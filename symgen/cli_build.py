@@ -137,6 +137,8 @@ def build_and_tell(project: Config, names: Sequence[str] = (), *, force: bool = 
         outcome = driver.build(project, names, force=force, listener=listener, todo=todo)
     _print_failures(outcome.failures)
     say(_summary(outcome, todo))
+    if not todo.targets:
+        say("no spec defines a function yet: `symgen new NAME` writes one to start from")
     return Exit.USAGE if outcome.failures else Exit.OK
 
 

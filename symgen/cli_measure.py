@@ -56,6 +56,8 @@ def certify(names: Names = None, /, *, json: Flag = False) -> int:
     for failure in failures:
         complain(failure)
     say(f"{len(found)} measured, {len(failures)} bars missed")
+    if config.load() is not None and project.docs is not None:
+        say("next: `symgen build` prints what was measured on the reference cards")
     return Exit.DIFFERENT if failures else Exit.OK
 
 
@@ -65,7 +67,7 @@ def sheet() -> int:
     if project is None:
         raise UserError(NO_PROJECT.replace(", or say --specs FOLDER and --out FOLDER", ""))
     if project.docs is None:
-        project = project.with_docs(project.root / "docs" / "reference")
+        project = project.with_docs(project.root / config.DOCS)
     code = build_and_tell(project)
     if code != Exit.OK:
         return code
@@ -82,9 +84,8 @@ def sheet() -> int:
 
 
 def _print(certificate: Certificate) -> None:
-    say(certificate.name)
     heading, *rows = certificate.table()
-    table(heading, [tuple(row) for row in rows])
+    table(("function", *heading), [(certificate.name, *row) for row in rows])
 
 
 def _progress(what: str, fraction: float) -> None:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from symgen import resources
+from symgen import files, resources
 from symgen.files import UserError
 
 RUNTIMES = ("inline", "shared")
+DOCS = "docs/reference"
+SHEET = "sheet.tex"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Config:
         package: The name under which that folder is imported, such as ``myproject.kernels``.
         runtime: "inline" copies what kernels need at run time beside them, so that they can be shipped without symgen;
             "shared" imports it from symgen.
-        docs: The folder of the LaTeX reference, or None for none.
+        docs: The folder of the LaTeX reference, or None for none; without a key, where `symgen sheet` has written it.
         face: The Python file that offers the kernels, where that is not the package itself; its stub goes beside it.
         jobs: How many processes derive functions at once; None takes one for each core.
     """
@@ -56,6 +58,7 @@ class Config:
             changed = replace(changed, out=folder, package=_as_package(folder.name), docs=None, face=None)
         if package is not None:
             changed = replace(changed, package=_package(package, "--package"))
+        _refuse_overlap(changed, "this build")
         return changed if jobs is None else replace(changed, jobs=_jobs(jobs, "--jobs"))
 
     def with_docs(self, docs: Path) -> Config:
@@ -121,16 +124,34 @@ def parse(root: Path, table: object, where: str) -> Config:
     specs = values.get("specs", ("specs",))
     out, package = _out_and_package(root, values.get("out"), values.get("package"))
     docs, face = values.get("docs"), values.get("face")
-    return Config(
+    found = Config(
         root=root,
         specs=tuple((root / spec).resolve() for spec in specs),
         out=(root / out).resolve(),
         package=package,
         runtime=values.get("runtime", "inline"),
-        docs=None if docs is None else (root / docs).resolve(),
+        docs=_written_sheet(root) if docs is None else (root / docs).resolve(),
         face=None if face is None else (root / face).resolve(),
         jobs=values.get("jobs"),
     )
+    _refuse_overlap(found, f"{where}: [tool.symgen]")
+    return found
+
+
+def _written_sheet(root: Path) -> Path | None:
+    """Where `symgen sheet` writes if nothing is said, once it has: from then on builds keep it up to date."""
+    sheet = root / DOCS / SHEET
+    return sheet.parent.resolve() if sheet.is_file() and files.is_ours(sheet) else None
+
+
+def _refuse_overlap(found: Config, where: str) -> None:
+    """Kernels below a folder of specs would be read as specs by the next build."""
+    for spec in found.specs:
+        if found.out == spec or spec in found.out.parents:
+            raise UserError(
+                f"{where}: the kernels would go to {found.out}, which is in the folder of specs {spec}\n"
+                "  hint: say another folder with `out` (--out on the command line)"
+            )
 
 
 def project_name(root: Path) -> str:

@@ -217,13 +217,20 @@ def domain(argument: Argument) -> tuple[float, float]:
     return low, high
 
 
+NEAR = 30  # probe points beside zero that tell how a function passes through it
+
+
 def below_zero(probe: Probe) -> float | None:
-    """The sign just below zero of a function that is zero at zero; None where the settings disagree."""
+    """How a function that is zero at zero gets there: its sign just below, or 0.0 where it is flat on both sides.
+
+    None where the settings disagree, or where only one side is flat: then the code's own answer stands.
+    """
     i = int(np.searchsorted(probe.x, 0.0))
     if i == 0 or i >= probe.x.size or probe.x[i] != 0 or np.any(probe.high[:, i] != 0):
         return None
     signs = set()
-    for row in probe.high[:, :i]:
-        seen = np.sign(row[~np.isnan(row) & (row != 0)])
-        signs |= {float(seen[-1])} if seen.size else set()
-    return signs.pop() if len(signs) == 1 else None
+    for row in probe.high:
+        left, right = (np.sign(side[~np.isnan(side)]) for side in (row[max(i - NEAR, 0) : i], row[i + 1 : i + 1 + NEAR]))
+        below = {float(v) for v in left if v}
+        signs.add(below.pop() if len(below) == 1 else math.nan if below or right.any() else 0.0)
+    return signs.pop() if len(signs) == 1 and not any(map(math.isnan, signs)) else None

@@ -130,8 +130,9 @@ def new(project: Config, name: str, kind: str = "activation") -> Path:
         UserError: if the name cannot be a function's, or is taken.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
-        hint = config.identifier(name).strip("_") or "swoosh"
-        raise UserError(f"{name!r} cannot be the name of a function\n  hint: try `symgen new {hint}`")
+        raise UserError(f"{name!r} cannot be the name of a function\n  hint: try `symgen new {_proposed(name)}`")
+    if name in re.findall(r"\w+", SPECS[kind].partition("import")[2].partition("\n")[0]):
+        raise UserError(f"{name!r} is a word that the formula is written with\n  hint: choose another name")
     taken = build_keys.targets(project).get(name) if any(folder.exists() for folder in project.specs) else None
     folder = project.specs[0]
     inner = folder / FOLDERS[kind]
@@ -140,6 +141,14 @@ def new(project: Config, name: str, kind: str = "activation") -> Path:
         raise UserError(f"{taken.file if taken else path}: {name} exists\n  hint: edit it, or choose another name")
     files.write(path, SPECS[kind].format(name=name, title=name.replace("_", " ").capitalize()))
     return path
+
+
+def _proposed(name: str) -> str:
+    """A name near ``name`` that a function can have."""
+    near = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+    if not near:
+        return "swoosh"
+    return f"{near}_" if keyword.iskeyword(near) else f"f_{near}" if near[0].isdigit() else near
 
 
 def _distribution(name: str) -> str:

@@ -33,11 +33,13 @@ def finish(
         result: the graph.
         settings: values of the other parameters to try the graph at.
         limits: the domain of x, as (relation, number); outside the result is NaN, for derivatives too.
-        below_zero: the sign of the truth just below zero where the value at zero is zero; None where it is not.
+        below_zero: where the value at zero is zero, the sign of the truth just below it, or 0.0 where the function is
+            flat on both sides; None where nothing is known.
     """
     operand = var(x)
-    if below_zero and any(_sign_at_minus_zero(parameters, x, result, s) != below_zero for s in settings):
-        passed = operand if below_zero < 0 else negative(operand)
+    sign = -1.0 if below_zero is not None and below_zero < 0 else 1.0
+    if below_zero is not None and any(_sign_at_minus_zero(parameters, x, result, s) != sign for s in settings):
+        passed = ZERO if below_zero == 0 else operand if below_zero < 0 else negative(operand)
         result = select(node("eq", operand, ZERO), passed, result)
     for relation, end in limits:
         # the end itself stays: there the result is the limit from inside

@@ -273,6 +273,27 @@ def test_wrong_spec_is_reported_with_its_place(symgen: Symgen, tmp_path: Path) -
     assert not any(name.endswith("activations/bad.py") for name in names)
 
 
+def test_a_file_in_the_way_of_a_folder(symgen: Symgen, tmp_path: Path) -> None:
+    """What the file system refuses is named, with its reason: exit code 2, and no talk of a bug."""
+    scaffold.init(tmp_path)
+    (tmp_path / "taken").write_text("mine\n")
+    done = symgen("build", "--out", "taken", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "taken: " in done.stderr
+    assert "bug" not in done.stderr
+    assert (tmp_path / "taken").read_text() == "mine\n"
+
+
+def test_sheet_and_build_agree(symgen: Symgen, tmp_path: Path) -> None:
+    """A project without a ``docs`` key is up to date after ``symgen sheet``; one without specs is told what to do."""
+    scaffold.init(tmp_path)
+    done = symgen("build", cwd=tmp_path)
+    assert (done.returncode, "symgen new" in done.stderr) == (0, True)
+    assert symgen("sheet", cwd=tmp_path).returncode == 0
+    assert "nothing to do" in symgen("build", cwd=tmp_path).stderr
+    assert symgen("check", cwd=tmp_path).returncode == 0
+
+
 def test_bug_is_reported_as_a_bug(tmp_path: Path) -> None:
     """What nobody foresaw ends with exit code 3 and a request to report it; --debug shows where it was."""
     program = (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sympy import Expr, Rational, Symbol
 
 from symgen import heads, ulp, vocabulary
-from symgen.arithmetic import COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
 from symgen.kernel import ScalarFunction, const, select, var, verify
 from symgen.lowering import TABLE, Lowering, LoweringError, lower, number
@@ -26,7 +26,7 @@ x, y = Symbol("x", real=True), Symbol("y", real=True)
 beta, threshold = Symbol("beta", real=True), Symbol("threshold", real=True)
 p = Symbol("p", positive=True)
 LARGEST = float(np.finfo(float).max)
-ARITHMETICS = {"plain": PLAIN, "compensated": COMPENSATED, "halved": HALVED}
+ARITHMETICS = {"plain": PLAIN, "compensated": COMPENSATED, "halved": HALVED, "annihilating": ANNIHILATING}
 
 
 def points(least: float = 0.0, largest: float = LARGEST, low: float = -math.inf) -> ulp.Floats:
@@ -108,7 +108,7 @@ def test_every_head_is_right_over_its_whole_range(head: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("head", BOUNDS, ids=lambda h: f"{h.__module__.split('.')[0]}.{h.__name__}")
-@pytest.mark.parametrize("name", ["compensated", "halved"])
+@pytest.mark.parametrize("name", ["compensated", "halved", "annihilating"])
 def test_every_head_follows_the_low_part_of_its_argument(head: Any, name: str) -> None:
     """x/3 rounded first would cost |u f'(u)/f(u)| ULP more, thousands in the tails of an exponential."""
     xs = domain(head, ROUNDED.get(head, LARGEST), LEAST)
@@ -185,7 +185,16 @@ HALVED_PRODUCTS = [
 @pytest.mark.parametrize(("e", "bound", "largest"), HALVED_PRODUCTS, ids=str)
 def test_halved_products_keep_their_bits_where_a_factor_is_subnormal(e: Expr, bound: float, largest: float) -> None:
     """The factor that underflows comes last, as a square: x times a subnormal number loses no bits."""
-    assert worst(e, HALVED, points(0.0, largest)) <= bound
+    for arithmetic in (HALVED, ANNIHILATING):
+        assert worst(e, arithmetic, points(0.0, largest)) <= bound
+
+
+@pytest.mark.parametrize("e", [x * sech2(x), x**2 * sp.exp(-(x**2) / 2), x**3 * sigmoid(x) * sigmoid(-x)], ids=str)
+def test_an_annihilated_product_is_zero_where_the_other_factor_overflows(e: Expr) -> None:
+    """Infinity times an exponential that is gone is what the mathematics says, not NaN."""
+    assert [at(e, v, arithmetic=ANNIHILATING) for v in (-LARGEST, -1e200, 1e200, LARGEST)] == [0.0] * 4
+    assert math.isnan(at(e, LARGEST, arithmetic=HALVED))
+    assert math.isnan(at(e, math.nan, arithmetic=ANNIHILATING))
 
 
 def test_halving_is_needed() -> None:
@@ -223,7 +232,7 @@ def test_constants_beyond_the_range_are_infinite_and_not_real_ones_an_error() ->
     """An infinity has no rest; a complex number has no code, and the message shows it."""
     assert number(sp.oo) == (math.inf, 0.0)
     assert number(-sp.oo) == (-math.inf, 0.0)
-    assert number(-sp.Integer(10) ** 400) == (-math.inf, 0.0)
+    assert number(-(sp.Integer(10) ** 400)) == (-math.inf, 0.0)
     with pytest.raises(LoweringError, match=r"I.* is not a real constant"):
         number(sp.I + 1)
 

@@ -100,11 +100,22 @@ def test_new_never_overwrites(tmp_path: Path) -> None:
         scaffold.new(project, "swoosh")
 
 
-@pytest.mark.parametrize("name", ["my-swoosh", "class", "2x", "", "a/b", "../x", "_private"])
+@pytest.mark.parametrize("name", ["my-swoosh", "class", "2x", "", "é", "a/b", "../x", "_private"])
 def test_new_refuses_a_name_that_cannot_be_a_function(tmp_path: Path, name: str) -> None:
-    """A name that Python, or a folder of specs, has no place for is an error with a proposal."""
+    """A name that Python, or a folder of specs, has no place for is an error with a proposal that works."""
     scaffold.init(tmp_path)
     project = config.load(tmp_path)
     assert project is not None
-    with pytest.raises(UserError, match="try `symgen new"):
+    with pytest.raises(UserError, match="try `symgen new") as caught:
+        scaffold.new(project, name)
+    scaffold.new(project, str(caught.value).rpartition("symgen new ")[2].rstrip("`"))
+
+
+@pytest.mark.parametrize("name", ["exp", "activation", "Real"])
+def test_new_refuses_a_word_of_the_language(tmp_path: Path, name: str) -> None:
+    """A spec cannot define a name that its own formula is written with."""
+    scaffold.init(tmp_path)
+    project = config.load(tmp_path)
+    assert project is not None
+    with pytest.raises(UserError, match="a word that the formula is written with"):
         scaffold.new(project, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -211,7 +212,7 @@ def test_pieces_follow_the_exact_function(e: Expr, gap: Gap, shape: str, power: 
     segments = covered(e, gap, target)
     assert segments is not None
     assert (segments[0].lower, segments[-1].upper) == (gap.lower, gap.upper)
-    assert all(a.upper == b.lower for a, b in zip(segments[:-1], segments[1:], strict=True))
+    assert all(a.upper == b.lower for a, b in pairwise(segments))
     assert any(isinstance(s.body, Piece) and (s.body.shape, s.body.power) == (shape, power) for s in segments)
     low, high = max(gap.lower, -1e30), min(gap.upper, 1e30)
     points = np.linspace(low, high, 157) if high - low < 10 else np.sign(low + high) * np.geomspace(33.0, 1e30, 157)

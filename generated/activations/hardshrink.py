@@ -20,7 +20,7 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_scalar(x, lambd):
     x = np.float64(x)
     lambd = np.float64(lambd)
-    return x if x != x else x if x == 0.0 else x if lambd < abs(x) else 0.0
+    return x if x != x else x if lambd < abs(x) else 0.0
 
 
 value_scalar32 = value_scalar
@@ -65,7 +65,7 @@ def value_and_grad_scalar(x, lambd):
     lambd = np.float64(lambd)
     t1 = x != x
     t2 = lambd < abs(x)
-    t3 = x if t1 else x if x == 0.0 else x if t2 else 0.0
+    t3 = x if t1 else x if t2 else 0.0
     t4 = x if t1 else 1.0 if t2 else 0.0
     return t3, t4
 

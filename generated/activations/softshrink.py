@@ -23,7 +23,7 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_scalar(x, lambd):
     x = np.float64(x)
     lambd = np.float64(lambd)
-    return x if x != x else x if x == 0.0 else x - lambd if lambd < x else lambd + x if x < -lambd else 0.0
+    return x if x != x else x - lambd if lambd < x else lambd + x if x < -lambd else 0.0
 
 
 value_scalar32 = value_scalar
@@ -73,7 +73,7 @@ def value_and_grad_scalar(x, lambd):
     t1 = x != x
     t2 = lambd < x
     t3 = x < -lambd
-    t4 = x if t1 else x if x == 0.0 else x - lambd if t2 else lambd + x if t3 else 0.0
+    t4 = x if t1 else x - lambd if t2 else lambd + x if t3 else 0.0
     t5 = x if t1 else 1.0 if t2 else 1.0 if t3 else 0.0
     return t4, t5
 

@@ -51,7 +51,7 @@ def value_scalar(x):
     t27 = (fma(t24, x, -t25) + (fma(t23, x, -t24) + (t22 - (t23 - 0.3333333333333333)) * x) * x) * x
     t28 = fma(t25, x, -t26) + t27
     t29 = (t26 + t28 if t28 - t28 == 0.0 else t26) if x < 1.2440595557722156 else t11
-    return x if x == 0.0 else t11 if x < -1.2440595557722156 else t29
+    return t11 if x < -1.2440595557722156 else t29
 
 
 @core
@@ -69,7 +69,7 @@ def value_scalar32(x):
     t10 = x - (t6 - t7) + (t5 - t7) + -(-t9 if x < 0.0 else t9)
     t11 = t6 + t10 if t10 - t10 == 0.0 else t6
     t12 = (0.333333333333324 + fma(-0.13333326990517666, x * x, 2.6092301282403766e-17)) * x * x * x
-    return t11 if x < -0.001084106508642435 else t12 if x < 0.001084106508642435 else t11
+    return 0.0 if x == 0.0 else t11 if x < -0.001084106508642435 else t12 if x < 0.001084106508642435 else t11
 
 
 # -inf to -0.297302: 1 - sech2(x) (compensated)
@@ -202,7 +202,7 @@ def value_and_grad_scalar(x):
     t45 = t6 * t6
     t46 = fma(t6, t6, -t45) + t6 * t12 + t12 * t6
     t47 = (t45 + t46 if t46 - t46 == 0.0 else t45) if x < 0.29999284559333417 else t44
-    t48 = x if x == 0.0 else t14 if x < -1.2440595557722156 else t32
+    t48 = t14 if x < -1.2440595557722156 else t32
     t49 = t44 if x < -0.2973017692565918 else t47
     return t48, t49
 
@@ -223,7 +223,7 @@ def value_and_grad_scalar32(x):
     t11 = x - (t7 - t8) + (t6 - t8) + -(-t10 if x < 0.0 else t10)
     t12 = t7 + t11 if t11 - t11 == 0.0 else t7
     t13 = (0.333333333333324 + fma(-0.13333326990517666, x * x, 2.6092301282403766e-17)) * x * x * x
-    t14 = t12 if x < -0.001084106508642435 else t13 if x < 0.001084106508642435 else t12
+    t14 = 0.0 if x == 0.0 else t12 if x < -0.001084106508642435 else t13 if x < 0.001084106508642435 else t12
     t15 = t5 * t5
     return t14, t15
 

@@ -155,11 +155,11 @@ def lower_pow(s: Walk, e: Expr) -> Pair:
         value = a.power(root, abs(n)) if abs(n) != 3 else a.mul(s.pair(base), root)
         return value if n > 0 else a.div(exact(ONE), value)
     b, x = a.normal(s.pair(base)), a.normal(s.pair(exponent))
-    value = call("pow", b.high, x.high)
+    result = call("pow", b.high, x.high)
     # a long exponent times a large logarithm, or a base with a rounding error, is worth many ULP
-    from_base = None if b.low is None else value * (x.high * (b.low / b.high))
-    from_exponent = None if x.low is None else value * (x.low * call("log", b.high))
-    return a.with_low(value, from_base, from_exponent)
+    from_base = None if b.low is None else result * (x.high * (b.low / b.high))
+    from_exponent = None if x.low is None else result * (x.low * call("log", b.high))
+    return a.with_low(result, from_base, from_exponent)
 
 
 def _is_float(value: Fraction) -> bool:

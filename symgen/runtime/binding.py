@@ -53,16 +53,18 @@ class Binder:
             TypeError: too many, unknown, doubled or missing arguments.
         """
         if len(args) > self.positional:
+            shown = ", ".join([*self.names[: self.positional], "*", *self.names[self.positional:], *extras])
             raise TypeError(
-                f"{method}() takes {self.positional} positional arguments but {len(args)} were given; "
-                f"its signature is {method}({', '.join(self.names)})"
+                f"{method}() takes {self.positional} positional argument{'s' * (self.positional != 1)} "
+                f"but {len(args)} were given; its signature is {method}({shown})"
             )
         values = [*args, *[MISSING] * (self.count - len(args))]
         for name, value in kwargs.items():
             at = self.index.get(self.aliases.get(name, name))
             if at is not None:
                 if values[at] is not MISSING:
-                    raise TypeError(f"{method}() got multiple values for argument {self.names[at]!r}")
+                    also = f", which {name!r} is another name of" if name in self.aliases else ""
+                    raise TypeError(f"{method}() got multiple values for argument {self.names[at]!r}{also}")
                 values[at] = value
             elif name in extras:
                 extras[name] = value
@@ -75,4 +77,7 @@ class Binder:
 
     def _hint(self, name: str, extras: Mapping[str, Any]) -> str:
         instead = INSTEAD.get(name)
-        return f"; {instead}" if instead else did_you_mean(name, [*self.names, *extras])
+        if instead and ("reduction" in self.index or "reduction" not in instead):
+            return f"; {instead}"
+        known = [*self.names, *self.aliases, *extras]
+        return did_you_mean(name, known) or f"; it takes {listing(known, 'and')}"

@@ -12,8 +12,9 @@ from .dtypes import Array, DType
 from .execute import Loop, allocate, check_out, finish, run
 from .loops import Loops
 from .manifest import Function, Variant
-from .operands import Operand, Shape, broadcast, check_limits, gather
-from .options import check_assertions, check_option, choose_variant, default_value
+from .memory import check_apart, unshared
+from .operands import Operand, Shape, broadcast, check_limits, gather, read_array
+from .options import check_assertions, check_option, choose_variant, default_value, describe
 
 PLANS: Final = 256  # settings that a kernel remembers before it starts afresh
 CACHED: Final = frozenset({float, int, str, bool, type(None), type(MISSING)})
@@ -59,7 +60,7 @@ class Caller:
         plan = self.plan(method, [values[i] for i in binder.option_at])
         given = [None if values[i] is MISSING else values[i] for i in binder.operand_at]
         operands, shape = gather(method, self.function.operands, given)
-        if self._checked and extras["check"]:
+        if self._checked and _asked(method, extras["check"]):
             check_limits(method, operands)
         leading = values[0] if cotangent else None
         return Call(method, operands, shape, plan, extras, leading, [o.placed for o in operands])
@@ -96,11 +97,18 @@ class Caller:
         return self.loops.elementwise(output, tag, call.plan.variant.suffix, (len(call.operands) + cotangent, outputs))
 
 
+def _asked(method: str, check: Any) -> bool:
+    if not isinstance(check, bool | np.bool_):
+        raise TypeError(f"{method}(): check must be True or False, got {describe(check)}")
+    return bool(check)
+
+
 def given_outputs(method: str, out: Any, count: int) -> list[Any]:
     """The ``out=`` of a call as one entry per result, None where a new array is wanted.
 
     Raises:
         TypeError: a tuple of another length.
+        ValueError: two of them share memory.
     """
     if out is None:
         return [None] * count
@@ -108,7 +116,19 @@ def given_outputs(method: str, out: Any, count: int) -> list[Any]:
     if len(outs) != count:
         wanted = "an array" if count == 1 else f"a tuple of {count} arrays"
         raise TypeError(f"{method}(): out must be {wanted}, got {len(outs)}")
+    if count > 1:
+        check_apart(method, outs)
     return outs
+
+
+def apart(call: Call, outs: Sequence[Any]) -> Call:
+    """The call with copies of what one of several outputs lies over: operands and mask are read again for the next."""
+    if len(outs) < 2 or all(out is None for out in outs):
+        return call
+    operands = [o._replace(array=unshared(o.array, outs), placed=unshared(o.placed, outs)) for o in call.operands]
+    where = call.extras.get("where")
+    extras = {**call.extras, "where": unshared(where, outs)} if isinstance(where, np.ndarray) else call.extras
+    return call._replace(operands=operands, inputs=[o.placed for o in operands], extras=extras)
 
 
 def fill(call: Call, loop: Loop, out: Any, dtype: DType, compute: DType) -> Any:
@@ -126,7 +146,7 @@ def fill(call: Call, loop: Loop, out: Any, dtype: DType, compute: DType) -> Any:
 
 
 def _fill_masked(call: Call, loop: Loop, out: Any, dtype: DType, compute: DType, where: Any) -> Any:
-    mask = np.asarray(where)
+    mask = read_array(call.method, "where", where)
     if mask.dtype != np.bool_:
         raise TypeError(f"{call.method}(): where has dtype {mask.dtype}; expected bool")
     shape = broadcast(call.method, [("the result", call.shape), ("where", mask.shape)])

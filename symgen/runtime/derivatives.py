@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .calls import Call, Caller, fill, given_outputs
+from .calls import Call, Caller, apart, fill, given_outputs
 from .dtypes import FLOAT64, Array, Precision
 from .errors import did_you_mean, listing
 from .execute import allocate, check_out, finish, run
 from .gradients import accumulating, reduced, result_dtype, rounded, sum_to
 from .manifest import Argument, Function
+from .memory import unshared
 from .operands import Operand, promote, to_array
+from .options import describe, unwrap
 
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
@@ -24,18 +26,23 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Any:
     function = caller.function
     method = f"{function.name}.grad"
     call = caller.prepare(method, args, kwargs, {"order": 1, "wrt": None, "out": None, "where": True})
-    order = call.extras["order"]
-    if isinstance(order, bool) or order not in (1, 2):
-        raise ValueError(f"{method}(): order must be 1 or 2, got {order!r}")
-    targets = _targets(function, call, ("tensor",), int(order))
+    order = _order(method, call.extras["order"])
+    targets = _targets(function, call, ("tensor",), order)
     precision = promote(method, call.operands)
     outs = given_outputs(method, call.extras["out"], len(targets))
+    call = apart(call, outs)
+    loops = [caller.loop(call, function.output(t, order), precision.tag) for t in targets]
     results = [
-        fill(call, caller.loop(call, function.output(t, int(order)), precision.tag), out, precision.result,
-             precision.compute)
-        for t, out in zip(targets, outs, strict=True)
+        fill(call, loop, out, precision.result, precision.compute) for loop, out in zip(loops, outs, strict=True)
     ]
     return _bare(results)
+
+
+def _order(method: str, order: Any) -> int:
+    plain = unwrap(order)
+    if isinstance(plain, bool) or not isinstance(plain, int | float) or plain not in (1, 2):
+        raise ValueError(f"{method}(): order must be 1 or 2, got {describe(order)}")
+    return int(plain)
 
 
 def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> tuple[Any, Any]:
@@ -46,6 +53,7 @@ def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> tuple[A
     targets = _targets(function, call, ("tensor",), 1)
     precision = promote(method, call.operands)
     outs = given_outputs(method, call.extras["out"], 1 + len(targets))
+    call = apart(call, outs)
     tensors = function.tensors
     fused = [a for a in tensors if a in targets]
     if not fused:
@@ -96,7 +104,9 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Any:
     _check_cotangent(call, cotangent)
     precision = promote(method, call.operands, ("g", cotangent, weak))
     targets = _targets(function, call, ("tensor", "param"), 1)
-    outs = dict(zip([t.name for t in targets], given_outputs(method, call.extras["out"], len(targets)), strict=True))
+    places = given_outputs(method, call.extras["out"], len(targets))
+    call, cotangent = apart(call, places), unshared(cotangent, places) if len(places) > 1 else cotangent
+    outs = dict(zip([t.name for t in targets], places, strict=True))
     found = _tensor_gradients(caller, call, cotangent, targets, outs, precision)
     for target in targets:
         if target.role != "tensor":
@@ -185,7 +195,10 @@ def _targets(function: Function, call: Call, roles: tuple[str, ...], order: int)
                 f"{call.method}(): there is no derivative{of_order} in {name!r} for these options; "
                 f"wrt may name {choices}{did_you_mean(name, known)}"
             )
-    return [known[name] for name in wanted]
+    named = [known[name] for name in wanted]
+    if len({a.name for a in named}) < len(named):
+        raise ValueError(f"{call.method}(): wrt names the same argument twice: {wrt!r}")
+    return named
 
 
 def _bare(results: list[Any]) -> Any:

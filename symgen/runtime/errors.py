@@ -12,8 +12,9 @@ class GeneratedPackageError(ImportError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'gelu'?`` for the nearest known word, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def listing(words: Iterable[str], conjunction: str = "or") -> str:

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from .dtypes import FLOAT64, Array, DType, is_bfloat16, is_float, store
-from .operands import Shape
+from .memory import overlaps_itself
+from .operands import Shape, refuse_mask
 
 Loop = Callable[..., Any]
 
@@ -29,17 +30,20 @@ def check_out(method: str, out: Any, shape: Shape, where: str = "out") -> Array:
     """An output given by the caller, once it is known to fit.
 
     Raises:
-        TypeError: not an array, or of a dtype that cannot hold the result.
-        ValueError: read-only, or of a shape that the result does not broadcast to.
+        TypeError: not an array, masked, or of a dtype that cannot hold the result.
+        ValueError: read-only, of a shape that the result does not broadcast to, or with elements that share memory.
     """
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{method}(): {where} must be a NumPy array, got {type(out).__name__}")
+    refuse_mask(method, where, out, "{0}.data")
     if not is_float(out.dtype):
         raise TypeError(
             f"{method}(): {where} has dtype {out.dtype}; expected float64, float32, float16 or bfloat16"
         )
     if not out.flags.writeable:
         raise ValueError(f"{method}(): {where} is read-only")
+    if overlaps_itself(out):
+        raise ValueError(f"{method}(): elements of {where} share memory with each other; pass an array without overlap")
     if out.shape != shape:
         try:
             fits = np.broadcast_shapes(shape, out.shape) == out.shape
@@ -70,6 +74,7 @@ def run(loop: Loop, inputs: Sequence[Array], options: Sequence[float], outputs: 
         compute: the dtype of the loop.
         fresh: whether outputs are known to share no memory with anything.
     """
+    outputs = [np.asarray(out) for out in outputs]  # a subclass may disagree on what ravel() is
     shape = outputs[0].shape
     for array in (*inputs, *outputs):
         if array.dtype != compute or array.shape != shape or array.flags.num & CONTIGUOUS != CONTIGUOUS:

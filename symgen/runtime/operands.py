@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import UserList, deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,8 @@ from .errors import GeneratedPackageError
 from .manifest import Argument, Axis
 
 Shape = tuple[int, ...]
+SEQUENCES = (list, tuple, UserList, deque)
+DEPTH = 64  # of nested lists: the most axes that NumPy has
 
 
 class Operand(NamedTuple):
@@ -28,6 +32,56 @@ class Operand(NamedTuple):
         return self.passed and self.weak is None
 
 
+def refuse_mask(function: str, name: str, value: Any, instead: str = "{0}.filled(...) or {0}.data") -> None:
+    """Refuse a masked array.
+
+    Raises:
+        TypeError: the value is one, whatever its mask.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        advice = instead.format(name)
+        raise TypeError(f"{function}(): {name} is a masked array, whose mask would be lost; pass {advice}")
+
+
+def _hides_mask(kind: type) -> bool:
+    """Whether an item of this type may be a masked array, hold one, or become one."""
+    if issubclass(kind, np.generic) or kind is np.ndarray:
+        return False
+    return issubclass(kind, SEQUENCES) or hasattr(kind, "__array__")
+
+
+def _unmasked(function: str, name: str, value: Any, depth: int = 0) -> Any:
+    """A value as NumPy may read it without losing a mask: what has __array__ inside of lists is an array then."""
+    if isinstance(value, SEQUENCES):
+        # Long lists of numbers are the usual case: their types are gathered at the speed of C.
+        if depth > DEPTH or not any(_hides_mask(kind) for kind in set(map(type, value))):
+            return value
+        return [_unmasked(function, f"{name}[{i}]", item, depth + 1) for i, item in enumerate(value)]
+    if _hides_mask(type(value)):
+        value = _converted(function, name, value, np.asanyarray)
+        refuse_mask(function, name, value)
+    return value
+
+
+def read_array(function: str, name: str, value: Any) -> Array:
+    """What NumPy makes of a value.
+
+    Raises:
+        TypeError: nothing, or a mask would be lost.
+        ValueError: a ragged list.
+    """
+    return _converted(function, name, _unmasked(function, name, value), np.asarray)
+
+
+def _converted(function: str, name: str, value: Any, convert: Callable[[Any], Array]) -> Array:
+    try:
+        return convert(value)
+    except ValueError as error:
+        raise ValueError(f"{function}(): {name} is no array: {error}") from None
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{function}(): {name} is no array: {error}") from None
+
+
 def to_array(function: str, name: str, value: Any) -> tuple[Array, type | None]:
     """The array behind an operand, and the kind of a Python scalar.
 
@@ -42,14 +96,7 @@ def to_array(function: str, name: str, value: Any) -> tuple[Array, type | None]:
             return np.asarray(float(value)), type(value)
         except OverflowError:
             raise ValueError(f"{function}(): {name} is an integer too large for float64") from None
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{function}(): {name} is a masked array, whose mask would be lost; pass {name}.filled(...)")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{function}(): {name} is no array: {error}") from None
-    except (TypeError, RuntimeError) as error:
-        raise TypeError(f"{function}(): {name} is no array: {error}") from None
+    array = read_array(function, name, value)
     if precision_of(array.dtype) is None:
         what = f"has dtype {array.dtype}" if isinstance(value, np.ndarray | np.generic | list | tuple) else (
             f"is a {type(value).__name__}, which NumPy reads as dtype {array.dtype}")

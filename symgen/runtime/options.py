@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from .conditions import SYMBOLS, UndecidableError, holds, names, number, text
 from .errors import GeneratedPackageError, did_you_mean, listing
 from .manifest import Argument, Function, Variant
+
+TOO_LARGE: Final = "; it is too large for float64"
 
 
 def expectation(argument: Argument) -> str:
@@ -28,15 +30,17 @@ def expectation(argument: Argument) -> str:
 
 def describe(value: Any) -> str:
     """A value as an error message shows it: an array by its shape, the rest by itself and its type."""
+    if isinstance(value, np.ma.MaskedArray):
+        return f"a masked array of shape {value.shape}, whose mask would be lost"
     if isinstance(value, np.ndarray) and (value.ndim or value.dtype.kind in "OV"):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     shown = repr(value)
     return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({type(value).__name__})"
 
 
-def _unwrap(value: Any) -> Any:
-    """A NumPy scalar or 0-d array as the Python value it holds."""
-    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
+def unwrap(value: Any) -> Any:
+    """A NumPy scalar or 0-d array as the Python value it holds; what is masked stays as it is."""
+    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0 and not isinstance(value, np.ma.MaskedArray):
         return float(value) if value.dtype.name == "bfloat16" else value.item()
     return value
 
@@ -48,10 +52,14 @@ def _numeric(argument: Argument, value: Any) -> float | int:
         raise TypeError
     try:
         found = int(value) if argument.role == "int" else float(value)
-        inside = all(SYMBOLS[symbol](found, number(bound)) for symbol, bound in argument.limits)
+        nearest = float(found)
     except OverflowError:
-        raise ValueError("; it is too large for float64") from None
-    if math.isnan(found) or not inside:
+        raise ValueError(TOO_LARGE) from None
+    if found != value and (found == 0 or math.isinf(found)):
+        raise ValueError(TOO_LARGE if found else "; it is too small for float64, which would make it 0")
+    if argument.role == "int" and nearest != found:
+        raise ValueError("; float64 does not hold it exactly")
+    if math.isnan(found) or not all(SYMBOLS[symbol](found, number(bound)) for symbol, bound in argument.limits):
         raise ValueError
     return found
 
@@ -63,7 +71,7 @@ def check_option(function: str, argument: Argument, value: Any) -> Any:
         TypeError: the value is of the wrong type.
         ValueError: the value is outside the stated domain or not among the choices.
     """
-    plain = _unwrap(value)
+    plain = unwrap(value)
     if plain is None and (argument.optional or None in argument.choices):
         return None
     find = _choice if argument.role == "choice" else _numeric

@@ -49,6 +49,16 @@ class Catalogue:
             self._kernels.setdefault(canonical, made)
         return self._kernels[canonical]
 
+    def check(self) -> None:
+        """Check that there is a generated package.
+
+        Raises:
+            GeneratedPackageError: the package or its manifest is missing; the message has the command to run.
+        """
+        folder = self._directory or self._locate()
+        if not (folder / MANIFEST).is_file():
+            raise GeneratedPackageError(f"{self.package} has no {MANIFEST} in {folder}; run `symgen build`")
+
     def _load(self) -> dict[str, Any]:
         if self._functions is None:
             functions = read_manifest((self._directory or self._locate()) / MANIFEST)
@@ -62,7 +72,14 @@ class Catalogue:
             package = importlib.import_module(self.package)
         except ModuleNotFoundError as error:
             raise GeneratedPackageError(f"no generated kernels: {error}; run `symgen build`") from error
-        return Path(next(iter(package.__path__)))
+        except (ImportError, TypeError, ValueError, AttributeError) as error:
+            if all(part.isidentifier() for part in str(self.package).split(".")):
+                raise  # a package that fails as it is imported says best itself why
+            raise GeneratedPackageError(f"{self.package!r} is not the dotted name of a package") from error
+        folders = list(getattr(package, "__path__", ()))
+        if not folders:
+            raise GeneratedPackageError(f"{self.package} is a module and not a package of generated kernels")
+        return Path(folders[0])
 
 
 def _parsed(name: str, data: Any) -> Function:
@@ -79,6 +96,11 @@ def _parsed(name: str, data: Any) -> Function:
     return function
 
 
+def _contents(module: str) -> dict[str, Any]:
+    """What is in a module, or nothing where it is not imported."""
+    return sys.modules[module].__dict__ if module in sys.modules else {}
+
+
 def load_package(
     package: str, file: str | None = None, public: str | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -86,17 +108,23 @@ def load_package(
 
     Args:
         package: the generated package's dotted name.
-        file: its ``__init__.py``; without one the package is imported to find it, at the first use.
-        public: the module that offers the kernels, if not the package itself; pickles refer to it.
+        file: its ``__init__.py``; without one the package is imported to find it.
+        public: the module that offers the kernels, if not the package itself; pickles refer to it. It may be imported
+            before the kernels are built: they are looked for at the first use.
 
     Returns:
         Two functions to assign to ``__getattr__`` and ``__dir__`` of the public module.
+
+    Raises:
+        GeneratedPackageError: the package is not there (only if neither file nor public is given).
 
     Example:
         ``__getattr__, __dir__ = load_package(__name__, __file__)``
     """
     offering = public or package
     catalogue = Catalogue(package, Path(file).parent if file else None, offering)
+    if file is None and public is None:
+        catalogue.check()
 
     def module_getattr(name: str) -> Any:
         if name == "__all__":
@@ -105,10 +133,10 @@ def load_package(
             raise AttributeError(f"module {offering!r} has no attribute {name!r}", name=name)
         kernel = catalogue.kernel(name)
         # The next access finds it without coming here.
-        return sys.modules[offering].__dict__.setdefault(name, kernel)
+        return _contents(offering).setdefault(name, kernel)
 
     def module_dir() -> list[str]:
-        own = list(sys.modules[offering].__dict__)
+        own = list(_contents(offering))
         try:
             return sorted({*own, *catalogue.names()})
         except GeneratedPackageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+X = np.array([1.0, 2.0])
 FLOATS = (np.float64, np.float32, np.float16)
 PROMOTED = {
     np.bool_: np.float16, np.int8: np.float16, np.uint8: np.float16, np.int16: np.float32, np.uint16: np.float32,
@@ -175,6 +177,9 @@ def test_lists_and_array_likes(kernels: ModuleType) -> None:
     np.testing.assert_array_equal(kernels.gate([[1, 2], [3, 4]]), [[1, 4], [9, 16]])
     np.testing.assert_array_equal(kernels.gate((1.0, 2.0)), [1, 4])
     np.testing.assert_array_equal(kernels.gate(Like()), [1, 4])
+    np.testing.assert_array_equal(kernels.gate([Like(), (3, 4)]), [[1, 4], [9, 16]])
+    np.testing.assert_array_equal(kernels.gate(deque([np.ones(2), np.float32(2) * np.ones(2)])), [[1, 1], [4, 4]])
+    assert kernels.gate([np.float32(3), np.float32(4)]).dtype == np.float32
 
 
 def test_memory_order_is_kept(kernels: ModuleType) -> None:
@@ -234,6 +239,18 @@ def test_parameter_placement(kernels: ModuleType) -> None:
     assert kernels.slope(-1.0, 0.5) == -0.5
 
 
+class Masked:
+    """What NumPy reads as a masked array."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.ma.array([1.0, 2.0], mask=[True, False])
+
+
+NESTED: list[Any] = []
+NESTED.append(NESTED)
+HIDDEN = np.ma.array([1.0, 2.0], mask=[True, False])
+RAGGED = [[True], [True, False]]
+
 WRONG: list[tuple[Any, type[Exception], list[str]]] = [
     (lambda k: k.gate(np.ones(2, complex)), TypeError, ["gate(): x has dtype complex128", "float64, float32"]),
     (lambda k: k.gate(1j), TypeError, ["x is a complex", "complex128"]),
@@ -244,6 +261,19 @@ WRONG: list[tuple[Any, type[Exception], list[str]]] = [
     (lambda k: k.gate(np.ones(2, np.longdouble)), TypeError, ["x has dtype", "float64"]),
     (lambda k: k.gate(np.ones(2, "M8[s]")), TypeError, ["datetime64"]),
     (lambda k: k.gate([[1], [1, 2]]), ValueError, ["x is no array", "inhomogeneous"]),
+    (lambda k: k.gate(NESTED), ValueError, ["x is no array", "maximum number of dimension"]),
+    (lambda k: k.gate([HIDDEN, HIDDEN]), TypeError, ["x[0] is a masked array", "x[0].filled"]),
+    (lambda k: k.gate([[1.0, np.ma.masked]]), TypeError, ["x[0][1] is a masked array"]),
+    (lambda k: k.gate(deque([(1.0, 2.0), HIDDEN])), TypeError, ["x[1] is a masked array"]),
+    (lambda k: k.gate(Masked()), TypeError, ["x is a masked array, whose mask would be lost"]),
+    (lambda k: k.gate([Masked()]), TypeError, ["x[0] is a masked array, whose mask"]),
+    (lambda k: k.slope(X, HIDDEN), TypeError, ["weight is a masked array"]),
+    (lambda k: k.gate(X, out=np.ma.zeros(2)), TypeError, ["out is a masked array", "pass out.data"]),
+    (lambda k: k.gate(X, where=np.ma.array([True, True], mask=[True, False])), TypeError, ["where is a masked array"]),
+    (lambda k: k.gate(X, where=[np.ma.masked, True]), TypeError, ["where[0] is a masked array"]),
+    (lambda k: k.gate(X, where=RAGGED), ValueError, ["gate(): where is no array", "inhomogeneous"]),
+    (lambda k: k.cut(X, 0.0, check=np.array([1, 2])), TypeError, ["check must be True or False", "shape (2,)"]),
+    (lambda k: k.cut(X, 0.0, check="no"), TypeError, ["check must be True or False, got 'no'"]),
     (lambda k: k.gate(10**400), ValueError, ["too large"]),
     (lambda k: k.gate(np.ma.masked_array([1.0], [True])), TypeError, ["masked"]),
     (lambda k: k.mix(np.ones(3), np.ones(4)), ValueError, ["input has shape (3,), target has shape (4,)"]),
@@ -255,7 +285,14 @@ WRONG: list[tuple[Any, type[Exception], list[str]]] = [
     (lambda k: k.mix(1.0), TypeError, ["missing 'target'"]),
     (lambda k: k.gate(1.0, 2.0), TypeError, ["takes 1 positional", "2 were given"]),
     (lambda k: k.gate(1.0, x=2.0), TypeError, ["multiple values", "'x'"]),
-    (lambda k: k.gate(1.0, input=2.0), TypeError, ["multiple values", "'x'"]),
+    (lambda k: k.gate(1.0, input=2.0), TypeError, ["for argument 'x', which 'input' is another name of"]),
+    (lambda k: k.gate(x=1.0, input=2.0), TypeError, ["another name", "'x'"]),
+    (lambda k: k.gate(inpt=1.0), TypeError, ["'inpt'", "did you mean 'input'?"]),
+    (lambda k: k.gate(X=1.0), TypeError, ["'X'", "did you mean 'x'?"]),
+    (lambda k: k.gate(1.0, zzz=2), TypeError, ["'zzz'", "it takes x, form, scale, input, out and where"]),
+    (lambda k: k.gate(1.0, reduce=True), TypeError, ["'reduce'", "it takes x"]),
+    (lambda k: k.gate(1.0, "cube", 2.0), TypeError, ["3 were given", "gate(x, *, form, scale, out, where)"]),
+    (lambda k: k.cut(1.0, 2.0, 1, 0, 5), TypeError, ["4 positional arguments", "cut(x, level, times, offset, *, out"]),
     (lambda k: k.gate(1.0, fom="cube"), TypeError, ["'fom'", "did you mean 'form'?"]),
     (lambda k: k.gate(1.0, inplace=True), TypeError, ["'inplace'", "out=x"]),
     (lambda k: k.gate(1.0, dtype=np.float32), TypeError, ["'dtype'", "cast"]),

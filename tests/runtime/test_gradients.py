@@ -34,6 +34,8 @@ def test_grad_is_elementwise(kernels: ModuleType) -> None:
     np.testing.assert_allclose(kernels.gate.grad(x, form="cube", scale=2.0), 6 * x**2)
     np.testing.assert_array_equal(kernels.gate.grad(x, form="cube", scale=0), np.zeros((3, 4)))
     assert kernels.gate.grad(3.0) == 6
+    for two in (np.int8(2), np.array(2), 2.0):
+        assert kernels.gate.grad(3.0, order=two) == 2
     assert kernels.gate.grad(x.astype(np.float16)[::2, ::-1]).dtype == np.float16
 
 
@@ -217,7 +219,15 @@ WRONG: list[tuple[Any, type[Exception], list[str]]] = [
     (lambda k: k.gate.vjp(np.ones((2, 4)), np.ones(4)), ValueError, ["g has shape (2, 4)", "(4,)"]),
     (lambda k: k.gate.vjp(np.ones(3)), TypeError, ["gate.vjp() is missing 'x'"]),
     (lambda k: k.gate.vjp("g", np.ones(3)), TypeError, ["g is a str"]),
+    (lambda k: k.gate.vjp(np.ma.ones(3), np.ones(3)), TypeError, ["gate.vjp(): g is a masked array"]),
+    (lambda k: k.gate.vjp(1.0, 2.0, 3.0), TypeError, ["vjp() takes 2", "gate.vjp(g, x, *, form, scale, wrt, out)"]),
+    (lambda k: k.gate.grad(np.ones(3), where=[[True], [True, False]]), ValueError, ["gate.grad(): where is no array"]),
     (lambda k: k.gate.grad(np.ones(3), order=3), ValueError, ["order must be 1 or 2, got 3"]),
+    (lambda k: k.gate.grad(np.ones(3), order=np.array([1, 2])), ValueError, ["order must be 1 or 2", "shape (2,)"]),
+    (lambda k: k.gate.grad(np.ones(3), order=np.array([1])), ValueError, ["got an array of shape (1,)"]),
+    (lambda k: k.gate.grad(np.ones(3), order="1"), ValueError, ["gate.grad(): order", "'1' (str)"]),
+    (lambda k: k.gate.grad(np.ones(3), order=np.ma.array(1, mask=True)), ValueError, ["order", "a masked array"]),
+    (lambda k: k.gate.vjp(1.0, np.ones(3), wrt=("x", "input")), ValueError, ["gate.vjp(): wrt names", "twice"]),
     (lambda k: k.gate.grad(np.ones(3), order=True), ValueError, ["order must be 1 or 2"]),
     (lambda k: k.gate.grad(np.ones(3), wrt="scal"), ValueError, ["'scal'", "x or scale", "did you mean 'scale'?"]),
     (lambda k: k.gate.grad(np.ones(3), wrt="form"), ValueError, ["'form'"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from decimal import Decimal
 from fractions import Fraction
 from types import ModuleType
@@ -41,6 +42,17 @@ def test_numbers_of_every_kind(kernels: ModuleType, two: Any) -> None:
     assert found.dtype == np.float32
 
 
+def test_extended_precision(kernels: ModuleType) -> None:
+    """A long double is an option where float64 can hold it, rounded, and is refused where it would become 0 or inf."""
+    assert kernels.gate(1.0, form="cube", scale=np.longdouble("0.1")) == 0.1
+    assert kernels.clip(5.0, high=np.longdouble("inf")) == 5
+    big, tiny = np.finfo(np.longdouble).max, np.finfo(np.longdouble).tiny
+    for value, word in ((big, "too large"), (tiny, "too small")):
+        exact = float(value) == value  # so it is where a long double is a float64
+        with nullcontext() if exact else pytest.raises(ValueError, match=f"soft.*beta.*{word} for float64"):
+            kernels.soft(1.0, beta=value)
+
+
 def test_infinite_options(kernels: ModuleType) -> None:
     """An option is an extended real: it may be infinite."""
     np.testing.assert_array_equal(kernels.clip([-5.0, 5.0], low=-np.inf), [-5, 1])
@@ -72,6 +84,15 @@ WRONG: list[tuple[str, dict[str, Any], type[Exception], list[str]]] = [
     ("soft", {"beta": [1]}, TypeError, ["[1] (list)"]),
     ("soft", {"beta": float("nan")}, ValueError, ["nan"]),
     ("soft", {"beta": 10**400}, ValueError, ["too large"]),
+    ("soft", {"beta": Fraction(10**400)}, ValueError, ["too large for float64"]),
+    ("soft", {"beta": Fraction(1, 10**400)}, ValueError, ["beta must be", "too small for float64"]),
+    ("gate", {"scale": Fraction(1, 10**400)}, ValueError, ["scale must be", "too small for float64"]),
+    ("soft", {"beta": np.ma.array(2.0, mask=True)}, TypeError, ["beta must be", "masked array of shape ()", "lost"]),
+    ("soft", {"beta": np.ma.array(2.0)}, TypeError, ["beta must be", "masked array of shape ()"]),
+    ("soft", {"threshold": np.ma.masked}, TypeError, ["threshold must be", "masked array"]),
+    ("gate", {"form": np.ma.array("cube", mask=True)}, TypeError, ["form must be", "masked array"]),
+    ("cut", {"level": 0, "times": 10**400}, ValueError, ["times must be", "too large for float64"]),
+    ("cut", {"level": 0, "times": 2**53 + 1}, ValueError, ["times must be", "float64 does not hold it exactly"]),
     ("soft", {"threshold": "none"}, TypeError, ["threshold must be a number or None", "'none'"]),
     ("gate", {"scale": -1}, ValueError, ["scale must be a number >= 0, got -1 (int)"]),
     ("gate", {"form": "qube"}, ValueError, ["form must be 'square' or 'cube'", "did you mean 'cube'?"]),

@@ -223,6 +223,29 @@ def test_a_package_that_does_not_exist() -> None:
         getter("gelu")
 
 
+@pytest.mark.parametrize(("package", "words"), [
+    ("no_such_package_of_kernels", "No module named 'no_such_package_of_kernels'; run `symgen build`"),
+    ("symgen.no_such_package", "No module named 'symgen.no_such_package'; run `symgen build`"),
+    ("json", "json has no manifest.json in .*; run `symgen build`"),
+    ("json.decoder", "json.decoder is a module and not a package"),
+    ("", "'' is not the dotted name of a package"),
+    (".relative", "'.relative' is not the dotted name of a package"),
+    (3, "3 is not the dotted name of a package"),
+])
+def test_a_package_is_looked_for_at_once(package: Any, words: str) -> None:
+    """Without a file or a face the package must be there when it is loaded."""
+    with pytest.raises(GeneratedPackageError, match=words):
+        load_package(package)
+
+
+def test_a_package_under_a_name_that_is_not_imported(kernels: ModuleType) -> None:
+    """Functions are found even if the module that is to offer them was never imported."""
+    getter, lister = load_package("handmade", public="no_such_face")
+    assert getter("gate").function.name == "gate"
+    assert "gate" in lister()
+    assert load_package("handmade")[0]("gate").function.name == "gate"
+
+
 def test_numba_is_asked_for(package_folder: Path) -> None:
     """Without Numba everything but calling works, and calling says what to install."""
     code = (
