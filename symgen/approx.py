@@ -18,6 +18,7 @@ from symgen.arithmetic import Pair
 from symgen.kernel import Node, const, fma
 
 PRECISION = 256
+LARGEST = 1000  # exponent of two; coefficients beyond it are no good to float64
 Exact = Callable[[arb], arb | None]
 
 
@@ -104,6 +105,8 @@ def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Po
         fitted = arb_poly.interpolate([v.mid() for v in nodes], known)
         exact = [fitted[k] for k in range(count)]
         if not all(c.is_finite() for c in exact):
+            return None
+        if any(abs(c) > arb(2) ** LARGEST for c in exact):
             return None
         first, rest = split(exact[0])
         coefficients = (first, *(float(to_fraction(c)) for c in exact[1:]))

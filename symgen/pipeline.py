@@ -154,6 +154,7 @@ class Workshop:
     parameters: tuple[str, ...]
     sampler: Sampler
     limits: tuple[tuple[str, float], ...]
+    others: tuple[str, ...]  # tensors beside the first
 
     @staticmethod
     def of(op: Op, variant: Variant) -> Workshop:
@@ -166,7 +167,9 @@ class Workshop:
         points = np.union1d(grid(low, high, THIN if others else 1), more[(more >= low) & (more <= high)])
         sampler = Sampler(symbols[first.name], tried, points)
         parameters = tuple(a.name for a in op.arguments if a.name in present)
-        return Workshop(symbols, parameters, sampler, tuple((r, float(v)) for r, v in first.role.limits))
+        limits = tuple((r, float(v)) for r, v in first.role.limits)
+        tensors = tuple(a.name for a in others if a.role.kind == "tensor")
+        return Workshop(symbols, parameters, sampler, limits, tensors)
 
     def output(self, wanted: Wanted) -> Output:
         """Stabilise and schedule one output for both targets."""
@@ -181,7 +184,7 @@ class Workshop:
             forms[target.name], x = form, self.sampler.x
             name, graph = f"{wanted.name}_{target.name}", form.node(x, bound)
             settings_tried, sign = self.sampler.settings, below_zero(probe)
-            core = finish(name, self.parameters, x.name, graph, settings_tried, sign, self.limits)
+            core = finish(name, self.parameters, x.name, graph, settings_tried, sign, self.limits, self.others)
             cores[target.name] = core
             each = error(evaluate(core, probe), probe, target)
             counted = each[~np.isnan(each) & (probe.single | (target.name != "f32"))]

@@ -23,6 +23,7 @@ def finish(
     settings: Sequence[Mapping[str, float]],
     below_zero: float | None = None,
     limits: Sequence[tuple[str, float]] = (),
+    others: Sequence[str] = (),
 ) -> ScalarFunction:
     """The scalar function of a graph, with the guards that it needs.
 
@@ -33,6 +34,7 @@ def finish(
         result: the graph.
         settings: values of the other parameters to try the graph at.
         limits: the domain of x, as (relation, number); outside the result is NaN, for derivatives too.
+        others: further tensor operands, whose NaN must come out again too.
         below_zero: where the value at zero is zero, the sign of the truth just below it, or 0.0 where the function is
             flat on both sides; None where nothing is known.
     """
@@ -47,8 +49,9 @@ def finish(
             result = select(node("le", const(end), operand), result, const(math.nan))
         elif relation in ("<", "<="):
             result = select(node("le", operand, const(end)), result, const(math.nan))
-    if any(not math.isnan(_at(parameters, x, result, s, math.nan)) for s in settings):
-        result = select(node("ne", operand, operand), operand, result)
+    for name_of in (x, *others):
+        if any(not math.isnan(_at(parameters, name_of, result, {x: 1.5, **s}, math.nan)) for s in settings):
+            result = select(node("ne", var(name_of), var(name_of)), var(name_of), result)
     return verify(ScalarFunction(name, tuple(parameters), (result,)))
 
 

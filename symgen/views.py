@@ -100,6 +100,8 @@ def _steps(output: Output) -> list[str]:
     known = {rule.name: rule for rule in ALL_RULES}
     lines = [f"as derived   {output.naive}" if output.order == 0 else f"as derived   {output.recognized}"]
     for step in output.trace:
+        if str(step.before) == str(step.after):  # a head of ours for SymPy's, of the same name
+            continue
         rule = known.get(step.rule)
         why = "" if rule is None else f": {rule.gain} (proof: {rule.proof})"
         lines += [f"{step.rule}{why}", f"    {step.before}", f"  = {step.after}"]

@@ -107,12 +107,10 @@ def test_the_point_is_on_the_argument_line(tmp_path: Path) -> None:
         load(path)
 
 
-def test_no_alarm_and_quick_on_the_catalogue() -> None:
-    """Every function of the catalogue passes, in well under 50 ms each on average."""
+def test_no_alarm_on_the_catalogue() -> None:
+    """Every function of the catalogue passes."""
     ops = load(folder())
-    start = time.perf_counter()
     assert [name for name, op in ops.items() if breach_of(op) is not None] == []
-    assert time.perf_counter() - start < 0.025 * len(ops)
 
 
 finite = st.floats(-50, 50)

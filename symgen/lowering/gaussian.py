@@ -15,6 +15,7 @@ from symgen.kernel import Node, call, const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
 TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
+FAR = 2.0**12  # erfcx(u) u is constant beyond it to 2^-25, more than a correction of a correction needs
 
 
 def _square_exp(s: Walk, u: Node, half: bool = False) -> Pair:
@@ -24,6 +25,12 @@ def _square_exp(s: Walk, u: Node, half: bool = False) -> Pair:
     scale = const(0.5 if half else 1.0)
     value = call("exp", negative(square.high * scale if half else square.high))
     return Pair(value, None if square.low is None else negative(square.low * value * scale))
+
+
+def _erfcx_slope(u: Node, value: Node) -> Node:
+    """The derivative 2 u erfcx(u) - 2/sqrt(pi), which cancels far out, where erfcx is c/u and its slope -erfcx/u."""
+    near = const(2.0) * u * value - const(TWO_OVER_ROOT_PI)
+    return select(node("lt", const(FAR), u), negative(value / u), near)
 
 
 def _erfc_slope(u: Node) -> Node:
@@ -67,7 +74,7 @@ def split_reciprocal_erfcx(s: Walk, e: Expr) -> tuple[Pair, Pair]:
         # the logarithmic derivative of erfcx is 2 u - 2/(sqrt(pi) erfcx(u)); h^2 takes no correction
         up = node("le", ZERO, u.high)
         erfcx_u = scaled.high
-        slope = select(up, const(2.0) * u.high * erfcx_u - const(TWO_OVER_ROOT_PI), const(2.0) * u.high * rest.high)
+        slope = select(up, _erfcx_slope(u.high, erfcx_u), const(2.0) * u.high * rest.high)
         tail = select(up, ZERO, const(-TWO_OVER_ROOT_PI) * _square_exp(s, size).high)
         scaled = a.with_low(scaled.high, scaled.low, u.low * slope)
         rest = a.with_low(rest.high, rest.low, u.low * (slope + tail))
@@ -85,8 +92,7 @@ def _lower_erfcx(s: Walk, e: Expr) -> Pair:
         large = a.mul(exact(const(2.0)), Pair(big, None if grow.low is None else grow.low * big))
         value = choose(node("le", ZERO, u.high), value, a.sub(large, value))
     if a.compensated and u.low is not None:
-        slope = const(2.0) * u.high * value.high - const(2.0 / math.sqrt(math.pi))
-        return a.with_low(value.high, value.low, u.low * slope)
+        return a.with_low(value.high, value.low, u.low * _erfcx_slope(u.high, value.high))
     return value
 
 

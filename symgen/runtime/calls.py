@@ -125,7 +125,10 @@ def apart(call: Call, outs: Sequence[Any]) -> Call:
     """The call with copies of what one of several outputs lies over: operands and mask are read again for the next."""
     if len(outs) < 2 or all(out is None for out in outs):
         return call
-    operands = [o._replace(array=unshared(o.array, outs), placed=unshared(o.placed, outs)) for o in call.operands]
+    operands = []
+    for o in call.operands:
+        array = unshared(o.array, outs)
+        operands.append(o._replace(array=array, placed=array if o.placed is o.array else unshared(o.placed, outs)))
     where = call.extras.get("where")
     extras = {**call.extras, "where": unshared(where, outs)} if isinstance(where, np.ndarray) else call.extras
     return call._replace(operands=operands, inputs=[o.placed for o in operands], extras=extras)

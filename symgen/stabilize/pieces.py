@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flint import arb, ctx
+from sympy import Rational, Symbol
 
 from symgen.approx import fit, split
 from symgen.oracle import Oracle
-from symgen.stabilize.form import Piece, Segment
+from symgen.stabilize.form import Formula, Piece, Segment
 from symgen.stabilize.probe import Target
 
 DEEPEST = 5
@@ -35,6 +36,7 @@ class Gap:
 class Fitter:
     """The exact function of one output, and how exactly a piece must follow it."""
 
+    x: Symbol
     oracle: Oracle
     order: int
     target: Target
@@ -183,12 +185,20 @@ class Fitter:
             piece = self._fit("tail", 0.0 if sign > 0 else -end, end if sign > 0 else 0.0, arb(0), power, None)
             if piece is None:
                 continue
-            tail = Segment(reach, math.inf, piece) if sign > 0 else Segment(-math.inf, -reach, piece)
+            body = self._power_law(piece) or piece
+            tail = Segment(reach, math.inf, body) if sign > 0 else Segment(-math.inf, -reach, body)
             if reach == start:
                 return [tail]
             rest = self.cover(Gap(start, reach) if sign > 0 else Gap(-reach, -start))
             return None if rest is None else ([*rest, tail] if sign > 0 else [tail, *rest])
         return None
+
+    def _power_law(self, piece: Piece) -> Formula | None:
+        """A tail that is one power of x, as a formula, which says more than a polynomial of degree zero."""
+        if len(piece.polynomial.coefficients) > 1 or piece.polynomial.low:
+            return None
+        constant = Rational(piece.polynomial.coefficients[0])
+        return Formula(constant * self.x**piece.power, piece.arithmetic, source="what it has become")
 
     def _tail_power(self, sign: float) -> int | None:
         a, b = self.exact(arb(sign) * arb(2) ** 1000), self.exact(arb(sign) * arb(2) ** 1001)

@@ -22,6 +22,7 @@ Flags = npt.NDArray[np.bool_]
 
 DENSE = (-12, 11)  # octaves in which functions of the catalogue's kind bend
 PER_OCTAVE = 20
+MOST_ROOTS = 12  # an oscillating function has more than anybody can treat one by one
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,14 @@ def _spaced(a: float, b: float, count: int) -> Floats:
 
 
 def roots(probe: Probe) -> list[float]:
-    """Points next to which the truth changes its sign (first setting of the parameters)."""
+    """Points next to which the truth changes its sign (first setting), the nearest to zero where there are many."""
     value = probe.high[0]
     known = np.flatnonzero(np.isfinite(value) & (value != 0) & np.isfinite(probe.x))
     left, right = known[:-1], known[1:]
     change = value[left] * np.sign(value[right]) < 0
     ends = zip(probe.x[left[change]].tolist(), probe.x[right[change]].tolist(), strict=True)
-    return [0.0 if a < 0 < b else (a + b) / 2 for a, b in ends]
+    found = [0.0 if a < 0 < b else (a + b) / 2 for a, b in ends]
+    return sorted(sorted(found, key=abs)[:MOST_ROOTS])
 
 
 def merged(a: Probe, b: Probe) -> Probe:

@@ -26,6 +26,7 @@ SHORTEST = 12  # points a candidate must be good for, lest a lucky stretch insid
 TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
 WINDOW = 2  # neighbours on each side that must be good too
 ROOT_MARGIN = 14  # the same around a root, where the error of a formula falls off slowly
+MOST_GAPS = 10  # more gaps than that are an oscillation, and stay as they are
 MARGIN = 4  # points by which a piece reaches into its neighbours
 
 
@@ -122,6 +123,7 @@ class _Walk:
     raw: Flags  # good at the point
     good: Flags  # and at its neighbours
     failing: npt.NDArray[np.int64]  # settings beyond the bar, at each point
+    gaps: int = 0
 
     def run(self) -> Choice:
         segments: list[Segment] = []
@@ -188,7 +190,8 @@ class _Walk:
         constant = self._end(i, end)
         if constant is not None:
             return constant
-        if self.problem.fitter is None:
+        self.gaps += 1
+        if self.problem.fitter is None or self.gaps > MOST_GAPS:
             return None
         sign = np.sign(self.problem.probe.high[0][np.searchsorted(self.problem.probe.x, self.points[[i - 1, end % n]])])
         margin = ROOT_MARGIN if i > 0 and end < n and sign[0] * sign[1] < 0 else MARGIN
