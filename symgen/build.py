@@ -152,7 +152,7 @@ class _Writer:
         if isinstance(result, Failure):
             self.failures.append(result)
             return result
-        self.entries[result.name] = entry(result, self.todo.targets[result.name].key)
+        self.entries[result.name] = entry(result, self.todo.targets[result.name])
         self.built.append(result.name)
         return result
 
@@ -233,11 +233,12 @@ def render(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def entry(result: Compiled, key: str) -> dict[str, Any]:
+def entry(result: Compiled, target: Target) -> dict[str, Any]:
     """The manifest's record of a function: what the backend says of it, its key and the hashes of its files."""
     hashes = {name: digest(text) for name, text in result.files.items()}
     docs = {name: digest(text) for name, text in result.docs.items()}
-    return {**result.entry, "key": key, "files": hashes, **({"docs": docs} if docs else {})}
+    optional = {"docs": docs, "measured": target.measured}
+    return {**result.entry, "key": target.key, "files": hashes, **{k: v for k, v in optional.items() if v}}
 
 
 def _shared_entry(
@@ -269,10 +270,20 @@ def job(config: Config, target: Target) -> Job:
     )
 
 
+def stale_kernels(config: Config, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the named functions whose code is not what their specs say; their cards are not looked at."""
+    targets, entries = build_keys.targets(config), read_manifest(config.out)["functions"]
+    return tuple(name for name in names if not _fresh_kernel(config, targets[name], entries.get(name, {})))
+
+
 def _fresh(config: Config, target: Target, record: Mapping[str, Any]) -> bool:
-    if record.get("key") != target.key or (config.docs is not None) != bool(record.get("docs")):
+    if record.get("measured", "") != target.measured or (config.docs is not None) != bool(record.get("docs")):
         return False
-    return _intact(config.out, record["files"]) and _intact(config.docs, record.get("docs", {}))
+    return _fresh_kernel(config, target, record) and _intact(config.docs, record.get("docs", {}))
+
+
+def _fresh_kernel(config: Config, target: Target, record: Mapping[str, Any]) -> bool:
+    return record.get("key") == target.key and _intact(config.out, record["files"])
 
 
 def _shared_fresh(config: Config, current: Mapping[str, Any], targets: Mapping[str, Target]) -> bool:
@@ -329,7 +340,7 @@ def compile_all(
         everything.append(each)
     results = [each for each in everything if isinstance(each, Compiled)]
     failures = tuple(each for each in everything if isinstance(each, Failure))
-    entries = {result.name: entry(result, targets[result.name].key) for result in results}
+    entries = {result.name: entry(result, targets[result.name]) for result in results}
     shared = build_shared.texts(config, entries)
     content = manifest(entries, _shared_entry(config, shared, targets, entries))
     files_ = {**shared.files, **_merged(result.files for result in results), MANIFEST: render(content)}

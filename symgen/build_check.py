@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from symgen import build, build_keys, files
+from symgen import build, build_keys, build_shared, files
 from symgen.build_compile import Failure
 from symgen.config import Config
 
@@ -16,7 +16,8 @@ from symgen.config import Config
 class Difference:
     """One file that is not as it should be.
 
-    ``kind`` is "missing", "extra", "foreign" (extra, and not written by symgen), "differs" or "stale".
+    ``kind`` is "missing", "extra", "foreign" (extra, and not written by symgen), "differs", "stale" or "occupied" (not
+    written by symgen, where it has to write).
     """
 
     kind: str
@@ -26,11 +27,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found, and the command that mends it."""
+    """What was found, and the command that mends it; none where a build would refuse, because of `blocked` files."""
 
     differences: tuple[Difference, ...]
     failures: tuple[Failure, ...] = ()
     mend: str = ""
+
+    @property
+    def blocked(self) -> tuple[str, ...]:
+        return tuple(found.name for found in self.differences if found.kind == "occupied")
 
 
 def check(config: Config, listener: build.Listener = lambda _: None) -> Verdict:
@@ -52,7 +57,22 @@ def check_fast(config: Config) -> Verdict:
     found += [Difference("extra", str(_shown(config.root, config.out / name))) for name in todo.orphans]
     if config.docs is not None:
         found += [Difference("extra", str(_shown(config.root, config.docs / name))) for name in todo.docs_orphans]
-    return Verdict(tuple(found), (), "symgen build" if found else "")
+    found += _occupied(config, todo)
+    blocked = any(difference.kind == "occupied" for difference in found)
+    return Verdict(tuple(found), (), "symgen build" if found and not blocked else "")
+
+
+def _occupied(config: Config, todo: build.Plan) -> list[Difference]:
+    """The files that a build would refuse to replace, as far as the manifest names them."""
+    if todo.nothing_to_do:
+        return []
+    records = [*todo.manifest["functions"].values(), todo.manifest["shared"]]
+    places = {config.out: [build.MANIFEST, *build_shared.NAMES]}
+    for key, folder in (("files", config.out), ("docs", config.docs), ("face", build.beside(config))):
+        if folder is not None:
+            places.setdefault(folder, []).extend(name for record in records for name in record.get(key, {}))
+    paths = {path for folder, names in places.items() for path in files.foreign(folder, names)}
+    return [Difference("occupied", _shown(config.root, path)) for path in sorted(paths)]
 
 
 def compare(
@@ -68,7 +88,8 @@ def compare(
         elif text is None:
             yield Difference("missing", shown, _diff("", expected[name], shown))
         elif text != expected[name]:
-            yield Difference("differs", shown, _diff(text, expected[name], shown))
+            kind = "differs" if files.is_ours(folder / name) else "occupied"
+            yield Difference(kind, shown, _diff(text, expected[name], shown))
 
 
 def _comparable(name: str) -> bool:
@@ -82,7 +103,8 @@ def _certificates(texts: Mapping[str, str]) -> frozenset[str]:
 
 def _mend(config: Config, found: list[Difference]) -> str:
     """The command that removes the differences: an edit that keys and hashes do not notice needs --force."""
-    if all(difference.kind == "foreign" for difference in found):
+    kinds = {difference.kind for difference in found}
+    if kinds == {"foreign"} or "occupied" in kinds:
         return ""
     return "symgen build --force" if build.plan(config).nothing_to_do else "symgen build"
 

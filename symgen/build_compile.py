@@ -10,7 +10,7 @@ import json
 import math
 import time
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from symgen.pipeline import Derivation, DerivedVariant, Output
     from symgen.spec import Argument, Op, Variant
     from symgen.stabilize.regimes import Unresolved
+
+DTYPES = {"f32": "float32", "f64": "float64"}
+MOST_NOTED = 2
 
 
 @dataclass(frozen=True)
@@ -208,18 +211,39 @@ def _tokens(text: str) -> Iterator[str]:
             yield f"{token.type}" if token.type in {tokenize.INDENT, tokenize.DEDENT} else token.string
 
 
-def _missed(output: str, target: str, found: Sequence[Unresolved]) -> str:
-    worst = max(found, key=lambda stretch: stretch.error)
-    return f"{output} misses its target for {target}, most at {worst.at:.6g}"
+def missed(outputs: Iterable[Output]) -> dict[tuple[str, str], Unresolved]:
+    """The worst stretch of each output in each dtype that misses its target, the worst first."""
+    worst: dict[tuple[str, str], Unresolved] = {}
+    for output in outputs:
+        for target, found in output.unresolved.items():
+            key = output.name, DTYPES[target]
+            for stretch in found:
+                if key not in worst or stretch.error > worst[key].error:
+                    worst[key] = stretch
+    return dict(sorted(worst.items(), key=lambda item: -item[1].error))
+
+
+def stretch_text(output: str, dtype: str, stretch: Unresolved) -> str:
+    """Where an output misses its target, and by how much."""
+    where = f"{stretch.lower:.6g} to {stretch.upper:.6g}"
+    return f"{output} in {dtype} has {stretch.error:.3g} ULP at {stretch.at:.6g} ({where})"
+
+
+def _notes(name: str, outputs: Sequence[Output]) -> tuple[str, ...]:
+    """One line on all that misses its target."""
+    found = [stretch_text(*key, stretch) for key, stretch in missed(outputs).items()]
+    if not found:
+        return ()
+    more = f"; {len(found) - MOST_NOTED} more" if len(found) > MOST_NOTED else ""
+    return (f"target missed: {'; '.join(found[:MOST_NOTED])}{more}: `symgen explain {name}` shows where",)
 
 
 def _report(derivation: Derivation, seconds: float) -> Report:
     outputs = [output for variant in derivation.variants for output in variant.outputs]
-    missed = [_missed(o.name, target, found) for o in outputs for target, found in o.unresolved.items() if found]
     return Report(
         variants=len(derivation.variants),
         rules=tuple(dict.fromkeys(step.rule for output in outputs for step in output.trace)),
         segments=sum(len(region.segments) for output in outputs for region in output.regions),
         seconds=seconds,
-        notes=tuple(missed),
+        notes=_notes(derivation.op.name, outputs),
     )

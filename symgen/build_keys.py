@@ -70,13 +70,23 @@ class SpecFile:
 
 @dataclass(frozen=True)
 class Target:
-    """One function to build: its name, the file of its spec, its key, its other names, its certificate for the card."""
+    """One function to build.
+
+    Attributes:
+        name: The function.
+        file: The file of its spec.
+        key: The hash of everything that its kernels depend on.
+        aliases: Its other names.
+        certificate: What was measured of it, if its card is to show that.
+        measured: The hash of that file, which the card depends on and the kernels do not; empty without one.
+    """
 
     name: str
     file: Path
     key: str
     aliases: tuple[str, ...] = ()
     certificate: Path | None = None
+    measured: str = ""
 
 
 def targets(config: Config) -> dict[str, Target]:
@@ -95,10 +105,10 @@ def targets(config: Config) -> dict[str, Target]:
         closure = [f"{part.path.name}:{part.text_digest}" for part in _closure(file, providers)]
         for name in file.kernels:
             certificate = config.out / CERTIFICATES / f"{name}.json"
-            measured = files.read(certificate) if config.docs is not None else None
-            key = combine([base, *closure, *([digest(measured)] if measured is not None else [])])
+            text = files.read(certificate) if config.docs is not None else None
+            shown, measured = (None, "") if text is None else (certificate, digest(text))
             aliases = tuple(alias for alias, of in file.aliases.items() if of == name)
-            found[name] = Target(name, file.path, key, aliases, certificate if measured is not None else None)
+            found[name] = Target(name, file.path, combine([base, *closure]), aliases, shown, measured)
     return dict(sorted(found.items()))
 
 

@@ -29,7 +29,7 @@ class Shared:
 
 def key(config: Config, targets: Mapping[str, Target]) -> str:
     """The hash of everything that these files depend on."""
-    functions = (f"{name}:{target.key}" for name, target in targets.items())
+    functions = (f"{name}:{target.key}:{target.measured}" for name, target in targets.items())
     settings = [config.runtime, config.package, str(config.face is None), str(config.docs is None)]
     return build_keys.combine([build_keys.engine(), *settings, *_runtime_hashes(), *functions])
 

@@ -188,6 +188,21 @@ class Certificate:
         return (heading, *(_cells(row) for row in self.rows))
 
 
+def largest_errors(content: Mapping[str, Any] | None) -> dict[tuple[str, str], float]:
+    """The largest error in ULP of each output in each dtype, over all settings and neighbourhoods of roots.
+
+    Args:
+        content: of a certificate's file; None gives no errors.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for row in (content or {}).get("rows", ()):
+        for error in (row["error"], row["root_error"]):
+            key = row["output"], row["dtype"]
+            if error is not None:
+                found[key] = max(found.get(key, 0.0), _number(error))
+    return found
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     mark = ">= " if row.sampled and row.dtype == "float64" else ""
     return (

@@ -87,7 +87,7 @@ def check(
     if json:
         found = [{"kind": d.kind, "file": d.name, "diff": d.diff} for d in verdict.differences]
         failed = [{"name": f.name, "message": f.message} for f in verdict.failures]
-        give_json({"differences": found, "failures": failed, "mend": verdict.mend})
+        give_json({"differences": found, "failures": failed, "mend": verdict.mend, "blocked": verdict.blocked})
     else:
         _print_verdict(verdict, time.perf_counter() - started)
     if verdict.failures:
@@ -115,8 +115,8 @@ def clean(*, cache: Flag = False, dry_run: Flag = False) -> int:
         files.remove(folder, names)
         cached = files.clear_caches(folder)
         if cached:
-            say(f"deleted {_count(cached, 'cached file')} below {folder}")
-    say(f"{'would delete' if dry_run else 'deleted'} {_count(count, 'generated file')}")
+            say(f"deleted {counted(cached, 'cached file')} below {folder}")
+    say(f"{'would delete' if dry_run else 'deleted'} {counted(count, 'generated file')}")
     return Exit.OK
 
 
@@ -151,9 +151,9 @@ def _show(watcher: Progress, result: Compiled | Failure) -> None:
 def describe(result: Compiled) -> str:
     """One line on how a function was derived, for people who watch."""
     report = result.report
-    used = f"{_count(len(report.rules), 'rule')}" + (f" ({_abridged(report.rules)})" if report.rules else "")
-    parts = [_count(report.variants, "variant")] if report.variants > 1 else []
-    parts += [used, _count(report.segments, "segment"), f"{report.seconds:.1f} s"]
+    used = f"{counted(len(report.rules), 'rule')}" + (f" ({_abridged(report.rules)})" if report.rules else "")
+    parts = [counted(report.variants, "variant")] if report.variants > 1 else []
+    parts += [used, counted(report.segments, "segment"), f"{report.seconds:.1f} s"]
     notes = "".join(f"\n    {note}" for note in report.notes)
     return f"{result.name:<14} {', '.join(parts)}{notes}"
 
@@ -164,13 +164,13 @@ def _abridged(words: Sequence[str], most: int = 4) -> str:
 
 def _summary(outcome: driver.Outcome, todo: driver.Plan) -> str:
     if todo.nothing_to_do:
-        return f"nothing to do: {_count(outcome.unchanged, 'function')} up to date in {outcome.seconds:.2f} s"
-    written = f"{_count(len(outcome.written), 'file')} written ({outcome.same} unchanged)"
-    parts = [f"built {_count(len(outcome.built), 'function')}, {written} in {outcome.seconds:.1f} s"]
+        return f"nothing to do: {counted(outcome.unchanged, 'function')} up to date in {outcome.seconds:.2f} s"
+    written = f"{counted(len(outcome.written), 'file')} written ({outcome.same} unchanged)"
+    parts = [f"built {counted(len(outcome.built), 'function')}, {written} in {outcome.seconds:.1f} s"]
     if outcome.removed:
-        parts.append(f"deleted {_count(len(outcome.removed), 'file')} that no spec leads to any more")
+        parts.append(f"deleted {counted(len(outcome.removed), 'file')} that no spec leads to any more")
     if outcome.failures:
-        parts.append(f"{_count(len(outcome.failures), 'function')} failed")
+        parts.append(f"{counted(len(outcome.failures), 'function')} failed")
     return "; ".join(parts)
 
 
@@ -186,8 +186,13 @@ def _print_verdict(verdict: build_check.Verdict, seconds: float) -> None:
         if difference.diff:
             give(difference.diff)
         say(f"{difference.kind}: {difference.name}")
-    if verdict.mend:
-        say(f"{_count(len(verdict.differences), 'difference')}: mend with `{verdict.mend}`")
+    if verdict.blocked:
+        say(
+            f"symgen did not write {', '.join(verdict.blocked)}, and `symgen build` refuses to replace what it did not "
+            "write: move it away, then build, or let `symgen build --force` replace it"
+        )
+    elif verdict.mend:
+        say(f"{counted(len(verdict.differences), 'difference')}: mend with `{verdict.mend}`")
     elif verdict.differences:
         say("symgen did not write these files: move them out of the generated folder")
     elif not verdict.failures:
@@ -200,7 +205,7 @@ def _dry_run(todo: driver.Plan) -> int:
     for name in (*todo.orphans, *todo.docs_orphans):
         give(f"delete {name}")
     unchanged = len(todo.targets) - len(todo.stale)
-    say(f"would build {_count(len(todo.stale), 'function')} ({unchanged} up to date)")
+    say(f"would build {counted(len(todo.stale), 'function')} ({unchanged} up to date)")
     return Exit.OK
 
 
@@ -232,5 +237,5 @@ def _stamps(project: Config) -> dict[Path, tuple[int, int]]:
     return found
 
 
-def _count(number: int, word: str) -> str:
+def counted(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

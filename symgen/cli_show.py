@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from symgen import build as driver
 from symgen import build_keys, config
-from symgen.build_compile import Job
+from symgen.build_compile import Job, certificate
 from symgen.build_keys import Target
 from symgen.cli import Exit
 from symgen.config import Config
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from symgen.spec import Op
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+LISTED_DTYPES, LISTED_OUTPUTS, NOT_MEASURED = ("float32", "float64"), ("value", "grad", "grad2"), "not measured"
 Stage = Literal["load", "lower", "recognize", "stabilize", "schedule", "code"]
 
 
-def list_functions(*, json: Flag = False) -> int:
+def list_functions(*, accuracy: Flag = False, json: Flag = False) -> int:
     """List the functions of this project, or of the catalogue outside one.
 
     Args:
-        json: One JSON document with everything that the manifest says of them.
+        accuracy: The largest errors that `symgen certify` measured, in ULP, over all settings of the options.
+        json: One JSON document with everything that the manifest says of them, or with the errors.
     """
     project = current()
+    if accuracy:
+        return _list_accuracy(project, json=json)
     entries = driver.read_manifest(project.out)["functions"]
     targets = build_keys.targets(project)
     if json:
@@ -37,6 +41,30 @@ def list_functions(*, json: Flag = False) -> int:
     rows: list[tuple[str, ...]] = [(name, *_listed(entries.get(name))) for name in targets]
     table(("name", "kind", "signature", "summary"), rows)
     return Exit.OK
+
+
+def _list_accuracy(project: Config, *, json: bool) -> int:
+    """One row for each function and dtype; what has no certificate of its kernel as it is now was not measured."""
+    from symgen.certificate import largest_errors
+
+    entries = driver.read_manifest(project.out)["functions"]
+    found = []
+    for name in build_keys.targets(project):
+        path = project.out / build_keys.CERTIFICATES / f"{name}.json"
+        errors = largest_errors(certificate(path, entries.get(name, {}).get("kernel", "")))
+        for dtype in LISTED_DTYPES:
+            measured = {output: errors.get((output, dtype)) for output in LISTED_OUTPUTS}
+            found.append({"name": name, "dtype": dtype, **measured})
+    if json:
+        give_json(found)
+    else:
+        rows = [tuple(_error(value) for value in row.values()) for row in found]
+        table(("name", "dtype", *(f"{output} (ULP)" for output in LISTED_OUTPUTS)), rows)
+    return Exit.OK
+
+
+def _error(value: str | float | None) -> str:
+    return NOT_MEASURED if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] = "code") -> int:

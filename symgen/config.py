@@ -131,11 +131,23 @@ def parse(root: Path, table: object, where: str) -> Config:
         package=package,
         runtime=values.get("runtime", "inline"),
         docs=_written_sheet(root) if docs is None else (root / docs).resolve(),
-        face=None if face is None else (root / face).resolve(),
+        face=None if face is None else _face(root, face, f"{where}: [tool.symgen]: face"),
         jobs=values.get("jobs"),
     )
     _refuse_overlap(found, f"{where}: [tool.symgen]")
     return found
+
+
+def _face(root: Path, face: str, where: str) -> Path:
+    """The module that offers the kernels: symgen writes a stub beside it, and never the module."""
+    path = (root / face).resolve()
+    if path.suffix != ".py" or not path.is_relative_to(root.resolve()) or not path.is_file():
+        raise UserError(
+            f"{where}: {face!r} is no Python file of this project\n"
+            "  hint: name the module that offers the kernels, write it first, or leave `face` out: the package "
+            "offers them itself"
+        )
+    return path
 
 
 def _written_sheet(root: Path) -> Path | None:

@@ -103,11 +103,11 @@ def _libm(name: str) -> Callable[..., Any]:
 ARITY = {"hypot": 2, "pow": 2}
 # where Python's math raises instead of giving what the C library gives
 OVERFLOWS: dict[str, Callable[..., float]] = {
-    "exp": lambda u: math.inf,  # noqa: ARG005
-    "expm1": lambda u: math.inf,  # noqa: ARG005
-    "cosh": lambda u: math.inf,  # noqa: ARG005
+    "exp": lambda u: math.inf,
+    "expm1": lambda u: math.inf,
+    "cosh": lambda u: math.inf,
     "sinh": lambda u: math.copysign(math.inf, u),
-    "hypot": lambda u, v: math.inf,  # noqa: ARG005
+    "hypot": lambda u, v: math.inf,
     "pow": lambda u, v: -math.inf if u < 0 and v % 2 == 1 else math.inf,
 }
 POLES: dict[tuple[Any, ...], float] = {
@@ -126,6 +126,8 @@ PRIMITIVES: dict[str, Callable[..., Any]] = {
     "pow": _libm("pow"),
     "sin_sum": trig_numpy.sin_sum,  # of the exact sum of the two arguments
     "cos_sum": trig_numpy.cos_sum,
+    "sin_product": trig_numpy.sin_product,  # of the exact product
+    "cos_product": trig_numpy.cos_product,
     "floor": np.floor,
 }
 

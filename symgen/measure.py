@@ -58,10 +58,12 @@ def installed_dtypes() -> tuple[str, ...]:
 def require_fresh(config: Config, names: tuple[str, ...]) -> None:
     """Raise if a kernel is not what its spec says: its certificate would be worthless.
 
+    A card that does not show the newest certificate yet is no reason.
+
     Raises:
         UserError: naming the functions to build.
     """
-    stale = build.plan(config, names).stale
+    stale = build.stale_kernels(config, names)
     if stale:
         raise UserError(f"out of date: {', '.join(stale)}\n  hint: run `symgen build` first")
 

@@ -233,7 +233,8 @@ def below_zero(probe: Probe) -> float | None:
         return None
     signs = set()
     for row in probe.high:
-        left, right = (np.sign(side[~np.isnan(side)]) for side in (row[max(i - NEAR, 0) : i], row[i + 1 : i + 1 + NEAR]))
+        sides = row[max(i - NEAR, 0) : i], row[i + 1 : i + 1 + NEAR]
+        left, right = (np.sign(side[~np.isnan(side)]) for side in sides)
         below = {float(v) for v in left if v}
         signs.add(below.pop() if len(below) == 1 else math.nan if below or right.any() else 0.0)
     return signs.pop() if len(signs) == 1 and not any(map(math.isnan, signs)) else None

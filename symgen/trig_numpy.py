@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -22,19 +23,21 @@ QUARTERS = 0.6366197723675814
 DIRECT = 2.0**30
 CANCELLED = 2.0**-60
 FIRST_ORDER = 2.0**-30
+SHRINK, SHIFT = 2.0**-512, 1024
+LARGE = 2.0**900
 
 SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8, 1, -1))
 COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(9, 1, -1))
 SIXTH = (-1 / 6, -9.25185853854297e-18)
 
-BITS = 1280  # of 2/pi: the largest exponent of a significand's last bit, 971, and 256 more
+BITS = 2304  # of 2/pi: the largest exponent of a product's last bit, 971 + 1024, and 256 more
 WINDOW = 256  # of them make a difference to one number
 LEAST = -254  # exponent of a last bit below which a number makes no difference to another
 
 
 @cache
 def two_over_pi() -> int:
-    """2/pi in units of 2^-1280, cut off."""
+    """2/pi in units of 2^-BITS, cut off."""
     with flint.ctx.workprec(BITS + 64):
         return int((flint.arb(2) ** (BITS + 1) / flint.arb.pi()).floor().unique_fmpz())
 
@@ -55,10 +58,48 @@ def _wave(h: Any, l: Any, quarters: int) -> Array:
     finite = np.isfinite(h)
     with np.errstate(all="ignore"):
         quadrant, x, y = _reduce(np.where(finite, h, 0.0), np.where(np.isfinite(l), l, 0.0))
-        quadrant = quadrant + quarters
-        value = np.where(quadrant & 1, _cosine(x, y), _sine(x, y))
-        value = np.where(finite, np.where(quadrant & 2, -value, value), np.nan)
+        value = np.where(finite, _turned(quadrant + quarters, x, y), np.nan)
     return value.reshape(shape)
+
+
+def sin_product(a: Any, b: Any) -> Array:
+    """The sine of the exact product ``a b``, elementwise; see `symgen.runtime.trig.sin_product`."""
+    return _product_wave(a, b, 0)
+
+
+def cos_product(a: Any, b: Any) -> Array:
+    """The cosine of the exact product ``a b``, elementwise."""
+    return _product_wave(a, b, 1)
+
+
+def _product_wave(a: Any, b: Any, quarters: int) -> Array:
+    a, b = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+    shape, a, b = a.shape, a.ravel(), b.ravel()
+    with np.errstate(all="ignore"):
+        h = a * b
+        low = _lost(a, b)
+        easy = (np.abs(a) < LARGE) & (np.abs(b) < LARGE) & (np.abs(h) < LARGE) & (np.abs(h) > 1 / LARGE)
+        rest = np.flatnonzero(np.isfinite(h) & ~easy)
+        low[rest] = [_exact_low(x, y, z) for x, y, z in zip(*(v[rest].tolist() for v in (a, b, h)), strict=True)]
+        value = _wave(h, low, quarters)
+        beyond = np.flatnonzero(~np.isfinite(h) & np.isfinite(a) & np.isfinite(b))
+        if beyond.size:
+            x, y = a[beyond] * SHRINK, b[beyond] * SHRINK
+            product = x * y
+            lost = [_exact_low(*each) for each in zip(x.tolist(), y.tolist(), product.tolist(), strict=True)]
+            quadrant, high, last = _reduce_exactly(product.tolist(), lost, SHIFT)
+            value[beyond] = _turned(quadrant + quarters, high, last)
+    return value.reshape(shape)
+
+
+def _exact_low(a: float, b: float, product: float) -> float:
+    """What rounding lost, where splitting would leave the range."""
+    return float(Fraction(a) * Fraction(b) - Fraction(product))
+
+
+def _turned(quadrant: Any, x: Array, y: Array) -> Array:
+    value = np.where(quadrant & 1, _cosine(x, y), _sine(x, y))
+    return np.where(quadrant & 2, -value, value)
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -96,18 +137,20 @@ def _reduce(h: Array, l: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
     return quadrant, high, low
 
 
-def _reduce_exactly(h: Iterable[float], l: Iterable[float]) -> tuple[npt.NDArray[np.int64], Array, Array]:
-    pairs = [_remainder(_turns(a) + _turns(b)) for a, b in zip(h, l, strict=True)]
+def _reduce_exactly(
+    h: Iterable[float], l: Iterable[float], shift: int = 0
+) -> tuple[npt.NDArray[np.int64], Array, Array]:
+    pairs = [_remainder(_turns(a, shift) + _turns(b, shift)) for a, b in zip(h, l, strict=True)]
     quadrant, high, low = (np.array(column) for column in zip(*pairs, strict=True))
     r = high * QUARTER_TURN[0]
     rest = _lost(high, QUARTER_TURN[0]) + (high * QUARTER_TURN[1] + low * QUARTER_TURN[0])
     return quadrant, *_two_sum(r, rest)
 
 
-def _turns(x: float) -> int:
-    """``x / (2 pi)`` in units of 2^-256, but for whole turns."""
+def _turns(x: float, shift: int) -> int:
+    """``x 2^shift / (2 pi)`` in units of 2^-256, but for whole turns."""
     significand, exponent = math.frexp(x)
-    exponent -= 53
+    exponent += shift - 53
     if exponent < LEAST:
         return 0
     after = BITS - WINDOW + 2 - exponent  # bits of 2/pi below the window

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import symgen as package
 from symgen import files, scaffold
-from symgen.cli import _COMMANDS
+from symgen.build import plan, read_manifest
+from symgen.build_keys import Target
+from symgen.certificate import Certificate, Row
+from symgen.cli import _COMMANDS, Exit, run
+from symgen.config import Config, load
 
 from .conftest import Symgen
 
@@ -110,6 +114,36 @@ def test_built_package_needs_neither_symgen_nor_sympy(built: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_certify_leaves_everything_up_to_date(
+    symgen: Symgen, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured stands on the card when certify ends; build, check and a second certify find no fault."""
+    root = tmp_path / "myproject"
+    shutil.copytree(built, root)
+    configuration = root / "pyproject.toml"
+    configuration.write_text(configuration.read_text().replace("[tool.symgen]", '[tool.symgen]\ndocs = "docs"'))
+    assert symgen("build", cwd=root).returncode == 0
+    monkeypatch.chdir(root)
+    rows = (Row("value", "float32", error=0.4375), Row("value", "float64", error=1.25))
+
+    def measured(project: Config, target: Target, _: object) -> Certificate:
+        return Certificate(target.name, read_manifest(project.out)["functions"][target.name]["kernel"], rows)
+
+    monkeypatch.setattr("symgen.measure.measure", measured)
+    for _ in range(2):
+        assert run(["certify", "swoosh"]) == Exit.OK
+        assert plan(load()).nothing_to_do
+    assert symgen("check", cwd=root).returncode == 0
+    assert symgen("doctor", cwd=root).returncode == 0
+    assert "1.25" in (root / "docs/cards/swoosh.tex").read_text(encoding="utf-8")
+    listed = json.loads(symgen("list", "--accuracy", "--json", cwd=root).stdout)
+    assert {"name": "swoosh", "dtype": "float64", "value": 1.25, "grad": None, "grad2": None} in listed
+    lines = symgen("list", "--accuracy", cwd=root).stdout.splitlines()
+    assert any("swoosh" in line and "float32" in line and "0.4375" in line for line in lines)
+    assert sum("swash" in line and line.count("not measured") == 3 for line in lines) == 2
+    assert imported("list", "--accuracy", cwd=root).isdisjoint(HEAVY)
+
+
 def test_check_passes_after_build_and_fails_after_an_edit(symgen: Symgen, tmp_path: Path, built: Path) -> None:
     """A full check derives everything again: exit code 0 as built, 1 with a diff and a remedy once edited."""
     done = symgen("check", cwd=built)
@@ -155,6 +189,33 @@ def test_output_does_not_depend_on_the_hash_seed(symgen: Symgen, built: Path, tm
         texts.append({name: (out / name).read_bytes() for name in files.listing(out)})
     assert texts[0] == texts[1]
     assert len(texts[0]) > 5
+
+
+def test_a_formula_without_code_is_an_error_at_its_line(symgen: Symgen, built: Path) -> None:
+    """The language offers lgamma, and no kernel can compute it yet: the build says so, where, and exits with 2."""
+    path = built / "specs" / "loggamma.py"
+    text = "from symgen.spec import Tensor, activation, lgamma\n\n\n@activation()\n"
+    path.write_text(text + 'def stirling(x: Tensor > 0):\n    """Log gamma."""\n    return lgamma(x)\n')
+    try:
+        done = symgen("build", "stirling", cwd=built)
+        assert done.returncode == 2
+        assert "specs/loggamma.py:5: stirling: no code for loggamma" in done.stderr
+        assert "bug" not in done.stderr
+    finally:
+        path.unlink()
+        assert symgen("build", cwd=built).returncode == 0
+
+
+def test_check_tells_of_foreign_files(symgen: Symgen, built: Path, tmp_path: Path) -> None:
+    """Where a file of the user's stands in the way, check says what a build would: that it is not symgen's."""
+    root = tmp_path / "myproject"
+    shutil.copytree(built, root)
+    (root / "myproject/kernels/activations/swoosh.py").write_text("mine\n")
+    for arguments in (["check"], ["check", "--fast"]):
+        done = symgen(*arguments, cwd=root)
+        assert done.returncode == 1
+        assert "symgen did not write myproject/kernels/activations/swoosh.py" in done.stderr
+        assert "mend with" not in done.stderr
 
 
 def test_dry_run_writes_nothing(symgen: Symgen, built: Path, tmp_path: Path) -> None:

@@ -44,12 +44,24 @@ def test_out_follows_from_package(tmp_path: Path) -> None:
 
 def test_every_key_is_read(tmp_path: Path) -> None:
     """Each key that may be written has an effect."""
+    (tmp_path / "f.py").write_text("")
     found = written(
         tmp_path,
         'specs = ["a", "b.py"]\nout = "o"\npackage = "p.q"\nruntime = "shared"\ndocs = "d"\nface = "f.py"\njobs = 3',
     )
     specs = (tmp_path / "a", tmp_path / "b.py")
     assert found == Config(tmp_path, specs, tmp_path / "o", "p.q", "shared", tmp_path / "d", tmp_path / "f.py", 3)
+
+
+@pytest.mark.parametrize("face", ["nofile.py", "there.txt", "../outside.py", "folder.py"])
+def test_a_face_is_a_module_that_exists(tmp_path: Path, face: str) -> None:
+    """A module that is not there, outside the project or no Python file cannot offer the kernels."""
+    root = tmp_path / "project"
+    (root / "folder.py").mkdir(parents=True)
+    for path in (root / "there.txt", tmp_path / "outside.py"):
+        path.write_text("")
+    with pytest.raises(UserError, match=r"\[tool\.symgen\]: face: .* is no Python file of this project\n  hint: "):
+        written(root, f'face = "{face}"')
 
 
 def test_a_sheet_once_written_is_kept_up_to_date(tmp_path: Path) -> None:

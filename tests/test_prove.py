@@ -1,6 +1,5 @@
 """Proofs: every rule and every head's derivative is proved, every wrong identity gets a counterexample."""
 
-import time
 
 import pytest
 import sympy as sp

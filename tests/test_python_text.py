@@ -73,7 +73,8 @@ def test_printed_graphs_compute_what_the_graph_means(function: ScalarFunction) -
 @pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_each_primitive_compiles_to_its_function(name: str) -> None:
     """The table of primitives names functions that Numba has and that agree with NumPy to a few ULP."""
-    arguments = [var("x"), var("y")] if name in ("hypot", "pow", "sin_sum", "cos_sum") else [var("x")]
+    two = name in ("hypot", "pow", "sin_sum", "cos_sum", "sin_product", "cos_product")
+    arguments = [var("x"), var("y")] if two else [var("x")]
     kernel = compiled(ScalarFunction("f", ("x", "y"), (call(name, *arguments),)))
     points = np.array([0.001, 0.25, 0.5, 1.0, 3.7])
     got = [kernel(p, 0.75) for p in points]

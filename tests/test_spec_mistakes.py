@@ -53,7 +53,31 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
     "import in the body": (spec("import math\nreturn x"), 6, "import math", "no 'import' statement", "top of the file"),
     "import of a module": ("import math\n" + spec("return x"), 1, "import math", "the module 'math'", "import names"),
     "nested function": (spec("def g(y):\n    return y\nreturn x"), 6, "def g(y):", "no nested function", "@function"),
-    "lambda": (spec("g = lambda y: y\nreturn x"), 6, "g = lambda", "a formula has no Lambda", ""),
+    "lambda": (spec("g = lambda y: y\nreturn x"), 6, "g = lambda", "a formula has no lambda", "@function"),
+    "catalogue name misspelt": (
+        spec("return sigmod(x)"), 6, "return sigmod(x)", "unknown name 'sigmod'",
+        "from symgen.catalogue import sigmoid",
+    ),
+    "catalogue name not imported": (
+        spec("return x * softplus(x)"), 6, "return x", "unknown name 'softplus'", "symgen.catalogue import softplus",
+    ),
+    "catalogue name from the language": (
+        "from symgen.spec import sigmod\n" + spec("return x"), 1, "from symgen.spec", "'sigmod' is not in symgen.spec",
+        "from symgen.catalogue import sigmoid",
+    ),
+    "from sympy import gamma": (
+        "from sympy import gamma\n" + spec("return x"), 1, "from sympy", "'sympy'", "did you mean 'lgamma'?",
+    ),
+    "where without a Mask": (
+        spec("return x * where", signature="x, where: Real = 1"), 4, "def f", "called 'where'", "only a Mask",
+    ),
+    **{
+        f"argument {name}": (
+            spec(f"return x * {name}", signature=f"x, {name}: Real = 1"), 4, "def f", f"called '{name}'",
+            f"rename it, for instance '{name}_'",
+        )
+        for name in ("self", "g", "out", "wrt", "order", "check")
+    },
     "augmented assignment": (spec("x += 1\nreturn x"), 6, "x += 1", "'augassign'", "y = y + ..."),
     "math.exp": (
         "import math\n" + spec("return math.exp(x)"), 7, "return math.exp(x)", "'math.exp' works on numbers",
@@ -234,6 +258,15 @@ def test_import_of_an_unknown_name(tmp_path: Path) -> None:
         error = error_of(tmp_path, line + "\n" + spec("return x"))
         assert hint in str(error)
         assert error.line == 1
+
+
+def test_reserved_names_are_free_where_they_collide_with_nothing(tmp_path: Path) -> None:
+    """A shared part has no public face, and a Mask is what ``where`` means there."""
+    text = IMPORTS + '@function\ndef h(g, out):\n    """Shared."""\n    return g * out\n'
+    text += spec("return h(x, 2) if where else 0", signature="x, *, where: Mask = True").removeprefix(IMPORTS)
+    path = tmp_path / "free.py"
+    path.write_text(text, encoding="utf-8")
+    assert load(path)["f"].argument("where").role.kind == "mask"
 
 
 def test_circular_import(tmp_path: Path) -> None:

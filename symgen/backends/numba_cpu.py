@@ -73,9 +73,11 @@ PRIMITIVES = {
     "pow": "math.pow",
     "floor": "np.floor",  # math.floor gives an integer
     "sin_sum": "sin_sum",
+    "sin_product": "sin_product",
+    "cos_product": "cos_product",
     "cos_sum": "cos_sum",
 }
-TRIG = frozenset({"sin_sum", "cos_sum"})  # what the runtime's `trig` has
+TRIG = frozenset({"sin_sum", "cos_sum", "sin_product", "cos_product"})  # what the runtime's `trig` has
 
 # What the loops call their own variables and helpers: an operand of such a name gets an underscore there.
 WALK = frozenset(

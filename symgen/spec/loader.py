@@ -13,7 +13,7 @@ from symgen.spec.domain import breach_of, difference_of
 from symgen.spec.evaluate import Frame, assigned
 from symgen.spec.language import BUILTINS, KEYWORDS, LANGUAGE, REDUCTIONS
 from symgen.spec.model import Op, SpecError
-from symgen.spec.text import SpecText, check_text, decorator_name, read_text, suggestion
+from symgen.spec.text import SpecText, check_text, decorator_name, import_hint, read_text, suggestion
 from symgen.spec.trace import Trace
 
 CATALOGUE = "symgen.catalogue"
@@ -62,7 +62,7 @@ class Session:
         return path.name
 
     def execute(self, text: SpecText) -> Module:
-        check_text(text, LANGUAGE, BUILTINS)
+        check_text(text, LANGUAGE, BUILTINS, catalogue_index)
         module = Module(text, dict(BUILTINS))
         for statement in text.tree.body:
             if isinstance(statement, (ast.Import, ast.ImportFrom)):
@@ -99,7 +99,8 @@ class Session:
         else:
             available = self.module(self.module_path(statement, module, text)).scope
         if name not in available or (module == CATALOGUE and name not in catalogue_index()):
-            hint = f"from symgen.spec import {name}" if name in LANGUAGE else suggestion(name, available)
+            offered = catalogue_index() if module == "symgen.spec" else ()
+            hint = f"from symgen.spec import {name}" if name in LANGUAGE else suggestion(name, available, offered)
             raise text.error(statement.lineno, "", f"'{name}' is not in {module}", hint)
         return available[name]
 
@@ -120,7 +121,11 @@ class Session:
                 return path
         known = {p.stem for p in folder.glob("*.py")} | {"symgen.spec", CATALOGUE}
         if statement.module in LANGUAGE or statement.module in ("math", "numpy", "sympy", "torch", "cmath"):
-            hint = f"'{module}' works on numbers, a spec on symbols: from symgen.spec import {statement.names[0].name}"
+            wanted = [alias.name for alias in statement.names if alias.name != "*"]
+            unknown = [name for name in wanted if name not in LANGUAGE]
+            meant = f"from symgen.spec import {', '.join(wanted) or '...'}"
+            hint = f"'{module}' works on numbers, a spec on symbols: "
+            hint += import_hint(unknown[0], LANGUAGE, (), catalogue_index()) if unknown else meant
         else:
             hint = suggestion(statement.module or "", known)
         raise text.error(statement.lineno, "", f"there is no spec file '{module}' to import from", hint)

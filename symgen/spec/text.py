@@ -6,7 +6,7 @@ import ast
 import difflib
 import textwrap
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,15 @@ STATEMENT_HINTS = {
     ast.AnnAssign: "write y = ... without an annotation",
     ast.Pass: "return the formula",
 }
+EXPRESSION_HINTS = {
+    ast.Lambda: "write the formula out, or make it a @function of its own, beside this one",
+    ast.NamedExpr: "give it its name on a line of its own: y = ...",
+    ast.JoinedStr: "write the text itself",
+}
+RESERVED = ("self", "g", "out", "wrt", "order", "check", "where")
+"""What the public face calls its own arguments; a Mask may be called ``where``, because that is what it is there."""
+
+Catalogue = Callable[[], Collection[str]]
 ELSEWHERE = {
     "float": "Real", "int": "Int", "str": "Literal", "ln": "log", "arctan": "atan", "power": "a ** b",
     "pow": "a ** b", "len": "size(C)", "range": "for k in C", "clip": "min(high, max(low, x))",
@@ -103,20 +112,23 @@ def read_text(path: Path, name: str) -> SpecText:
     return SpecText(path, shown, name, text, tree)
 
 
-def check_text(text: SpecText, language: Collection[str], builtin: Collection[str]) -> None:
+def check_text(
+    text: SpecText, language: Collection[str], builtin: Collection[str], catalogue: Catalogue = tuple
+) -> None:
     """Find the mistakes that the text alone shows.
 
     Args:
         text: the file.
         language: the names that ``symgen.spec`` offers, for suggestions.
         builtin: the names that need no import.
+        catalogue: gives the functions of the catalogue, for suggestions; it is called where there is a mistake only.
 
     Raises:
         SpecError: the first mistake, in the order of the file.
     """
     for node in ast.walk(text.tree):
         if isinstance(node, ast.Attribute):
-            raise attribute_error(text, node, language)
+            raise attribute_error(text, node, language, catalogue)
     for statement in text.tree.body:
         if not isinstance(statement, MODULE_STATEMENTS) or is_stray(statement):
             word = statement_word(statement)
@@ -125,7 +137,7 @@ def check_text(text: SpecText, language: Collection[str], builtin: Collection[st
     defined = module_names(text.tree)
     check_duplicates(text)
     for function in functions(text.tree):
-        check_function(text, function, defined | set(builtin), set(language))
+        check_function(text, function, defined | set(builtin), set(language), catalogue)
 
 
 def is_stray(statement: ast.stmt) -> bool:
@@ -165,9 +177,9 @@ def check_duplicates(text: SpecText) -> None:
         lines[function.name] = function.lineno
 
 
-def attribute_error(text: SpecText, node: ast.Attribute, language: Collection[str]) -> SpecError:
+def attribute_error(text: SpecText, node: ast.Attribute, language: Collection[str], catalogue: Catalogue) -> SpecError:
     written = ast.unparse(node)
-    hint = f"from symgen.spec import {node.attr}" if node.attr in language else suggestion(node.attr, language)
+    hint = import_hint(node.attr, language, (), catalogue())
     return text.error(node.lineno, owner_of(text, node), f"'{written}' works on numbers, a spec on symbols", hint)
 
 
@@ -176,12 +188,17 @@ def owner_of(text: SpecText, node: ast.AST) -> str:
     return next((f.name for f in functions(text.tree) if f.lineno <= line <= (f.end_lineno or 0)), "")
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """What was probably meant by an unknown name."""
+def suggestion(name: str, known: Collection[str], catalogue: Collection[str] = ()) -> str:
+    """What was probably meant by an unknown name: one of those known, or a function that the catalogue has."""
     if name in ELSEWHERE:
         return f"write {ELSEWHERE[name]}"
-    near = difflib.get_close_matches(name, sorted(known), 1, 0.6)
-    return f"did you mean '{near[0]}'?" if near else "names come from the signature, symgen.spec and other specs"
+    if name in catalogue:
+        return f"from symgen.catalogue import {name}"
+    near = difflib.get_close_matches(name, sorted({*known, *catalogue}), 1, 0.6)
+    if not near:
+        return "names come from the signature, symgen.spec, symgen.catalogue and other specs"
+    (meant,) = near
+    return f"did you mean '{meant}'?" + ("" if meant in known else f" from symgen.catalogue import {meant}")
 
 
 def statement_word(statement: ast.stmt) -> str:
@@ -190,16 +207,19 @@ def statement_word(statement: ast.stmt) -> str:
     return words.get(type(statement), f"'{name.replace('importfrom', 'import')}' statement")
 
 
-def check_function(text: SpecText, function: ast.FunctionDef, known: set[str], language: set[str]) -> None:
+def check_function(
+    text: SpecText, function: ast.FunctionDef, known: set[str], language: set[str], catalogue: Catalogue
+) -> None:
     """One function: decorator, signature, docstring, statements, names, and that it returns something."""
     check_head(text, function)
+    check_reserved(text, function)
     if not (ast.get_docstring(function) or "").strip():
         raise text.error(function.lineno, function.name, "no docstring", "one sentence that says what the function is")
     for statement in function.body[1:]:
         check_statement(text, function, statement)
     arguments = {a.arg for a in all_arguments(function)}
     local = arguments | {n for s in function.body for n in stored(s)} - bound_names(function)
-    check_names(text, function, known | local, language | local)
+    check_names(text, function, known | local, language, catalogue)
     if not any(isinstance(n, ast.Return) for n in ast.walk(function)):
         raise text.error(function.lineno, function.name, "nothing is returned", "end with 'return' and the formula")
     check_read(text, function)
@@ -216,6 +236,19 @@ def check_head(text: SpecText, function: ast.FunctionDef) -> None:
     a = function.args
     if a.vararg or a.kwarg:
         raise text.error(function.lineno, function.name, "'*' takes any number of arguments", "name each argument")
+
+
+def check_reserved(text: SpecText, function: ast.FunctionDef) -> None:
+    """No argument of a kernel is called as one that its methods have besides."""
+    if decorator_name(function.decorator_list[0]) == "function":  # has no public face
+        return
+    for argument in all_arguments(function):
+        mask = argument.annotation is not None and ast.unparse(argument.annotation).startswith("Mask")
+        if argument.arg in RESERVED and not (argument.arg == "where" and mask):
+            what = f"no argument can be called '{argument.arg}': the generated functions have one of that name"
+            hint = f"rename it, for instance '{argument.arg}_'"
+            hint += "; only a Mask may be called 'where'" if argument.arg == "where" else ""
+            raise text.error(argument.lineno, function.name, what, hint)
 
 
 def decorator_name(node: ast.expr) -> str:
@@ -246,10 +279,13 @@ def check_statement(text: SpecText, function: ast.FunctionDef, statement: ast.st
         for node in ast.walk(expression):
             if not isinstance(node, EXPRESSIONS):
                 line = getattr(node, "lineno", statement.lineno)
-                raise text.error(line, function.name, f"a formula has no {type(node).__name__}")
+                what = f"a formula has no {type(node).__name__.lower()}"
+                raise text.error(line, function.name, what, EXPRESSION_HINTS.get(type(node), ""))
 
 
-def check_names(text: SpecText, function: ast.FunctionDef, known: set[str], language: set[str]) -> None:
+def check_names(
+    text: SpecText, function: ast.FunctionDef, known: set[str], language: set[str], catalogue: Catalogue
+) -> None:
     """Unknown names, and indices used outside the sum that binds them."""
     bound = bound_names(function)
 
@@ -262,7 +298,7 @@ def check_names(text: SpecText, function: ast.FunctionDef, known: set[str], lang
                 hint = "outside a sum the axis itself is the index: x[C], or just x"
             else:
                 what = f"unknown name '{node.id}'"
-                hint = import_hint(node.id, language, known)
+                hint = import_hint(node.id, language, known, catalogue())
             raise text.error(node.lineno, function.name, what, hint)
         for child in ast.iter_child_nodes(node):
             visit(child, inside)
@@ -271,8 +307,9 @@ def check_names(text: SpecText, function: ast.FunctionDef, known: set[str], lang
         visit(part, frozenset())
 
 
-def import_hint(name: str, language: set[str], known: set[str]) -> str:
-    return f"from symgen.spec import {name}" if name in language else suggestion(name, language | known)
+def import_hint(name: str, language: Collection[str], known: Collection[str], catalogue: Collection[str]) -> str:
+    """How to get a name that is not there, or the name that was probably meant."""
+    return f"from symgen.spec import {name}" if name in language else suggestion(name, {*language, *known}, catalogue)
 
 
 def check_read(text: SpecText, function: ast.FunctionDef) -> None:

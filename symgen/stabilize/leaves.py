@@ -30,7 +30,7 @@ from symgen.stabilize.regimes import Choice, Problem, Unresolved, choose, evalua
 from symgen.stabilize.sampler import Question, Sampler, refined
 
 ARITHMETICS = ("plain", "compensated", "halved", "annihilating")  # cheapest first
-INNER_ARITHMETICS = ("compensated", "halved", "annihilating")  # the scaled argument has a low part, which must not be dropped
+INNER_ARITHMETICS = ARITHMETICS[1:]  # the scaled argument has a low part, which must not be dropped
 REFINEMENTS = 2  # rounds of more points around the cuts
 
 
