@@ -35,7 +35,7 @@ def problem(e: Expr, target: Target = F64, points: Floats = GRID, values: Sequen
         probe = merged(probe, measure(oracle, 0, neighbours(root), settings))
     bound = {x: Pair(var("x")), w: Pair(var("w"))}
     names = ("x",) if values is None else ("x", "w")
-    return Problem(x, bound, names, probe, target, Fitter(oracle, 0, target) if values is None else None)
+    return Problem(x, bound, names, probe, target, Fitter(x, oracle, 0, target) if values is None else None)
 
 
 def formulas(*expressions: Expr, arithmetics: Sequence[str] = ("plain", "compensated")) -> list[Body]:
@@ -178,7 +178,7 @@ def test_a_candidate_for_one_side_is_infinitely_wrong_on_the_other() -> None:
 
 
 def covered(e: Expr, gap: Gap, target: Target = F64) -> list[Segment] | None:
-    return Fitter(Oracle(e, x, 0), 0, target).cover(gap)
+    return Fitter(x, Oracle(e, x, 0), 0, target).cover(gap)
 
 
 def error_of(e: Expr, segments: list[Segment], points: Floats, target: Target = F64) -> float:
@@ -268,7 +268,7 @@ def test_what_has_no_pieces_gets_none(e: Expr, gap: Gap) -> None:
 
 def test_a_root_is_refined_far_beyond_a_float() -> None:
     """Bisection on the sign of balls: log(3) to 2^-120."""
-    root = Fitter(Oracle(sp.exp(x) - 3, x, 0), 0, F64).refine(Gap(1.0, 1.2, 1.1))
+    root = Fitter(x, Oracle(sp.exp(x) - 3, x, 0), 0, F64).refine(Gap(1.0, 1.2, 1.1))
     assert root is not None
     with working_precision(200):
         assert abs(root - arb(3).log()) < arb(2) ** -120

@@ -13,7 +13,9 @@ from numba import njit, types
 from numba.core.extending import intrinsic
 
 # Without fastmath: a compiler that fuses or reorders here would destroy the error terms.
-_exact = njit(nogil=True, error_model="numpy", forceinline=True)
+# fastmath=False is said, not left out: Numba lets a callee inherit what its caller has, and contraction would break
+# error terms
+_exact = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 
 
 @intrinsic
@@ -34,7 +36,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - back)) + (b - back)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", fastmath=False)
 def add_up(totals: Any, lost: Any, run: int, out: Any) -> None:
     """Sum running totals, and what each of them lost, into ``out``: right to about one rounding.
 

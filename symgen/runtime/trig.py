@@ -32,8 +32,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _exact(function: F) -> F:
-    """Compile without fastmath: a compiler that fuses or reorders here would destroy the error terms."""
-    compiled: F = njit(nogil=True, error_model="numpy")(function)
+    """Compile without fastmath, the caller's too: fusing or reordering would destroy the error terms."""
+    compiled: F = njit(nogil=True, error_model="numpy", fastmath=False)(function)
     return compiled
 
 
