@@ -31,7 +31,7 @@ from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Unresolved, evaluate
 from symgen.stabilize.sampler import Question, Sampler
 
-SPREAD = 10
+SPREAD = 10  # of the dense grid, as many points are left out where an extreme parameter moves it
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
 

@@ -89,16 +89,17 @@ ENDLESS_ROOTS = [("snake", "grad")]
 def test_double_precision_is_within_four_ulp_wherever_nothing_else_is_reported(name: str, output: str) -> None:
     """Value and both derivatives, tails, roots and zero included; what is worse is in Output.unresolved."""
     o = derived(name).output(output)
-    if (name, output) in ENDLESS_ROOTS:
-        assert o.unresolved["f64"]
-        return
     xs = points(o)
     for setting in SETTINGS.get(name, [{}]):
         errors = measured(o, "f64", xs, setting)
         counted = ~np.isnan(errors) & ~missed(o, "f64", xs)
         assert counted.sum() > 50
         assert np.isnan(errors).sum() < 0.05 * xs.size
-        assert errors[counted].max() <= F64.bar
+        if (name, output) in ENDLESS_ROOTS:
+            assert o.unresolved["f64"]
+            assert (errors[counted] > F64.bar).mean() < 0.01
+        else:
+            assert errors[counted].max() <= F64.bar
 
 
 @pytest.mark.parametrize(("name", "output"), CASES, ids=lambda v: v)
