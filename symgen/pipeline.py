@@ -88,8 +88,13 @@ class Derivation:
     variants: tuple[DerivedVariant, ...]
 
 
-def derive(op: Op) -> Derivation:
+def derive(op: Op, *, pieces: bool = True) -> Derivation:
     """Derive, stabilise and schedule every variant of a definition.
+
+    Args:
+        op: the definition.
+        pieces: whether polynomials may be fitted to the exact function where no algebra is good enough; without them
+            such stretches are unresolved, which shows what the rules are worth.
 
     Raises:
         ProgramError: the definition needs calculus, ball arithmetic or code that this version does not have; the
@@ -101,15 +106,15 @@ def derive(op: Op) -> Derivation:
         ['value', 'grad', 'grad2']
     """
     try:
-        return Derivation(op, tuple(derive_variant(op, v) for v in op.variants))
+        return Derivation(op, tuple(derive_variant(op, v, pieces=pieces) for v in op.variants))
     except (DerivativeError, LoweringError, OracleError) as missing:
         raise ProgramError(f"{op.source.file}:{op.source.line}: {op.name}: {missing}") from missing
 
 
-def derive_variant(op: Op, variant: Variant) -> DerivedVariant:
+def derive_variant(op: Op, variant: Variant, *, pieces: bool = True) -> DerivedVariant:
     """The outputs of one variant: its value, first and second derivatives, and gradients in all that is free."""
     program = lower(op, variant)
-    shop = Workshop.of(op, variant)
+    shop = Workshop.of(op, variant, pieces)
     naive = hoist(variant.value.xreplace({op.symbol(n): s for n, s in shop.symbols.items()}))
     known, steps = recognize(naive)
     wanted = Wanted.all_of(op, variant, shop.symbols, naive, hoist(known), steps)
@@ -155,9 +160,10 @@ class Workshop:
     sampler: Sampler
     limits: tuple[tuple[str, float], ...]
     others: tuple[str, ...]  # tensors beside the first
+    pieces: bool = True  # whether pieces of the exact function may fill what algebra leaves
 
     @staticmethod
-    def of(op: Op, variant: Variant) -> Workshop:
+    def of(op: Op, variant: Variant, pieces: bool = True) -> Workshop:
         symbols = {a.name: finite(a) for a in op.arguments if a.role.kind != "choice"}
         first, others = first_tensor(op), free(op, variant)
         present = {first.name, *(a.name for a in others)}
@@ -169,7 +175,7 @@ class Workshop:
         parameters = tuple(a.name for a in op.arguments if a.name in present)
         limits = tuple((r, float(v)) for r, v in first.role.limits)
         tensors = tuple(a.name for a in others if a.role.kind == "tensor")
-        return Workshop(symbols, parameters, sampler, limits, tensors)
+        return Workshop(symbols, parameters, sampler, limits, tensors, pieces)
 
     def output(self, wanted: Wanted) -> Output:
         """Stabilise and schedule one output for both targets."""
@@ -179,7 +185,7 @@ class Workshop:
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
         for target in TARGETS:
-            bench = Bench(self.sampler, wanted.question, self.parameters, bound, target)
+            bench = Bench(self.sampler, wanted.question, self.parameters, bound, target, self.pieces)
             form, missed[target.name] = bench.form(leaf, probe)
             forms[target.name], x = form, self.sampler.x
             name, graph = f"{wanted.name}_{target.name}", form.node(x, bound)

@@ -261,6 +261,8 @@ def bisected(
         else:
             b, right = middle, between
     shrunk = max(abs(left), abs(right)) < 1e-6 * start
+    if any(a <= v <= b for v in lines[position].without):
+        return None  # the root is the very point that the role leaves out
     return a if shrunk and lines[position].role.kind != "int" else None
 
 

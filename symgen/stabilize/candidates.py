@@ -55,6 +55,13 @@ def hoist(expression: Expr, most: int = 8) -> Expr:
     return expression
 
 
+def sides(x: Symbol) -> tuple[int, ...]:
+    """The sides of zero that the domain of x has."""
+    if x.is_nonnegative:
+        return (1,)
+    return (-1,) if x.is_nonpositive else (1, -1)
+
+
 def sided(expression: Expr, x: Symbol, side: int) -> Expr:
     """The expression on one side of zero, in y = |x|."""
     return resolve(expression.xreplace({x: side * MAGNITUDE}))
@@ -94,7 +101,7 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
         arithmetics: names of `form.ARITHMETICS`, cheapest first.
     """
     shapes: list[tuple[Expr, int, str]] = [(stable, 0, "rules"), *((r, 0, "as derived") for r in raw)]
-    for side in (1, -1):
+    for side in sides(x):
         seen: list[Expr] = []
         for e in (stable, *raw):
             half = sided(e, x, side)

@@ -58,6 +58,7 @@ class Bench:
     parameters: tuple[str, ...]
     bound: Mapping[Symbol, Pair]
     target: Target
+    pieces: bool = True
 
     def form(self, leaf: Leaf, probe: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         """Segments for every leaf, nested as the definition is, and the stretches that miss the target."""
@@ -76,7 +77,11 @@ class Bench:
 
     def _choose(self, leaf: Leaf, probe: Probe) -> Choice:
         free = self.sampler.settings != ({},)
-        fitter = None if free else Fitter(self.sampler.x, self.question.oracle(), self.question.order, self.target)
+        fitter = (
+            None
+            if free or not self.pieces
+            else Fitter(self.sampler.x, self.question.oracle(), self.question.order, self.target)
+        )
         x, masked = self.sampler.x, self._masked(leaf, probe)
         problem = Problem(x, self.bound, self.parameters, masked, self.target, fitter)
         bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, x, ARITHMETICS)]
@@ -109,7 +114,7 @@ class Bench:
         for guess in roots(probe):
             near = neighbours(refined(oracle, 0, guess, probe))
             probe = merged(probe, measure(oracle, 0, near, ({},)))
-        fitter = Fitter(U, oracle, 0, self.target)
+        fitter = Fitter(U, oracle, 0, self.target) if self.pieces else None
         fixed = Problem(U, {U: Pair(var("u"))}, ("u",), probe, self.target, fitter)
         chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
         small = next(iter(leading(found.g, U)), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +114,13 @@ def calm(good: Flags) -> Flags:
     return np.asarray(~spread)
 
 
+def reaches(good: Flags) -> npt.NDArray[np.int64]:
+    """For each row and point, where the run of good points that holds at that point ends; the point itself if none."""
+    n = good.shape[1]
+    ends = np.where(good, n, np.arange(n))
+    return np.asarray(np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1])
+
+
 @dataclass
 class _Walk:
     problem: Problem
@@ -124,6 +131,10 @@ class _Walk:
     good: Flags  # and at its neighbours
     failing: npt.NDArray[np.int64]  # settings beyond the bar, at each point
     gaps: int = 0
+    reach: npt.NDArray[np.int64] = field(init=False)  # where the run of good points that holds at each point ends
+
+    def __post_init__(self) -> None:
+        self.reach = reaches(self.good)
 
     def run(self) -> Choice:
         segments: list[Segment] = []
@@ -154,20 +165,22 @@ class _Walk:
         return int(np.lexsort((worst, self.failing[:, i:end].sum(axis=1)))[0])
 
     def _longest(self, i: int) -> tuple[int, int]:
-        reaches = []
-        for row in self.good:
-            bad = np.flatnonzero(~row[i:])
-            reaches.append(i + int(bad[0]) if bad.size else self.points.size)
-        best = int(np.argmax(reaches))
-        return best, reaches[best]
+        best = int(np.argmax(self.reach[:, i]))
+        return best, int(self.reach[best, i])
 
     def _end_of_gap(self, i: int) -> int:
-        j, n = i + 1, self.points.size
-        while j < n:
-            _, reach = self._longest(j)
-            if reach == n or (reach - j >= SHORTEST and not self._is_island(i, j, reach)):
-                return j
-            j = reach + 1 if reach - j >= SHORTEST else j + 1
+        n = self.points.size
+        furthest = self.reach.max(axis=0)
+        starts = (
+            np.flatnonzero((furthest[i + 1 :] == n) | (furthest[i + 1 :] - np.arange(i + 1, n) >= SHORTEST)) + i + 1
+        )
+        j = i
+        for start in starts.tolist():
+            if start <= j:
+                continue
+            if furthest[start] == n or not self._is_island(i, start, int(furthest[start])):
+                return int(start)
+            j = int(furthest[start])
         return n
 
     def _is_island(self, i: int, j: int, reach: int) -> bool:

@@ -1,0 +1,53 @@
+"""Formulas outside the catalogue: within an ULP of float32 in value and first derivative, and never silently wrong."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from symgen import catalogue
+from symgen.pipeline import derive
+from symgen.spec import Op
+from tests.unseen.measure import Measured, corpus, measured
+
+SAMPLE = ("logish", "rootsig", "barron_half", "wing", "log_gap", "exprel")
+
+
+@cache
+def ops() -> dict[str, Op]:
+    return {op.name: op for _, op in corpus()}
+
+
+@cache
+def result(name: str) -> Measured:
+    return measured(ops()[name], 2000, ("f32",))
+
+
+def test_the_corpus_is_large_and_not_in_the_catalogue() -> None:
+    """At least sixty formulas without options and a dozen with."""
+    free = {op.name for file, op in corpus(files=("options",))}
+    assert len(free) >= 12
+    assert len(ops()) - len(free) >= 60
+    assert not set(ops()) & set(dir(catalogue))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_formula_nobody_has_seen_is_accurate_or_reported(name: str) -> None:
+    """At points that the build has not used, cuts and roots included."""
+    one = result(name)
+    assert not one.failure
+    assert one.silent == 0
+    assert one.passes
+
+
+def test_without_pieces_what_algebra_leaves_is_reported() -> None:
+    """The switch that shows what rules are worth: no polynomial anywhere, and the stretch is said."""
+    (with_pieces,) = derive(ops()["sine_remainder"]).variants
+    (without,) = derive(ops()["sine_remainder"], pieces=False).variants
+    kinds = [
+        {s.kind for r in v.output("value").forms["f32"].regions() for s in r.segments} for v in (with_pieces, without)
+    ]
+    assert "piece" in kinds[0]
+    assert "piece" not in kinds[1]
+    assert any(m.lower < 1e-3 < m.upper for m in without.output("value").unresolved["f32"])
