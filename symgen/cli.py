@@ -45,7 +45,7 @@ _COMMANDS = {
     "Looking": {
         "list": ("cli_show:list_functions", "List the functions."),
         "show": ("cli_show:show", "Show a function at a stage of its derivation, as code or as LaTeX."),
-        "explain": ("cli_show:explain", "Tell how a function was derived, step by step, with each rule's name."),
+        "explain": ("cli_show:explain", "Tell how a function was derived, with errors at every step and what remains."),
         "rules": ("cli_show:rules", "List the rewriting rules with their domains and proofs."),
         "certify": ("cli_measure:certify", "Measure the error of kernels against ball arithmetic."),
     },

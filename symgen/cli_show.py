@@ -12,7 +12,8 @@ from symgen.build_compile import Job, certificate
 from symgen.build_keys import Target
 from symgen.cli import Exit
 from symgen.config import Config
-from symgen.console import code, give, give_json, table
+from symgen.console import code, give, give_json, give_styled, table
+from symgen.files import UserError
 
 if TYPE_CHECKING:
     from symgen.rules import Procedure, Rule
@@ -91,17 +92,36 @@ def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] 
     return Exit.OK
 
 
-def explain(name: str, /) -> int:
-    """Tell how a function was derived, step by step, with each rule's name.
+def explain(name: str, /, *, output: str | None = None, json: Flag = False) -> int:
+    """Tell how a function was derived: each rule with the error before and after it, the cuts, and what remains.
 
     Args:
         name: The function.
+        output: One output only: value, grad, grad2, or grad_NAME of a parameter.
+        json: One JSON document with the same content.
     """
-    from symgen import views
+    from symgen.explain import document, report, text
 
-    op, _ = loaded(name)
-    give(views.explain(_derived(op)))
+    op, job = loaded(name)
+    derivation = _derived(op)
+    known = dict.fromkeys(o.name for variant in derivation.variants for o in variant.outputs)
+    if output is not None and output not in known:
+        raise UserError(f"{op.name} has no output {output!r}\n  hint: {config.did_you_mean(output, known)}")
+    found = report.report(derivation, output, _certified(op.name, job))
+    if json:
+        give_json(document.document(found))
+    else:
+        give_styled((line.text, line.style) for line in text.lines(found))
     return Exit.OK
+
+
+def _certified(name: str, job: Job) -> dict[tuple[str, str], float]:
+    """What was measured of the kernel as it was last built."""
+    from symgen.certificate import largest_errors
+
+    owner = next(p for p in (current(), config.catalogue()) if name in build_keys.targets(p))
+    entry = driver.read_manifest(owner.out)["functions"].get(name, {})
+    return largest_errors(certificate(job.certificate, entry.get("kernel", "")))
 
 
 def rules(*, json: Flag = False) -> int:

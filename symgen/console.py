@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -72,6 +72,21 @@ def code(text: str, language: str) -> None:
     from rich.syntax import Syntax
 
     Console().print(Syntax(text.rstrip("\n"), language, background_color="default"))
+
+
+STYLES = {"heading": "bold", "good": "green", "bad": "bold red", "quiet": "dim"}
+
+
+def give_styled(lines: Iterable[tuple[str, str]]) -> None:
+    """Lines of data, each with a key of `STYLES` or nothing: in colour on a terminal."""
+    if not sys.stdout.isatty():
+        give("\n".join(text for text, _ in lines))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for text, style in lines:
+        console.print(text, style=STYLES.get(style, ""))
 
 
 class _Plain:

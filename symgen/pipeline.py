@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sympy import Expr, Symbol
@@ -52,6 +52,7 @@ class Output:
         forms: the same before scheduling.
         worst: the largest error at the probe points, in ULP of the target (before rounding for "f32").
         unresolved: stretches on which the target's bar is missed.
+        probe: where it was measured, and the truth there.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Output:
     forms: Mapping[str, Form]
     worst: Mapping[str, float]
     unresolved: Mapping[str, tuple[Unresolved, ...]]
+    probe: Probe
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class Workshop:
         return Output(
             wanted.name, wanted.wrt, wanted.question.order, wanted.question.naive, wanted.recognized, stable,
             tuple(s for s in trace if str(s.before) != str(s.after)),  # a head that only changes its class is no step
-            forms["f64"].regions(), cores, forms, worst, missed,
+            forms["f64"].regions(), cores, forms, worst, missed, replace(probe, memory={}),
         )  # fmt: skip
 
 

@@ -1,12 +1,11 @@
-"""A derivation as text: what `symgen show` and `symgen explain` print, one function for each stage."""
+"""A derivation as text: what `symgen show` prints, one function for each stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from symgen.build_compile import DTYPES, Job, card_text, emit, kernel_digest, stretch_text
-from symgen.rules import ALL_RULES
+from symgen.build_compile import Job, card_text, emit, kernel_digest
 
 if TYPE_CHECKING:
     from symgen.pipeline import Derivation, DerivedVariant, Output
@@ -30,28 +29,6 @@ def stabilize(derivation: Derivation) -> str:
 def schedule(derivation: Derivation) -> str:
     """The scalar cores: how many operations of which kind each output takes, for either precision."""
     return _sections(derivation, lambda variant: _outputs(variant, _cores))
-
-
-ARITHMETIC = {
-    "plain": "every operation is one of float64, rounded once",
-    "compensated": "what each operation rounds off is carried along as a second number, and added at the end",
-    "halved": "compensated; a factor that can underflow is the square of its square root, multiplied in last",
-    "annihilating": "compensated; a product is zero where such a factor is zero, even times infinity",
-}
-"""What the words beside a stretch mean, see `symgen.arithmetic`."""
-
-
-def explain(derivation: Derivation) -> str:
-    """The derivation step by step: each rule's name, and what it made of what; then what the words mean."""
-    steps = _sections(derivation, lambda variant: _outputs(variant, _steps))
-    return "\n\n".join([steps, "\n".join(["arithmetic", *legend(derivation)])])
-
-
-def legend(derivation: Derivation) -> list[str]:
-    """One line on each kind of arithmetic that occurs."""
-    outputs = (output for variant in derivation.variants for output in variant.outputs)
-    used = {segment.arithmetic for output in outputs for region in output.regions for segment in region.segments}
-    return [f"  {name:<12} {meaning}" for name, meaning in ARITHMETIC.items() if name in used]
 
 
 def code(derivation: Derivation, job: Job) -> str:
@@ -111,20 +88,3 @@ def _cores(output: Output) -> list[str]:
         used = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing to compute"
         lines.append(f"{precision}({', '.join(core.parameters)}): {used}")
     return lines
-
-
-def _steps(output: Output) -> list[str]:
-    known = {rule.name: rule for rule in ALL_RULES}
-    lines = [f"as derived   {output.naive}" if output.order == 0 else f"as derived   {output.recognized}"]
-    for step in output.trace:
-        if str(step.before) == str(step.after):  # a head of ours for SymPy's, of the same name
-            continue
-        rule = known.get(step.rule)
-        why = "" if rule is None else f": {rule.gain} (proof: {rule.proof})"
-        lines += [f"{step.rule}{why}", f"    {step.before}", f"  = {step.after}"]
-    missed = [
-        f"misses its target: {stretch_text(output.name, DTYPES[target], stretch)}"
-        for target, found in output.unresolved.items()
-        for stretch in found
-    ]
-    return [*lines, f"stable       {output.stable}", *_stable(output)[1:], *missed]

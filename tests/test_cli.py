@@ -250,10 +250,21 @@ def test_show_latex(symgen: Symgen, built: Path) -> None:
 
 
 def test_explain_names_the_rules(symgen: Symgen, built: Path) -> None:
-    """A derivation is told with the name of each rule and how it is proved."""
+    """A derivation is told with the name of each rule, how it is proved, and the error before and after it."""
     text = symgen("explain", "swoosh", cwd=built).stdout
     assert "sigmoid-intro" in text
-    assert "proof:" in text
+    assert "[exponential]" in text
+    assert "->" in text
+    one = symgen("explain", "swoosh", "--output", "grad2", "--json", cwd=built).stdout
+    (variant,) = json.loads(one)["variants"]
+    assert [output["name"] for output in variant["outputs"]] == ["grad2"]
+
+
+def test_explain_of_an_output_that_is_not_there(symgen: Symgen, built: Path) -> None:
+    """A misspelt output is answered with the nearest one."""
+    result = symgen("explain", "swoosh", "--output", "grad1", cwd=built)
+    assert result.returncode == 2
+    assert "did you mean 'grad'" in result.stderr
 
 
 def test_rules_as_json(symgen: Symgen, tmp_path: Path) -> None:

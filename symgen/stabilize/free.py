@@ -71,9 +71,10 @@ def _end(problem: Problem, errors: Floats, index: int) -> Constant | None:
 
 def _report(problem: Problem, errors: Floats, where: Flags) -> Unresolved | None:
     where = where & np.isfinite(problem.probe.x)
-    worst = np.where(where, np.nan_to_num(errors, nan=0.0, posinf=math.inf).max(axis=0), 0.0)
-    missing = np.flatnonzero(worst > problem.target.bar)
+    each = np.where(where, np.nan_to_num(errors, nan=0.0, posinf=math.inf), 0.0)
+    missing = np.flatnonzero(each.max(axis=0) > problem.target.bar)
     if not missing.size:
         return None
-    x, at = problem.probe.x, int(np.argmax(worst))
-    return Unresolved(float(x[missing[0]]), float(x[missing[-1]]), float(x[at]), float(worst[at]))
+    x, (row, at) = problem.probe.x, np.unravel_index(int(np.argmax(each)), each.shape)
+    setting = problem.probe.settings[int(row)]
+    return Unresolved(float(x[missing[0]]), float(x[missing[-1]]), float(x[at]), float(each[row, at]), setting)

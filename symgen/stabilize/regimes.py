@@ -44,12 +44,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A stretch on which the target is missed, with the worst point."""
+    """A stretch on which the target is missed, with the worst point and the values of free arguments there."""
 
     lower: float
     upper: float
     at: float
     error: float
+    setting: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

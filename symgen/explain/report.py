@@ -1,0 +1,230 @@
+"""The report on a function as data: every step with the error before and after, every cut, and what remains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sympy import Expr, Symbol
+
+from symgen.arithmetic import COMPENSATED, Pair
+from symgen.calculus import DerivativeError, derivative
+from symgen.explain.conditioning import Stretch, stretches
+from symgen.explain.findings import DTYPES, Finding, finding, measured
+from symgen.kernel import ScalarFunction, const, select, var
+from symgen.lowering import Lowering
+from symgen.rules import ALL_RULES
+from symgen.rules.engine import replace
+from symgen.settings import first_tensor
+from symgen.spec.description import argument_lines, when
+from symgen.stabilize.candidates import traced
+from symgen.stabilize.probe import TARGETS, Flags
+from symgen.stabilize.recognize import recognize
+from symgen.stabilize.regimes import Unresolved, evaluate
+
+if TYPE_CHECKING:
+    from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.rules import Step
+
+Findings = Mapping[str, Finding]  # by dtype
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A form of an output on its way, and what it comes to in plain floating point.
+
+    Attributes:
+        title: a rule's name, or what was done.
+        whole: the output in this form.
+        error: of the form, by dtype.
+        before, after: the part that a rule rewrote, and what it became; None where no rule did.
+        gain, proof: of the rule.
+        error_before: of the form before the rule.
+    """
+
+    title: str
+    whole: Expr
+    error: Findings
+    before: Expr | None = None
+    after: Expr | None = None
+    gain: str = ""
+    proof: str = ""
+    error_before: Findings | None = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One segment of a core: ``lower <= x < upper``, what computes it, and its error there.
+
+    Attributes:
+        condition: the case of the definition that it belongs to; None where there are no cases.
+        kind: "formula", "piece" (a polynomial fitted to the exact function) or "constant".
+        expression: the formula, or None.
+        note: where the formula comes from, or what the piece is and how well it was proved to fit.
+        arithmetic: a key of `ARITHMETIC`.
+    """
+
+    condition: Any
+    lower: float
+    upper: float
+    kind: str
+    expression: Expr | None
+    note: str
+    arithmetic: str
+    error: Finding
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """Everything that is told of one output."""
+
+    name: str
+    order: int
+    stages: tuple[Stage, ...]
+    kernel: Findings
+    cuts: Mapping[str, tuple[Cut, ...]]  # by dtype
+    missed: Mapping[str, tuple[Unresolved, ...]]  # by dtype
+    conditioning: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True)
+class VariantReport:
+    """One formula of a function: when it applies, as it was written and as it was recognised."""
+
+    suffix: str
+    applies: str
+    written: Expr
+    recognized: Expr
+    settings: tuple[Mapping[str, float], ...]
+    outputs: tuple[OutputReport, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `symgen explain` tells of a function."""
+
+    name: str
+    summary: str
+    source: str
+    definition: str
+    arguments: tuple[str, ...]
+    variants: tuple[VariantReport, ...]
+    certified: Mapping[tuple[str, str], float]  # largest error measured, by output and dtype
+
+
+def report(
+    derivation: Derivation, only: str | None = None, certified: Mapping[tuple[str, str], float] | None = None
+) -> Report:
+    """Measure and collect what is to be told of a derivation.
+
+    Args:
+        derivation: the function.
+        only: the output to report; all if not said.
+        certified: the largest errors that `symgen certify` found, by output and dtype.
+    """
+    op = derivation.op
+    x = first_tensor(op).name
+    return Report(
+        op.name,
+        op.summary,
+        f"{op.source.file}:{op.source.line}",
+        op.definition,
+        tuple(line.strip() for line in argument_lines(op)),
+        tuple(_variant(variant, x, only) for variant in derivation.variants),
+        certified or {},
+    )
+
+
+def _variant(derived: DerivedVariant, x: str, only: str | None) -> VariantReport:
+    value = derived.outputs[0]
+    outputs = [o for o in derived.outputs if only in (None, o.name)]
+    return VariantReport(
+        derived.variant.suffix,
+        when(derived.variant),
+        value.naive,
+        value.recognized,
+        value.probe.settings,
+        tuple(_output(o, x) for o in outputs),
+    )
+
+
+def _output(output: Output, x: str) -> OutputReport:
+    symbols = {s.name: s for s in output.naive.free_symbols | output.recognized.free_symbols}
+    kernel, cuts = {}, {}
+    for target in TARGETS:
+        got = evaluate(output.cores[target.name], output.probe)
+        kernel[DTYPES[target.name]] = finding(got, output.probe, target)
+        cuts[DTYPES[target.name]] = tuple(_cuts(output, target.name, got, symbols))
+    return OutputReport(
+        output.name,
+        output.order,
+        tuple(_stages(output, symbols)),
+        kernel,
+        cuts,
+        {DTYPES[name]: found for name, found in output.unresolved.items()},
+        stretches(output.recognized, symbols.get(x), output.probe),
+    )
+
+
+def _stages(output: Output, symbols: Mapping[str, Symbol]) -> Iterator[Stage]:
+    """From the text to the stable form: of a derivative, first what differentiating the text itself would give."""
+    parameters = output.cores["f64"].parameters
+    measure = partial(measured, parameters=parameters, probe=output.probe)
+    if output.order == 0:
+        stage = Stage("as written", output.naive, measure(output.naive))
+        yield stage
+        yield from _replayed(stage, (*recognize(output.naive)[1], *traced(output.recognized)[1]), measure)
+        return
+    text = _differentiated(output, symbols)
+    if text is not None and text != output.recognized:
+        yield Stage("the text, differentiated", text, measure(text))
+    stage = Stage("the recognised form, differentiated", output.recognized, measure(output.recognized))
+    yield stage
+    yield from _replayed(stage, traced(output.recognized)[1], measure)
+
+
+def _differentiated(output: Output, symbols: Mapping[str, Symbol]) -> Expr | None:
+    expression = output.naive
+    try:
+        for _ in range(output.order):
+            expression = derivative(expression, symbols[output.wrt or ""])
+    except (DerivativeError, KeyError):
+        return None
+    return expression
+
+
+def _replayed(stage: Stage, steps: tuple[Step, ...], measure: Callable[[Expr], Findings]) -> Iterator[Stage]:
+    known = {rule.name: rule for rule in ALL_RULES}
+    for step in steps:
+        whole = replace(stage.whole, step.before, step.after)
+        if str(step.before) == str(step.after) or whole == stage.whole:  # a head that only changes its class
+            stage = Stage(stage.title, whole, stage.error)
+            continue
+        rule = known.get(step.rule)
+        gain, proof = (rule.gain, rule.proof) if rule else ("", "")
+        stage = Stage(step.rule, whole, measure(whole), step.before, step.after, gain, proof, stage.error)
+        yield stage
+
+
+def _cuts(output: Output, target_name: str, got: Any, symbols: Mapping[str, Symbol]) -> Iterator[Cut]:
+    (target,) = (t for t in TARGETS if t.name == target_name)
+    x, core = output.probe.x, output.cores[target_name]
+    for region in output.forms[target_name].regions():
+        inside = _holds(region.condition, core, output, symbols)
+        for s in region.segments:
+            where = (x >= s.lower) & ((x < s.upper) | (np.isinf(s.upper) & (x == s.upper)))
+            error = finding(got, output.probe, target, where & inside)
+            yield Cut(region.condition, s.lower, s.upper, s.kind, s.expression, s.note, s.arithmetic, error)
+
+
+def _holds(condition: Any, core: ScalarFunction, output: Output, symbols: Mapping[str, Symbol]) -> Flags:
+    """Where a region's condition holds, for each setting and point."""
+    if condition is None:
+        return np.ones((len(output.probe.settings), output.probe.x.size), bool)
+    bound = {s: Pair(var(s.name)) for s in symbols.values()}
+    chosen = Lowering(COMPENSATED, bound).condition(condition)
+    flag = ScalarFunction("holds", core.parameters, (select(chosen, const(1.0), const(0.0)),))
+    return np.asarray(evaluate(flag, output.probe) > 0)
