@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from symgen.build_compile import Compiled, Failure, Job
 from symgen.build_keys import CERTIFICATES, Target
 from symgen.config import Config, did_you_mean
 from symgen.files import UserError, digest
+from symgen.missed import Miss
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -54,7 +55,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a build did."""
+    """What a build did.
+
+    Attributes:
+        built: Functions that were derived and written.
+        unchanged: How many were up to date.
+        written, same, removed: Files that changed, were as they should be already, or were deleted.
+        failures: Functions whose spec is wrong.
+        missed: What misses its accuracy bar, by function: of those just derived, then of those that were up to date.
+        refused: Whether this was a strict build that found something wrong, and therefore wrote nothing.
+        withheld: The functions that it derived.
+        seconds: How long it took.
+    """
 
     built: tuple[str, ...] = ()
     unchanged: int = 0
@@ -62,6 +74,9 @@ class Outcome:
     same: int = 0
     removed: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    missed: Mapping[str, tuple[Miss, ...]] = field(default_factory=dict)
+    refused: bool = False
+    withheld: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -98,6 +113,7 @@ def build(
     names: Sequence[str] = (),
     *,
     force: bool = False,
+    strict: bool = False,
     listener: Listener = lambda _: None,
     compiler: Compile = build_compile.compile_function,
     todo: Plan | None = None,
@@ -105,22 +121,31 @@ def build(
     """Bring the generated files up to date; see `plan` for the arguments.
 
     A function whose spec is wrong keeps the files it had, and the others are built; an interrupted build keeps what
-    it finished. Every file is whole at every moment.
+    it finished. Every file is whole at every moment. A strict build derives everything first, and writes nothing where
+    a spec is wrong or a bar is missed, be it by a function that was up to date.
 
     Raises:
         UserError: if a file would be overwritten that symgen did not write.
     """
     started = time.perf_counter()
     todo = todo or plan(config, names, force=force)
+    chosen = resolve(names, todo.targets) or tuple(todo.targets)
+    known = recorded_misses(todo.manifest, [name for name in chosen if name not in todo.stale])
     if todo.nothing_to_do:
-        return Outcome(unchanged=len(todo.targets), seconds=time.perf_counter() - started)
+        return Outcome(unchanged=len(todo.targets), missed=known, seconds=time.perf_counter() - started)
     if not force:
         files.refuse_foreign(config.out, [MANIFEST, *build_shared.NAMES])
-    writer = _Writer(config, todo, force)
     jobs = [job(config, todo.targets[name]) for name in todo.stale]
+    results: Iterable[Compiled | Failure] = build_pool.run(compiler, jobs, config.jobs or build_pool.cores())
+    if strict:
+        results = [*_heard(results, listener)]
+        if known or not all(isinstance(r, Compiled) and not r.missed for r in results):
+            return _withheld(results, known, len(todo.targets) - len(jobs), time.perf_counter() - started)
+        listener = lambda _: None  # noqa: E731  it has heard of all of them
+    writer = _Writer(config, todo, force, known)
     complete = False
     try:
-        for result in build_pool.run(compiler, jobs, config.jobs or build_pool.cores()):
+        for result in results:
             listener(writer.take(result))
         complete = not names and not writer.failures
     finally:
@@ -128,13 +153,41 @@ def build(
     return writer.outcome(time.perf_counter() - started)
 
 
+def _heard(results: Iterable[Compiled | Failure], listener: Listener) -> Iterator[Compiled | Failure]:
+    for result in results:
+        listener(result)
+        yield result
+
+
+def _withheld(
+    results: Sequence[Compiled | Failure], known: Mapping[str, tuple[Miss, ...]], unchanged: int, seconds: float
+) -> Outcome:
+    """A strict build that found something wrong, and wrote nothing."""
+    compiled = [each for each in results if isinstance(each, Compiled)]
+    return Outcome(
+        unchanged=unchanged,
+        failures=tuple(each for each in results if isinstance(each, Failure)),
+        missed={**{each.name: each.missed for each in compiled if each.missed}, **known},
+        refused=True,
+        withheld=tuple(each.name for each in compiled),
+        seconds=seconds,
+    )
+
+
+def recorded_misses(manifest: Mapping[str, Any], names: Iterable[str]) -> dict[str, tuple[Miss, ...]]:
+    """What these functions missed when they were built, by function; nothing for those that meet their bars."""
+    entries = {name: manifest["functions"].get(name, {}) for name in names}
+    return {name: tuple(map(Miss.from_json, entry["missed"])) for name, entry in entries.items() if entry.get("missed")}
+
+
 class _Writer:
     """Writes results as they come and the manifest last; the one place with a state."""
 
-    def __init__(self, config: Config, todo: Plan, force: bool) -> None:
+    def __init__(self, config: Config, todo: Plan, force: bool, known: Mapping[str, tuple[Miss, ...]]) -> None:
         self.config, self.todo, self.force = config, todo, force
         old = todo.manifest["functions"]
         self.entries: dict[str, Any] = {name: entry for name, entry in old.items() if name in todo.targets}
+        self.known, self.missed = known, dict[str, tuple[Miss, ...]]()
         self.built: list[str] = []
         self.failures: list[Failure] = []
         self.written: list[str] = []
@@ -154,6 +207,8 @@ class _Writer:
             return result
         self.entries[result.name] = entry(result, self.todo.targets[result.name])
         self.built.append(result.name)
+        if result.missed:
+            self.missed[result.name] = result.missed
         return result
 
     def close(self, *, delete_orphans: bool) -> None:
@@ -188,6 +243,7 @@ class _Writer:
             same=self.same,
             removed=tuple(self.removed),
             failures=tuple(self.failures),
+            missed={**dict(sorted(self.missed.items())), **self.known},
             seconds=seconds,
         )
 
@@ -237,7 +293,7 @@ def entry(result: Compiled, target: Target) -> dict[str, Any]:
     """The manifest's record of a function: what the backend says of it, its key and the hashes of its files."""
     hashes = {name: digest(text) for name, text in result.files.items()}
     docs = {name: digest(text) for name, text in result.docs.items()}
-    optional = {"docs": docs, "measured": target.measured}
+    optional = {"docs": docs, "measured": target.measured, "missed": [miss.to_json() for miss in result.missed]}
     return {**result.entry, "key": target.key, "files": hashes, **{k: v for k, v in optional.items() if v}}
 
 

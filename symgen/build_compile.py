@@ -10,21 +10,18 @@ import json
 import math
 import time
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symgen import build_keys, files
+from symgen.missed import Miss, misses
 
 if TYPE_CHECKING:
     from symgen.backends.numba_cpu import VariantText
     from symgen.pipeline import Derivation, DerivedVariant, Output
     from symgen.spec import Argument, Op, Variant
-    from symgen.stabilize.regimes import Unresolved
-
-DTYPES = {"f32": "float32", "f64": "float64"}
-MOST_NOTED = 2
 
 
 @dataclass(frozen=True)
@@ -58,17 +55,17 @@ class Report:
     rules: tuple[str, ...] = ()
     segments: int = 0
     seconds: float = 0.0
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """The text of one function's files, relative to the folder of kernels and to that of docs."""
+    """The text of one function's files, relative to the folder of kernels and to that of docs, and what they miss."""
 
     name: str
     files: Mapping[str, str]
     entry: Mapping[str, Any]
     docs: Mapping[str, str] = field(default_factory=dict)
+    missed: tuple[Miss, ...] = ()
     report: Report = Report()
 
 
@@ -108,7 +105,9 @@ def compile_function(job: Job) -> Compiled | Failure:
     texts = emit(derivation, job)
     entry["kernel"] = kernel_digest(texts)
     docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
-    return Compiled(job.name, texts, entry, docs, _report(derivation, time.perf_counter() - started))
+    return Compiled(
+        job.name, texts, entry, docs, misses(derivation), _report(derivation, time.perf_counter() - started)
+    )
 
 
 def emit(derivation: Derivation, job: Job) -> dict[str, str]:
@@ -211,33 +210,6 @@ def _tokens(text: str) -> Iterator[str]:
             yield f"{token.type}" if token.type in {tokenize.INDENT, tokenize.DEDENT} else token.string
 
 
-def missed(outputs: Iterable[Output]) -> dict[tuple[str, str], Unresolved]:
-    """The worst stretch of each output in each dtype that misses its target, the worst first."""
-    worst: dict[tuple[str, str], Unresolved] = {}
-    for output in outputs:
-        for target, found in output.unresolved.items():
-            key = output.name, DTYPES[target]
-            for stretch in found:
-                if key not in worst or stretch.error > worst[key].error:
-                    worst[key] = stretch
-    return dict(sorted(worst.items(), key=lambda item: -item[1].error))
-
-
-def stretch_text(output: str, dtype: str, stretch: Unresolved) -> str:
-    """Where an output misses its target, and by how much."""
-    where = f"{stretch.lower:.6g} to {stretch.upper:.6g}"
-    return f"{output} in {dtype} has {stretch.error:.3g} ULP at {stretch.at:.6g} ({where})"
-
-
-def _notes(name: str, outputs: Sequence[Output]) -> tuple[str, ...]:
-    """One line on all that misses its target."""
-    found = [stretch_text(*key, stretch) for key, stretch in missed(outputs).items()]
-    if not found:
-        return ()
-    more = f"; {len(found) - MOST_NOTED} more" if len(found) > MOST_NOTED else ""
-    return (f"target missed: {'; '.join(found[:MOST_NOTED])}{more}: `symgen explain {name}` shows where",)
-
-
 def _report(derivation: Derivation, seconds: float) -> Report:
     outputs = [output for variant in derivation.variants for output in variant.outputs]
     return Report(
@@ -245,5 +217,4 @@ def _report(derivation: Derivation, seconds: float) -> Report:
         rules=tuple(dict.fromkeys(step.rule for output in outputs for step in output.trace)),
         segments=sum(len(region.segments) for output in outputs for region in output.regions),
         seconds=seconds,
-        notes=_notes(derivation.op.name, outputs),
     )

@@ -14,8 +14,9 @@ from symgen import build_check, config, files
 from symgen.build_compile import Compiled, Failure
 from symgen.cli import Exit
 from symgen.config import Config
-from symgen.console import Progress, complain, give, give_json, progress, say
+from symgen.console import Progress, complain, give, give_json, progress, say, warn
 from symgen.files import UserError
+from symgen.missed import warning
 
 Folders = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]
 Names = Annotated[list[str] | None, Parameter(negative=(), show_default=False)]
@@ -40,6 +41,7 @@ def build(
     watch: Flag = False,
     dry_run: Flag = False,
     force: Flag = False,
+    strict: Flag = False,
     verbose: Verbose = False,
 ) -> int:
     """Derive and write the kernels whose specs have changed.
@@ -53,13 +55,15 @@ def build(
         watch: Stay, and build again whenever a spec changes.
         dry_run: Say what would be built and deleted, and do nothing.
         force: Build everything, and replace files that symgen did not write.
+        strict: Write nothing, and fail with exit code 1, if a function misses its accuracy bar; otherwise it is built
+            with a warning.
         verbose: One line for each function, as on a terminal.
     """
     project = _project(specs or [], out, package, jobs)
     if dry_run:
         return _dry_run(driver.plan(project, names or (), force=force))
-    code = build_and_tell(project, names or (), force=force, verbose=verbose)
-    return _watch(project, names or (), verbose=verbose) if watch else code
+    code = build_and_tell(project, names or (), force=force, strict=strict, verbose=verbose)
+    return _watch(project, names or (), strict=strict, verbose=verbose) if watch else code
 
 
 def check(
@@ -129,17 +133,24 @@ def _project(specs: Sequence[Path], out: Path | None, package: str | None, jobs:
     return found.with_options(specs, out, package, jobs)
 
 
-def build_and_tell(project: Config, names: Sequence[str] = (), *, force: bool = False, verbose: bool = False) -> int:
+def build_and_tell(
+    project: Config, names: Sequence[str] = (), *, force: bool = False, strict: bool = False, verbose: bool = False
+) -> int:
     """Build, show the progress, and say what was done; returns the exit code."""
     todo = driver.plan(project, names, force=force)
     with progress(len(todo.stale), verbose=verbose) as watcher:
         listener = lambda result: _show(watcher, result)  # noqa: E731
-        outcome = driver.build(project, names, force=force, listener=listener, todo=todo)
+        outcome = driver.build(project, names, force=force, strict=strict, listener=listener, todo=todo)
     _print_failures(outcome.failures)
+    for name, found in outcome.missed.items():
+        if strict or name in outcome.built:
+            warn(warning(name, found))
     say(_summary(outcome, todo))
     if not todo.targets:
         say("no spec defines a function yet: `symgen new NAME` writes one to start from")
-    return Exit.USAGE if outcome.failures else Exit.OK
+    if outcome.failures:
+        return Exit.USAGE
+    return Exit.DIFFERENT if strict and outcome.missed else Exit.OK
 
 
 def _show(watcher: Progress, result: Compiled | Failure) -> None:
@@ -154,8 +165,7 @@ def describe(result: Compiled) -> str:
     used = f"{counted(len(report.rules), 'rule')}" + (f" ({_abridged(report.rules)})" if report.rules else "")
     parts = [counted(report.variants, "variant")] if report.variants > 1 else []
     parts += [used, counted(report.segments, "segment"), f"{report.seconds:.1f} s"]
-    notes = "".join(f"\n    {note}" for note in report.notes)
-    return f"{result.name:<14} {', '.join(parts)}{notes}"
+    return f"{result.name:<14} {', '.join(parts)}" + (", misses its accuracy bar" if result.missed else "")
 
 
 def _abridged(words: Sequence[str], most: int = 4) -> str:
@@ -163,15 +173,25 @@ def _abridged(words: Sequence[str], most: int = 4) -> str:
 
 
 def _summary(outcome: driver.Outcome, todo: driver.Plan) -> str:
-    if todo.nothing_to_do:
-        return f"nothing to do: {counted(outcome.unchanged, 'function')} up to date in {outcome.seconds:.2f} s"
-    written = f"{counted(len(outcome.written), 'file')} written ({outcome.same} unchanged)"
-    parts = [f"built {counted(len(outcome.built), 'function')}, {written} in {outcome.seconds:.1f} s"]
+    parts = [_done(outcome, todo)]
     if outcome.removed:
         parts.append(f"deleted {counted(len(outcome.removed), 'file')} that no spec leads to any more")
     if outcome.failures:
         parts.append(f"{counted(len(outcome.failures), 'function')} failed")
+    if outcome.missed:
+        one = len(outcome.missed) == 1
+        parts.append(f"{counted(len(outcome.missed), 'function')} {'misses its' if one else 'miss their'} accuracy bar")
+        parts[-1] += f" ({_abridged([*outcome.missed])})"
     return "; ".join(parts)
+
+
+def _done(outcome: driver.Outcome, todo: driver.Plan) -> str:
+    if todo.nothing_to_do:
+        return f"nothing to do: {counted(outcome.unchanged, 'function')} up to date in {outcome.seconds:.2f} s"
+    if outcome.refused:
+        return f"nothing written: derived {counted(len(outcome.withheld), 'function')} in {outcome.seconds:.1f} s"
+    written = f"{counted(len(outcome.written), 'file')} written ({outcome.same} unchanged)"
+    return f"built {counted(len(outcome.built), 'function')}, {written} in {outcome.seconds:.1f} s"
 
 
 def _print_failures(failures: Sequence[Failure]) -> None:
@@ -209,7 +229,7 @@ def _dry_run(todo: driver.Plan) -> int:
     return Exit.OK
 
 
-def _watch(project: Config, names: Sequence[str], *, verbose: bool) -> int:
+def _watch(project: Config, names: Sequence[str], *, strict: bool, verbose: bool) -> int:
     """Build again on each change until interrupted; a wrong spec is reported and waited for."""
     say("watching; stop with Ctrl-C")
     before = _stamps(project)
@@ -220,7 +240,7 @@ def _watch(project: Config, names: Sequence[str], *, verbose: bool) -> int:
             continue
         before = now
         try:
-            build_and_tell(project, names, force=False, verbose=verbose)
+            build_and_tell(project, names, force=False, strict=strict, verbose=verbose)
         except UserError as error:
             complain(str(error))
 

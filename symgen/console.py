@@ -36,14 +36,23 @@ def give_json(value: Any) -> None:
 
 def complain(text: str) -> None:
     """An error for people, on stderr; the word that says so is red on a terminal."""
+    _marked("error:", "bold red", text)
+
+
+def warn(text: str) -> None:
+    """A warning for people, on stderr; the word that says so is yellow on a terminal."""
+    _marked("warning:", "bold yellow", text)
+
+
+def _marked(word: str, style: str, text: str) -> None:
     if sys.stderr.isatty():
         from rich.console import Console
 
         console = Console(stderr=True)
-        console.print("error:", style="bold red", end=" ")
+        console.print(word, style=style, end=" ")
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     else:
-        say(f"error: {text}")
+        say(f"{word} {text}")
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

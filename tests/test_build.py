@@ -188,6 +188,51 @@ def test_wrong_spec_keeps_its_files_and_stops_nothing_else(project: Config) -> N
     assert plan(project).stale == ("first",)
 
 
+def test_missed_bar_is_remembered(project: Config) -> None:
+    """A function that misses its bar is built, and known to miss it as long as it stays as it is."""
+    spec = project.root / "specs" / "first.py"
+    spec.write_text(spec.read_text() + "# MISSES\n")
+    outcome = build(project, compiler=fake_compile)
+    assert set(outcome.built) == {"first", "second", "third"}
+    assert list(outcome.missed) == ["first"]
+    again = build(project, compiler=fake_compile)
+    assert again.missed == outcome.missed
+    assert build(project, ["second"], compiler=fake_compile).missed == {}
+    spec.write_text(spec.read_text().replace("# MISSES\n", ""))
+    assert build(project, compiler=fake_compile).missed == {}
+    assert "missed" not in read_manifest(project.out)["functions"]["first"]
+
+
+@pytest.mark.parametrize("mark", ["MISSES", "WRONG"])
+def test_strict_build_writes_all_or_nothing(project: Config, mark: str) -> None:
+    """One bar missed, or one spec wrong, and a strict build leaves every file as it was."""
+    spec, other = (project.root / "specs" / f"{name}.py" for name in ("first", "second"))
+    right = spec.read_text()
+    spec.write_text(f"{right}# {mark}\n")
+    heard: list[str] = []
+    outcome = build(project, compiler=fake_compile, strict=True, listener=lambda r: heard.append(r.name))
+    assert outcome.refused
+    assert sorted(heard) == ["first", "second", "third"]
+    assert not project.out.exists()
+    spec.write_text(right)
+    assert not build(project, compiler=fake_compile, strict=True).refused
+    before = {path: path.read_bytes() for path in project.out.rglob("*.*")}
+    spec.write_text(f"{right}# {mark}\n")
+    other.write_text(other.read_text() + "# longer\n")
+    assert build(project, compiler=fake_compile, strict=True).refused
+    assert {path: path.read_bytes() for path in project.out.rglob("*.*")} == before
+
+
+def test_strict_build_knows_what_was_missed_before(project: Config) -> None:
+    """What an ordinary build wrote although it missed its bar fails a strict build, up to date or not."""
+    spec, other = (project.root / "specs" / f"{name}.py" for name in ("first", "second"))
+    spec.write_text(spec.read_text() + "# MISSES\n")
+    build(project, compiler=fake_compile)
+    assert list(build(project, compiler=fake_compile, strict=True).missed) == ["first"]
+    other.write_text(other.read_text() + "# longer\n")
+    assert build(project, compiler=fake_compile, strict=True).refused
+
+
 def test_interrupted_build_keeps_what_it_finished(project: Config) -> None:
     """After Ctrl-C in the middle, what was finished is recorded, the rest is stale, and nothing is lost."""
     run(project)

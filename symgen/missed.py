@@ -1,0 +1,97 @@
+"""Where a kernel misses its accuracy bar: recorded in the manifest, warned of by a build, printed on the card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symgen.pipeline import Derivation
+
+MOST_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A stretch on which an output is less accurate in a dtype than it should be.
+
+    Attributes:
+        output: "value", "grad" and so on.
+        variant: the suffix of the variant; empty where there is only one.
+        dtype: of the inputs and results.
+        error: the largest error found at the probe points, in ULP, rounding to the dtype included.
+        bar: what it should be at most.
+        at: the input with that error, and ``setting`` the values of free arguments.
+        lower, upper: the first and the last probe point that misses.
+    """
+
+    output: str
+    variant: str
+    dtype: str
+    error: float
+    bar: float
+    at: float
+    lower: float
+    upper: float
+    setting: tuple[tuple[str, float], ...] = ()
+
+    def __str__(self) -> str:
+        of_variant = f" of variant {self.variant}" if self.variant else ""
+        where = ", ".join(f"{name} = {value:.9g}" for name, value in (("x", self.at), *self.setting))
+        size = f"{self.error:.3g} ULP" if math.isfinite(self.error) else "a wrong result"
+        span = f", on {self.lower:.6g} .. {self.upper:.6g}" if self.lower != self.upper else ""
+        return f"{self.output}{of_variant} in {self.dtype}: {size} at {where} (the bar is {self.bar:g}){span}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; infinities as text."""
+        content = {**asdict(self), "setting": dict(self.setting)}
+        return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in content.items()}
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> Miss:
+        output, variant, dtype = (str(content[key]) for key in ("output", "variant", "dtype"))
+        error, bar, at, lower, upper = (float(content[key]) for key in ("error", "bar", "at", "lower", "upper"))
+        setting = tuple((name, float(value)) for name, value in content["setting"].items())
+        return Miss(output, variant, dtype, error, bar, at, lower, upper, setting)
+
+
+def misses(derivation: Derivation) -> tuple[Miss, ...]:
+    """Every stretch of every output that misses its bar, the worst first."""
+    return tuple(
+        sorted(_all(derivation), key=lambda miss: (-miss.error, miss.output, miss.dtype, miss.variant, miss.at))
+    )
+
+
+def _all(derivation: Derivation) -> Iterator[Miss]:
+    from symgen.stabilize.probe import TARGETS
+
+    several = len(derivation.variants) > 1
+    for variant in derivation.variants:
+        suffix = variant.variant.suffix if several else ""
+        for output in variant.outputs:
+            for target in TARGETS:
+                half = 0.0 if target.digits == 53 else 0.5  # errors of the others are known before they are rounded
+                dtype = "float64" if target.digits == 53 else "float32"
+                for m in output.unresolved[target.name]:
+                    setting = tuple(m.setting.items())
+                    yield Miss(
+                        output.name, suffix, dtype, m.error + half, target.bar + half, m.at, m.lower, m.upper, setting
+                    )
+
+
+def worst(found: Sequence[Miss]) -> tuple[Miss, ...]:
+    """The worst stretch of each output in each dtype, whatever the variant."""
+    return tuple({(m.output, m.dtype): m for m in reversed(found)}.values())[::-1]
+
+
+def warning(name: str, found: Sequence[Miss]) -> str:
+    """What a build says of a function that misses its bar: where, by how much, and what to do."""
+    shown = sorted(worst(found), key=lambda miss: -miss.error)
+    lines = [f"  {miss}" for miss in shown[:MOST_SHOWN]]
+    more = len(shown) - MOST_SHOWN
+    if more > 0:
+        lines.append(f"  and {more} more {'output' if more == 1 else 'outputs'}")
+    hint = f"  hint: `symgen explain {name}` shows what computes these inputs, and why they are hard"
+    return "\n".join([f"{name} misses its accuracy bar", *lines, hint])
