@@ -36,6 +36,7 @@ _WITHOUT_INFLUENCE = (
     "files.py",
     "functional.py",
     "generated/",
+    "ptx/",
     "resources.py",
     "runtime/",
     "scaffold.py",

@@ -1,0 +1,175 @@
+"""Runs a kernel: all threads in lock-step, those that stand earliest in the code first.
+
+Threads that a branch has parted meet again where the later ones wait for the earlier: NVVM prints blocks so that this
+is the point where the branches join. A barrier holds its threads until all of their block are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from symgen.ptx.errors import Divergence, PtxError, UnknownPtx
+from symgen.ptx.machine import Machine, effect
+from symgen.ptx.operations import Pure, decode
+from symgen.ptx.parse import Instruction, Kernel, Operand, Register, Symbol, Vector
+from symgen.ptx.registers import CARRY, Lanes
+from symgen.ptx.types import TYPES, Array
+
+RUNNING, WAITING, DONE = range(3)
+BRANCH = re.compile(r"bra(?:\.uni)?")
+END = re.compile(r"ret|exit")
+BARRIER = re.compile(r"(?:bar|barrier)(?:\.cta)?\.sync(?:\.aligned)?")
+
+Step = Callable[[Machine, Lanes], None]
+
+
+@dataclass
+class Execution:
+    """A run under way.
+
+    Attributes:
+        kernel: what runs.
+        machine: registers and memory.
+        noise: gives for a number of threads the shares in [-1, 1] of the bounds by which approximations err, or None.
+        limit: stretches of straight code after which a kernel that still runs is taken to hang.
+    """
+
+    kernel: Kernel
+    machine: Machine
+    noise: Callable[[int], Array | None]
+    limit: int
+    place: Array = field(init=False)
+    state: Array = field(init=False)
+    steps: tuple[Step | None, ...] = field(init=False)
+    leaders: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        threads = self.machine.grid.threads
+        self.place, self.state = np.zeros(threads, np.int64), np.full(threads, RUNNING, np.int8)
+        self.steps = tuple(self._step(i) for i in self.kernel.code)
+        self.leaders = frozenset(self.kernel.labels.values())
+
+    def run(self) -> None:
+        """Run to the end.
+
+        Raises:
+            PtxError: whatever is wrong with the kernel, with the line.
+        """
+        with np.errstate(all="ignore"):
+            for _ in range(self.limit):
+                running = np.flatnonzero(self.state == RUNNING)
+                if not running.size:
+                    self._all_done()
+                    return
+                at = int(self.place[running].min())
+                self._stretch(at, running[self.place[running] == at])
+        raise PtxError(f"{self.kernel.name} does not end")
+
+    def _all_done(self) -> None:
+        """Nobody runs: then nobody may be waiting either."""
+        waiting = np.flatnonzero(self.state == WAITING)
+        if not waiting.size:
+            return
+        grid = self.machine.grid
+        mine = grid.block == grid.block[waiting[0]]
+        at = self.kernel.code[int(self.place[waiting[0]]) - 1]
+        here = np.count_nonzero((self.state == WAITING) & mine & (self.place == self.place[waiting[0]]))
+        raise Divergence(f"{here} of {grid.size} threads of a block reach this barrier", at.line, at.text)
+
+    def _stretch(self, at: int, lanes: Array) -> None:
+        """Run some threads until a branch, a barrier, an end, or a place where others may join them."""
+        counts, warps = self.machine.memory.counts, self.machine.grid.warp[lanes]
+        everybody = lanes.size == self.machine.grid.threads
+        while True:
+            if at >= len(self.kernel.code):
+                self.state[lanes] = DONE
+                return
+            instruction = self.kernel.code[at]
+            counts.issued(instruction.opcode, warps)
+            held = self._held(instruction, lanes)
+            step = self.steps[at]
+            at += 1
+            if step is None:
+                self._control(instruction, at, lanes, held)
+                return
+            chosen: Lanes = slice(None) if everybody and held is None else lanes if held is None else lanes[held]
+            if isinstance(chosen, slice) or chosen.size:
+                self._attempt(step, instruction, chosen)
+            if at in self.leaders:
+                self.place[lanes] = at
+                return
+
+    def _held(self, instruction: Instruction, lanes: Array) -> Array | None:
+        """Which of the threads an instruction runs for; None for all."""
+        if instruction.guard is None:
+            return None
+        return self.machine.registers.read(instruction.guard, TYPES["pred"], lanes)
+
+    def _attempt(self, step: Step, instruction: Instruction, lanes: Lanes) -> None:
+        try:
+            step(self.machine, lanes)
+        except PtxError as error:
+            if error.line:
+                raise
+            raise type(error)(error.reason, instruction.line, instruction.text) from None
+
+    def _control(self, instruction: Instruction, after: int, lanes: Array, held: Array | None) -> None:
+        """Branches, ends and barriers: where the threads go next, or that they go nowhere."""
+        self.place[lanes] = after
+        chosen = lanes if held is None else lanes[held]
+        if BRANCH.fullmatch(instruction.opcode):
+            (target,) = instruction.operands
+            if not isinstance(target, Symbol) or target.name not in self.kernel.labels:
+                raise UnknownPtx("a branch to an unknown place", instruction.line, instruction.text)
+            self.place[chosen] = self.kernel.labels[target.name]
+        elif END.fullmatch(instruction.opcode):
+            self.state[chosen] = DONE
+        else:
+            self.state[chosen] = WAITING
+            self._release()
+
+    def _release(self) -> None:
+        """Let the blocks go on whose threads all wait at one barrier."""
+        grid = self.machine.grid
+        waiting = (self.state == WAITING).reshape(grid.blocks, grid.size)
+        place = self.place.reshape(grid.blocks, grid.size)
+        free = np.repeat(waiting.all(axis=1) & (place == place[:, :1]).all(axis=1), grid.size)
+        self.state[free] = RUNNING
+        self.machine.memory.clock.barriers[free] += 1
+
+    # -- decoding
+
+    def _step(self, instruction: Instruction) -> Step | None:
+        """What an instruction does; None for control flow, which `_control` does."""
+        name = instruction.opcode
+        if BRANCH.fullmatch(name) or END.fullmatch(name):
+            return None
+        if BARRIER.fullmatch(name):
+            if [str(getattr(o, "text", "")) for o in instruction.operands] != ["0"]:
+                raise UnknownPtx("a barrier for a part of the block", instruction.line, instruction.text)
+            return None
+        return effect(instruction) or self._pure(instruction, decode(instruction))
+
+    def _pure(self, instruction: Instruction, pure: Pure) -> Step:
+        first, *rest = instruction.operands
+        targets = list(first.parts if isinstance(first, Vector) else (first,))
+        sources: list[Operand] = [*rest, *([Register(CARRY)] if pure.reads_carry else [])]
+        targets += [Register(CARRY)] if pure.writes_carry else []
+        if len(sources) != len(pure.sources) or len(targets) > len(pure.results):
+            wrong = f"{instruction.opcode} takes {len(pure.sources)} operands here, not {len(sources)}"
+            raise UnknownPtx(wrong, instruction.line, instruction.text)
+
+        def step(machine: Machine, lanes: Lanes) -> None:
+            read = machine.registers.read
+            values = [read(s, kind, lanes) for s, kind in zip(sources, pure.sources, strict=True)]
+            noise = (self.noise(values[0].size),) if pure.noisy else ()
+            result = pure.compute(*noise, *values)
+            results = result if isinstance(result, tuple) else (result,)
+            for target, kind, value in zip(targets, pure.results, results, strict=False):
+                machine.registers.write(target, kind, value, lanes)
+
+        return step

@@ -1,0 +1,127 @@
+"""The registers of all threads: arrays of bits, one element for each thread, and how operands are read from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from symgen.ptx.errors import PtxError, Uninitialised, UnknownPtx
+from symgen.ptx.parse import Number, Operand, Register, Symbol
+from symgen.ptx.types import BITS, SIGNED, TYPES, Array, Type
+
+Lanes = Array | slice
+CARRY = "%cc"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where each thread stands: its number in its block, its block, its warp in the whole grid."""
+
+    blocks: int
+    size: int
+    thread: Array
+    block: Array
+    warp: Array
+
+    @staticmethod
+    def of(blocks: int, size: int) -> Grid:
+        number = np.arange(blocks * size)
+        thread, block = number % size, number // size
+        return Grid(blocks, size, thread, block, block * -(-size // 32) + thread // 32)
+
+    @property
+    def threads(self) -> int:
+        return self.blocks * self.size
+
+
+SPECIAL: Mapping[str, Callable[[Grid], Array | int]] = {
+    "%tid.x": lambda g: g.thread,
+    "%ctaid.x": lambda g: g.block,
+    "%ntid.x": lambda g: g.size,
+    "%nctaid.x": lambda g: g.blocks,
+    "%laneid": lambda g: g.thread % 32,
+    "%warpid": lambda g: g.thread // 32,
+    **{f"%{name}.{axis}": lambda g: 0 for name in ("tid", "ctaid") for axis in "yz"},
+    **{f"%{name}.{axis}": lambda g: 1 for name in ("ntid", "nctaid") for axis in "yz"},
+}
+
+
+@dataclass
+class Registers:
+    """What every register holds, as unsigned bits of its declared size, and predicates as booleans."""
+
+    grid: Grid
+    declared: Mapping[str, Type]
+    symbols: Mapping[str, int]
+    bits: dict[str, Array] = field(default_factory=dict)
+
+    def type_of(self, name: str) -> Type:
+        """The type with which a register was declared."""
+        if name == CARRY:
+            return TYPES["pred"]
+        prefix = name if name in self.declared else re.sub(r"\d+$", "", name)
+        if prefix not in self.declared:
+            raise UnknownPtx(f"the register {name} is not declared")
+        return self.declared[prefix]
+
+    def read(self, operand: Operand, kind: Type, lanes: Lanes) -> Array:
+        """The operand's value for some threads, as an array of the type's values."""
+        if isinstance(operand, Number):
+            return np.broadcast_to(number(operand.text, kind), self._shape(lanes))
+        if isinstance(operand, Symbol):
+            if operand.name not in self.symbols:
+                raise UnknownPtx(f"{operand.name} is declared nowhere")
+            return np.broadcast_to(np.array(self.symbols[operand.name], kind.dtype), self._shape(lanes))
+        if not isinstance(operand, Register):
+            raise UnknownPtx(f"an operand of unknown form: {operand}")
+        if operand.name in SPECIAL:
+            value = np.broadcast_to(np.asarray(SPECIAL[operand.name](self.grid)), (self.grid.threads,))
+            return value[lanes].astype(kind.dtype)
+        if operand.name not in self.bits:
+            raise Uninitialised(f"the register {operand.name} is read before anything is written to it")
+        value = self.bits[operand.name][lanes]
+        if kind.kind == "p":
+            return ~value if operand.negated else value
+        if value.itemsize < kind.size:
+            raise PtxError(f"{operand.name} has {8 * value.itemsize} bits and is read as {kind.name}")
+        return value.astype(BITS[kind.size], copy=False).view(kind.dtype)
+
+    def write(self, operand: Operand, kind: Type, values: Array, lanes: Lanes) -> None:
+        """Store values of a type; a wider register gets the sign or zeros above."""
+        if not isinstance(operand, Register):
+            raise UnknownPtx(f"a result cannot go to {operand}")
+        if operand.name == "_":
+            return
+        declared = self.type_of(operand.name)
+        if declared.kind == "p":
+            raw, dtype = values, np.dtype(np.bool_)
+        elif declared.size < kind.size:
+            raise PtxError(f"{operand.name} has {8 * declared.size} bits and is written as {kind.name}")
+        else:
+            dtype = BITS[declared.size]
+            whole = values.astype(SIGNED[declared.size]) if kind.kind == "s" else values
+            raw = np.ascontiguousarray(whole).view(BITS[whole.itemsize])
+        if operand.name not in self.bits:
+            self.bits[operand.name] = np.zeros(self.grid.threads, dtype)
+        self.bits[operand.name][lanes] = raw
+
+    def _shape(self, lanes: Lanes) -> tuple[int]:
+        return (self.grid.threads if isinstance(lanes, slice) else lanes.size,)
+
+
+def number(text: str, kind: Type) -> Array:
+    """A number as PTX writes it: ``0f3F800000`` and ``0d...`` are the bits of floats, others are integers."""
+    if text[:2] in {"0f", "0F", "0d", "0D"}:
+        bits = BITS[4] if text[1] in "fF" else BITS[8]
+        value = np.array(int(f"0x{text[2:]}", 0), bits)
+        if kind.kind != "f":
+            return value.astype(BITS[kind.size]).view(kind.dtype)
+        return value.view(f"f{bits.itemsize}").astype(kind.dtype)
+    if kind.kind == "f":
+        return np.array(float(text), kind.dtype)
+    if kind.kind == "p":
+        return np.array(int(text, 0) != 0)
+    return np.array(int(text.rstrip("U"), 0) & (256**kind.size - 1), BITS[kind.size]).view(kind.dtype)
