@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 from flint import arb, arb_poly, ctx
 
 from symgen.arithmetic import Pair
@@ -77,15 +78,40 @@ def fit(f: Exact, low: float, high: float, bits: float, step: int = 1, most: int
         step: 1, or 2 for a function of t**2.
         most: the largest number of coefficients tried.
     """
-    for count in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26):
-        if count > most:
-            return None
+    for count in _lengths(f, low, high, bits, step, most):
         candidate = _interpolate(f, low, high, count, step)
         if candidate is None:
             return None
         if candidate.error < 2.0**-bits:
             return candidate
     return None
+
+
+LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26)
+
+
+def _lengths(f: Exact, low: float, high: float, bits: float, step: int, most: int) -> list[int]:
+    """The lengths that are worth trying, judged from how fast the Chebyshev coefficients of the function fall off."""
+    saved = ctx.prec
+    ctx.prec = PRECISION
+    try:
+        nodes = _points(low, high, most + 2, 0.5) if step == 1 else _points(0.0, high * high, most + 2, 0.5)
+        values: list[float] = []
+        for x in nodes:
+            value = f(x if step == 1 else x.sqrt().mid())
+            if value is None or not value.is_finite() or value.contains(0):
+                return []
+            values.append(value.mid())
+    finally:
+        ctx.prec = saved
+    if len({bool(v > 0) for v in values}) != 1:
+        return []
+    ratios = np.array([float(v / values[0]) for v in values])  # float64 is enough to see 50 bits fall off
+    angles = (np.arange(most + 2) + 0.5) * math.pi / (most + 2)
+    sizes = np.abs(np.cos(np.outer(np.arange(most + 2), angles)) @ ratios) * 2 / (most + 2)
+    left_out = np.cumsum(sizes[::-1])[::-1] / np.abs(ratios).min()
+    # a little too hopeful, for an estimate must not leave out a length that would do
+    return [k for k in LENGTHS if k <= most and left_out[k] < max(8 * 2.0**-bits, 2.0**-44)]
 
 
 def _points(low: float, high: float, count: int, shift: float) -> list[arb]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import sympy as sp
 from sympy import Expr, Symbol
@@ -75,8 +76,9 @@ def traced(expression: Expr) -> tuple[Expr, Steps]:
         return expression, ()
 
 
+@lru_cache(maxsize=4096)
 def attempt(expression: Expr) -> Expr:
-    """The rewritten expression alone."""
+    """The rewritten expression alone; both targets and every round of refinement ask for the same ones."""
     return traced(expression)[0]
 
 
