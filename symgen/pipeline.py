@@ -182,13 +182,13 @@ class Workshop:
     def output(self, wanted: Wanted) -> Output:
         """Stabilise and schedule one output for both targets."""
         stable, steps = traced(wanted.recognized)
-        probe = self.sampler.probe(wanted.question)
+        probe, fresh = self.sampler.probe(wanted.question), self.sampler.fresh(wanted.question)
         bound = {self.symbols[n]: Pair(var(n)) for n in self.parameters}
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
         for target in TARGETS:
             bench = Bench(self.sampler, wanted.question, self.parameters, bound, target, self.pieces)
-            form, missed[target.name] = bench.form(leaf, probe)
+            form, missed[target.name] = bench.form(leaf, probe, fresh)
             forms[target.name], x = form, self.sampler.x
             name, graph = f"{wanted.name}_{target.name}", form.node(x, bound)
             settings_tried, sign = self.sampler.settings, below_zero(probe)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sympy import Expr, Symbol
 
-from symgen.approx import Polynomial
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, ONE, PLAIN, Arithmetic, Pair, absolute, exact
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair, absolute, exact
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
+from symgen.stabilize.piece import MAGNITUDE, Piece
+
+__all__ = ["ARITHMETICS", "MAGNITUDE", "Body", "Constant", "Form", "Formula", "Piece", "Region", "Segment"]
 
 ARITHMETICS: dict[str, Arithmetic] = {
     "plain": PLAIN,
@@ -47,63 +48,6 @@ class Formula:
         if self.side:
             names[MAGNITUDE] = exact(absolute(bound[x].high))
         return arithmetic.rounded(lower(self.expression, names, arithmetic))
-
-
-MAGNITUDE = Symbol("y", positive=True)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A polynomial fitted to the exact function: ``base**power * P(t)``, with t read off the shape.
-
-    Shapes: "zero" (t = base = x), "root" (base = x - root, t = x - root), "interior" (t = x - centre, no base) and
-    "tail" (t = 1/x, base = x).
-    """
-
-    shape: str
-    polynomial: Polynomial
-    power: int = 0
-    centre: float = 0.0
-    centre_low: float = 0.0
-    arithmetic: str = "plain"
-
-    @property
-    def expression(self) -> None:
-        return None
-
-    @property
-    def kind(self) -> str:
-        return "piece"
-
-    @property
-    def note(self) -> str:
-        degree = self.polynomial.step * (len(self.polynomial.coefficients) - 1)
-        where = {
-            "zero": "around zero",
-            "root": f"around the root {self.centre!r}",
-            "interior": f"around {self.centre!r}",
-            "tail": "in 1/x",
-        }[self.shape]
-        error = math.log2(self.polynomial.error) if self.polynomial.error else -math.inf
-        return f"polynomial of degree {degree} {where}, within 2^{error:.1f} at the points checked"
-
-    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
-        a = ARITHMETICS[self.arithmetic]
-        v = bound[x] if a.compensated else Pair(bound[x].high)
-        base = Pair(node("sub", v.high, const(self.centre)), v.low) if self.centre else v
-        t = base.high
-        if self.shape == "tail":
-            t = ONE / v.high
-            base = v if self.power >= 0 else exact(t)
-        elif self.shape == "root":
-            base = a.sub(base, exact(const(self.centre_low)))
-        value = self.polynomial.node(t)
-        value = value if a.compensated else Pair(value.high)
-        if v.low is not None and self.shape != "tail" and self.polynomial.step == 1:
-            value = a.with_low(value.high, value.low, v.low * self.polynomial.slope(t))
-        for _ in range(abs(self.power)):
-            value = a.mul(value, base)
-        return a.rounded(value)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ import numpy as np
 
 from symgen.stabilize.form import Body, Constant, Segment
 from symgen.stabilize.probe import Flags, Floats
-from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, closed
+from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, closed, codes_of
 
 LARGEST = float(np.finfo(np.float64).max)
 
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     """The segments of a leaf with free parameters: the cheapest candidate, or pair of them, that misses least."""
+    candidates = tuple(codes_of(problem, candidates).values())
     x = problem.probe.x
     counted = problem.probe.single if problem.target.name == "f32" else np.ones(x.size, bool)
     table = np.stack([all_errors(problem, c) for c in candidates])

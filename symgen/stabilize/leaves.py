@@ -1,15 +1,16 @@
 """From a stable expression to a form: follow the cases of the definition, and choose segments for each leaf.
 
 After the first choice more points are measured around its cuts, where two bodies meet and nothing has been seen yet,
-and the choice is made again. A formula with free parameters that no candidate serves is tried once more as a fixed
-function of its scaled argument.
+and the choice is checked at fresh points over the whole line; where it does not hold, it is made again. What misses the
+bar in the end, at any of these points, is reported. A formula with free parameters that no candidate serves is tried
+once more as a fixed function of its scaled argument.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,27 @@ from symgen.stabilize.form import Body, Form
 from symgen.stabilize.free import choose_free
 from symgen.stabilize.inner import Inner, U, split
 from symgen.stabilize.pieces import Fitter
-from symgen.stabilize.probe import Flags, Probe, Target, between, grid, measure, merged, neighbours, roots
-from symgen.stabilize.regimes import Choice, Problem, Unresolved, choose, evaluate
+from symgen.stabilize.probe import (
+    Flags,
+    Floats,
+    Probe,
+    Target,
+    around,
+    between,
+    grid,
+    measure,
+    merged,
+    neighbours,
+    roots,
+)  # fmt: skip
+from symgen.stabilize.regimes import Choice, Problem, Table, Unresolved, choose, chosen, errors, evaluate, missed
 from symgen.stabilize.sampler import Question, Sampler, refined
 
 ARITHMETICS = ("plain", "compensated", "halved", "annihilating")  # cheapest first
 INNER_ARITHMETICS = ARITHMETICS[1:]  # the scaled argument has a low part, which must not be dropped
 REFINEMENTS = 2  # rounds of more points around the cuts
+ROUNDS = 4  # and of points at which a choice did not hold
+MOST_SUSPECTS = 60  # of these in one round
 
 
 @dataclass(frozen=True)
@@ -60,33 +75,55 @@ class Bench:
     target: Target
     pieces: bool = True
 
-    def form(self, leaf: Leaf, probe: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
-        """Segments for every leaf, nested as the definition is, and the stretches that miss the target."""
-        if isinstance(leaf.stable, Cases):
-            then, missed_then = self.form(leaf.branch(True), probe)
-            otherwise, missed_otherwise = self.form(leaf.branch(False), probe)
-            return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
-        choice = self._choose(leaf, probe)
-        for _ in range(REFINEMENTS if self.sampler.settings == ({},) else 0):
-            near = between(choice.segments, probe.x)
-            if not near.size:
-                break
-            probe = merged(probe, self.sampler.sample(self.question, near))
-            choice = self._choose(leaf, probe)
-        return Form(choice.segments), choice.unresolved
+    def form(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
+        """Segments for every leaf, nested as the definition is, and the stretches that miss the target.
 
-    def _choose(self, leaf: Leaf, probe: Probe) -> Choice:
-        free = self.sampler.settings != ({},)
-        fitter = (
-            None
-            if free or not self.pieces
-            else Fitter(self.sampler.x, self.question.oracle(), self.question.order, self.target)
-        )
-        x, masked = self.sampler.x, self._masked(leaf, probe)
-        problem = Problem(x, self.bound, self.parameters, masked, self.target, fitter)
-        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, x, ARITHMETICS)]
-        if not free:
-            return choose(problem, bodies)
+        Args:
+            leaf: what to compute.
+            probe: where the choice is made.
+            fresh: where it is checked, and made again if it does not hold.
+        """
+        if isinstance(leaf.stable, Cases):
+            then, missed_then = self.form(leaf.branch(True), probe, fresh)
+            otherwise, missed_otherwise = self.form(leaf.branch(False), probe, fresh)
+            return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
+        problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)
+        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, ARITHMETICS)]
+        if self.sampler.settings != ({},):
+            choice = self._chosen_free(leaf, problem, bodies)
+        else:
+            table = Table.of(problem, bodies)
+            choice = chosen(problem, table)
+            for k in range(ROUNDS):
+                more = self._further(choice, table.probe.x, check, k)
+                if not more.size:
+                    break
+                table = table.extended(self._problem(leaf, self.sampler.sample(self.question, more)))
+                choice = chosen(problem, table)
+            problem = replace(problem, probe=table.probe)
+        form = Form(choice.segments)
+        everything = replace(problem, probe=merged(problem.probe, check.probe))
+        return form, missed(everything, form)
+
+    def _further(self, choice: Choice, known: Floats, check: Problem, k: int) -> Floats:
+        """Points that the next choice should see: around cuts, and wherever this one does not hold."""
+        near = between(choice.segments, known) if k < REFINEMENTS else np.empty(0)
+        worst = np.nan_to_num(errors(check, Form(choice.segments)), nan=0.0, posinf=math.inf)
+        if self.target.name == "f32":
+            worst = np.where(check.probe.single, worst, 0.0)
+        bad = worst > self.target.limits[-1]
+        for stretch in choice.unresolved:
+            bad &= ~((check.probe.x >= stretch.lower) & (check.probe.x <= stretch.upper))
+        suspects = around(check.probe.x, np.flatnonzero(bad)[:MOST_SUSPECTS]) if bad.any() else np.empty(0)
+        return np.setdiff1d(np.concatenate([near, suspects]), known)
+
+    def _problem(self, leaf: Leaf, probe: Probe) -> Problem:
+        fixed = self.pieces and self.sampler.settings == ({},)
+        fitter = Fitter(self.sampler.x, self.question.oracle(), self.question.order, self.target) if fixed else None
+        masked = self._masked(leaf, probe)
+        return Problem(self.sampler.x, self.bound, self.parameters, masked, self.target, fitter)
+
+    def _chosen_free(self, leaf: Leaf, problem: Problem, bodies: list[Body]) -> Choice:
         choice = choose_free(problem, bodies)
         if choice.unresolved:
             choice = choose_free(problem, [*bodies, *self._inner(problem, (leaf.stable, *leaf.shapes))])

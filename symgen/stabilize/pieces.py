@@ -7,29 +7,41 @@ the gap lies; a gap that one polynomial cannot cover is halved. Nothing here kno
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
 
 from flint import arb, ctx
 from sympy import Rational, Symbol
 
-from symgen.approx import fit, split
+from symgen.approx import Polynomial, fit, split
 from symgen.oracle import Oracle
-from symgen.stabilize.form import Formula, Piece, Segment
+from symgen.stabilize.form import Constant, Formula, Piece, Segment
 from symgen.stabilize.probe import Target
 
 DEEPEST = 5
 STEEPEST = 12  # powers of x that a piece may carry
+DENOMINATOR = 6  # of a power at zero or in a tail
 SAMPLE_BITS = 130
+FAR = (1000, 500, 250, 120, 60)  # octaves at which a tail's power is judged, the nearer ones where f is tiny far out
+WIDE = 16.0  # ratio of the ends of a gap beyond which it is treated as a part of a tail, or of what is around zero
+STEEP = 30.0  # ratio of the ends of a gap beyond which an exponential is taken out
+FLATTEST = 2.0**-40  # of a rate: below, the exponential is as good as constant
+_EMPTY = Polynomial((0.0,), 0.0, 1, 0.0)  # until it is fitted
 
 
 @dataclass(frozen=True)
 class Gap:
-    """An interval that wants pieces; infinite ends are allowed, `root` is a sign change inside."""
+    """An interval that wants pieces; infinite ends are allowed, `root` is a root inside."""
 
     lower: float
     upper: float
     root: float | None = None
+
+    @property
+    def sign(self) -> float:
+        return 1.0 if self.lower >= 0 else -1.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,10 @@ class Fitter:
     order: int
     target: Target
 
+    @property
+    def arithmetic(self) -> str:
+        return "plain" if self.target.name == "f32" else "compensated"
+
     def exact(self, x: arb, bits: int = SAMPLE_BITS) -> arb | None:
         return self.oracle.ball(x, self.order, {}, bits)
 
@@ -49,8 +65,8 @@ class Fitter:
         if gap.lower < 0 < gap.upper or 0.0 in (gap.lower, gap.upper):
             return self._around_zero(gap, depth)
         if math.isinf(gap.lower) or math.isinf(gap.upper):
-            return self._tail(gap)
-        found = self._root_piece(gap) if gap.root is not None else self._interior(gap)
+            return self._tail(gap, depth)
+        found = self._root_piece(gap) if gap.root is not None else self._wide(gap) or self._interior(gap)
         if found is not None:
             return [Segment(gap.lower, gap.upper, found)]
         return self._halved(gap, depth)
@@ -61,151 +77,251 @@ class Fitter:
         root = gap.root
         if root is None:
             middle = _middle(gap.lower, gap.upper)
-            parts = [Gap(gap.lower, middle), Gap(middle, gap.upper)]
-        else:
-            # keep the root inside a piece of its own, a quarter of the way to either end
-            left, right = root - (root - gap.lower) / 4, root + (gap.upper - root) / 4
-            parts = [Gap(gap.lower, left), Gap(left, right, root), Gap(right, gap.upper)]
+            return self._all([Gap(gap.lower, middle), Gap(middle, gap.upper)], depth + 1)
+        # keep the root inside a piece of its own, a quarter of the way to either end
+        left, right = root - (root - gap.lower) / 4, root + (gap.upper - root) / 4
+        return self._all([Gap(gap.lower, left), Gap(left, right, root), Gap(right, gap.upper)], depth + 1)
+
+    def _all(self, parts: list[Gap], depth: int) -> list[Segment] | None:
         total: list[Segment] = []
         for part in parts:
-            piece = self.cover(part, depth + 1)
-            if piece is None:
-                return None
-            total += piece
+            if part.lower < part.upper:
+                segments = self.cover(part, depth)
+                if segments is None:
+                    return None
+                total += segments
         return total
 
-    def _fit(
-        self, shape: str, low: float, high: float, origin: arb, power: int, zero: arb | None, step: int = 1
-    ) -> Piece | None:
-        """A polynomial in t for f(origin + t) / (origin + t - zero)**power."""
+    def _fit(self, piece: Piece, low: float, high: float, origin: arb, factor: Callable[[arb], arb]) -> Piece | None:
+        """The piece with a polynomial for f(x) / factor(x), t between low and high, x = origin + t or 1/t in a tail."""
 
         def quotient(t: arb) -> arb | None:
-            x = origin + t if shape != "tail" else 1 / t
-            value = self.exact(x.mid())
-            if value is None:
-                return None
-            base = x - zero if zero is not None else x
-            for _ in range(abs(power)):
-                value = value / base if power > 0 else value * base
-            return value
+            x = (origin + t if piece.shape != "tail" else 1 / t).mid()
+            value = self.exact(x)
+            return None if value is None else value / factor(x)
 
-        polynomial = fit(quotient, low, high, self.target.bits, step)
-        if polynomial is None:
+        polynomial = fit(quotient, low, high, self.target.bits, piece.polynomial.step)
+        return None if polynomial is None else replace(piece, polynomial=polynomial)
+
+    def _piece(self, shape: str, step: int = 1, **fields: Any) -> Piece:
+        return Piece(shape, replace(_EMPTY, step=step), arithmetic=self.arithmetic, **fields)
+
+    def _wide(self, gap: Gap) -> Piece | None:
+        """Over many octaves: a power of x times a polynomial in 1/x or in x, as in a tail or at zero."""
+        near, far = sorted((abs(gap.lower), abs(gap.upper)))
+        if far < WIDE * near:
             return None
-        centre, rest = split(zero if zero is not None else origin)
-        arithmetic = "plain" if self.target.name == "f32" else "compensated"
-        return Piece(shape, polynomial, power, centre, rest if shape == "root" else 0.0, arithmetic)
+        tail = self._tail_power(gap.sign)
+        if tail is not None and (found := self._in_tail(gap, tail)):
+            return found
+        zero = self._power(lambda h: arb(gap.sign) * h, near, 2.0**-60)
+        if zero is None:
+            return None
+        piece = self._piece("zero", power=_plain(zero))
+        return self._fit(piece, gap.lower, gap.upper, arb(0), lambda x: _raised(x, zero))
+
+    def _in_tail(self, gap: Gap, power: Fraction) -> Piece | None:
+        ends = [0.0 if math.isinf(v) else 1.0 / v for v in (gap.upper, gap.lower)]
+        piece = self._piece("tail", power=_plain(power))
+        return self._fit(piece, ends[0], ends[1], arb(0), lambda x: _raised(x, power))
 
     def _interior(self, gap: Gap) -> Piece | None:
         if gap.upper - gap.lower > 8 * min(abs(gap.lower), abs(gap.upper)):
             return None
         centre = (gap.lower + gap.upper) / 2
-        return self._fit("interior", gap.lower - centre, gap.upper - centre, arb(centre), 0, None)
+        low, high = gap.lower - centre, gap.upper - centre
+        rate = self._rate(gap)
+        if rate is None:
+            return None
+        shape = "decaying" if rate else "interior"
+        piece = self._piece(shape, centre=centre, rate=rate)
+        return self._fit(piece, low, high, arb(centre), lambda x: (arb(rate) * x).exp())
+
+    def _rate(self, gap: Gap) -> float | None:
+        """The exponential to take out of a gap whose ends differ much, in few bits; zero where they do not."""
+        left, right = self.exact(arb(gap.lower), 60), self.exact(arb(gap.upper), 60)
+        if left is None or right is None or left.contains(0) or right.contains(0):
+            return None
+        growth = float(abs(right / left).log())
+        slope = growth / (gap.upper - gap.lower)
+        if abs(growth) < math.log(STEEP) or abs(slope) < FLATTEST:
+            return 0.0
+        mantissa, exponent = math.frexp(slope)
+        return math.ldexp(round(mantissa * 64) / 64, exponent)
 
     def _root_piece(self, gap: Gap) -> Piece | None:
         assert gap.root is not None
         root = self.refine(gap)
         if root is None:
             return None
-        centre = float(root.mid())
-        return self._fit("root", gap.lower - centre, gap.upper - centre, arb(centre), 1, root)
+        centre, rest = split(root)
+        power = self._power(lambda h: root + h, gap.upper - centre, 2.0**-20)
+        if power is None or power < 1 or power.denominator != 1:
+            return None
+        piece = self._piece("root", power=int(power), centre=centre, centre_low=rest)
+        low, high = gap.lower - centre, gap.upper - centre
+        return self._fit(piece, low, high, arb(centre), lambda x: _raised(x - root, power))
 
     def refine(self, gap: Gap) -> arb | None:
-        """The root inside the gap to about 120 bits, by bisection on the sign of balls."""
+        """The root inside the gap to about 120 bits, by bisection on the sign of balls.
+
+        A root at which the function does not change its sign is one of the derivative.
+        """
         saved = ctx.prec
         ctx.prec = 200
         try:
-            a, b = arb(gap.lower), arb(gap.upper)
-            left = self.exact(a, 30)
-            if left is None:
-                return None
-            for _ in range(190):
-                middle = ((a + b) / 2).mid()
-                value = self.oracle.jet(middle, {}, 400)[self.order]
-                if value.contains(0):
-                    # wider than 400 bits can tell: this is the root as far as anybody needs
-                    return middle
-                if (value > 0) == (left > 0):
-                    a = middle
-                else:
-                    b = middle
-            return ((a + b) / 2).mid()
+            for order in (self.order, self.order + 1):
+                if order <= self.oracle.order:
+                    left, right = (self.oracle.ball(arb(v), order, {}, 30) for v in (gap.lower, gap.upper))
+                    if left is not None and right is not None and (left > 0) != (right > 0):
+                        found = self._bisected(gap, order, bool(left > 0))
+                        # of high order, a root that is a float64 is known better than bisection can tell
+                        near = arb(float(found))
+                        return near if self.oracle.jet(near, {}, 400)[self.order].is_zero() else found
+            # of even order, and beyond the derivatives at hand: it may still be a number of few bits
+            value = None if gap.root is None else self.oracle.jet(arb(gap.root), {}, 400)[self.order]
+            return arb(gap.root) if value is not None and value.is_zero() else None
         finally:
             ctx.prec = saved
 
+    def _bisected(self, gap: Gap, order: int, left: bool) -> arb:
+        a, b = arb(gap.lower), arb(gap.upper)
+        for _ in range(190):
+            middle = ((a + b) / 2).mid()
+            value = self.oracle.jet(middle, {}, 400)[order]
+            if value.contains(0):
+                # wider than 400 bits can tell: this is the root as far as anybody needs
+                return middle
+            a, b = (middle, b) if bool(value > 0) == left else (a, middle)
+        return ((a + b) / 2).mid()
+
     def _around_zero(self, gap: Gap, depth: int) -> list[Segment] | None:
+        if depth >= DEEPEST:
+            return None
         width = max(abs(gap.lower), abs(gap.upper))
         sides = [s for s in (-1, 1) if (gap.lower < 0 if s < 0 else gap.upper > 0)]
-        power = self._power(sides[0] * width * 2.0**-60, 2)
-        if power is None or power < 0:
-            return None
-        for reach in _shrinking(width, 6):
-            piece = self._zero_piece(reach, sides, power)
-            if piece is None:
-                continue
-            low, high = (-reach if -1 in sides else 0.0), (reach if 1 in sides else 0.0)
-            total = [Segment(max(low, gap.lower), min(high, gap.upper), piece)]
-            for rest in (Gap(gap.lower, low), Gap(high, gap.upper)):
-                if rest.lower < rest.upper:
-                    more = self.cover(rest, depth + 1)
-                    if more is None:
-                        return None
-                    total += more
-            return sorted(total, key=lambda s: s.lower)
-        return None
+        power = self._power(lambda h: arb(sides[0]) * h, width, 2.0**-60)
+        if power is not None and (power.denominator == 1 or len(sides) == 1):
+            for reach in _shrinking(width, 6):
+                piece = self._zero_piece(reach, sides, power)
+                if piece is None:
+                    continue
+                low, high = (-reach if -1 in sides else 0.0), (reach if 1 in sides else 0.0)
+                middle = Segment(max(low, gap.lower), min(high, gap.upper), piece)
+                left = self._all([Gap(gap.lower, low)], depth + 1)
+                right = self._all([Gap(high, gap.upper)], depth + 1)
+                return None if left is None or right is None else [*left, middle, *right]
+        # a kink at zero: each side has a series of its own
+        return self._all([Gap(gap.lower, 0.0), Gap(0.0, gap.upper)], depth + 1) if len(sides) == 2 else None
 
-    def _zero_piece(self, reach: float, sides: list[int], power: int) -> Piece | None:
+    def _zero_piece(self, reach: float, sides: list[int], power: Fraction) -> Piece | None:
         even = len(sides) == 2 and all(self._is_even(t, power) for t in (reach / 3, reach / 2))
-        if even:
-            return self._fit("zero", 0.0, reach, arb(0), power, None, step=2)
-        return self._fit("zero", -reach if -1 in sides else 0.0, reach if 1 in sides else 0.0, arb(0), power, None)
+        piece = self._piece("zero", 2 if even else 1, power=_plain(power))
+        low = 0.0 if even or -1 not in sides else -reach
+        return self._fit(piece, low, reach if 1 in sides else 0.0, arb(0), lambda x: _raised(x, power))
 
-    def _is_even(self, t: float, power: int) -> bool:
+    def _is_even(self, t: float, power: Fraction) -> bool:
         right, left = self.exact(arb(t)), self.exact(arb(-t))
         return right is not None and left is not None and right.overlaps(-left if power % 2 else left)
 
-    def _power(self, x: float, factor: int) -> int | None:
-        """The power p where f goes like x**p near this x."""
-        a, b = self.exact(arb(x)), self.exact(arb(x) * factor)
-        if a is None or b is None or a.contains(0) or b.contains(0):
-            return None
-        p = float((abs(b / a).log() / arb(factor).log()).mid())
-        return round(p) if abs(p) < STEEPEST and abs(p - round(p)) < 1e-3 else None
+    def _power(self, at: Callable[[arb], arb], width: float, near: float) -> Fraction | None:
+        """The power p where f goes like h**p, at points h a small part of the width away."""
+        h = arb(width) * arb(near)
+        a, b = self.exact(at(h).mid()), self.exact(at(2 * h).mid())
+        return _slope(a, b, 1e-3 if near > 2.0**-30 else 1e-6)
 
-    def _tail(self, gap: Gap) -> list[Segment] | None:
-        sign = 1.0 if math.isinf(gap.upper) else -1.0
-        start = gap.lower if sign > 0 else -gap.upper
-        if math.isinf(gap.lower) and math.isinf(gap.upper):
+    def _tail(self, gap: Gap, depth: int) -> list[Segment] | None:
+        if (math.isinf(gap.lower) and math.isinf(gap.upper)) or depth >= DEEPEST:
             return None
+        sign = gap.sign
+        start = gap.lower if sign > 0 else -gap.upper
         power = self._tail_power(sign)
         if power is None:
-            return None
-        for reach in _growing(start, 12):
-            end = 1.0 / reach
-            piece = self._fit("tail", 0.0 if sign > 0 else -end, end if sign > 0 else 0.0, arb(0), power, None)
-            if piece is None:
+            return self._exponential_tail(gap, depth)
+        for reach in _growing(start, 16):
+            found = self._in_tail(Gap(reach, math.inf) if sign > 0 else Gap(-math.inf, -reach), power)
+            if found is None:
                 continue
-            body = self._power_law(piece) or piece
+            body = self._power_law(found) or found
             tail = Segment(reach, math.inf, body) if sign > 0 else Segment(-math.inf, -reach, body)
-            if reach == start:
-                return [tail]
-            rest = self.cover(Gap(start, reach) if sign > 0 else Gap(-reach, -start))
+            rest = self._all([Gap(start, reach) if sign > 0 else Gap(-reach, -start)], depth + 1)
             return None if rest is None else ([*rest, tail] if sign > 0 else [tail, *rest])
         return None
 
     def _power_law(self, piece: Piece) -> Formula | None:
         """A tail that is one power of x, as a formula, which says more than a polynomial of degree zero."""
-        if len(piece.polynomial.coefficients) > 1 or piece.polynomial.low:
+        if len(piece.polynomial.coefficients) > 1 or piece.polynomial.low or isinstance(piece.power, Fraction):
             return None
         constant = Rational(piece.polynomial.coefficients[0])
         return Formula(constant * self.x**piece.power, piece.arithmetic, source="what it has become")
 
-    def _tail_power(self, sign: float) -> int | None:
-        a, b = self.exact(arb(sign) * arb(2) ** 1000), self.exact(arb(sign) * arb(2) ** 1001)
-        if a is None or b is None or a.contains(0) or b.contains(0):
+    def _tail_power(self, sign: float) -> Fraction | None:
+        for octave in FAR:
+            far = arb(sign) * arb(2) ** octave
+            a, b = self.exact(far), self.exact(2 * far)
+            if a is None or b is None or a.contains(0) or b.contains(0):
+                continue
+            return _slope(a, b, 1e-6 if octave < 100 else 1e-9)
+        return None
+
+    def _exponential_tail(self, gap: Gap, depth: int) -> list[Segment] | None:
+        """Pieces as far as the function is a number of the target, then the zero or the infinity that it has become."""
+        sign = gap.sign
+        start = gap.lower if sign > 0 else -gap.upper
+        ends = self._gone(sign, start)
+        if ends is None:
             return None
-        p = float((abs(b / a).log() / arb(2).log()).mid())
-        return round(p) if abs(p) < STEEPEST and abs(p - round(p)) < 1e-9 else None
+        end, value = ends
+        rest = Segment(end, math.inf, Constant(value)) if sign > 0 else Segment(-math.inf, -end, Constant(value))
+        before = self._all([Gap(start, end) if sign > 0 else Gap(-end, -start)], depth + 1)
+        return None if before is None else ([*before, rest] if sign > 0 else [rest, *before])
+
+    def _gone(self, sign: float, start: float) -> tuple[float, float] | None:
+        """From where on the function is zero or infinite in the target, if it is so at a moderate distance."""
+        small, large = arb(2) ** (self.target.least - self.target.digits), arb(self.target.largest)
+
+        def state(x: float) -> float | None:
+            value = self.exact(arb(sign * x), 30)
+            if value is None:
+                return math.nan
+            if value.abs_upper() < small:
+                return 0.0
+            return math.copysign(math.inf, float(value.mid())) if value.abs_lower() > large else None
+
+        far = next((start * 2**k for k in range(1, 14) if state(start * 2**k) is not None), None)
+        if far is None or math.isnan(state(far) or 0.0):
+            return None
+        low, high = far / 2, far
+        while high - low > 2.0**-12 * high:
+            middle = (low + high) / 2
+            low, high = (low, middle) if state(middle) is not None else (middle, high)
+        value = state(high)
+        return None if value is None or math.isnan(value) else (high, value)
+
+
+def _slope(a: arb | None, b: arb | None, tolerance: float) -> Fraction | None:
+    """The power of two by which values at h and 2h differ, if it is a simple fraction."""
+    if a is None or b is None or a.contains(0) or b.contains(0):
+        return None
+    p = float((abs(b / a).log() / arb(2).log()).mid())
+    if not abs(p) < STEEPEST:
+        return None
+    power = Fraction(p).limit_denominator(DENOMINATOR)
+    return power if abs(p - power) < tolerance else None
+
+
+def _plain(power: Fraction) -> int | Fraction:
+    return int(power) if power.denominator == 1 else power
+
+
+def _raised(base: arb, power: Fraction) -> arb:
+    """base**power, of the magnitude where the power is no integer."""
+    if power.denominator != 1:
+        return (abs(base).log() * power.numerator / power.denominator).exp()
+    product = arb(1)
+    for _ in range(abs(power.numerator)):
+        product = product * base
+    return product if power >= 0 else 1 / product
 
 
 def _middle(low: float, high: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ Flags = npt.NDArray[np.bool_]
 
 DENSE = (-12, 11)  # octaves in which functions of the catalogue's kind bend
 PER_OCTAVE = 20
+SPARSE = 0.71  # octaves from one point to the next outside
+APART = 12  # points on each side of a root of even order at which the function is well away from zero
+TOUCHING = 2.0**-36  # of the values there
 MOST_ROOTS = 12  # an oscillating function has more than anybody can treat one by one
 
 
@@ -30,7 +34,9 @@ class Target:
     """What a core is for.
 
     `limits` are errors, in ULP of the dtype and for single precision before rounding, that a candidate should keep:
-    the first one if that does not cost segments. `bar` is the error beyond which a stretch is reported as unresolved.
+    the first one if that does not cost much. `bar` is the error beyond which a stretch is reported as unresolved.
+    `window` is how many neighbours of a point must be good too, on each side: where the error is a few roundings, it is
+    as noisy as they are.
     """
 
     name: str
@@ -40,11 +46,12 @@ class Target:
     digits: int
     least: int  # exponent of the smallest normal number
     largest: float
+    window: int
 
 
 TARGETS = (
-    Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max)),
-    Target("f64", (2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max)),
+    Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max), 2),
+    Target("f64", (2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max), 10),
 )
 
 
@@ -52,9 +59,9 @@ def magnitudes() -> Floats:
     """Positive probe points, ascending, from the smallest subnormal to the largest float64."""
     single = np.concatenate(
         [
-            2.0 ** np.arange(-149.0, DENSE[0], 0.71),
+            2.0 ** np.arange(-149.0, DENSE[0], SPARSE),
             2.0 ** np.arange(float(DENSE[0]), float(DENSE[1]), 1 / PER_OCTAVE),
-            2.0 ** np.arange(float(DENSE[1]), 127.9, 0.71),
+            2.0 ** np.arange(float(DENSE[1]), 127.9, SPARSE),
         ]
     )
     single = single.astype(np.float32).astype(np.float64)
@@ -79,6 +86,15 @@ def grid(low: float, high: float, thin: int = 1) -> Floats:
     points = points[(points >= low) & (points <= high)]
     ends = [e for e in (low, high) if np.isinf(e)]
     return np.unique(np.concatenate([points, ends]))
+
+
+def cells(x: Floats) -> Floats:
+    """Where points lie, in steps of the grid: lengths that do not change where more points are measured."""
+    with np.errstate(divide="ignore"):
+        octave = np.clip(np.log2(np.abs(x)), -1080.0, 1024.0)
+    knots, steps = (-1080.0, -149.0, *map(float, DENSE), 128.0, 1024.0), (13.7, SPARSE, 1 / PER_OCTAVE, SPARSE, 13.7)
+    ends = np.cumsum([0.0, *((b - a) / step for (a, b), step in zip(pairwise(knots), steps, strict=True))])
+    return np.asarray(np.sign(x) * np.interp(octave, knots, ends))
 
 
 def neighbours(root: float) -> Floats:
@@ -154,6 +170,16 @@ def between(segments: Sequence[Segment], x: Floats, count: int = 5) -> Floats:
     return np.unique(np.concatenate(found)) if found else np.empty(0)
 
 
+def around(x: Floats, at: npt.NDArray[np.int64]) -> Floats:
+    """The points at these positions and further ones between them and their neighbours."""
+    found = [x[at]]
+    for i in at.tolist():
+        for a, b in ((i - 1, i), (i, i + 1)):
+            if a >= 0 and b < x.size and np.isfinite(x[[a, b]]).all() and x[b] > np.nextafter(x[a], x[b]):
+                found.append(_spaced(float(x[a]), float(x[b]), 4))
+    return np.unique(np.concatenate(found))
+
+
 def _spaced(a: float, b: float, count: int) -> Floats:
     """Points inside (a, b), by ratio where the signs agree, the odd ones float32 values."""
     steps = np.arange(1, count + 1) / (count + 1)
@@ -165,14 +191,31 @@ def _spaced(a: float, b: float, count: int) -> Floats:
 
 
 def roots(probe: Probe) -> list[float]:
-    """Points next to which the truth changes its sign (first setting), the nearest to zero where there are many."""
+    """Points next to which the truth changes its sign or touches zero (first setting), the nearest to zero if many."""
     value = probe.high[0]
     known = np.flatnonzero(np.isfinite(value) & (value != 0) & np.isfinite(probe.x))
     left, right = known[:-1], known[1:]
     change = value[left] * np.sign(value[right]) < 0
     ends = zip(probe.x[left[change]].tolist(), probe.x[right[change]].tolist(), strict=True)
     found = [0.0 if a < 0 < b else (a + b) / 2 for a, b in ends]
-    return sorted(sorted(found, key=abs)[:MOST_ROOTS])
+    return sorted(sorted({*found, *_touching(probe)}, key=abs)[:MOST_ROOTS])
+
+
+def _touching(probe: Probe) -> list[float]:
+    """Points at which the truth is zero, or next to nothing, between values of one sign: roots of even order."""
+    value, n = probe.high[0], probe.x.size
+    size = np.abs(value)
+    inner = np.flatnonzero(np.isfinite(size) & (probe.x != 0))
+    inner = inner[(inner >= APART) & (inner < n - APART)]
+    aside = np.minimum(size[inner - APART], size[inner + APART])
+    beside = np.minimum(size[inner - 1], size[inner + 1])
+    same = value[inner - APART] * np.sign(value[inner + APART]) > 0
+    low = same & (size[inner] <= beside) & (beside > 0) & (size[inner] < TOUCHING * aside) & np.isfinite(aside)
+    found: list[float] = []
+    for i in inner[low].tolist():
+        if not found or i - found[-1] > APART:
+            found.append(i)
+    return [float(probe.x[int(i)]) for i in found]
 
 
 def merged(a: Probe, b: Probe) -> Probe:

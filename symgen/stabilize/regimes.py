@@ -1,7 +1,7 @@
-"""Which candidate computes which part of the line: the fewest segments whose error is within the target everywhere.
+"""Which candidate computes which part of the line: the cheapest set whose error is within the target everywhere.
 
-Candidates come in order of cost; the first that is good at every probe point takes the whole line. Otherwise the line
-is walked from left to right, each time with the candidate that stays good for longest. Where none is good, constants
+Candidates that serve the same stretch are weighed by the operations of their code (see `plan`). The line is walked from
+left to right, each time with the one of the chosen set that stays good for longest. Where none is good, constants
 and pieces of the exact function fill the gap; where they cannot (free parameters, no fit), the best candidate stays
 and the gap is reported.
 """
@@ -10,23 +10,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from sympy import Symbol
 
 from symgen.arithmetic import Pair
-from symgen.kernel import ScalarFunction
-from symgen.stabilize.form import Body, Constant, Segment
+from symgen.cost import cost, weights
+from symgen.kernel import Node, ScalarFunction
+from symgen.lowering import LoweringError
+from symgen.stabilize.form import Body, Constant, Form, Segment
 from symgen.stabilize.pieces import Fitter, Gap
-from symgen.stabilize.probe import Flags, Floats, Probe, Target, error, roots
+from symgen.stabilize.plan import CUT, SHORTEST, Plan, reaches
+from symgen.stabilize.probe import Flags, Floats, Probe, Target, cells, error, merged, roots
 
-SHORTEST = 12  # points a candidate must be good for, lest a lucky stretch inside a bad one cut the line
 TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
-WINDOW = 2  # neighbours on each side that must be good too
+LOOSER = 1.0  # times as dear a form may be at the narrower limit: accuracy goes first
+MANY = 3  # pieces beyond which it is asked whether all candidates together would do better
+ACCURACY = 8.0  # operations that an error as large as the limit counts for
 ROOT_MARGIN = 14  # the same around a root, where the error of a formula falls off slowly
 MOST_GAPS = 10  # more gaps than that are an oscillation, and stay as they are
+BESIDE = 40  # points between two stretches that are told as one
+MOST_STRETCHES = 6  # more than that are told as one
 MARGIN = 4  # points by which a piece reaches into its neighbours
 
 
@@ -68,7 +75,7 @@ def evaluate(function: ScalarFunction, probe: Probe) -> Floats:
     return np.stack(rows)
 
 
-def all_errors(problem: Problem, candidate: Body) -> Floats:
+def all_errors(problem: Problem, candidate: Body | Form) -> Floats:
     """The error for each setting (rows) at each point: infinite on the wrong side of zero, NaN where not known."""
     node = candidate.node(problem.x, problem.bound)
     got = evaluate(ScalarFunction("candidate", problem.parameters, (node,)), problem.probe)
@@ -77,7 +84,7 @@ def all_errors(problem: Problem, candidate: Body) -> Floats:
     return np.where(problem.probe.x * side < 0, np.inf, each) if side else each
 
 
-def errors(problem: Problem, candidate: Body) -> Floats:
+def errors(problem: Problem, candidate: Body | Form) -> Floats:
     """The worst error over the settings at each point; NaN where nothing is known."""
     return worst_of(all_errors(problem, candidate))
 
@@ -87,45 +94,162 @@ def worst_of(each: Floats) -> Floats:
     return np.where(known.any(axis=0), np.where(known, each, -1.0).max(axis=0), np.nan)
 
 
+@dataclass(frozen=True)
+class Table:
+    """What each candidate makes of each point: bodies with different code, and their errors.
+
+    Attributes:
+        bodies: in order of preference, without those that no backend has code for.
+        weights: the nodes of each and what they cost.
+        probe: the points.
+        worst: (bodies, points), the error at the worst setting.
+        failing: (bodies, points), the number of settings beyond the bar.
+    """
+
+    bodies: tuple[Body, ...]
+    weights: tuple[Mapping[int, float], ...]
+    probe: Probe
+    worst: Floats
+    failing: npt.NDArray[np.int64]
+
+    @staticmethod
+    def of(problem: Problem, candidates: Sequence[Body]) -> Table:
+        """Measure the candidates.
+
+        Raises:
+            LoweringError: there is code for none of them.
+        """
+        codes = codes_of(problem, candidates)
+        bodies = tuple(codes.values())
+        return Table(bodies, tuple(map(weights, ([n] for n in codes))), problem.probe, *_errors_of(problem, bodies))
+
+    def extended(self, problem: Problem) -> Table:
+        """The same bodies at the further points of the problem."""
+        worst, failing = _errors_of(problem, self.bodies)
+        _, index = np.unique(np.concatenate([self.probe.x, problem.probe.x]), return_index=True)
+        both = (np.concatenate([a, b], axis=1)[:, index] for a, b in ((self.worst, worst), (self.failing, failing)))
+        return Table(self.bodies, self.weights, merged(self.probe, problem.probe), *both)
+
+
+def codes_of(problem: Problem, candidates: Sequence[Body]) -> dict[Node, Body]:
+    """The first candidate of each code, without those that there is no code for.
+
+    Raises:
+        LoweringError: there is code for none of them.
+    """
+    codes: dict[Node, Body] = {}
+    missing: LoweringError | None = None
+    for body in candidates:
+        try:
+            codes.setdefault(body.node(problem.x, problem.bound), body)
+        except LoweringError as error:
+            missing = missing or error
+    if missing and not codes:
+        raise missing
+    return codes
+
+
+def _errors_of(problem: Problem, bodies: Sequence[Body]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    each = [all_errors(problem, b) for b in bodies]
+    failing = [(e > problem.target.bar).sum(axis=0) for e in each]
+    return np.stack([worst_of(e) for e in each]), np.stack(failing)
+
+
 def choose(problem: Problem, candidates: Sequence[Body]) -> Choice:
     """The segments of a leaf for one target."""
-    each = [all_errors(problem, c) for c in candidates]
-    table = np.stack([worst_of(e) for e in each])
-    failing = np.stack([(e > problem.target.bar).sum(axis=0) for e in each])
-    counted = ~np.isnan(table).all(axis=0)
+    return chosen(problem, Table.of(problem, candidates))
+
+
+def chosen(problem: Problem, table: Table) -> Choice:
+    """The segments of a leaf for one target, from what has been measured."""
+    counted: Flags = np.asarray(~np.isnan(table.worst).all(axis=0))
     if problem.target.name == "f32":
-        counted &= problem.probe.single
-    points, table, failing = problem.probe.x[counted], table[:, counted], failing[:, counted]
+        counted &= table.probe.single
+    points, worst, failing = table.probe.x[counted], table.worst[:, counted], table.failing[:, counted]
+    problem = replace(problem, probe=table.probe)
     if points.size == 0:
-        return Choice((Segment(-math.inf, math.inf, candidates[0]),), ())
-    walks = [
-        _Walk(problem, candidates, points, table, ~(table > limit), calm(~(table > limit)), failing).run()
-        for limit in problem.target.limits
-    ]
-    return min(walks, key=lambda choice: (len(choice.unresolved), len(choice.segments)))
+        return Choice((Segment(-math.inf, math.inf, table.bodies[0]),), ())
+    finished = np.stack([_finished(problem, side, counted) for side in (0, -1)])
+    results: list[tuple[int, float, int, Choice]] = []
+    for k, limit in enumerate(problem.target.limits):
+        raw = ~(worst > limit)
+        good = calm(raw, problem.target.window)
+        price = [{**w, -1 - j: _inaccuracy(worst[j], raw[j], limit)} for j, w in enumerate(table.weights)]
+        # the ends of the line, which constants serve, cost next to nothing
+        flags, prices = np.concatenate([good, finished]), [*price, {}, {}]
+        plan = Plan.of(flags, points, prices, problem.fitter is not None).cheapest()
+        plan = [j for j in plan if j < len(table.bodies)] or [0]
+        for bodies in (plan, range(len(table.bodies))):
+            choice = _Walk(problem, table.bodies, bodies, points, worst, raw, good, failing).run()
+            results.append((len(choice.unresolved), _cost(problem, choice) * (1 + LOOSER * k), len(results), choice))
+            if not choice.unresolved and sum(s.kind == "piece" for s in choice.segments) <= MANY:
+                break
+    return min(results)[-1]
 
 
-def calm(good: Flags) -> Flags:
+def _limit_at(problem: Problem, side: int) -> Constant | None:
+    """The value that the function has at the first (0) or last (-1) point at which it is known, as code."""
+    truth = problem.probe.high if side == 0 else problem.probe.high[:, ::-1]
+    outermost, known = truth[:, 0][~np.isnan(truth[:, 0])], truth[~np.isnan(truth)]
+    return Constant(float((outermost if outermost.size else known)[0]) + 0.0) if known.size else None
+
+
+def _finished(problem: Problem, side: int, counted: Flags) -> Flags:
+    """Where a constant will do that reaches to an end of the line."""
+    constant = _limit_at(problem, side)
+    if constant is None:
+        return np.zeros(int(counted.sum()), bool)
+    good = ~(errors(problem, constant)[counted] > problem.target.limits[0])
+    along = good if side == 0 else good[::-1]
+    along = np.logical_and.accumulate(along)
+    return np.asarray(along if side == 0 else along[::-1])
+
+
+def _cost(problem: Problem, choice: Choice) -> float:
+    return cost([s.body.node(problem.x, problem.bound) for s in choice.segments]) + CUT * len(choice.segments)
+
+
+def _inaccuracy(errors: Floats, good: Flags, limit: float) -> float:
+    """What a candidate's error counts beside its operations, where it is within the limit."""
+    return ACCURACY * float(np.nan_to_num(errors[good], nan=0.0).max(initial=0.0)) / limit
+
+
+def missed(problem: Problem, body: Body | Form) -> tuple[Unresolved, ...]:
+    """The stretches of the probe on which a form misses the bar; neighbouring ones are one."""
+    each = np.nan_to_num(all_errors(problem, body), nan=0.0, posinf=math.inf)
+    if problem.target.name == "f32":
+        each = np.where(problem.probe.single, each, 0.0)
+    worst, x = each.max(axis=0), problem.probe.x
+    beyond = np.flatnonzero(worst > problem.target.bar)
+    if not beyond.size:
+        return ()
+    runs = np.split(beyond, np.flatnonzero(np.diff(beyond) > BESIDE) + 1)
+    if len(runs) > MOST_STRETCHES:
+        runs = [beyond]
+    found = []
+    for run in runs:
+        at = int(run[np.argmax(worst[run])])
+        setting = problem.probe.settings[int(np.argmax(each[:, at]))]
+        stretch = float(x[run[0]]), float(x[run[-1]])
+        found.append(Unresolved(*stretch, float(x[at]), float(worst[at]), setting))
+    return tuple(found)
+
+
+def calm(good: Flags, window: int) -> Flags:
     """Good at a point and at its neighbours: the error between points is noisy, and one lucky sample proves little."""
     bad = ~good
     spread = bad.copy()
-    for shift in range(1, WINDOW + 1):
+    for shift in range(1, window + 1):
         spread[:, shift:] |= bad[:, :-shift]
         spread[:, :-shift] |= bad[:, shift:]
     return np.asarray(~spread)
-
-
-def reaches(good: Flags) -> npt.NDArray[np.int64]:
-    """For each row and point, where the run of good points that holds at that point ends; the point itself if none."""
-    n = good.shape[1]
-    ends = np.where(good, n, np.arange(n))
-    return np.asarray(np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1])
 
 
 @dataclass
 class _Walk:
     problem: Problem
     candidates: Sequence[Body]
+    plan: Sequence[int]  # the candidates to take where they are good
     points: Floats
     table: Floats
     raw: Flags  # good at the point
@@ -133,9 +257,11 @@ class _Walk:
     failing: npt.NDArray[np.int64]  # settings beyond the bar, at each point
     gaps: int = 0
     reach: npt.NDArray[np.int64] = field(init=False)  # where the run of good points that holds at each point ends
+    cells: Floats = field(init=False)  # where the points lie, and infinity for the end
 
     def __post_init__(self) -> None:
-        self.reach = reaches(self.good)
+        self.reach = reaches(self.good[list(self.plan)])
+        self.cells = np.append(cells(self.points), np.inf)
 
     def run(self) -> Choice:
         segments: list[Segment] = []
@@ -143,7 +269,7 @@ class _Walk:
         i, n = 0, self.points.size
         while i < n:
             best, reach = self._longest(i)
-            if reach - i >= SHORTEST or reach == n:
+            if self.cells[reach] - self.cells[i] >= SHORTEST:
                 lower = -math.inf if not segments else self._cut(segments, best, i)
                 segments.append(Segment(lower, math.inf, self.candidates[best]))
                 i = reach
@@ -167,7 +293,7 @@ class _Walk:
 
     def _longest(self, i: int) -> tuple[int, int]:
         best = int(np.argmax(self.reach[:, i]))
-        return best, int(self.reach[best, i])
+        return self.plan[best], int(self.reach[best, i])
 
     def _end_of_gap(self, i: int) -> int:
         n = self.points.size
@@ -216,7 +342,13 @@ class _Walk:
         if end == n and self.points[-1] <= 0:
             high = 0.0
         inside = [r for r in roots(self.problem.probe) if low < r < high]
-        return self.problem.fitter.cover(Gap(low, high, inside[0] if inside else None))
+        total: list[Segment] = []
+        for gap in divided(low, high, inside):
+            segments = self.problem.fitter.cover(gap)
+            if segments is None:
+                return None
+            total += segments
+        return total
 
     def _end(self, i: int, end: int) -> list[Segment] | None:
         """The value at an end of the line, and up to it whatever formula is still good by itself.
@@ -229,12 +361,9 @@ class _Walk:
         # seen from the end of the line inwards, so that both ends are one case
         order = np.arange(end) if i == 0 else np.arange(i, n)[::-1]
         line = np.searchsorted(self.problem.probe.x, self.points)
-        truth = self.problem.probe.high[:, line[order]]
-        known = truth[~np.isnan(truth)]
-        if known.size == 0:
+        constant = _limit_at(self.problem, 0 if i == 0 else -1)
+        if constant is None:
             return None
-        outermost = truth[:, 0][~np.isnan(truth[:, 0])]
-        constant = Constant(float(outermost[0] if outermost.size else known[0]) + 0.0)
         good = ~(errors(self.problem, constant)[line] > self.problem.target.limits[0])
         inner = np.arange(n) if i == 0 else np.arange(n)[::-1]
         reach = int(np.argmin(good[inner])) if not good.all() else n  # points from the end that the constant serves
@@ -243,19 +372,30 @@ class _Walk:
         if reach >= order.size:
             cut = self.points[inner[min((order.size + reach) // 2, n - 1)]] if order.size < n else None
             return [_half_line(constant, cut, i == 0)]
-        for candidate, row in zip(self.candidates, self.raw, strict=True):
-            if row[order[reach - 1 :]].all():
-                cut = self.points[order[reach - 1]]
-                edge = float(self.points[end] if i == 0 else self.points[i])
-                if i == 0:
-                    return [_half_line(constant, cut, True), Segment(float(cut), edge, candidate)]
-                return [Segment(edge, float(cut), candidate), _half_line(constant, cut, False)]
+        for k in (*self.plan, *(k for k in range(len(self.candidates)) if k not in self.plan)):
+            candidate, row = self.candidates[k], self.raw[k]
+            if not row[order[reach:]].all():
+                continue
+            # where the formula is good at the last point of the constant too, it takes the stretch between the two
+            last = order[reach - 1]
+            if i == 0:
+                cut = float(self.points[last if row[last] else order[reach]])
+                return [_half_line(constant, cut, True), Segment(cut, float(self.points[end]), candidate)]
+            cut = float(self.points[last])
+            return [Segment(float(self.points[i]), cut, candidate), _half_line(constant, cut, False)]
         return None
 
     def _report(self, best: int, i: int, end: int) -> Unresolved:
         row = np.nan_to_num(self.table[best, i:end], nan=0.0)
         k = int(np.argmax(row))
         return Unresolved(float(self.points[i]), float(self.points[end - 1]), float(self.points[i + k]), float(row[k]))
+
+
+def divided(low: float, high: float, inside: Sequence[float]) -> list[Gap]:
+    """Gaps with at most one root each, none of them at an end."""
+    middles = [(a + b) / 2 for a, b in pairwise(inside)]
+    ends = [low, *middles, high]
+    return [Gap(a, b, inside[k] if inside else None) for k, (a, b) in enumerate(pairwise(ends))]
 
 
 def _half_line(constant: Constant, cut: float | None, left: bool) -> Segment:

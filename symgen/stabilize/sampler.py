@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sympy import Expr, Symbol
 
 from symgen.oracle import Oracle
-from symgen.stabilize.probe import Floats, Probe, measure, merged, neighbours, roots
+from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, roots
+from symgen.ulp import log_spaced
+
+FRESH = 1600  # points of each kind at which a choice is checked; all settings together where there are several
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,40 @@ class Sampler:
         if self.settings != ({},):
             return first
         oracle = question.oracle()
-        for guess in roots(first):
-            near = neighbours(refined(oracle, question.order, guess, first))
+        centres = [refined(oracle, question.order, guess, first) for guess in roots(first)]
+        for centre in (*centres, *self._double(oracle, question, first)):
+            near = neighbours(centre)
             near = near[(near >= self.points[0]) & (near <= self.points[-1])]
             first = merged(first, self.sample(question, near))
         return first
+
+    def fresh(self, question: Question) -> Probe:
+        """The truth at points that no choice has seen: how well a choice holds between the points it was made at."""
+        low, high = self.points[0], self.points[-1]
+        count = FRESH if self.settings == ({},) else FRESH // len(self.settings)
+        random = np.random.default_rng(count)
+        single = log_spaced(count, "float32", 1)
+        double = log_spaced(count // 2, "float64", 1)
+        octaves = random.uniform(*DENSE, count)
+        bends = np.concatenate([2.0**octaves, -(2.0**octaves)])
+        bends = np.concatenate([bends[::2], bends[1::2].astype(np.float32).astype(np.float64)])
+        points = np.unique(np.concatenate([single, double, bends]))
+        return self.sample(question, points[(points >= low) & (points <= high)])
+
+    def _double(self, oracle: Oracle, question: Question, first: Probe) -> list[float]:
+        """Where the derivative has a root and the function, one there, is next to nothing."""
+        if question.order == 2:
+            return []
+        slope = self.sample(replace(question, order=question.order + 1), self.points)
+        found = []
+        for guess in roots(slope):
+            at = refined(oracle, question.order + 1, guess, slope)
+            i = int(np.searchsorted(first.x, at))
+            value = oracle.ball(at, question.order, {}, 30)
+            around = np.abs(first.high[0, [max(i - 1, 0), min(i + 1, first.x.size - 1)]])
+            if at and value is not None and float(abs(value)) < TOUCHING * float(np.nanmin(around)):
+                found.append(at)
+        return found
 
     def _along_parameter(self, question: Question, points: Floats) -> Probe:
         """A derivative along a parameter: jets along it, each with an x of its own; no limits at infinity."""
@@ -88,7 +120,7 @@ def refined(oracle: Oracle, order: int, guess: float, probe: Probe) -> float:
     i = int(np.searchsorted(probe.x, guess))
     a, b = float(probe.x[i - 1]), float(probe.x[i])
     left = oracle.ball(a, order, {}, 30)
-    while left is not None:
+    while left is not None and not left.contains(0):
         middle = (a + b) / 2
         value = oracle.ball(middle, order, {}, 30)
         if middle in (a, b) or value is None:
