@@ -16,9 +16,9 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -1146.48: 2.0, which the function has reached to the last bit
-# -1146.48 to 171756: erfc(x) (compensated)
-# 171756 to inf: 0.0, which the function has reached to the last bit
+# -inf to -1069.71: 2.0, which the function has reached to the last bit
+# -1069.71 to 39239: erfc(x) (compensated)
+# 39239 to inf: 0.0, which the function has reached to the last bit
 @core
 def value_scalar(x):
     x = np.float64(x)
@@ -71,8 +71,8 @@ def value_scalar(x):
     t47 = t46 - 2.0
     t48 = t45 if t1 else 2.0 - (t46 - t47) + (t30 - t47) + -t45
     t49 = t29 if t1 else t46
-    t50 = (t49 + t48 if t48 - t48 == 0.0 else t49) if x < 171755.890625 else 0.0
-    return x if x != x else 2.0 if x < -1146.4835979821912 else t50
+    t50 = (t49 + t48 if t48 - t48 == 0.0 else t49) if x < 39238.98046875 else 0.0
+    return x if x != x else 2.0 if x < -1069.7070211732052 else t50
 
 
 @core
@@ -186,13 +186,13 @@ def value_and_grad_scalar(x):
     t47 = t46 - 2.0
     t48 = t45 if t1 else 2.0 - (t46 - t47) + (t30 - t47) + -t45
     t49 = t29 if t1 else t46
-    t50 = (t49 + t48 if t48 - t48 == 0.0 else t49) if x < 171755.890625 else 0.0
+    t50 = (t49 + t48 if t48 - t48 == 0.0 else t49) if x < 39238.98046875 else 0.0
     t51 = -(x * x)
     t52 = math.exp(t51)
     t53 = -(1.1283791670955126 * t52)
     t54 = fma(1.1283791670955126, t52, t53) + 1.1283791670955126 * (-fma(x, x, t51) * t52)
     t55 = -(t54 + 1.533545961316588e-17 * t52)
-    t56 = x if x != x else 2.0 if x < -1146.4835979821912 else t50
+    t56 = x if x != x else 2.0 if x < -1069.7070211732052 else t50
     t57 = t53 + t55 if t55 - t55 == 0.0 else t53
     return t56, t57
 

@@ -14,27 +14,18 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -831.746: 0.0, which the function has reached to the last bit
-# -831.746 to 1.87166e+298: x*first_min(6, first_max(0, x + 3))/6 (compensated)
-# 1.87166e+298 to inf: polynomial of degree 0 in 1/x, within 2^-254.2 at the points checked (compensated)
+# -inf to -776.047: 0.0, which the function has reached to the last bit
+# -776.047 to 1.42964e+261: x*first_min(6, first_max(0, x + 3))/6
+# 1.42964e+261 to inf: polynomial of degree 0 in 1/x, within 2^-255.1 at the points checked (compensated)
 @core
 def value_scalar(x):
     x = np.float64(x)
-    t1 = x / 6.0
-    t2 = x + 3.0
-    t3 = t2 < 0.0
-    t4 = 0.0 if t3 else t2
-    t5 = 6.0 < t4
-    t6 = 6.0 if t5 else t4
-    t7 = t1 * t6
-    t8 = t2 - x
-    t9 = fma(t1, t6, -t7) + t1 * (0.0 if t5 else 0.0 if t3 else x - (t2 - t8) + (3.0 - t8))
-    t10 = t9 + fma(-t1, 6.0, x) / 6.0 * t6
-    t11 = 1.0 * x
-    t12 = fma(1.0, x, -t11) + -8.636168555094445e-78 * x
-    t13 = t11 + t12 if t12 - t12 == 0.0 else t11
-    t14 = (t7 + t10 if t10 - t10 == 0.0 else t7) if x < 1.8716577027782483e+298 else t13
-    return x if x == 0.0 else 0.0 if x < -831.7464599609375 else t14
+    t1 = x + 3.0
+    t2 = 0.0 if t1 < 0.0 else t1
+    t3 = 1.0 * x
+    t4 = fma(1.0, x, -t3) + -8.636168555094445e-78 * x
+    t5 = x * (6.0 if 6.0 < t2 else t2) / 6.0
+    return 0.0 if x < -776.046875 else t5 if x < 1.4296441797995367e+261 else t3 + t4 if t4 - t4 == 0.0 else t3
 
 
 @core
@@ -45,10 +36,10 @@ def value_scalar32(x):
     return 0.0 if x < -1398.8251953125 else x * (6.0 if 6.0 < t2 else t2) / 6.0
 
 
-# -inf to -831.746: 0.0, which the function has reached to the last bit
-# -831.746 to 831.746: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
+# -inf to -776.047: 0.0, which the function has reached to the last bit
+# -776.047 to 776.047: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
 # + 3))/6
-# 831.746 to inf: 1.0, which the function has reached to the last bit
+# 776.047 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_scalar(x):
     x = np.float64(x)
@@ -72,8 +63,8 @@ def grad_scalar(x):
     t18 = t17 if t16 else t13
     t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) <= 0.0 else 1.0
     t20 = x * (0.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else t19)
-    t21 = (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 831.7464599609375 else 1.0
-    return x if x != x else 0.0 if x < -831.7464599609375 else t21
+    t21 = 0.0 if x < -776.046875 else (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 776.046875 else 1.0
+    return x if x != x else t21
 
 
 @core
@@ -136,40 +127,33 @@ grad2_scalar32 = grad2_scalar
 @core
 def value_and_grad_scalar(x):
     x = np.float64(x)
-    t1 = x < -831.7464599609375
-    t2 = x / 6.0
-    t3 = x + 3.0
-    t4 = t3 < 0.0
-    t5 = 0.0 if t4 else t3
-    t6 = 6.0 < t5
-    t7 = 6.0 if t6 else t5
-    t8 = t2 * t7
-    t9 = t3 - x
-    t10 = x - (t3 - t9) + (3.0 - t9)
-    t11 = 0.0 if t4 else t10
-    t12 = fma(t2, t7, -t8) + t2 * (0.0 if t6 else t11) + fma(-t2, 6.0, x) / 6.0 * t7
-    t13 = 1.0 * x
-    t14 = fma(1.0, x, -t13) + -8.636168555094445e-78 * x
-    t15 = t13 + t14 if t14 - t14 == 0.0 else t13
-    t16 = 0.0 if t1 else (t8 + t12 if t12 - t12 == 0.0 else t8) if x < 1.8716577027782483e+298 else t15
-    t17 = -t5
-    t18 = 6.0 + t17
-    t19 = t18 - 6.0
-    t20 = 6.0 - (t18 - t19) + (t17 - t19) + -t11
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t3 + -0.0
-    t25 = t24 - t3
-    t26 = t3 - (t24 - t25) + (-0.0 - t25) + t10
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = t28 if t27 else t24
-    t30 = 0.0 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) <= 0.0 else 1.0
-    t31 = x * (0.0 if t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) <= 0.0 else t30) + t7
-    t32 = x if x == 0.0 else t16
-    t33 = x if x != x else 0.0 if t1 else t31 / 6.0 if x < 831.7464599609375 else 1.0
-    return t32, t33
+    t1 = x < -776.046875
+    t2 = x + 3.0
+    t3 = t2 < 0.0
+    t4 = 0.0 if t3 else t2
+    t5 = 6.0 if 6.0 < t4 else t4
+    t6 = 1.0 * x
+    t7 = fma(1.0, x, -t6) + -8.636168555094445e-78 * x
+    t8 = -t4
+    t9 = 6.0 + t8
+    t10 = t9 - 6.0
+    t11 = t2 - x
+    t12 = x - (t2 - t11) + (3.0 - t11)
+    t13 = 6.0 - (t9 - t10) + (t8 - t10) + -(0.0 if t3 else t12)
+    t14 = t13 - t13 == 0.0
+    t15 = t9 + t13
+    t16 = t15 if t14 else t9
+    t17 = t2 + -0.0
+    t18 = t17 - t2
+    t19 = t2 - (t17 - t18) + (-0.0 - t18) + t12
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = 0.0 if t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) <= 0.0 else 1.0
+    t24 = x * (0.0 if t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t9) if t14 else 0.0) <= 0.0 else t23) + t5
+    t25 = 0.0 if t1 else x * t5 / 6.0 if x < 1.4296441797995367e+261 else t6 + t7 if t7 - t7 == 0.0 else t6
+    t26 = x if x != x else 0.0 if t1 else t24 / 6.0 if x < 776.046875 else 1.0
+    return t25, t26
 
 
 @core

@@ -16,46 +16,306 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# x*sigmoid(x) (annihilating)
+# -inf to -7.26739e+20: 0.0, which the function has reached to the last bit
+# -7.26739e+20 to inf: x*sigmoid(x) (halved)
 @core
 def value_scalar(x):
     x = np.float64(x)
     t1 = math.exp(abs(x) * -0.5)
-    t2 = 1.0 if 0.0 <= x else t1
-    t3 = t2 == 0.0
-    t4 = t1 * t1
-    t5 = 1.0 + t4
-    t6 = 1.0 / t5
-    t7 = x * t6
-    t8 = t7 * t2
-    t9 = t8 * t2
-    t10 = t5 - 1.0
-    t11 = (fma(x, t6, -t7) + x * ((fma(-t6, t5, 1.0) - t6 * (1.0 - (t5 - t10) + (t4 - t10))) / t5)) * t2
-    t12 = 0.0 if t3 else fma(t8, t2, -t9) + (fma(t7, t2, -t8) + t11) * t2
-    t13 = 0.0 if t3 else t9
-    return x if x == 0.0 else t13 + t12 if t12 - t12 == 0.0 else t13
+    t2 = t1 * t1
+    t3 = 1.0 + t2
+    t4 = 1.0 / t3
+    t5 = x * t4
+    t6 = 1.0 if 0.0 <= x else t1
+    t7 = t5 * t6
+    t8 = t7 * t6
+    t9 = t3 - 1.0
+    t10 = (fma(x, t4, -t5) + x * ((fma(-t4, t3, 1.0) - t4 * (1.0 - (t3 - t9) + (t2 - t9))) / t3)) * t6
+    t11 = fma(t7, t6, -t8) + (fma(t5, t6, -t7) + t10) * t6
+    return x if x == 0.0 else 0.0 if x < -7.267393891440363e+20 else t8 + t11 if t11 - t11 == 0.0 else t8
 
 
-value_scalar32 = value_scalar
+@core
+def value_scalar32(x):
+    x = np.float64(x)
+    t1 = math.exp(-abs(x))
+    return 0.0 if x < -725407170560.0 else x * ((1.0 if 0.0 <= x else t1) / (1.0 + t1))
 
 
-# -inf to -1.64155: (x*sigmoid(-x) + 1)*sigmoid(x) (annihilating)
-# -1.64155 to -0.998576: polynomial of degree 13 around the root -1.2784645427610737, within 2^-55.0 at the points
+# -inf to -1.43927: (x*sigmoid(-x) + 1)*sigmoid(x) (annihilating)
+# -1.43927 to -0.777905: polynomial of degree 15 around the root -1.2784645427610737, within 2^-55.9 at the points
 # checked (compensated)
-# -0.998576 to 0.000542053: (x*sigmoid(-x) + 1)*sigmoid(x) (compensated)
-# 0.000542053 to inf: (x*sigmoid(-x) + 1)*sigmoid(x) (annihilating)
+# -0.777905 to inf: (x*sigmoid(-x) + 1)*sigmoid(x) (annihilating)
 @core
 def grad_scalar(x):
     x = np.float64(x)
+    t1 = math.exp(abs(x) * -0.5)
+    t2 = 1.0 if 0.0 <= x else t1
+    t3 = t2 == 0.0
+    t4 = 1.0 if 0.0 <= -x else t1
+    t5 = t4 == 0.0
+    t6 = t1 * t1
+    t7 = 1.0 + t6
+    t8 = 1.0 / t7
+    t9 = x * t8
+    t10 = t9 * t4
+    t11 = t10 * t4
+    t12 = 0.0 if t5 else t11
+    t13 = t12 + 1.0
+    t14 = t13 * t8
+    t15 = t14 * t2
+    t16 = t15 * t2
+    t17 = t7 - 1.0
+    t18 = (fma(-t8, t7, 1.0) - t8 * (1.0 - (t7 - t17) + (t6 - t17))) / t7
+    t19 = t13 - t12
+    t20 = 0.0 if t5 else fma(t10, t4, -t11) + (fma(t9, t4, -t10) + (fma(x, t8, -t9) + x * t18) * t4) * t4
+    t21 = (fma(t13, t8, -t14) + t13 * t18 + (t12 - (t13 - t19) + (1.0 - t19) + t20) * t8) * t2
+    t22 = 0.0 if t3 else fma(t15, t2, -t16) + (fma(t14, t2, -t15) + t21) * t2
+    t23 = 0.0 if t3 else t16
+    t24 = t23 + t22 if t22 - t22 == 0.0 else t23
+    t25 = x - -1.2784645427610737
+    t26 = fma(fma(6.0987142076183504e-09, t25, -1.2493914948079638e-07), t25, -1.101623518254899e-08)
+    t27 = fma(fma(t26, t25, 8.545940186004672e-07), t25, 2.3460542063293124e-06)
+    t28 = fma(fma(t27, t25, -2.9422674769841675e-06), t25, -2.9733610275821192e-05)
+    t29 = fma(fma(t28, t25, -4.09053470718898e-05), t25, 0.00018570724598393777)
+    t30 = fma(fma(t29, t25, 0.0007985218817718268), t25, 0.00012662741004956546)
+    t31 = fma(fma(fma(t30, t25, -0.006606589138355025), t25, -0.01522265522318786), t25, 0.018874814223782302)
+    t32 = fma(fma(t31, t25, 0.1466487969969469), t25, 1.208456935877444e-17)
+    t33 = 0.2178117057198001 + t32
+    t34 = t25 + 1.0946994183093437e-16
+    t35 = t33 * t34
+    t36 = t34 - t25
+    t37 = fma(t33, t34, -t35) + t33 * (t25 - (t34 - t36) + (1.0946994183093437e-16 - t36))
+    t38 = t37 + (t32 - (t33 - 0.2178117057198001)) * t34
+    t39 = (t35 + t38 if t38 - t38 == 0.0 else t35) if x < -0.7779054189749417 else t24
+    return t24 if x < -1.4392660841335971 else t39
+
+
+@core
+def grad_scalar32(x):
+    x = np.float64(x)
+    t1 = math.exp(abs(x) * -0.5)
+    t2 = 1.0 if 0.0 <= x else t1
+    t3 = t2 == 0.0
+    t4 = 1.0 if 0.0 <= -x else t1
+    t5 = t4 == 0.0
+    t6 = t1 * t1
+    t7 = 1.0 + t6
+    t8 = 1.0 / t7
+    t9 = x * t8
+    t10 = t9 * t4
+    t11 = t10 * t4
+    t12 = 0.0 if t5 else t11
+    t13 = t12 + 1.0
+    t14 = t13 * t8
+    t15 = t14 * t2
+    t16 = t15 * t2
+    t17 = t7 - 1.0
+    t18 = (fma(-t8, t7, 1.0) - t8 * (1.0 - (t7 - t17) + (t6 - t17))) / t7
+    t19 = t13 - t12
+    t20 = 0.0 if t5 else fma(t10, t4, -t11) + (fma(t9, t4, -t10) + (fma(x, t8, -t9) + x * t18) * t4) * t4
+    t21 = (fma(t13, t8, -t14) + t13 * t18 + (t12 - (t13 - t19) + (1.0 - t19) + t20) * t8) * t2
+    t22 = 0.0 if t3 else fma(t15, t2, -t16) + (fma(t14, t2, -t15) + t21) * t2
+    t23 = 0.0 if t3 else t16
+    t24 = t23 + t22 if t22 - t22 == 0.0 else t23
+    t25 = x - -1.2784645427610737
+    t26 = fma(fma(-0.006609892677046143, t25, -0.015222339886768606), t25, 0.018874827231490938)
+    t27 = 0.21781170571500905 + fma(fma(t26, t25, 0.14664879687774646), t25, -1.3515922233933727e-17)
+    t28 = t27 * (t25 + 1.0946994183093437e-16) if x < -1.2293915748596191 else t24
+    return t24 if x < -1.3667242527008057 else t28
+
+
+# -inf to -2.74167: x*sigmoid(-x)**2*sigmoid(x) - x*sigmoid(-x)*sigmoid(x)**2 + 2*sigmoid(-x)*sigmoid(x)
+# (annihilating)
+# -2.74167 to -2.04998: polynomial of degree 13 around the root -2.3993572805154675, within 2^-55.5 at the points
+# checked (compensated)
+# -2.04998 to 2.10421: x*sigmoid(-x)**2*sigmoid(x) - x*sigmoid(-x)*sigmoid(x)**2 + 2*sigmoid(-x)*sigmoid(x)
+# (annihilating)
+# 2.10421 to 2.63902: polynomial of degree 13 around the root 2.3993572805154675, within 2^-56.5 at the points checked
+# (compensated)
+# 2.63902 to inf: x*sigmoid(-x)**2*sigmoid(x) - x*sigmoid(-x)*sigmoid(x)**2 + 2*sigmoid(-x)*sigmoid(x) (annihilating)
+@core
+def grad2_scalar(x):
+    x = np.float64(x)
+    t1 = math.exp(abs(x) * -0.5)
+    t2 = 1.0 if 0.0 <= x else t1
+    t3 = t2 == 0.0
+    t4 = 1.0 if 0.0 <= -x else t1
+    t5 = t4 == 0.0
+    t6 = t1 * t1
+    t7 = 1.0 + t6
+    t8 = 1.0 / t7
+    t9 = t8 * 2.0
+    t10 = t9 * t8
+    t11 = t10 * t4
+    t12 = t11 * t4
+    t13 = t12 * t2
+    t14 = t13 * t2
+    t15 = 0.0 if t3 else 0.0 if t5 else t14
+    t16 = x * t8
+    t17 = t16 * t8
+    t18 = t17 * t8
+    t19 = -t18
+    t20 = t19 * t4
+    t21 = t20 * t4
+    t22 = t21 * t2
+    t23 = t22 * t2
+    t24 = t23 * t2
+    t25 = t24 * t2
+    t26 = 0.0 if t3 else 0.0 if t5 else t25
+    t27 = t15 + t26
+    t28 = t18 * t4
+    t29 = t28 * t4
+    t30 = t29 * t4
+    t31 = t30 * t4
+    t32 = t31 * t2
+    t33 = t32 * t2
+    t34 = 0.0 if t3 else 0.0 if t5 else t33
+    t35 = t27 + t34
+    t36 = t35 - t27
+    t37 = t27 - t15
+    t38 = t7 - 1.0
+    t39 = (fma(-t8, t7, 1.0) - t8 * (1.0 - (t7 - t38) + (t6 - t38))) / t7
+    t40 = (fma(t10, t4, -t11) + (fma(t9, t8, -t10) + t9 * t39 + t39 * 2.0 * t8) * t4) * t4
+    t41 = 0.0 if t5 else fma(t13, t2, -t14) + (fma(t12, t2, -t13) + (fma(t11, t4, -t12) + t40) * t2) * t2
+    t42 = (fma(t16, t8, -t17) + t16 * t39 + (fma(x, t8, -t16) + x * t39) * t8) * t8
+    t43 = fma(t17, t8, t19) + t17 * t39 + t42
+    t44 = (fma(t21, t2, -t22) + (fma(t20, t4, -t21) + (fma(t19, t4, -t20) + -t43 * t4) * t4) * t2) * t2
+    t45 = 0.0 if t5 else fma(t24, t2, -t25) + (fma(t23, t2, -t24) + (fma(t22, t2, -t23) + t44) * t2) * t2
+    t46 = t15 - (t27 - t37) + (t26 - t37) + (0.0 if t3 else t41) + (0.0 if t3 else t45)
+    t47 = (fma(t29, t4, -t30) + (fma(t28, t4, -t29) + (fma(t18, t4, -t28) + t43 * t4) * t4) * t4) * t4
+    t48 = 0.0 if t5 else fma(t32, t2, -t33) + (fma(t31, t2, -t32) + (fma(t30, t4, -t31) + t47) * t2) * t2
+    t49 = t27 - (t35 - t36) + (t34 - t36) + t46 + (0.0 if t3 else t48)
+    t50 = t35 + t49 if t49 - t49 == 0.0 else t35
+    t51 = x - -2.3993572805154675
+    t52 = fma(fma(-5.172313556039201e-09, t51, -3.048806286397668e-07), t51, -1.1914614734721834e-06)
+    t53 = fma(fma(t52, t51, -1.2477443672894515e-06), t51, 8.432482140710463e-06)
+    t54 = fma(fma(t53, t51, 4.745087220576087e-05), t51, 9.644058723583676e-05)
+    t55 = fma(fma(t54, t51, -0.00011513070738761446), t51, -0.001366369691080501)
+    t56 = fma(fma(t55, t51, -0.003862816776721798), t51, -0.0018366701447646927)
+    t57 = fma(fma(fma(t56, t51, 0.022487259234224514), t51, 0.07629586548655086), t51, -3.793397696563492e-18)
+    t58 = 0.0915305201641923 + t57
+    t59 = t51 + 1.8464872855353363e-16
+    t60 = t58 * t59
+    t61 = t59 - t51
+    t62 = fma(t58, t59, -t60) + t58 * (t51 - (t59 - t61) + (1.8464872855353363e-16 - t61))
+    t63 = t62 + (t57 - (t58 - 0.0915305201641923)) * t59
+    t64 = x - 2.3993572805154675
+    t65 = fma(fma(1.8519795934805288e-09, t64, 3.1041588618462073e-07), t64, -1.1925533447167328e-06)
+    t66 = fma(fma(t65, t64, 1.2464384723918826e-06), t64, 8.432530573287243e-06)
+    t67 = fma(fma(t66, t64, -4.745075196435889e-05), t64, 9.644058745366829e-05)
+    t68 = fma(fma(t67, t64, 0.00011513070211294677), t64, -0.0013663696911399737)
+    t69 = fma(fma(t68, t64, 0.003862816776828965), t64, -0.0018366701447635834)
+    t70 = fma(fma(fma(t69, t64, -0.022487259234225322), t64, 0.07629586548655086), t64, 4.784051646467547e-18)
+    t71 = -0.0915305201641923 + t70
+    t72 = t64 + -1.8464872855353363e-16
+    t73 = t71 * t72
+    t74 = t72 - t64
+    t75 = fma(t71, t72, -t73) + t71 * (t64 - (t72 - t74) + (-1.8464872855353363e-16 - t74))
+    t76 = t75 + (t70 - (t71 - -0.0915305201641923)) * t72
+    t77 = (t73 + t76 if t76 - t76 == 0.0 else t73) if x < 2.6390159130096436 else t50
+    t78 = t60 + t63 if t63 - t63 == 0.0 else t60
+    t79 = t78 if x < -2.049981868351537 else t50 if x < 2.104208636865786 else t77
+    return t50 if x < -2.741671085357666 else t79
+
+
+@core
+def grad2_scalar32(x):
+    x = np.float64(x)
+    t1 = math.exp(-abs(x))
+    t2 = 1.0 if 0.0 <= -x else t1
+    t3 = 1.0 + t1
+    t4 = t2 / t3
+    t5 = x * t4
+    t6 = 1.0 if 0.0 <= x else t1
+    t7 = t6 / t3
+    t8 = -(t5 * t7)
+    t9 = t8 + t4
+    t10 = t9 * t7
+    t11 = t5 + 1.0
+    t12 = t11 * t4
+    t13 = t12 * t7
+    t14 = t10 + t13
+    t15 = t14 - t10
+    t16 = t3 - 1.0
+    t17 = 1.0 - (t3 - t16) + (t1 - t16)
+    t18 = (fma(-t7, t3, t6) - t7 * t17) / t3
+    t19 = t9 - t8
+    t20 = (fma(-t4, t3, t2) - t4 * t17) / t3
+    t21 = fma(x, t4, -t5) + x * t20
+    t22 = (t8 - (t9 - t19) + (t4 - t19) + -(fma(t5, t7, t8) + t5 * t18 + t21 * t7) + t20) * t7
+    t23 = t11 - t5
+    t24 = (fma(t11, t4, -t12) + t11 * t20 + (t5 - (t11 - t23) + (1.0 - t23) + t21) * t4) * t7
+    t25 = t10 - (t14 - t15) + (t13 - t15) + (fma(t9, t7, -t10) + t9 * t18 + t22)
+    t26 = t25 + (fma(t12, t7, -t13) + t12 * t18 + t24)
+    t27 = (t14 + t26 if t26 - t26 == 0.0 else t14) if x < 725407170560.0 else 0.0
+    return x if x != x else 0.0 if x < -725407170560.0 else t27
+
+
+# Together, so that what they share is computed once.
+@core
+def value_and_grad_scalar(x):
+    x = np.float64(x)
+    t1 = math.exp(abs(x) * -0.5)
+    t2 = t1 * t1
+    t3 = 1.0 + t2
+    t4 = 1.0 / t3
+    t5 = x * t4
+    t6 = 1.0 if 0.0 <= x else t1
+    t7 = t5 * t6
+    t8 = t7 * t6
+    t9 = t3 - 1.0
+    t10 = (fma(-t4, t3, 1.0) - t4 * (1.0 - (t3 - t9) + (t2 - t9))) / t3
+    t11 = fma(x, t4, -t5) + x * t10
+    t12 = fma(t7, t6, -t8) + (fma(t5, t6, -t7) + t11 * t6) * t6
+    t13 = t6 == 0.0
+    t14 = 1.0 if 0.0 <= -x else t1
+    t15 = t14 == 0.0
+    t16 = t5 * t14
+    t17 = t16 * t14
+    t18 = 0.0 if t15 else t17
+    t19 = t18 + 1.0
+    t20 = t19 * t4
+    t21 = t20 * t6
+    t22 = t21 * t6
+    t23 = t19 - t18
+    t24 = 0.0 if t15 else fma(t16, t14, -t17) + (fma(t5, t14, -t16) + t11 * t14) * t14
+    t25 = (fma(t19, t4, -t20) + t19 * t10 + (t18 - (t19 - t23) + (1.0 - t23) + t24) * t4) * t6
+    t26 = 0.0 if t13 else fma(t21, t6, -t22) + (fma(t20, t6, -t21) + t25) * t6
+    t27 = 0.0 if t13 else t22
+    t28 = t27 + t26 if t26 - t26 == 0.0 else t27
+    t29 = x - -1.2784645427610737
+    t30 = fma(fma(6.0987142076183504e-09, t29, -1.2493914948079638e-07), t29, -1.101623518254899e-08)
+    t31 = fma(fma(t30, t29, 8.545940186004672e-07), t29, 2.3460542063293124e-06)
+    t32 = fma(fma(t31, t29, -2.9422674769841675e-06), t29, -2.9733610275821192e-05)
+    t33 = fma(fma(t32, t29, -4.09053470718898e-05), t29, 0.00018570724598393777)
+    t34 = fma(fma(t33, t29, 0.0007985218817718268), t29, 0.00012662741004956546)
+    t35 = fma(fma(fma(t34, t29, -0.006606589138355025), t29, -0.01522265522318786), t29, 0.018874814223782302)
+    t36 = fma(fma(t35, t29, 0.1466487969969469), t29, 1.208456935877444e-17)
+    t37 = 0.2178117057198001 + t36
+    t38 = t29 + 1.0946994183093437e-16
+    t39 = t37 * t38
+    t40 = t38 - t29
+    t41 = fma(t37, t38, -t39) + t37 * (t29 - (t38 - t40) + (1.0946994183093437e-16 - t40))
+    t42 = t41 + (t36 - (t37 - 0.2178117057198001)) * t38
+    t43 = (t39 + t42 if t42 - t42 == 0.0 else t39) if x < -0.7779054189749417 else t28
+    t44 = x if x == 0.0 else 0.0 if x < -7.267393891440363e+20 else t8 + t12 if t12 - t12 == 0.0 else t8
+    t45 = t28 if x < -1.4392660841335971 else t43
+    return t44, t45
+
+
+@core
+def value_and_grad_scalar32(x):
+    x = np.float64(x)
     t1 = 0.0 <= x
     t2 = abs(x)
-    t3 = math.exp(t2 * -0.5)
-    t4 = 1.0 if t1 else t3
-    t5 = t4 == 0.0
-    t6 = 0.0 <= -x
-    t7 = 1.0 if t6 else t3
+    t3 = math.exp(-t2)
+    t4 = math.exp(t2 * -0.5)
+    t5 = 1.0 if t1 else t4
+    t6 = t5 == 0.0
+    t7 = 1.0 if 0.0 <= -x else t4
     t8 = t7 == 0.0
-    t9 = t3 * t3
+    t9 = t4 * t4
     t10 = 1.0 + t9
     t11 = 1.0 / t10
     t12 = x * t11
@@ -64,469 +324,23 @@ def grad_scalar(x):
     t15 = 0.0 if t8 else t14
     t16 = t15 + 1.0
     t17 = t16 * t11
-    t18 = t17 * t4
-    t19 = t18 * t4
+    t18 = t17 * t5
+    t19 = t18 * t5
     t20 = t10 - 1.0
     t21 = (fma(-t11, t10, 1.0) - t11 * (1.0 - (t10 - t20) + (t9 - t20))) / t10
     t22 = t16 - t15
     t23 = 0.0 if t8 else fma(t13, t7, -t14) + (fma(t12, t7, -t13) + (fma(x, t11, -t12) + x * t21) * t7) * t7
-    t24 = (fma(t16, t11, -t17) + t16 * t21 + (t15 - (t16 - t22) + (1.0 - t22) + t23) * t11) * t4
-    t25 = 0.0 if t5 else fma(t18, t4, -t19) + (fma(t17, t4, -t18) + t24) * t4
-    t26 = 0.0 if t5 else t19
+    t24 = (fma(t16, t11, -t17) + t16 * t21 + (t15 - (t16 - t22) + (1.0 - t22) + t23) * t11) * t5
+    t25 = 0.0 if t6 else fma(t18, t5, -t19) + (fma(t17, t5, -t18) + t24) * t5
+    t26 = 0.0 if t6 else t19
     t27 = t26 + t25 if t25 - t25 == 0.0 else t26
     t28 = x - -1.2784645427610737
-    t29 = fma(fma(1.2369294028767673e-08, t28, 8.404591030964029e-07), t28, 2.333906027947479e-06)
-    t30 = fma(fma(t29, t28, -2.9412634330792454e-06), t28, -2.973227131669137e-05)
-    t31 = fma(fma(t30, t28, -4.090536959552519e-05), t28, 0.00018570717961698406)
-    t32 = fma(fma(t31, t28, 0.0007985218811267821), t28, 0.00012662741166164353)
-    t33 = fma(fma(t32, t28, -0.006606589138325836), t28, -0.015222655223204963)
-    t34 = fma(fma(fma(t33, t28, 0.018874814223782045), t28, 0.14664879699694697), t28, 1.2378299410946883e-17)
-    t35 = 0.2178117057198001 + t34
-    t36 = t28 + 1.0946994183093437e-16
-    t37 = t35 * t36
-    t38 = t36 - t28
-    t39 = fma(t35, t36, -t37) + t35 * (t28 - (t36 - t38) + (1.0946994183093437e-16 - t38))
-    t40 = t39 + (t34 - (t35 - 0.2178117057198001)) * t36
-    t41 = math.exp(-t2)
-    t42 = 1.0 if t6 else t41
-    t43 = 1.0 + t41
-    t44 = t42 / t43
-    t45 = x * t44
-    t46 = t45 + 1.0
-    t47 = 1.0 if t1 else t41
-    t48 = t47 / t43
-    t49 = t46 * t48
-    t50 = t43 - 1.0
-    t51 = 1.0 - (t43 - t50) + (t41 - t50)
-    t52 = t46 - t45
-    t53 = fma(x, t44, -t45) + x * ((fma(-t44, t43, t42) - t44 * t51) / t43)
-    t54 = fma(t46, t48, -t49) + t46 * ((fma(-t48, t43, t47) - t48 * t51) / t43)
-    t55 = t54 + (t45 - (t46 - t52) + (1.0 - t52) + t53) * t48
-    t56 = (t49 + t55 if t55 - t55 == 0.0 else t49) if x < 0.0005420532368993299 else t27
-    t57 = (t37 + t40 if t40 - t40 == 0.0 else t37) if x < -0.9985762238502502 else t56
-    return t27 if x < -1.6415464307064418 else t57
-
-
-@core
-def grad_scalar32(x):
-    x = np.float64(x)
-    t1 = 0.0 <= x
-    t2 = abs(x)
-    t3 = math.exp(t2 * -0.5)
-    t4 = 1.0 if t1 else t3
-    t5 = t4 == 0.0
-    t6 = 0.0 <= -x
-    t7 = 1.0 if t6 else t3
-    t8 = t7 == 0.0
-    t9 = t3 * t3
-    t10 = 1.0 + t9
-    t11 = 1.0 / t10
-    t12 = x * t11
-    t13 = t12 * t11
-    t14 = t13 * t7
-    t15 = t14 * t7
-    t16 = t15 * t4
-    t17 = t16 * t4
-    t18 = 0.0 if t5 else 0.0 if t8 else t17
-    t19 = math.exp(-t2)
-    t20 = 1.0 if t1 else t19
-    t21 = 1.0 + t19
-    t22 = t20 / t21
-    t23 = t18 + t22
-    t24 = t23 - t18
-    t25 = t10 - 1.0
-    t26 = (fma(-t11, t10, 1.0) - t11 * (1.0 - (t10 - t25) + (t9 - t25))) / t10
-    t27 = fma(x, t11, -t12) + x * t26
-    t28 = fma(t14, t7, -t15) + (fma(t13, t7, -t14) + (fma(t12, t11, -t13) + t12 * t26 + t27 * t11) * t7) * t7
-    t29 = 0.0 if t5 else 0.0 if t8 else fma(t16, t4, -t17) + (fma(t15, t4, -t16) + t28 * t4) * t4
-    t30 = t21 - 1.0
-    t31 = 1.0 - (t21 - t30) + (t19 - t30)
-    t32 = (fma(-t22, t21, t20) - t22 * t31) / t21
-    t33 = t18 - (t23 - t24) + (t22 - t24) + t29 + t32
-    t34 = x - -1.2784645427610737
-    t35 = fma(fma(-0.006613746886560909, t34, -0.015222822429574007), t34, 0.01887481297127555)
-    t36 = 0.21781170571982839 + fma(fma(t35, t34, 0.1466487970004346), t34, 1.0644435045931477e-17)
-    t37 = 1.0 if t6 else t19
-    t38 = t37 / t21
-    t39 = x * t38
-    t40 = t39 + 1.0
-    t41 = t40 * t22
-    t42 = t40 - t39
-    t43 = fma(x, t38, -t39) + x * ((fma(-t38, t21, t37) - t38 * t31) / t21)
-    t44 = fma(t40, t22, -t41) + t40 * t32 + (t39 - (t40 - t42) + (1.0 - t42) + t43) * t22
-    t45 = t12 * t7
-    t46 = t45 * t7
-    t47 = 0.0 if t8 else t46
-    t48 = t47 + 1.0
-    t49 = t48 * t11
-    t50 = t49 * t4
-    t51 = t50 * t4
-    t52 = t48 - t47
-    t53 = 0.0 if t8 else fma(t45, t7, -t46) + (fma(t12, t7, -t45) + t27 * t7) * t7
-    t54 = (fma(t48, t11, -t49) + t48 * t26 + (t47 - (t48 - t52) + (1.0 - t52) + t53) * t11) * t4
-    t55 = 0.0 if t5 else fma(t50, t4, -t51) + (fma(t49, t4, -t50) + t54) * t4
-    t56 = 0.0 if t5 else t51
-    t57 = t41 + t44 if t44 - t44 == 0.0 else t41
-    t58 = t57 if x < 3.0872175557306036e-05 else t56 + t55 if t55 - t55 == 0.0 else t56
-    t59 = t36 * (t34 + 1.0946994183093437e-16) if x < -1.2727458477020264 else t58
-    return (t23 + t33 if t33 - t33 == 0.0 else t23) if x < -1.322152853012085 else t59
-
-
-# -inf to -2.56576: x*sigmoid(-x)**2*sigmoid(x) - x*sigmoid(-x)*sigmoid(x)**2 + 2*sigmoid(-x)*sigmoid(x)
-# (annihilating)
-# -2.56576 to -2.25845: polynomial of degree 11 around the root -2.3993572805154675, within 2^-56.0 at the points
-# checked (compensated)
-# -2.25845 to 2.2746: x*sigmoid(-x)**2*sigmoid(x) - x*sigmoid(-x)*sigmoid(x)**2 + 2*sigmoid(-x)*sigmoid(x)
-# (compensated)
-# 2.2746 to 2.59798: polynomial of degree 11 around the root 2.3993572805154675, within 2^-55.8 at the points checked
-# (compensated)
-# 2.59798 to 152.219: x*sigmoid(-x)**2*sigmoid(x) - x*sigmoid(-x)*sigmoid(x)**2 + 2*sigmoid(-x)*sigmoid(x)
-# (compensated)
-# 152.219 to inf: (-x*tanh(x/2) + 2)*sigmoid(-x)*sigmoid(x) (annihilating)
-@core
-def grad2_scalar(x):
-    x = np.float64(x)
-    t1 = 0.0 <= x
-    t2 = abs(x)
-    t3 = math.exp(t2 * -0.5)
-    t4 = 1.0 if t1 else t3
-    t5 = t4 == 0.0
-    t6 = 0.0 <= -x
-    t7 = 1.0 if t6 else t3
-    t8 = t7 == 0.0
-    t9 = t3 * t3
-    t10 = 1.0 + t9
-    t11 = 1.0 / t10
-    t12 = t11 * 2.0
-    t13 = t12 * t11
-    t14 = t13 * t7
-    t15 = t14 * t7
-    t16 = t15 * t4
-    t17 = t16 * t4
-    t18 = 0.0 if t5 else 0.0 if t8 else t17
-    t19 = x * t11
-    t20 = t19 * t11
-    t21 = t20 * t11
-    t22 = -t21
-    t23 = t22 * t7
-    t24 = t23 * t7
-    t25 = t24 * t4
-    t26 = t25 * t4
-    t27 = t26 * t4
-    t28 = t27 * t4
-    t29 = 0.0 if t5 else 0.0 if t8 else t28
-    t30 = t18 + t29
-    t31 = t21 * t7
-    t32 = t31 * t7
-    t33 = t32 * t7
-    t34 = t33 * t7
-    t35 = t34 * t4
-    t36 = t35 * t4
-    t37 = 0.0 if t5 else 0.0 if t8 else t36
-    t38 = t30 + t37
-    t39 = t38 - t30
-    t40 = t30 - t18
-    t41 = t10 - 1.0
-    t42 = (fma(-t11, t10, 1.0) - t11 * (1.0 - (t10 - t41) + (t9 - t41))) / t10
-    t43 = (fma(t13, t7, -t14) + (fma(t12, t11, -t13) + t12 * t42 + t42 * 2.0 * t11) * t7) * t7
-    t44 = 0.0 if t8 else fma(t16, t4, -t17) + (fma(t15, t4, -t16) + (fma(t14, t7, -t15) + t43) * t4) * t4
-    t45 = (fma(t19, t11, -t20) + t19 * t42 + (fma(x, t11, -t19) + x * t42) * t11) * t11
-    t46 = fma(t20, t11, t22) + t20 * t42 + t45
-    t47 = (fma(t24, t4, -t25) + (fma(t23, t7, -t24) + (fma(t22, t7, -t23) + -t46 * t7) * t7) * t4) * t4
-    t48 = 0.0 if t8 else fma(t27, t4, -t28) + (fma(t26, t4, -t27) + (fma(t25, t4, -t26) + t47) * t4) * t4
-    t49 = t18 - (t30 - t40) + (t29 - t40) + (0.0 if t5 else t44) + (0.0 if t5 else t48)
-    t50 = (fma(t32, t7, -t33) + (fma(t31, t7, -t32) + (fma(t21, t7, -t31) + t46 * t7) * t7) * t7) * t7
-    t51 = 0.0 if t8 else fma(t35, t4, -t36) + (fma(t34, t4, -t35) + (fma(t33, t7, -t34) + t50) * t4) * t4
-    t52 = t30 - (t38 - t39) + (t37 - t39) + t49 + (0.0 if t5 else t51)
-    t53 = x - -2.3993572805154675
-    t54 = fma(fma(-1.1434394350284814e-06, t53, -1.2650029277748836e-06), t53, 8.429723023015252e-06)
-    t55 = fma(fma(t54, t53, 4.7451173602896676e-05), t53, 9.644064710309046e-05)
-    t56 = fma(fma(t55, t53, -0.00011513070660314532), t53, -0.0013663696917181562)
-    t57 = fma(fma(t56, t53, -0.0038628167768069346), t53, -0.0018366701447611118)
-    t58 = fma(fma(fma(t57, t53, 0.02248725923422528), t53, 0.07629586548655086), t53, -4.773299497878347e-18)
-    t59 = 0.0915305201641923 + t58
-    t60 = t53 + 1.8464872855353363e-16
-    t61 = t59 * t60
-    t62 = t60 - t53
-    t63 = fma(t59, t60, -t61) + t59 * (t53 - (t60 - t62) + (1.8464872855353363e-16 - t62))
-    t64 = t63 + (t58 - (t59 - 0.0915305201641923)) * t60
-    t65 = math.exp(-t2)
-    t66 = 1.0 if t6 else t65
-    t67 = 1.0 + t65
-    t68 = t66 / t67
-    t69 = t68 * 2.0
-    t70 = 1.0 if t1 else t65
-    t71 = t70 / t67
-    t72 = t69 * t71
-    t73 = x * t68
-    t74 = t73 * t71
-    t75 = -(t74 * t71)
-    t76 = t72 + t75
-    t77 = t73 * t68
-    t78 = t77 * t71
-    t79 = t76 + t78
-    t80 = t79 - t76
-    t81 = t76 - t72
-    t82 = t67 - 1.0
-    t83 = 1.0 - (t67 - t82) + (t65 - t82)
-    t84 = (fma(-t71, t67, t70) - t71 * t83) / t67
-    t85 = (fma(-t68, t67, t66) - t68 * t83) / t67
-    t86 = fma(x, t68, -t73) + x * t85
-    t87 = -(fma(t74, t71, t75) + t74 * t84 + (fma(t73, t71, -t74) + t73 * t84 + t86 * t71) * t71)
-    t88 = t72 - (t76 - t81) + (t75 - t81) + (fma(t69, t71, -t72) + t69 * t84 + t85 * 2.0 * t71) + t87
-    t89 = fma(t77, t71, -t78) + t77 * t84 + (fma(t73, t68, -t77) + t73 * t85 + t86 * t68) * t71
-    t90 = t76 - (t79 - t80) + (t78 - t80) + t88 + t89
-    t91 = t79 + t90 if t90 - t90 == 0.0 else t79
-    t92 = x - 2.3993572805154675
-    t93 = fma(fma(-1.0541182494916578e-06, t92, 1.2429142904776158e-06), t92, 8.42686380708754e-06)
-    t94 = fma(fma(t93, t92, -4.745026116572673e-05), t92, 9.64406737384335e-05)
-    t95 = fma(fma(t94, t92, 0.00011513069324608324), t92, -0.0013663696917630545)
-    t96 = fma(fma(t95, t92, 0.0038628167768877224), t92, -0.0018366701447613608)
-    t97 = fma(fma(fma(t96, t92, -0.022487259234225454), t92, 0.07629586548655086), t92, 4.832013366344544e-18)
-    t98 = -0.0915305201641923 + t97
-    t99 = t92 + -1.8464872855353363e-16
-    t100 = t98 * t99
-    t101 = t99 - t92
-    t102 = fma(t98, t99, -t100) + t98 * (t92 - (t99 - t101) + (-1.8464872855353363e-16 - t101))
-    t103 = t102 + (t97 - (t98 - -0.0915305201641923)) * t99
-    t104 = x * 0.5
-    t105 = math.expm1(abs(t104) * -2.0)
-    t106 = -t105
-    t107 = 2.0 + t105
-    t108 = t106 / t107
-    t109 = math.copysign(t108, t104)
-    t110 = -(x * t109)
-    t111 = t110 + 2.0
-    t112 = t111 * t11
-    t113 = t112 * t11
-    t114 = t113 * t7
-    t115 = t114 * t7
-    t116 = t115 * t4
-    t117 = t116 * t4
-    t118 = t111 - t110
-    t119 = t107 - 2.0
-    t120 = (fma(-t108, t107, t106) - t108 * (2.0 - (t107 - t119) + (t105 - t119))) / t107
-    t121 = t110 - (t111 - t118) + (2.0 - t118) + -(fma(x, t109, t110) + x * (-t120 if t104 < 0.0 else t120))
-    t122 = (fma(t112, t11, -t113) + t112 * t42 + (fma(t111, t11, -t112) + t111 * t42 + t121 * t11) * t11) * t7
-    t123 = (fma(t115, t4, -t116) + (fma(t114, t7, -t115) + (fma(t113, t7, -t114) + t122) * t7) * t4) * t4
-    t124 = 0.0 if t5 else 0.0 if t8 else fma(t116, t4, -t117) + t123
-    t125 = 0.0 if t5 else 0.0 if t8 else t117
-    t126 = t91 if x < 152.218505859375 else t125 + t124 if t124 - t124 == 0.0 else t125
-    t127 = (t100 + t103 if t103 - t103 == 0.0 else t100) if x < 2.59797739982605 else t126
-    t128 = t91 if x < 2.2745972086147273 else t127
-    t129 = (t61 + t64 if t64 - t64 == 0.0 else t61) if x < -2.258450533228428 else t128
-    return (t38 + t52 if t52 - t52 == 0.0 else t38) if x < -2.5657646656036377 else t129
-
-
-@core
-def grad2_scalar32(x):
-    x = np.float64(x)
-    t1 = 0.0 <= x
-    t2 = abs(x)
-    t3 = math.exp(t2 * -0.5)
-    t4 = 1.0 if t1 else t3
-    t5 = t4 == 0.0
-    t6 = 0.0 <= -x
-    t7 = 1.0 if t6 else t3
-    t8 = t7 == 0.0
-    t9 = x * 0.5
-    t10 = math.expm1(abs(t9) * -2.0)
-    t11 = -t10
-    t12 = 2.0 + t10
-    t13 = t11 / t12
-    t14 = math.copysign(t13, t9)
-    t15 = -(x * t14)
-    t16 = t15 + 2.0
-    t17 = t3 * t3
-    t18 = 1.0 + t17
-    t19 = 1.0 / t18
-    t20 = t16 * t19
-    t21 = t20 * t19
-    t22 = t21 * t7
-    t23 = t22 * t7
-    t24 = t23 * t4
-    t25 = t24 * t4
-    t26 = t18 - 1.0
-    t27 = (fma(-t19, t18, 1.0) - t19 * (1.0 - (t18 - t26) + (t17 - t26))) / t18
-    t28 = t16 - t15
-    t29 = t12 - 2.0
-    t30 = (fma(-t13, t12, t11) - t13 * (2.0 - (t12 - t29) + (t10 - t29))) / t12
-    t31 = (t15 - (t16 - t28) + (2.0 - t28) + -(fma(x, t14, t15) + x * (-t30 if t9 < 0.0 else t30))) * t19
-    t32 = (fma(t20, t19, -t21) + t20 * t27 + (fma(t16, t19, -t20) + t16 * t27 + t31) * t19) * t7
-    t33 = (fma(t23, t4, -t24) + (fma(t22, t7, -t23) + (fma(t21, t7, -t22) + t32) * t7) * t4) * t4
-    t34 = 0.0 if t5 else 0.0 if t8 else fma(t24, t4, -t25) + t33
-    t35 = 0.0 if t5 else 0.0 if t8 else t25
-    t36 = t35 + t34 if t34 - t34 == 0.0 else t35
-    t37 = math.exp(-t2)
-    t38 = 1.0 if t6 else t37
-    t39 = 1.0 + t37
-    t40 = t38 / t39
-    t41 = t40 * 2.0
-    t42 = 1.0 if t1 else t37
-    t43 = t42 / t39
-    t44 = t41 * t43
-    t45 = x * t40
-    t46 = t45 * t43
-    t47 = -(t46 * t43)
-    t48 = t44 + t47
-    t49 = t45 * t40
-    t50 = t49 * t43
-    t51 = t48 + t50
-    t52 = t51 - t48
-    t53 = t48 - t44
-    t54 = t39 - 1.0
-    t55 = 1.0 - (t39 - t54) + (t37 - t54)
-    t56 = (fma(-t43, t39, t42) - t43 * t55) / t39
-    t57 = (fma(-t40, t39, t38) - t40 * t55) / t39
-    t58 = fma(x, t40, -t45) + x * t57
-    t59 = -(fma(t46, t43, t47) + t46 * t56 + (fma(t45, t43, -t46) + t45 * t56 + t58 * t43) * t43)
-    t60 = t44 - (t48 - t53) + (t47 - t53) + (fma(t41, t43, -t44) + t41 * t56 + t57 * 2.0 * t43) + t59
-    t61 = fma(t49, t43, -t50) + t49 * t56 + (fma(t45, t40, -t49) + t45 * t57 + t58 * t40) * t43
-    t62 = t48 - (t51 - t52) + (t50 - t52) + t60 + t61
-    t63 = (t51 + t62 if t62 - t62 == 0.0 else t51) if x < 1060.111328125 else t36
-    return t36 if x < -989.1187744140625 else t63
-
-
-# Together, so that what they share is computed once.
-@core
-def value_and_grad_scalar(x):
-    x = np.float64(x)
-    t1 = 0.0 <= x
-    t2 = abs(x)
-    t3 = math.exp(t2 * -0.5)
-    t4 = 1.0 if t1 else t3
-    t5 = t4 == 0.0
-    t6 = t3 * t3
-    t7 = 1.0 + t6
-    t8 = 1.0 / t7
-    t9 = x * t8
-    t10 = t9 * t4
-    t11 = t10 * t4
-    t12 = t7 - 1.0
-    t13 = (fma(-t8, t7, 1.0) - t8 * (1.0 - (t7 - t12) + (t6 - t12))) / t7
-    t14 = fma(x, t8, -t9) + x * t13
-    t15 = 0.0 if t5 else fma(t10, t4, -t11) + (fma(t9, t4, -t10) + t14 * t4) * t4
-    t16 = 0.0 if t5 else t11
-    t17 = 0.0 <= -x
-    t18 = 1.0 if t17 else t3
-    t19 = t18 == 0.0
-    t20 = t9 * t18
-    t21 = t20 * t18
-    t22 = 0.0 if t19 else t21
-    t23 = t22 + 1.0
-    t24 = t23 * t8
-    t25 = t24 * t4
-    t26 = t25 * t4
-    t27 = t23 - t22
-    t28 = 0.0 if t19 else fma(t20, t18, -t21) + (fma(t9, t18, -t20) + t14 * t18) * t18
-    t29 = (fma(t23, t8, -t24) + t23 * t13 + (t22 - (t23 - t27) + (1.0 - t27) + t28) * t8) * t4
-    t30 = 0.0 if t5 else fma(t25, t4, -t26) + (fma(t24, t4, -t25) + t29) * t4
-    t31 = 0.0 if t5 else t26
-    t32 = t31 + t30 if t30 - t30 == 0.0 else t31
-    t33 = x - -1.2784645427610737
-    t34 = fma(fma(1.2369294028767673e-08, t33, 8.404591030964029e-07), t33, 2.333906027947479e-06)
-    t35 = fma(fma(t34, t33, -2.9412634330792454e-06), t33, -2.973227131669137e-05)
-    t36 = fma(fma(t35, t33, -4.090536959552519e-05), t33, 0.00018570717961698406)
-    t37 = fma(fma(t36, t33, 0.0007985218811267821), t33, 0.00012662741166164353)
-    t38 = fma(fma(t37, t33, -0.006606589138325836), t33, -0.015222655223204963)
-    t39 = fma(fma(fma(t38, t33, 0.018874814223782045), t33, 0.14664879699694697), t33, 1.2378299410946883e-17)
-    t40 = 0.2178117057198001 + t39
-    t41 = t33 + 1.0946994183093437e-16
-    t42 = t40 * t41
-    t43 = t41 - t33
-    t44 = fma(t40, t41, -t42) + t40 * (t33 - (t41 - t43) + (1.0946994183093437e-16 - t43))
-    t45 = t44 + (t39 - (t40 - 0.2178117057198001)) * t41
-    t46 = math.exp(-t2)
-    t47 = 1.0 if t17 else t46
-    t48 = 1.0 + t46
-    t49 = t47 / t48
-    t50 = x * t49
-    t51 = t50 + 1.0
-    t52 = 1.0 if t1 else t46
-    t53 = t52 / t48
-    t54 = t51 * t53
-    t55 = t48 - 1.0
-    t56 = 1.0 - (t48 - t55) + (t46 - t55)
-    t57 = t51 - t50
-    t58 = fma(x, t49, -t50) + x * ((fma(-t49, t48, t47) - t49 * t56) / t48)
-    t59 = fma(t51, t53, -t54) + t51 * ((fma(-t53, t48, t52) - t53 * t56) / t48)
-    t60 = t59 + (t50 - (t51 - t57) + (1.0 - t57) + t58) * t53
-    t61 = (t54 + t60 if t60 - t60 == 0.0 else t54) if x < 0.0005420532368993299 else t32
-    t62 = (t42 + t45 if t45 - t45 == 0.0 else t42) if x < -0.9985762238502502 else t61
-    t63 = x if x == 0.0 else t16 + t15 if t15 - t15 == 0.0 else t16
-    t64 = t32 if x < -1.6415464307064418 else t62
-    return t63, t64
-
-
-@core
-def value_and_grad_scalar32(x):
-    x = np.float64(x)
-    t1 = 0.0 <= x
-    t2 = abs(x)
-    t3 = math.exp(t2 * -0.5)
-    t4 = 1.0 if t1 else t3
-    t5 = t4 == 0.0
-    t6 = t3 * t3
-    t7 = 1.0 + t6
-    t8 = 1.0 / t7
-    t9 = x * t8
-    t10 = t9 * t4
-    t11 = t10 * t4
-    t12 = t7 - 1.0
-    t13 = (fma(-t8, t7, 1.0) - t8 * (1.0 - (t7 - t12) + (t6 - t12))) / t7
-    t14 = fma(x, t8, -t9) + x * t13
-    t15 = 0.0 if t5 else fma(t10, t4, -t11) + (fma(t9, t4, -t10) + t14 * t4) * t4
-    t16 = 0.0 if t5 else t11
-    t17 = 0.0 <= -x
-    t18 = 1.0 if t17 else t3
-    t19 = t18 == 0.0
-    t20 = t9 * t8
-    t21 = t20 * t18
-    t22 = t21 * t18
-    t23 = t22 * t4
-    t24 = t23 * t4
-    t25 = 0.0 if t5 else 0.0 if t19 else t24
-    t26 = math.exp(-t2)
-    t27 = 1.0 if t1 else t26
-    t28 = 1.0 + t26
-    t29 = t27 / t28
-    t30 = t25 + t29
-    t31 = t30 - t25
-    t32 = fma(t21, t18, -t22) + (fma(t20, t18, -t21) + (fma(t9, t8, -t20) + t9 * t13 + t14 * t8) * t18) * t18
-    t33 = 0.0 if t5 else 0.0 if t19 else fma(t23, t4, -t24) + (fma(t22, t4, -t23) + t32 * t4) * t4
-    t34 = t28 - 1.0
-    t35 = 1.0 - (t28 - t34) + (t26 - t34)
-    t36 = (fma(-t29, t28, t27) - t29 * t35) / t28
-    t37 = t25 - (t30 - t31) + (t29 - t31) + t33 + t36
-    t38 = x - -1.2784645427610737
-    t39 = fma(fma(-0.006613746886560909, t38, -0.015222822429574007), t38, 0.01887481297127555)
-    t40 = 0.21781170571982839 + fma(fma(t39, t38, 0.1466487970004346), t38, 1.0644435045931477e-17)
-    t41 = 1.0 if t17 else t26
-    t42 = t41 / t28
-    t43 = x * t42
-    t44 = t43 + 1.0
-    t45 = t44 * t29
-    t46 = t44 - t43
-    t47 = fma(x, t42, -t43) + x * ((fma(-t42, t28, t41) - t42 * t35) / t28)
-    t48 = fma(t44, t29, -t45) + t44 * t36 + (t43 - (t44 - t46) + (1.0 - t46) + t47) * t29
-    t49 = t9 * t18
-    t50 = t49 * t18
-    t51 = 0.0 if t19 else t50
-    t52 = t51 + 1.0
-    t53 = t52 * t8
-    t54 = t53 * t4
-    t55 = t54 * t4
-    t56 = t52 - t51
-    t57 = 0.0 if t19 else fma(t49, t18, -t50) + (fma(t9, t18, -t49) + t14 * t18) * t18
-    t58 = (fma(t52, t8, -t53) + t52 * t13 + (t51 - (t52 - t56) + (1.0 - t56) + t57) * t8) * t4
-    t59 = 0.0 if t5 else fma(t54, t4, -t55) + (fma(t53, t4, -t54) + t58) * t4
-    t60 = 0.0 if t5 else t55
-    t61 = t45 + t48 if t48 - t48 == 0.0 else t45
-    t62 = t61 if x < 3.0872175557306036e-05 else t60 + t59 if t59 - t59 == 0.0 else t60
-    t63 = t40 * (t38 + 1.0946994183093437e-16) if x < -1.2727458477020264 else t62
-    t64 = x if x == 0.0 else t16 + t15 if t15 - t15 == 0.0 else t16
-    t65 = (t30 + t37 if t37 - t37 == 0.0 else t30) if x < -1.322152853012085 else t63
-    return t64, t65
+    t29 = fma(fma(-0.006609892677046143, t28, -0.015222339886768606), t28, 0.018874827231490938)
+    t30 = 0.21781170571500905 + fma(fma(t29, t28, 0.14664879687774646), t28, -1.3515922233933727e-17)
+    t31 = t30 * (t28 + 1.0946994183093437e-16) if x < -1.2293915748596191 else t27
+    t32 = 0.0 if x < -725407170560.0 else x * ((1.0 if t1 else t3) / (1.0 + t3))
+    t33 = t27 if x < -1.3667242527008057 else t31
+    return t32, t33
 
 
 @loop

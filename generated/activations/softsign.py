@@ -14,13 +14,13 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -6.40102e+32: -1.0, which the function has reached to the last bit
-# -6.40102e+32 to 6.40102e+32: x/(Abs(x) + 1)
-# 6.40102e+32 to inf: 1.0, which the function has reached to the last bit
+# -inf to -1.46236e+32: -1.0, which the function has reached to the last bit
+# -1.46236e+32 to 1.46236e+32: x/(Abs(x) + 1)
+# 1.46236e+32 to inf: 1.0, which the function has reached to the last bit
 @core
 def value_scalar(x):
     x = np.float64(x)
-    t1 = -1.0 if x < -6.4010161742766535e+32 else x / (abs(x) + 1.0) if x < 6.4010161742766535e+32 else 1.0
+    t1 = -1.0 if x < -1.4623625138729352e+32 else x / (abs(x) + 1.0) if x < 1.4623625138729352e+32 else 1.0
     return x if x != x else t1
 
 
@@ -84,7 +84,7 @@ def value_and_grad_scalar(x):
     x = np.float64(x)
     t1 = abs(x)
     t2 = t1 + 1.0
-    t3 = -1.0 if x < -6.4010161742766535e+32 else x / t2 if x < 6.4010161742766535e+32 else 1.0
+    t3 = -1.0 if x < -1.4623625138729352e+32 else x / t2 if x < 1.4623625138729352e+32 else 1.0
     t4 = 1.0 / t2
     t5 = t4 / t2
     t6 = t2 - t1

@@ -61,7 +61,9 @@ def grad_scalar32(x):
     return 4.0 / (t2 * t2) * t1
 
 
-# -2*tanh(x)*sech2(x) (halved)
+# -inf to -57.68: -2*tanh(x)*sech2(x) (halved)
+# -57.68 to 59.7141: -2*tanh(x)*sech2(x) (compensated)
+# 59.7141 to inf: -2*tanh(x)*sech2(x) (halved)
 @core
 def grad2_scalar(x):
     x = np.float64(x)
@@ -84,9 +86,21 @@ def grad2_scalar(x):
     t17 = t6 * ((fma(-t11, t10, 4.0) - t11 * (fma(t9, t9, -t10) + t9 * t16 + t16 * t9)) / t10)
     t18 = t4 - 2.0
     t19 = (fma(-t5, t4, t3) - t5 * (2.0 - (t4 - t18) + (t2 - t18))) / t4
-    t20 = (fma(t12, t7, -t13) + -(fma(t6, t11, t12) + t17 + (-t19 if x < 0.0 else t19) * 2.0 * t11) * t7) * t7
-    t21 = fma(t13, t7, -t14) + t20
-    return t14 + t21 if t21 - t21 == 0.0 else t14
+    t20 = (-t19 if x < 0.0 else t19) * 2.0
+    t21 = fma(t13, t7, -t14) + (fma(t12, t7, -t13) + -(fma(t6, t11, t12) + t17 + t20 * t11) * t7) * t7
+    t22 = t14 + t21 if t21 - t21 == 0.0 else t14
+    t23 = math.exp(-(t1 * 2.0))
+    t24 = 1.0 + t23
+    t25 = t24 * t24
+    t26 = 4.0 / t25
+    t27 = t26 * t23
+    t28 = -(t6 * t27)
+    t29 = t24 - 1.0
+    t30 = 1.0 - (t24 - t29) + (t23 - t29)
+    t31 = (fma(-t26, t25, 4.0) - t26 * (fma(t24, t24, -t25) + t24 * t30 + t30 * t24)) / t25 * t23
+    t32 = -(fma(t6, t27, t28) + t6 * (fma(t26, t23, -t27) + t31) + t20 * t27)
+    t33 = (t28 + t32 if t32 - t32 == 0.0 else t28) if x < 59.714111328125 else t22
+    return t22 if x < -57.680030822753906 else t33
 
 
 @core
