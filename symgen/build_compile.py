@@ -105,9 +105,9 @@ def compile_function(job: Job) -> Compiled | Failure:
     texts = emit(derivation, job)
     entry["kernel"] = kernel_digest(texts)
     docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
-    return Compiled(
-        job.name, texts, entry, docs, misses(derivation), _report(derivation, time.perf_counter() - started)
-    )
+    report = _report(derivation, time.perf_counter() - started)
+    entry["rules"] = sorted(report.rules)
+    return Compiled(job.name, texts, entry, docs, misses(derivation), report)
 
 
 def emit(derivation: Derivation, job: Job) -> dict[str, str]:

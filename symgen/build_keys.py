@@ -36,6 +36,8 @@ _WITHOUT_INFLUENCE = (
     "files.py",
     "functional.py",
     "generated/",
+    "proofs.py",
+    "prove",
     "ptx/",
     "resources.py",
     "runtime/",

@@ -46,7 +46,8 @@ _COMMANDS = {
         "list": ("cli_show:list_functions", "List the functions."),
         "show": ("cli_show:show", "Show a function at a stage of its derivation, as code or as LaTeX."),
         "explain": ("cli_show:explain", "Tell how a function was derived, with errors at every step and what remains."),
-        "rules": ("cli_show:rules", "List the rewriting rules with their domains and proofs."),
+        "rules": ("cli_prove:rules", "List the rewriting rules with their domains, proofs and users."),
+        "prove": ("cli_prove:prove", "Prove every rule and every fitted piece anew."),
         "certify": ("cli_measure:certify", "Measure the error of kernels against ball arithmetic."),
     },
 }

@@ -1,4 +1,4 @@
-"""`symgen list`, `show`, `explain` and `rules`: looking at functions without building anything."""
+"""`symgen list`, `show` and `explain`: looking at functions without building anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from symgen.console import code, give, give_json, give_styled, table
 from symgen.files import UserError
 
 if TYPE_CHECKING:
-    from symgen.rules import Procedure, Rule
     from symgen.spec import Op
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
@@ -122,32 +121,6 @@ def _certified(name: str, job: Job) -> dict[tuple[str, str], float]:
     owner = next(p for p in (current(), config.catalogue()) if name in build_keys.targets(p))
     entry = driver.read_manifest(owner.out)["functions"].get(name, {})
     return largest_errors(certificate(job.certificate, entry.get("kernel", "")))
-
-
-def rules(*, json: Flag = False) -> int:
-    """List the rewriting rules with their domains and proofs.
-
-    Args:
-        json: One JSON document instead of a table.
-    """
-    from symgen.rules import ALL_RULES
-
-    rows = [_described(rule) for rule in ALL_RULES]
-    if json:
-        give_json(rows)
-    else:
-        columns = ("name", "left", "right", "domain", "gain")
-        table(columns, [tuple(row[column] for column in columns) for row in rows])
-    return Exit.OK
-
-
-def _described(rule: Rule | Procedure) -> dict[str, str]:
-    """A rule as text; a procedure has examples instead of a pattern."""
-    common = {"name": rule.name, "phase": rule.phase, "proof": rule.proof, "gain": rule.gain}
-    if hasattr(rule, "examples"):
-        examples = "; ".join(map(str, rule.examples))
-        return {**common, "left": f"such as {examples}", "right": "computed", "domain": "reals"}
-    return {**common, "left": str(rule.left), "right": str(rule.right), "domain": rule.domain_text()}
 
 
 def current() -> Config:

@@ -8,8 +8,9 @@ Before any of that the points are searched for a counterexample, which is what a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import sympy as sp
 from flint import arb
@@ -17,36 +18,17 @@ from sympy import Expr, Symbol
 
 from symgen import prove_normal
 from symgen.heads import maximum, minimum
+from symgen.proofs import Obligation, Proof, Refutation
 from symgen.prove_balls import BallError, difference_bound
 from symgen.prove_normal import NormalFormError
-from symgen.prove_points import Counterexample, find_counterexample
+from symgen.prove_points import find_counterexample
 from symgen.rules import ALL_RULES
 from symgen.rules.rule import Procedure, Rule
-from symgen.vocabulary import DEFINITIONS, Head
+from symgen.vocabulary import DEFINITIONS, HEADS, Head
 
 Domain = tuple[tuple[Symbol, str], ...]
 
 SAMPLED = "sampled at 60 digits"
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was done, in how long, and what it shows."""
-
-    label: str
-    seconds: float
-    evidence: str
-
-
-@dataclass(frozen=True)
-class Refutation:
-    """A point at which the two sides differ, or at which only the left one is defined."""
-
-    counterexample: Counterexample
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"refuted {self.counterexample}"
 
 
 class TacticError(ValueError):
@@ -206,8 +188,24 @@ def prove_head(head: type[Head]) -> Proof | Refutation:
     return Proof("symbolic", time.perf_counter() - start, evidence)
 
 
-def table() -> list[dict[str, str]]:
-    """Every rule as a row: name, left, right, domain, phase, proof label, gain, source."""
+def obligations() -> list[Obligation]:
+    """Every rule and procedure, and every head's table of derivatives."""
+    rules = [Obligation("rule" if isinstance(r, Rule) else "procedure", r.name, partial(_prove_named, r.name))
+             for r in ALL_RULES]  # fmt: skip
+    return [*rules, *(Obligation("derivative", h.__name__, partial(prove_head, h)) for h in HEADS)]
+
+
+def _prove_named(name: str) -> Proof | Refutation:
+    """By name, since what a procedure runs cannot be pickled everywhere."""
+    return prove(next(r for r in ALL_RULES if r.name == name))
+
+
+def table(users: Mapping[str, list[str]] | None = None) -> list[dict[str, Any]]:
+    """Every rule as a row: what it says and where, how it was proved just now, what it wins, where it comes from.
+
+    Args:
+        users: for each rule the functions whose derivation applies it.
+    """
     rows = []
     for rule in ALL_RULES:
         result = prove(rule)
@@ -215,14 +213,16 @@ def table() -> list[dict[str, str]]:
         rows.append(
             {
                 "name": rule.name,
+                "kind": "rule" if pattern else "procedure",
                 "left": str(rule.left if isinstance(rule, Rule) else rule.examples[0]),
                 "right": str(rule.right if isinstance(rule, Rule) else rule.run(rule.examples[0])),
                 "domain": rule.domain_text() if isinstance(rule, Rule) else "reals",
                 "phase": rule.phase,
-                "kind": "rule" if pattern else "procedure",
-                "proof": result.label if isinstance(result, Proof) else str(result),
+                "proof": result.label if isinstance(result, Proof) else "refuted",
+                "evidence": result.evidence if isinstance(result, Proof) else str(result),
                 "gain": rule.gain,
                 "source": rule.source,
+                "used by": (users or {}).get(rule.name, []),
             }
         )
     return rows
