@@ -3,5 +3,6 @@
 from .errors import GeneratedPackageError
 from .kernel import Kernel
 from .package import load_package
+from .threads import get_num_threads, set_num_threads
 
-__all__ = ["GeneratedPackageError", "Kernel", "load_package"]
+__all__ = ["GeneratedPackageError", "Kernel", "get_num_threads", "load_package", "set_num_threads"]

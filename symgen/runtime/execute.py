@@ -10,6 +10,7 @@ import numpy as np
 from .dtypes import FLOAT64, Array, DType, is_bfloat16, is_float, store
 from .memory import overlaps_itself
 from .operands import Shape, refuse_mask
+from .threads import spread
 
 Loop = Callable[..., Any]
 
@@ -83,7 +84,7 @@ def run(loop: Loop, inputs: Sequence[Array], options: Sequence[float], outputs: 
     else:
         plain = fresh or _separate(inputs, outputs)
     if plain:
-        loop(*[a.ravel() for a in inputs], *options, *[a.ravel() for a in outputs])
+        spread(loop, [a.ravel() for a in inputs], options, [a.ravel() for a in outputs])
     elif outputs[0].size:
         _run_chunks(loop, inputs, options, outputs, compute)
 

@@ -17,6 +17,7 @@ from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
 from .manifest import Function
 from .operands import promote
 from .options import default_variant
+from .threads import CUT, spread
 
 METHODS = {
     "grad": derivatives.grad,
@@ -152,7 +153,9 @@ class Kernel:
 
 def _run_flat(quick: tuple[Loop, tuple[float, ...]], x: Array, out: Array) -> None:
     loop, numbers = quick
-    if x.ndim == 1:
+    if x.size >= CUT:
+        spread(loop, [x.ravel()], numbers, [out.ravel()])
+    elif x.ndim == 1:
         loop(x, *numbers, out)
     else:
         loop(x.ravel(), *numbers, out.ravel())
