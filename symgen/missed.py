@@ -39,10 +39,15 @@ class Miss:
 
     def __str__(self) -> str:
         of_variant = f" of variant {self.variant}" if self.variant else ""
+        return f"{self.output}{of_variant} in {self.dtype}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """The error, where it is, and on which stretch the bar is missed."""
         where = ", ".join(f"{name} = {value:.9g}" for name, value in (("x", self.at), *self.setting))
         size = f"{self.error:.3g} ULP" if math.isfinite(self.error) else "a wrong result"
         span = f", on {self.lower:.6g} .. {self.upper:.6g}" if self.lower != self.upper else ""
-        return f"{self.output}{of_variant} in {self.dtype}: {size} at {where} (the bar is {self.bar:g}){span}"
+        return f"{size} at {where} (the bar is {self.bar:g}){span}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; infinities as text."""

@@ -22,6 +22,7 @@ Indices = npt.NDArray[np.int64]
 ILL = 100.0  # two decimal digits
 MOST_POINTS = 400
 OSCILLATION = 4  # changes of sign within one stretch
+APART = 4  # points between two stretches that are told as one
 MOST_ROOTS = 12
 NEAR_A_ROOT = 33  # points between two of opposite signs, a few percent apart
 
@@ -65,7 +66,7 @@ def stretches(expression: Expr, x: Symbol | None, probe: Probe) -> tuple[Stretch
         number = np.abs(points * (slope.high / value.high))
     number = np.where(np.isfinite(number) & np.isfinite(value.high) & (value.high != 0), number, 0.0)
     ill = np.flatnonzero(number > ILL)
-    runs = np.split(ill, np.flatnonzero(np.diff(ill) > 1) + 1) if ill.size else []
+    runs = np.split(ill, np.flatnonzero(np.diff(ill) > APART) + 1) if ill.size else []
     return tuple(_stretch(points, value.high, number, run, setting) for run in runs)
 
 

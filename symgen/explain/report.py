@@ -16,6 +16,7 @@ from symgen.explain.conditioning import Stretch, stretches
 from symgen.explain.findings import DTYPES, Finding, finding, measured
 from symgen.kernel import ScalarFunction, const, select, var
 from symgen.lowering import Lowering
+from symgen.missed import Miss, misses
 from symgen.rules import ALL_RULES
 from symgen.rules.engine import replace
 from symgen.settings import first_tensor
@@ -23,7 +24,7 @@ from symgen.spec.description import argument_lines, when
 from symgen.stabilize.candidates import traced
 from symgen.stabilize.probe import TARGETS, Flags
 from symgen.stabilize.recognize import recognize
-from symgen.stabilize.regimes import Unresolved, evaluate
+from symgen.stabilize.regimes import evaluate
 
 if TYPE_CHECKING:
     from symgen.pipeline import Derivation, DerivedVariant, Output
@@ -86,7 +87,7 @@ class OutputReport:
     stages: tuple[Stage, ...]
     kernel: Findings
     cuts: Mapping[str, tuple[Cut, ...]]  # by dtype
-    missed: Mapping[str, tuple[Unresolved, ...]]  # by dtype
+    missed: tuple[Miss, ...]
     conditioning: tuple[Stretch, ...]
 
 
@@ -133,25 +134,26 @@ def report(
         f"{op.source.file}:{op.source.line}",
         op.definition,
         tuple(line.strip() for line in argument_lines(op)),
-        tuple(_variant(variant, x, only) for variant in derivation.variants),
+        tuple(_variant(variant, x, only, misses(derivation)) for variant in derivation.variants),
         certified or {},
     )
 
 
-def _variant(derived: DerivedVariant, x: str, only: str | None) -> VariantReport:
-    value = derived.outputs[0]
+def _variant(derived: DerivedVariant, x: str, only: str | None, missed: tuple[Miss, ...]) -> VariantReport:
+    value, suffix = derived.outputs[0], derived.variant.suffix
     outputs = [o for o in derived.outputs if only in (None, o.name)]
+    mine = {o.name: tuple(m for m in missed if m.output == o.name and m.variant in ("", suffix)) for o in outputs}
     return VariantReport(
-        derived.variant.suffix,
+        suffix,
         when(derived.variant),
         value.naive,
         value.recognized,
         value.probe.settings,
-        tuple(_output(o, x) for o in outputs),
+        tuple(_output(o, x, mine[o.name]) for o in outputs),
     )
 
 
-def _output(output: Output, x: str) -> OutputReport:
+def _output(output: Output, x: str, missed: tuple[Miss, ...]) -> OutputReport:
     symbols = {s.name: s for s in output.naive.free_symbols | output.recognized.free_symbols}
     kernel, cuts = {}, {}
     for target in TARGETS:
@@ -164,7 +166,7 @@ def _output(output: Output, x: str) -> OutputReport:
         tuple(_stages(output, symbols)),
         kernel,
         cuts,
-        {DTYPES[name]: found for name, found in output.unresolved.items()},
+        missed,
         stretches(output.recognized, symbols.get(x), output.probe),
     )
 

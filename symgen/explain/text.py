@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from symgen.explain.findings import DTYPES, Finding
 from symgen.explain.report import Cut, OutputReport, Report, Stage, VariantReport
 
 WIDTH = 100
+MOST_STRETCHES = 8
 NAMES = {"value": "value", "grad": "first derivative", "grad2": "second derivative"}
 
 CONDITION = "ill-conditioned: an x that is 1 ULP off moves the result by about |x f'(x) / f(x)| ULP, which is"
@@ -89,10 +89,7 @@ def _output(report: Report, output: OutputReport) -> Iterator[Line]:
     for dtype in DTYPES.values():
         yield from _segments(dtype, output.cuts[dtype], output, names)
     yield from _remains(output)
-    if output.conditioning:
-        yield Line(f"    {CONDITION}")
-        texts = (words.conditioning_text(stretch) for stretch in output.conditioning)
-        yield from _plain(line for text in texts for line in words.folded(text, WIDTH, " " * 8, " " * 12))
+    yield from _conditioning(output)
 
 
 def _certified(report: Report, output: str, dtype: str) -> str:
@@ -152,14 +149,25 @@ def _what(cut: Cut, output: OutputReport, names: Mapping[Symbol, Expr]) -> str:
 
 
 def _remains(output: OutputReport) -> Iterator[Line]:
-    missed = [(dtype, stretch) for dtype, found in output.missed.items() for stretch in found]
-    if not missed:
+    if not output.missed:
         yield Line("    what remains: nothing, both bars are met at every point measured", "good")
         return
-    yield Line("    what remains: the bar is missed on", "bad")
-    for dtype, stretch in missed:
-        note = " (before rounding)" if dtype == "float32" and math.isfinite(stretch.error) else ""
-        yield from _plain(words.folded(f"{dtype} {words.missed_text(stretch)}{note}", WIDTH, " " * 8, " " * 12), "bad")
+    yield Line("    what remains: the bar is missed", "bad")
+    for miss in output.missed:
+        yield from _plain(words.folded(miss.what, WIDTH, f"        {miss.dtype}  "), "bad")
+
+
+def _conditioning(output: OutputReport) -> Iterator[Line]:
+    if not output.conditioning:
+        return
+    yield Line(f"    {CONDITION}")
+    worst = sorted(output.conditioning, key=lambda stretch: -stretch.worst)[:MOST_STRETCHES]
+    for stretch in output.conditioning:
+        if stretch in worst:
+            yield from _plain(words.folded(words.conditioning_text(stretch), WIDTH, " " * 8, " " * 12))
+    more = len(output.conditioning) - len(worst)
+    if more:
+        yield Line(f"        and on {more} more {'stretch' if more == 1 else 'stretches'}")
 
 
 def _legend(report: Report) -> Iterator[Line]:

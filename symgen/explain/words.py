@@ -13,7 +13,6 @@ from sympy import Expr, Symbol
 from symgen.explain.conditioning import Stretch
 from symgen.explain.findings import Finding
 from symgen.rules.engine import replace
-from symgen.stabilize.regimes import Unresolved
 
 ARITHMETIC = {
     "plain": "every operation is one of float64, rounded once",
@@ -25,7 +24,7 @@ ARITHMETIC = {
 
 CONDITIONING = {
     "root": "a root: leading digits cancel",
-    "oscillation": "an oscillation that is fast beside the spacing of floats",
+    "oscillation": "an oscillation, with roots all along",
     "decay": "a tail that falls towards 0",
     "growth": "a tail that grows towards infinity",
     "change": "a steep change",
@@ -60,13 +59,6 @@ def place_text(at: float, setting: Mapping[str, float], digits: int = 6) -> str:
 
 def size_text(ulp: float) -> str:
     return "no overflow where the truth does" if math.isinf(ulp) else f"{ulp:.4g} ULP"
-
-
-def missed_text(stretch: Unresolved) -> str:
-    """Where a bar is missed, and by how much."""
-    span = f"{number(stretch.lower)} .. {number(stretch.upper)}"
-    size = "no digit is right" if math.isinf(stretch.error) else f"{stretch.error:.3g} ULP"
-    return f"{span}: {size} at {place_text(stretch.at, stretch.setting, 9)}"
 
 
 def conditioning_text(stretch: Stretch) -> str:

@@ -386,7 +386,7 @@ class _Walk:
         return None
 
     def _report(self, best: int, i: int, end: int) -> Unresolved:
-        row = np.nan_to_num(self.table[best, i:end], nan=0.0)
+        row = np.nan_to_num(self.table[best, i:end], nan=0.0, posinf=math.inf)
         k = int(np.argmax(row))
         return Unresolved(float(self.points[i]), float(self.points[end - 1]), float(self.points[i + k]), float(row[k]))
 
