@@ -85,6 +85,8 @@ def test_changing_the_engine_rebuilds_all(project: Config, monkeypatch: pytest.M
         ("runtime/intrinsics.py", True),
         ("runtime/kernel.py", False),
         ("cli_show.py", False),
+        ("explain/text.py", False),
+        ("explain/stages.py", True),
         ("generated/x.py", False),
     ],
 )

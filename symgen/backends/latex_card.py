@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from symgen.backends import latex_names as names
 from symgen.backends.latex_accuracy import Accuracy, accuracy
 from symgen.backends.latex_behaviour import behaviour, joints, left_side
+from symgen.backends.latex_errors import remains
 from symgen.backends.latex_part import Formula, Part, formula, parts
 from symgen.backends.latex_plot import Plot, plot
 from symgen.backends.latex_samples import Samples, domain, is_curve, shown_options
@@ -45,6 +46,7 @@ class Card:
     shown: str
     accuracy: Accuracy | None
     outputs: Mapping[str, str]
+    remains: tuple[tuple[str, str, str], ...]
 
 
 def card(derivation: Derivation, samples: Samples | None = None, certificate: Mapping[str, Any] | None = None) -> Card:
@@ -81,6 +83,7 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
         shown=_shown_text(op),
         accuracy=measured,
         outputs={o.name: left_side(op, o) for v in derivation.variants for o in v.outputs},
+        remains=remains(op, derivation),
     )
 
 

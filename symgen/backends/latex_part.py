@@ -16,6 +16,7 @@ from symgen.backends import latex_facts as facts
 from symgen.backends import latex_names as names
 from symgen.backends.latex_abbreviate import abbreviations, substitute
 from symgen.backends.latex_behaviour import left_side
+from symgen.backends.latex_errors import Gain, gains
 from symgen.backends.latex_expr import latex, notation
 from symgen.backends.latex_notation import Node, ink, width
 from symgen.backends.latex_typeset import LINE_WIDTH, lines, typeset
@@ -75,6 +76,7 @@ class Part:
     forms: tuple[Formula, ...]
     running: tuple[Running, ...]
     steps: tuple[tuple[str, tuple[Rewriting, ...]], ...]
+    gains: tuple[Gain, ...] = ()
 
 
 def formula(left: str, right: Node) -> Formula:
@@ -108,6 +110,7 @@ class _Printer:
             forms=tuple(forms),
             running=tuple(Running(left_side(self.op, o), self.rows(o)) for o in self.derived.outputs),
             steps=self.steps(),
+            gains=gains(self.op, self.derived),
         )
 
     @property

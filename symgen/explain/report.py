@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sympy import Expr, Symbol
 
 from symgen.arithmetic import COMPENSATED, Pair
-from symgen.calculus import DerivativeError, derivative
 from symgen.explain.conditioning import Stretch, stretches
-from symgen.explain.findings import DTYPES, Finding, finding, measured
+from symgen.explain.findings import DTYPES, Finding, finding
+from symgen.explain.stages import Findings, Stage, stages
 from symgen.kernel import ScalarFunction, const, select, var
 from symgen.lowering import Lowering
 from symgen.missed import Miss, misses
-from symgen.rules import ALL_RULES
-from symgen.rules.engine import replace
 from symgen.settings import first_tensor
 from symgen.spec.description import argument_lines, when
-from symgen.stabilize.candidates import traced
 from symgen.stabilize.probe import TARGETS, Flags
-from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import evaluate
 
 if TYPE_CHECKING:
     from symgen.pipeline import Derivation, DerivedVariant, Output
-    from symgen.rules import Step
-
-Findings = Mapping[str, Finding]  # by dtype
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A form of an output on its way, and what it comes to in plain floating point.
-
-    Attributes:
-        title: a rule's name, or what was done.
-        whole: the output in this form.
-        error: of the form, by dtype.
-        before, after: the part that a rule rewrote, and what it became; None where no rule did.
-        gain, proof: of the rule.
-        error_before: of the form before the rule.
-    """
-
-    title: str
-    whole: Expr
-    error: Findings
-    before: Expr | None = None
-    after: Expr | None = None
-    gain: str = ""
-    proof: str = ""
-    error_before: Findings | None = None
 
 
 @dataclass(frozen=True)
@@ -163,52 +132,12 @@ def _output(output: Output, x: str, missed: tuple[Miss, ...]) -> OutputReport:
     return OutputReport(
         output.name,
         output.order,
-        tuple(_stages(output, symbols)),
+        tuple(stages(output)),
         kernel,
         cuts,
         missed,
         stretches(output.recognized, symbols.get(x), output.probe),
     )
-
-
-def _stages(output: Output, symbols: Mapping[str, Symbol]) -> Iterator[Stage]:
-    """From the text to the stable form: of a derivative, first what differentiating the text itself would give."""
-    parameters = output.cores["f64"].parameters
-    measure = partial(measured, parameters=parameters, probe=output.probe)
-    if output.order == 0:
-        stage = Stage("as written", output.naive, measure(output.naive))
-        yield stage
-        yield from _replayed(stage, (*recognize(output.naive)[1], *traced(output.recognized)[1]), measure)
-        return
-    text = _differentiated(output, symbols)
-    if text is not None and text != output.recognized:
-        yield Stage("the text, differentiated", text, measure(text))
-    stage = Stage("the recognised form, differentiated", output.recognized, measure(output.recognized))
-    yield stage
-    yield from _replayed(stage, traced(output.recognized)[1], measure)
-
-
-def _differentiated(output: Output, symbols: Mapping[str, Symbol]) -> Expr | None:
-    expression = output.naive
-    try:
-        for _ in range(output.order):
-            expression = derivative(expression, symbols[output.wrt or ""])
-    except (DerivativeError, KeyError):
-        return None
-    return expression
-
-
-def _replayed(stage: Stage, steps: tuple[Step, ...], measure: Callable[[Expr], Findings]) -> Iterator[Stage]:
-    known = {rule.name: rule for rule in ALL_RULES}
-    for step in steps:
-        whole = replace(stage.whole, step.before, step.after)
-        if str(step.before) == str(step.after) or whole == stage.whole:  # a head that only changes its class
-            stage = Stage(stage.title, whole, stage.error)
-            continue
-        rule = known.get(step.rule)
-        gain, proof = (rule.gain, rule.proof) if rule else ("", "")
-        stage = Stage(step.rule, whole, measure(whole), step.before, step.after, gain, proof, stage.error)
-        yield stage
 
 
 def _cuts(output: Output, target_name: str, got: Any, symbols: Mapping[str, Symbol]) -> Iterator[Cut]:

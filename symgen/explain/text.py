@@ -9,7 +9,8 @@ from sympy import Expr, Symbol
 
 from symgen.explain import words
 from symgen.explain.findings import DTYPES, Finding
-from symgen.explain.report import Cut, OutputReport, Report, Stage, VariantReport
+from symgen.explain.report import Cut, OutputReport, Report, VariantReport
+from symgen.explain.stages import Stage
 
 WIDTH = 100
 MOST_STRETCHES = 8
