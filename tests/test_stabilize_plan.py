@@ -15,9 +15,9 @@ POINTS = grid(-np.inf, np.inf)
 BELOW, ABOVE = POINTS < 0, POINTS >= 0
 
 
-def plan(*rows: tuple[object, dict[int, float]], filled: bool = True) -> list[int]:
+def plan(*rows: tuple[object, dict[int, float]], gap: float = 1.0) -> list[int]:
     good = np.stack([np.broadcast_to(r[0], POINTS.shape) for r in rows])
-    return Plan.of(good, POINTS, [r[1] for r in rows], filled).cheapest()
+    return Plan.of(good, POINTS, [r[1] for r in rows], gap).cheapest()
 
 
 def test_a_graph_costs_its_distinct_nodes() -> None:
@@ -50,7 +50,7 @@ def test_a_gap_is_left_only_where_no_candidate_is_good() -> None:
     hole = np.abs(POINTS) > 1e-3
     assert plan((hole, {1: 20.0}), (True, {2: 50.0})) == [1]
     assert plan((hole, {1: 20.0}), (True, {2: 5000.0})) == [0]
-    assert plan((hole, {1: 20.0}), (True, {2: 5000.0}), filled=False) == [1]
+    assert plan((hole, {1: 20.0}), (True, {2: 5000.0}), gap=np.inf) == [1]
     assert plan((np.inf < POINTS, {1: 1.0})) == [0]
 
 

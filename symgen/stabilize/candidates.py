@@ -14,6 +14,7 @@ from symgen.rules import UNFOLD
 from symgen.rules.engine import RewriteError, fixpoint
 from symgen.rules.rule import Step
 from symgen.stabilize.form import MAGNITUDE, Formula
+from symgen.stabilize.normal import normal_forms
 from symgen.stabilize.rewrite import rewrite
 from symgen.vocabulary import expand_heads
 
@@ -82,6 +83,12 @@ def attempt(expression: Expr) -> Expr:
     return traced(expression)[0]
 
 
+@lru_cache(maxsize=1024)
+def reduced(half: Expr) -> tuple[Expr, ...]:
+    """The normal forms of an expression in y = |x|; both targets and every round ask for the same ones."""
+    return normal_forms(half)
+
+
 def leading(expression: Expr, x: Symbol) -> list[Expr]:
     """The first term of the expansion at zero: what is left where the argument itself is subnormal."""
     if expression.has(Cases, sp.Abs, sp.sign, first_max, first_min):
@@ -111,6 +118,7 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
                 if form not in seen and form != e:
                     seen.append(form)
                     shapes.append((form, side, "rules"))
+        shapes += [(form, side, "normal form") for e in (stable, *raw) for form in reduced(sided(e, x, side))]
     unfolded, steps = fixpoint(UNFOLD, stable)
     if steps:
         shapes.append((unfolded, 0, "rules, unfolded"))

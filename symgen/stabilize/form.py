@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair, absolute, exact
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
 from symgen.stabilize.piece import MAGNITUDE, Piece
@@ -46,7 +46,8 @@ class Formula:
         arithmetic = ARITHMETICS[self.arithmetic]
         names = dict(bound)
         if self.side:
-            names[MAGNITUDE] = exact(absolute(bound[x].high))
+            # with its low part, which a scaled argument has
+            names[MAGNITUDE] = arithmetic.abs(bound[x] if arithmetic.compensated else Pair(bound[x].high))
         return arithmetic.rounded(lower(self.expression, names, arithmetic))
 
 

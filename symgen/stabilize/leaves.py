@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,13 @@ class Bench:
 
     def _problem(self, leaf: Leaf, probe: Probe) -> Problem:
         fixed = self.pieces and self.sampler.settings == ({},)
-        fitter = Fitter(self.sampler.x, self.question.oracle(), self.question.order, self.target) if fixed else None
         masked = self._masked(leaf, probe)
-        return Problem(self.sampler.x, self.bound, self.parameters, masked, self.target, fitter)
+        return Problem(self.sampler.x, self.bound, self.parameters, masked, self.target, self.fitter if fixed else None)
+
+    @cached_property
+    def fitter(self) -> Fitter:
+        """One for all leaves and rounds, which remembers what it has covered."""
+        return Fitter(self.sampler.x, self.question.oracle(), self.question.order, self.target)
 
     def _chosen_free(self, leaf: Leaf, problem: Problem, bodies: list[Body]) -> Choice:
         choice = choose_free(problem, bodies)

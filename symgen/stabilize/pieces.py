@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +21,7 @@ from symgen.stabilize.form import Constant, Formula, Piece, Segment
 from symgen.stabilize.probe import Target
 
 DEEPEST = 5
+MOST_FITS = 200  # tried for one output: effort is bounded, and what is left is reported
 STEEPEST = 12  # powers of x that a piece may carry
 DENOMINATOR = 6  # of a power at zero or in a tail
 SAMPLE_BITS = 130
@@ -40,8 +41,24 @@ class Gap:
     root: float | None = None
 
     @property
+    def width(self) -> float:
+        """In octaves where one sign leaves zero out, so that halves and tails compare."""
+        near, far = sorted((abs(self.lower), abs(self.upper)))
+        if self.lower < 0 < self.upper or near == 0 or math.isinf(far):
+            return 1.0
+        return math.log(far / near)
+
+    @property
     def sign(self) -> float:
         return 1.0 if self.lower >= 0 else -1.0
+
+
+@dataclass
+class Memory:
+    """What a fitter has done: the gaps that it has covered, and how many fits it has tried."""
+
+    covered: dict[Gap, list[Segment] | None] = field(default_factory=dict)
+    fits: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,7 @@ class Fitter:
     oracle: Oracle
     order: int
     target: Target
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     @property
     def arithmetic(self) -> str:
@@ -59,6 +77,18 @@ class Fitter:
 
     def exact(self, x: arb, bits: int = SAMPLE_BITS) -> arb | None:
         return self.oracle.ball(x, self.order, {}, bits)
+
+    def fill(self, gap: Gap) -> list[Segment] | None:
+        """As `cover`, from memory where a gap has been covered that holds this one and is not much wider."""
+        for old, segments in self.memory.covered.items():
+            if old.lower <= gap.lower and gap.upper <= old.upper and (old.root is None) == (gap.root is None):
+                if segments is None and old == gap:
+                    return None
+                if segments is not None and gap.width > old.width / 2:
+                    inside = [s for s in segments if s.upper > gap.lower and s.lower < gap.upper]
+                    return [Segment(max(s.lower, gap.lower), min(s.upper, gap.upper), s.body) for s in inside]
+        found = self.memory.covered[gap] = self.cover(gap)
+        return found
 
     def cover(self, gap: Gap, depth: int = 0) -> list[Segment] | None:
         """Segments that cover the gap, or None where no piece of reasonable size does."""
@@ -100,6 +130,9 @@ class Fitter:
             value = self.exact(x)
             return None if value is None else value / factor(x)
 
+        self.memory.fits += 1
+        if self.memory.fits > MOST_FITS:
+            return None
         polynomial = fit(quotient, low, high, self.target.bits, piece.polynomial.step)
         return None if polynomial is None else replace(piece, polynomial=polynomial)
 

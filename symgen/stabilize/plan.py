@@ -50,19 +50,19 @@ class Plan:
         start: as `starts`.
         cells: where each point lies, see `probe.cells`, and infinity for the end.
         weights: the nodes of each candidate and what they cost.
-        filled: whether pieces can fill gaps.
+        gap: by how much a gap is dearer than usual; infinity where no pieces can fill it.
     """
 
     reach: Sequence[Sequence[int]]
     start: Sequence[Sequence[int]]
     cells: Sequence[float]
     weights: Sequence[Mapping[int, float]]
-    filled: bool
+    gap: float = 1.0
 
     @staticmethod
-    def of(good: Flags, points: Floats, weights: Sequence[Mapping[int, float]], filled: bool) -> Plan:
+    def of(good: Flags, points: Floats, weights: Sequence[Mapping[int, float]], gap: float = 1.0) -> Plan:
         reach, along = reaches(good), np.append(cells(points), np.inf)
-        return Plan(reach.tolist(), starts(reach, along).tolist(), along.tolist(), weights, filled)
+        return Plan(reach.tolist(), starts(reach, along).tolist(), along.tolist(), weights, gap)
 
     def cost(self, chosen: Sequence[int]) -> float:
         """Of a line that takes whichever chosen candidate is good for longest."""
@@ -76,7 +76,7 @@ class Plan:
             if along[end] - along[i] < SHORTEST:
                 end = min(row[i + 1] for row in start) if i + 1 < n else n
                 length = min(along[end], MOST_CELLS) - along[i]
-                total += GAP + GAP_CELL * length if self.filled else UNFILLED * (end - i)
+                total += self.gap * (GAP + GAP_CELL * length) if np.isfinite(self.gap) else UNFILLED * (end - i)
             total += CUT
             i = end
         return total

@@ -28,7 +28,9 @@ from symgen.stabilize.probe import Flags, Floats, Probe, Target, cells, error, m
 
 TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
 LOOSER = 1.0  # times as dear a form may be at the narrower limit: accuracy goes first
-MANY = 3  # pieces beyond which it is asked whether all candidates together would do better
+MANY = 3  # pieces beyond which dearer gaps and the wider limit are tried
+GAPS = (1.0, 8.0, math.inf)
+PIECE = 20.0  # operations that a piece counts for beside its own: algebra explains itself
 ACCURACY = 8.0  # operations that an error as large as the limit counts for
 ROOT_MARGIN = 14  # the same around a root, where the error of a formula falls off slowly
 MOST_GAPS = 10  # more gaps than that are an oscillation, and stay as they are
@@ -171,19 +173,23 @@ def chosen(problem: Problem, table: Table) -> Choice:
         return Choice((Segment(-math.inf, math.inf, table.bodies[0]),), ())
     finished = np.stack([_finished(problem, side, counted) for side in (0, -1)])
     results: list[tuple[int, float, int, Choice]] = []
+    simple = False
     for k, limit in enumerate(problem.target.limits):
         raw = ~(worst > limit)
         good = calm(raw, problem.target.window)
         price = [{**w, -1 - j: _inaccuracy(worst[j], raw[j], limit)} for j, w in enumerate(table.weights)]
         # the ends of the line, which constants serve, cost next to nothing
         flags, prices = np.concatenate([good, finished]), [*price, {}, {}]
-        plan = Plan.of(flags, points, prices, problem.fitter is not None).cheapest()
-        plan = [j for j in plan if j < len(table.bodies)] or [0]
-        for bodies in (plan, range(len(table.bodies))):
-            choice = _Walk(problem, table.bodies, bodies, points, worst, raw, good, failing).run()
+        for dearer in GAPS if problem.fitter is not None else (math.inf,):
+            plan = Plan.of(flags, points, prices, dearer).cheapest()
+            plan = [j for j in plan if j < len(table.bodies)] or [0]
+            choice = _Walk(problem, table.bodies, plan, points, worst, raw, good, failing).run()
             results.append((len(choice.unresolved), _cost(problem, choice) * (1 + LOOSER * k), len(results), choice))
-            if not choice.unresolved and sum(s.kind == "piece" for s in choice.segments) <= MANY:
+            simple = not choice.unresolved and sum(s.kind == "piece" for s in choice.segments) <= MANY
+            if simple:
                 break
+        if simple:
+            break
     return min(results)[-1]
 
 
@@ -206,7 +212,9 @@ def _finished(problem: Problem, side: int, counted: Flags) -> Flags:
 
 
 def _cost(problem: Problem, choice: Choice) -> float:
-    return cost([s.body.node(problem.x, problem.bound) for s in choice.segments]) + CUT * len(choice.segments)
+    pieces = sum(s.kind == "piece" for s in choice.segments)
+    code = cost([s.body.node(problem.x, problem.bound) for s in choice.segments])
+    return code + CUT * len(choice.segments) + PIECE * pieces
 
 
 def _inaccuracy(errors: Floats, good: Flags, limit: float) -> float:
@@ -344,7 +352,7 @@ class _Walk:
         inside = [r for r in roots(self.problem.probe) if low < r < high]
         total: list[Segment] = []
         for gap in divided(low, high, inside):
-            segments = self.problem.fitter.cover(gap)
+            segments = self.problem.fitter.fill(gap)
             if segments is None:
                 return None
             total += segments

@@ -59,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """One formula: its rows, how long deriving took, or the error that stopped it."""
+    """One formula: its rows, the processor time of deriving, or the error that stopped it."""
 
     name: str
     rows: tuple[Row, ...]
@@ -83,15 +83,15 @@ class Measured:
 
 def measured(op: Op, count: int = 10_000, targets: tuple[str, ...] = ("f32", "f64")) -> Measured:
     """Derive one formula and measure each output of its first variant."""
-    start = time.perf_counter()
+    start = time.process_time()
     free = settings(op, op.variants[0]) != ({},)
     try:
         variant = derive(op).variants[0]
     except ProgramError as error:
-        return Measured(op.name, (), time.perf_counter() - start, free, str(error))
+        return Measured(op.name, (), time.process_time() - start, free, str(error))
     except Exception as crash:  # noqa: BLE001  a traceback is a bug to be counted, not a reason to stop measuring
-        return Measured(op.name, (), time.perf_counter() - start, free, f"CRASH {crash!r}")
-    seconds = time.perf_counter() - start
+        return Measured(op.name, (), time.process_time() - start, free, f"CRASH {crash!r}")
+    seconds = time.process_time() - start
     rows = [r for o in variant.outputs if o.name in ORDERS for r in _rows(op, variant, o, count, targets)]
     return Measured(op.name, tuple(rows), seconds, free)
 
