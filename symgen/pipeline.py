@@ -26,7 +26,7 @@ from symgen.spec import Argument, Op, Variant
 from symgen.stabilize.candidates import attempt, hoist, traced
 from symgen.stabilize.form import Form, Region
 from symgen.stabilize.leaves import Bench, Leaf
-from symgen.stabilize.probe import TARGETS, Probe, error, grid, scaled
+from symgen.stabilize.probe import TARGETS, Probe, error, grid, kinks, neighbours, scaled
 from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Unresolved, evaluate
 from symgen.stabilize.sampler import Question, Sampler
@@ -172,6 +172,8 @@ class Workshop:
         low, high = domain(first)
         tried = settings(op, variant)
         more = scaled(tried, SPREAD)
+        ends = (low, high, *kinks(variant.value, op.symbol(first.name)))
+        more = np.concatenate([more, *map(neighbours, ends)])
         points = np.union1d(grid(low, high, THIN if others else 1), more[(more >= low) & (more <= high)])
         sampler = Sampler(symbols[first.name], tried, points)
         parameters = tuple(a.name for a in op.arguments if a.name in present)

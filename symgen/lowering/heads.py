@@ -199,6 +199,11 @@ def _plain_call(primitive: str, slope: Callable[[Node, Node], Node]) -> Callable
     return lower
 
 
+def _through(form: Callable[[Expr], Expr]) -> Code:
+    """The code of another expression of the same value, in primitives, that is good on the whole domain."""
+    return lambda s, e: s.pair(form(e.args[0]))
+
+
 TABLE: Mapping[type, Code] = {
     sp.exp: lambda s, e: exponential(s, e.args[0]),
     sp.log: _lower_log,
@@ -206,6 +211,11 @@ TABLE: Mapping[type, Code] = {
     sp.cos: _wave("cos"),
     sp.tan: _plain_call("tan", lambda u, v: ONE + v * v),
     sp.atan: _plain_call("atan", lambda u, v: ONE / (ONE + u * u)),
+    # of the half angle's kind: neither end of the domain cancels
+    sp.asin: _through(lambda u: sp.atan(u / (sp.sqrt(1 - u) * sp.sqrt(1 + u)))),
+    sp.acos: _through(lambda u: 2 * sp.atan(sp.sqrt((1 - u) / (1 + u)))),
+    sp.acosh: _through(lambda u: vocabulary.log1p((u - 1) + sp.sqrt(u - 1) * sp.sqrt(u + 1))),
+    sp.atanh: _through(lambda u: vocabulary.log1p(2 * u / (1 - u)) / 2),
     sp.asinh: _plain_call("asinh", lambda u, v: ONE / node("sqrt", ONE + u * u)),
     sp.sinh: _plain_call("sinh", lambda u, v: call("cosh", u)),
     sp.cosh: _plain_call("cosh", lambda u, v: call("sinh", u)),

@@ -68,6 +68,8 @@ NEEDS = {
     "divided root": Need(positive, "is_positive", "{node} is a root of {value} in a divisor"),
     "power": Need(real_power, "is_positive", "{node} is a power of {value} with a real exponent"),
     "gamma": Need(no_pole, "is_positive", "{node} has a pole at {value}"),
+    "arc": Need(nonnegative, "is_nonnegative", "{node} is outside the domain of its function"),
+    "open arc": Need(positive, "is_positive", "{node} is outside the domain of its function, or at its end"),
     "tangent": Need(nonzero, "is_nonzero", "{node} has a pole"),
 }
 
@@ -137,6 +139,11 @@ def need_of(node: Any) -> tuple[str, Expr] | None:
         return "gamma", node.args[0]
     if isinstance(node, sp.tan):
         return "tangent", sp.cos(node.args[0])
+    if isinstance(node, sp.asin | sp.acos | sp.acosh):
+        u = node.args[0]
+        return "arc", u - 1 if isinstance(node, sp.acosh) else (1 - u) * (1 + u)
+    if isinstance(node, sp.atanh):
+        return "open arc", (1 - node.args[0]) * (1 + node.args[0])
     if not isinstance(node, sp.Pow) or node.base.is_positive:
         return None
     base, exponent = node.args

@@ -45,7 +45,8 @@ ELSEWHERE = {
     "float": "Real", "int": "Int", "str": "Literal", "ln": "log", "arctan": "atan", "power": "a ** b",
     "pow": "a ** b", "len": "size(C)", "range": "for k in C", "clip": "min(high, max(low, x))",
     "clamp": "min(high, max(low, x))", "expm1": "exp(x) - 1", "log1p": "log(1 + x)", "where": "a if condition else b",
-    "relu": "max(0, x)", "arcsinh": "asinh", "Array": "Tensor", "absolute": "abs", "exp2": "2 ** x",
+    "relu": "max(0, x)", "arcsinh": "asinh", "arcsin": "asin", "arccos": "acos", "arctanh": "atanh", "arccosh": "acosh",
+    "Array": "Tensor", "absolute": "abs", "exp2": "2 ** x",
 }  # fmt: skip
 
 

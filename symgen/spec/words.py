@@ -191,7 +191,8 @@ def _root(_trace: Trace, x: Any) -> Any:
 
 FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp, "log": sp.log, "sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "atan": sp.atan, "sinh": sp.sinh,
-    "cosh": sp.cosh, "tanh": sp.tanh, "asinh": sp.asinh, "erf": sp.erf, "erfc": sp.erfc, "lgamma": sp.loggamma,
+    "cosh": sp.cosh, "tanh": sp.tanh, "asin": sp.asin, "acos": sp.acos, "asinh": sp.asinh, "acosh": sp.acosh,
+    "atanh": sp.atanh, "erf": sp.erf, "erfc": sp.erfc, "lgamma": sp.loggamma,
     "sign": sp.sign,
 }  # fmt: skip
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sympy import Expr, Symbol
 
+from symgen.kinks import switches
 from symgen.oracle import Oracle
 from symgen.stabilize.form import Segment
 
@@ -97,8 +99,20 @@ def cells(x: Floats) -> Floats:
     return np.asarray(np.sign(x) * np.interp(octave, knots, ends))
 
 
+def kinks(expression: Expr, x: Symbol) -> list[float]:
+    """Where a formula changes its case at a number: the roots of its linear switches."""
+    found = set()
+    for switch in switches(expression):
+        slope = switch.diff(x) if switch.free_symbols == {x} and switch.is_polynomial(x) else None
+        if slope is not None and slope.is_Rational and slope != 0:
+            found.add(float(-switch.subs(x, 0) / slope))
+    return sorted(found)
+
+
 def neighbours(root: float) -> Floats:
-    """Floats around a root: float64 and float32 ones, near and less near."""
+    """Floats around a root or another number: float64 and float32 ones, near and less near; none for an infinity."""
+    if not np.isfinite(root):
+        return np.empty(0)
     steps = np.array([1, 2, 3, 7, 20, 60, 200, 1000, 10**4, 10**6, 10**8, 10**10, 10**12], dtype=np.float64)
     steps = np.concatenate([-steps[::-1], [0.0], steps])
     double = root + steps * np.spacing(abs(root))

@@ -1,6 +1,8 @@
 """Cancellation exercises as textbooks of numerical analysis set them, and some of their kind."""
 
-from symgen.spec import Tensor, activation, atan, cos, cosh, exp, log, sin, sinh, sqrt, tan, tanh
+from symgen.spec import (
+    Tensor, acos, acosh, activation, asin, atan, atanh, cos, cosh, exp, log, pi, sin, sinh, sqrt, tan, tanh,
+)
 
 
 @activation()
@@ -193,3 +195,33 @@ def sixth_power(x):
 def power_gap(x: Tensor > 0):
     """A power with a small exponent, less one."""
     return x ** (1 / 100) - 1
+
+
+@activation()
+def asin_remainder(x: -1 <= Tensor <= 1):
+    """Inverse sine less its argument."""
+    return asin(x) - x
+
+
+@activation()
+def acos_gap(x: -1 <= Tensor <= 1):
+    """What an inverse cosine lacks of a right angle."""
+    return pi / 2 - acos(x)
+
+
+@activation()
+def acosh_ratio(x: Tensor > 1):
+    """Inverse hyperbolic cosine over the root that it vanishes with."""
+    return acosh(x) / sqrt(x - 1)
+
+
+@activation()
+def atanh_remainder(x: -1 < Tensor < 1):
+    """Inverse hyperbolic tangent less its argument."""
+    return atanh(x) - x
+
+
+@activation()
+def chord(x: -2 <= Tensor <= 2):
+    """Arc less chord of a circle of radius one."""
+    return 2 * asin(x / 2) - x
