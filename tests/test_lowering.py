@@ -68,6 +68,11 @@ BOUNDS: dict[Any, tuple[float, float, float]] = {
     sp.tan: (1.1, 1.6, -math.inf),
     sp.atan: (1.1, 1.6, -math.inf),
     sp.asinh: (1.1, 1.6, -math.inf),
+    # through another head, of an argument with a few roundings
+    sp.asin: (4.0, 1.6, -1.0),
+    sp.acos: (4.0, 1.6, -1.0),
+    sp.acosh: (4.0, 1.6, 1.0),
+    sp.atanh: (6.0, 1.6, -1.0),
     sp.sinh: (1.1, 1.6, -math.inf),
     sp.cosh: (1.1, 1.6, -math.inf),
     sp.tanh: (1.6, 2.1, -math.inf),
@@ -88,13 +93,16 @@ BOUNDS: dict[Any, tuple[float, float, float]] = {
     vocabulary.log_half_erfc: (800.0, 2.0, -math.inf),
 }
 
+UPPER = {sp.asin: 1.0, sp.acos: 1.0, sp.atanh: 1.0}  # where the domain ends, else it does not
+
 # the same with a low part: x/3 underflows, and where it is large its own last bits are many turns of a wave
 ROUNDED = {sp.sin: 2.0**40, sp.cos: 2.0**40, sp.tan: 2.0**20, erfcx: 2.0**20}
 LEAST = 2.0**-900
 
 
 def domain(head: Any, largest: float = LARGEST, least: float = 0.0) -> ulp.Floats:
-    return points(least, largest, BOUNDS[head][2])
+    xs = points(least, largest, BOUNDS[head][2])
+    return xs[xs < UPPER.get(head, math.inf)]
 
 
 @pytest.mark.parametrize("head", BOUNDS, ids=lambda h: f"{h.__module__.split('.')[0]}.{h.__name__}")
@@ -112,6 +120,7 @@ def test_every_head_is_right_over_its_whole_range(head: Any, name: str) -> None:
 def test_every_head_follows_the_low_part_of_its_argument(head: Any, name: str) -> None:
     """x/3 rounded first would cost |u f'(u)/f(u)| ULP more, thousands in the tails of an exponential."""
     xs = domain(head, ROUNDED.get(head, LARGEST), LEAST)
+    xs = xs[xs / 3 > BOUNDS[head][2]]
     assert worst(head(x / 3, evaluate=False), ARITHMETICS[name], xs) <= BOUNDS[head][1]
 
 

@@ -214,7 +214,7 @@ TABLE: Mapping[type, Code] = {
     # of the half angle's kind: neither end of the domain cancels
     sp.asin: _through(lambda u: sp.atan(u / (sp.sqrt(1 - u) * sp.sqrt(1 + u)))),
     sp.acos: _through(lambda u: 2 * sp.atan(sp.sqrt((1 - u) / (1 + u)))),
-    sp.acosh: _through(lambda u: vocabulary.log1p((u - 1) + sp.sqrt(u - 1) * sp.sqrt(u + 1))),
+    sp.acosh: _through(lambda u: sp.asinh(sp.sqrt(u - 1) * sp.sqrt(u + 1))),
     sp.atanh: _through(lambda u: vocabulary.log1p(2 * u / (1 - u)) / 2),
     sp.asinh: _plain_call("asinh", lambda u, v: ONE / node("sqrt", ONE + u * u)),
     sp.sinh: _plain_call("sinh", lambda u, v: call("cosh", u)),

@@ -45,6 +45,7 @@ from symgen.stabilize.sampler import Question, Sampler, refined
 
 ARITHMETICS = ("plain", "compensated", "halved", "annihilating")  # cheapest first
 INNER_ARITHMETICS = ARITHMETICS[1:]  # the scaled argument has a low part, which must not be dropped
+INNER = 0.6  # of the error of a form is left to a function inside it
 REFINEMENTS = 2  # rounds of more points around the cuts
 ROUNDS = 4  # and of points at which a choice did not hold
 MOST_SUSPECTS = 60  # of these in one round
@@ -157,7 +158,9 @@ class Bench:
             near = neighbours(refined(oracle, 0, guess, probe))
             probe = merged(probe, measure(oracle, 0, near, ({},)))
         fitter = Fitter(U, oracle, 0, self.target) if self.pieces else None
-        fixed = Problem(U, {U: Pair(var("u"))}, ("u",), probe, self.target, fitter)
+        # what the parameters contribute is rounded too
+        target = replace(self.target, limits=tuple(INNER * limit for limit in self.target.limits))
+        fixed = Problem(U, {U: Pair(var("u"))}, ("u",), probe, target, fitter)
         chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
         small = next(iter(leading(found.g, U)), None)
         return [Inner(found, Form(chosen.segments), small)]

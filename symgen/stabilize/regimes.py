@@ -34,6 +34,7 @@ PIECE = 20.0  # operations that a piece counts for beside its own: algebra expla
 ACCURACY = 8.0  # operations that an error as large as the limit counts for
 ROOT_MARGIN = 14  # the same around a root, where the error of a formula falls off slowly
 MOST_GAPS = 10  # more gaps than that are an oscillation, and stay as they are
+MOST_SEGMENTS = 24  # more of them are no explanation, and no faster than what they are made of
 BESIDE = 40  # points between two stretches that are told as one
 MOST_STRETCHES = 6  # more than that are told as one
 MARGIN = 4  # points by which a piece reaches into its neighbours
@@ -190,7 +191,12 @@ def chosen(problem: Problem, table: Table) -> Choice:
                 break
         if simple:
             break
-    return min(results)[-1]
+    choice = min(results)[-1]
+    if len(choice.segments) <= MOST_SEGMENTS:
+        return choice
+    # errors that come and go all along the line: one formula, and the report says where it misses
+    walk = _Walk(problem, table.bodies, range(len(table.bodies)), points, worst, raw, good, failing)
+    return walk.single()
 
 
 def _limit_at(problem: Problem, side: int) -> Constant | None:
@@ -294,6 +300,12 @@ class _Walk:
             i = end
         return Choice(closed(self.problem, segments), tuple(missed))
 
+    def single(self) -> Choice:
+        """One candidate for the whole line."""
+        best = self._least_bad(0, self.points.size)
+        report = self._report(best, 0, self.points.size)
+        return Choice((Segment(-math.inf, math.inf, self.candidates[best]),), (report,))
+
     def _least_bad(self, i: int, end: int) -> int:
         """The candidate that misses for the fewest settings and points, then by the least."""
         worst = np.nan_to_num(self.table[:, i:end], nan=0.0, posinf=1e300).max(axis=1)
@@ -306,9 +318,9 @@ class _Walk:
     def _end_of_gap(self, i: int) -> int:
         n = self.points.size
         furthest = self.reach.max(axis=0)
-        starts = (
-            np.flatnonzero((furthest[i + 1 :] == n) | (furthest[i + 1 :] - np.arange(i + 1, n) >= SHORTEST)) + i + 1
-        )
+        later = np.arange(i + 1, n)
+        long = self.cells[furthest[later]] - self.cells[later] >= SHORTEST
+        starts = later[long & (furthest[later] > later)]
         j = i
         for start in starts.tolist():
             if start <= j:
@@ -417,6 +429,8 @@ def closed(problem: Problem, segments: list[Segment]) -> tuple[Segment, ...]:
     total: list[Segment] = []
     for segment in segments:
         code = segment.body.node(problem.x, problem.bound)
+        while total and segment.lower <= total[-1].lower:
+            total.pop()  # a piece reaches into its neighbours, and may cover the whole of a short one
         if total and total[-1].body.node(problem.x, problem.bound) is code:
             continue
         total.append(segment)
