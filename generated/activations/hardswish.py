@@ -14,8 +14,8 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -776.047: 0.0, which the function has reached to the last bit
-# -776.047 to 1.42964e+261: x*first_min(6, first_max(0, x + 3))/6
+# -inf to -608.874: 0.0, which the function has reached to the last bit
+# -608.874 to 1.42964e+261: x*first_min(6, first_max(0, x + 3))/6
 # 1.42964e+261 to inf: polynomial of degree 0 in 1/x, within 2^-255.1 at the points checked (compensated)
 @core
 def value_scalar(x):
@@ -25,7 +25,8 @@ def value_scalar(x):
     t3 = 1.0 * x
     t4 = fma(1.0, x, -t3) + -8.636168555094445e-78 * x
     t5 = x * (6.0 if 6.0 < t2 else t2) / 6.0
-    return 0.0 if x < -776.046875 else t5 if x < 1.4296441797995367e+261 else t3 + t4 if t4 - t4 == 0.0 else t3
+    t6 = t5 if x < 1.4296441797995367e+261 else t3 + t4 if t4 - t4 == 0.0 else t3
+    return 0.0 if x < -608.8740234375 else t6
 
 
 @core
@@ -33,11 +34,11 @@ def value_scalar32(x):
     x = np.float64(x)
     t1 = x + 3.0
     t2 = 0.0 if t1 < 0.0 else t1
-    return 0.0 if x < -1398.8251953125 else x * (6.0 if 6.0 < t2 else t2) / 6.0
+    return 0.0 if x < -1060.111328125 else x * (6.0 if 6.0 < t2 else t2) / 6.0
 
 
-# -inf to -776.047: 0.0, which the function has reached to the last bit
-# -776.047 to 776.047: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
+# -inf to -608.874: 0.0, which the function has reached to the last bit
+# -608.874 to 776.047: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
 # + 3))/6
 # 776.047 to inf: 1.0, which the function has reached to the last bit
 @core
@@ -63,7 +64,7 @@ def grad_scalar(x):
     t18 = t17 if t16 else t13
     t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) <= 0.0 else 1.0
     t20 = x * (0.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else t19)
-    t21 = 0.0 if x < -776.046875 else (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 776.046875 else 1.0
+    t21 = 0.0 if x < -608.8740234375 else (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 776.046875 else 1.0
     return x if x != x else t21
 
 
@@ -91,7 +92,7 @@ def grad_scalar32(x):
     t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) <= 0.0 else 1.0
     t20 = x * (0.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else t19)
     t21 = (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 1398.8251953125 else 1.0
-    return x if x != x else 0.0 if x < -1398.8251953125 else t21
+    return x if x != x else 0.0 if x < -1060.111328125 else t21
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/3
@@ -127,7 +128,7 @@ grad2_scalar32 = grad2_scalar
 @core
 def value_and_grad_scalar(x):
     x = np.float64(x)
-    t1 = x < -776.046875
+    t1 = x < -608.8740234375
     t2 = x + 3.0
     t3 = t2 < 0.0
     t4 = 0.0 if t3 else t2
@@ -159,7 +160,7 @@ def value_and_grad_scalar(x):
 @core
 def value_and_grad_scalar32(x):
     x = np.float64(x)
-    t1 = x < -1398.8251953125
+    t1 = x < -1060.111328125
     t2 = x + 3.0
     t3 = t2 < 0.0
     t4 = 0.0 if t3 else t2

@@ -200,16 +200,15 @@ def grad_scalar32(x):
 
 
 # -inf to -7.27163: polynomial of degree 15 in 1/x, within 2^-55.2 at the points checked (compensated)
-# -7.27163 to 0.000290334: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
-# 0.000290334 to 0.000373398: polynomial of degree 2 around 0.0003318656439098076, within 2^-55.4 at the points
-# checked (compensated)
-# 0.000373398 to 0.00293518: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
-# 0.00293518 to 0.00358287: polynomial of degree 4 around 0.0032685963156349916, within 2^-67.2 at the points checked
+# -7.27163 to 2.51374e-10: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
+# 2.51374e-10 to 0.00358287: polynomial of degree 4 around zero, within 2^-57.6 at the points checked (compensated)
+# 0.00358287 to 0.00844479: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
+# 0.00844479 to 0.0128246: polynomial of degree 4 around 0.010709576430766296, within 2^-55.3 at the points checked
 # (compensated)
-# 0.00358287 to 0.0099364: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
-# 0.0099364 to 0.0123022: polynomial of degree 4 around 0.011119424530576055, within 2^-60.6 at the points checked
+# 0.0128246 to 0.0215376: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
+# 0.0215376 to 0.0810712: polynomial of degree 7 around 0.05130439143933039, within 2^-59.7 at the points checked
 # (compensated)
-# 0.0123022 to 1.22981e+06: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
+# 0.0810712 to 1.22981e+06: (-sqrt(2)*x - 2/(sqrt(pi)*erfcx(-sqrt(2)*x/2)))/(sqrt(pi)*erfcx(-sqrt(2)*x/2)) (halved)
 # 1.22981e+06 to inf: 0.0, which the function has reached to the last bit
 @core
 def grad2_scalar(x):
@@ -300,28 +299,29 @@ def grad2_scalar(x):
     t84 = (fma(t54, t50, -t55) + t54 * t58 + (fma(t45, t53, -t54) + t82 + t83) * t50) * t50
     t85 = fma(t55, t50, -t56) + t55 * t58 + t84
     t86 = t56 + t85 if t85 - t85 == 0.0 else t56
-    t87 = x - 0.0003318656439098076
-    t88 = fma(fma(0.0573846004566512, t87, 0.21805170234502225), t87, 1.0856836486773704e-17)
-    t89 = -0.6365474148190458 + t88
-    t90 = t88 - (t89 - -0.6365474148190458)
-    t91 = x - 0.0032685963156349916
-    t92 = fma(fma(-0.0063965894174527515, t91, -0.0008230125020658754), t91, 0.057377680015530855)
-    t93 = fma(fma(t92, t91, 0.21838872857823804), t91, -1.1359351990631704e-17)
-    t94 = -0.6359065608091603 + t93
-    t95 = t93 - (t94 - -0.6359065608091603)
-    t96 = x - 0.011119424530576055
-    t97 = fma(fma(-0.006482728065228289, t96, -0.0010252423148572817), t96, 0.057355919881159415)
-    t98 = fma(fma(t97, t96, 0.21928948859366554), t96, -2.9050738923745426e-17)
-    t99 = -0.6341884923374193 + t98
-    t100 = t98 - (t99 - -0.6341884923374193)
-    t101 = t99 + t100 if t100 - t100 == 0.0 else t99
-    t102 = t101 if x < 0.012302161117435685 else t86 if x < 1229806.625 else 0.0
-    t103 = t86 if x < 0.009936395124233369 else t102
-    t104 = (t94 + t95 if t95 - t95 == 0.0 else t94) if x < 0.0035828747653854787 else t103
-    t105 = t86 if x < 0.0029351839942030737 else t104
-    t106 = (t89 + t90 if t90 - t90 == 0.0 else t89) if x < 0.00037339752877997475 else t105
-    t107 = t86 if x < 0.0002903337590396404 else t106
-    return x if x != x else (t8 + t9 if t9 - t9 == 0.0 else t8) if x < -7.27162504196167 else t107
+    t87 = fma(fma(-0.006380918919147468, x, -0.0007395499078726217), x, 0.057385340941947985)
+    t88 = fma(fma(t87, x, 0.21801361414502932), x, 3.647774798462447e-17)
+    t89 = -0.6366197723675814 + t88
+    t90 = t88 - (t89 - -0.6366197723675814)
+    t91 = x - 0.010709576430766296
+    t92 = fma(fma(-0.006478228138595642, t91, -0.0010146320525827029), t91, 0.05735717392490947)
+    t93 = fma(fma(t92, t91, 0.21924247364928098), t91, -3.8902850286165616e-17)
+    t94 = -0.6342783580831699 + t93
+    t95 = t93 - (t94 - -0.6342783580831699)
+    t96 = x - 0.05130439143933039
+    t97 = fma(fma(0.00024038449503222502, t96, -1.0399552053303456e-05), t96, -0.002206603231720516)
+    t98 = fma(fma(t97, t96, -0.006925303616738773), t96, -0.0021028128467928727)
+    t99 = fma(fma(fma(t98, t96, 0.057168083703267036), t96, 0.22389250193414909), t96, 1.2755671050017887e-17)
+    t100 = -0.6252838150099727 + t99
+    t101 = t99 - (t100 - -0.6252838150099727)
+    t102 = t100 + t101 if t101 - t101 == 0.0 else t100
+    t103 = t102 if x < 0.08107120236341518 else t86 if x < 1229806.625 else 0.0
+    t104 = t86 if x < 0.021537580515245597 else t103
+    t105 = (t94 + t95 if t95 - t95 == 0.0 else t94) if x < 0.012824581489893239 else t104
+    t106 = t86 if x < 0.00844479299175256 else t105
+    t107 = (t89 + t90 if t90 - t90 == 0.0 else t89) if x < 0.0035828747653854787 else t106
+    t108 = t86 if x < 2.513741771145312e-10 else t107
+    return x if x != x else (t8 + t9 if t9 - t9 == 0.0 else t8) if x < -7.27162504196167 else t108
 
 
 @core

@@ -138,9 +138,106 @@ def grad2_scalar32_threshold_none(x, beta, threshold):
     return beta * ((1.0 if 0.0 <= -t1 else t2) / t3) * ((1.0 if 0.0 <= t1 else t2) / t3)
 
 
-# -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (annihilating)
+# -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (compensated)
 @core
 def grad_beta_scalar_threshold_none(x, beta, threshold):
+    x = np.float64(x)
+    beta = np.float64(beta)
+    t1 = beta * x
+    t2 = fma(beta, x, -t1)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = abs(t5)
+    t7 = 0.6931471805599453 / beta
+    t8 = -(t7 / beta)
+    t9 = -((fma(t8, beta, t7) + (fma(-t7, beta, 0.6931471805599453) + 2.3190468138462996e-17) / beta) / beta)
+    t10 = -t5
+    t11 = 0.0 <= t10
+    t12 = math.exp(-t6)
+    t13 = 1.0 if t11 else t12
+    t14 = 1.0 + t12
+    t15 = t13 / t14
+    t16 = 0.0 < t5
+    t17 = t5 if t16 else 0.0
+    t18 = math.log1p(t12)
+    t19 = t17 + t18
+    t20 = t15 * t19
+    t21 = 0.0 <= t5
+    t22 = 1.0 if t21 else t12
+    t23 = t22 / t14
+    t24 = 0.0 < t10
+    t25 = t10 if t24 else 0.0
+    t26 = t25 + t18
+    t27 = t23 * t26
+    t28 = t20 + t27
+    t29 = t28 - t20
+    t30 = t19 - t17
+    t31 = t2 - (t4 - t1) if t3 else 0.0
+    t32 = t14 - 1.0
+    t33 = 1.0 - (t14 - t32) + (t12 - t32)
+    t34 = -t31
+    t35 = fma(t15, t19, -t20) + t15 * (t17 - (t19 - t30) + (t18 - t30) + t31 * ((1.0 if t16 else t12) / t14))
+    t36 = t35 + ((fma(-t15, t14, t13) - t15 * t33) / t14 + t34 * (t15 * ((t12 if t11 else 1.0) / t14))) * t19
+    t37 = t26 - t25
+    t38 = fma(t23, t26, -t27) + t23 * (t25 - (t26 - t37) + (t18 - t37) + t34 * ((1.0 if t24 else t12) / t14))
+    t39 = t38 + ((fma(-t23, t14, t22) - t23 * t33) / t14 + t31 * (t23 * ((t12 if t21 else 1.0) / t14))) * t26
+    t40 = t20 - (t28 - t29) + (t27 - t29) + t36 + t39
+    t41 = t28 + t40 if t40 - t40 == 0.0 else t28
+    t42 = fma(-1.0, t5 - -761.7626647949219, -1.7686873200833423e-74)
+    t43 = 762.7626647949219 + t42
+    t44 = math.exp(t5 * 0.5)
+    t45 = t43 * t44
+    t46 = t45 * t44
+    t47 = t31 * 0.5 * t44
+    t48 = (fma(t43, t44, -t45) + t43 * t47 + (t42 - (t43 - 762.7626647949219) + t31 * -1.0) * t44) * t44
+    t49 = fma(t45, t44, -t46) + t45 * t47 + t48
+    t50 = t5 - -0.3310326061399984
+    t51 = fma(fma(4.923415931682103e-05, t50, 0.00010059065879403065), t50, -0.000410783083039961)
+    t52 = fma(fma(t51, t50, -0.0012162690367200249), t50, 0.0030921256849027927)
+    t53 = fma(fma(fma(t52, t50, 0.012921169291729517), t50, -0.019470053546401148), t50, -0.11503267593349806)
+    t54 = fma(fma(t53, t50, 0.08053171253781734), t50, 2.417566051562005e-19)
+    t55 = 0.6796347293731642 + t54
+    t56 = fma(fma(0.00044310743385138926, t50, 0.0008047252703522452), t50, -0.002875481581279727)
+    t57 = fma(fma(fma(t56, t50, -0.007297614220320149), t50, 0.015460628424513963), t50, 0.05168467716691807)
+    t58 = fma(fma(fma(t57, t50, -0.05841016063920344), t50, -0.23006535186699612), t50, 0.08053171253781734)
+    t59 = t54 - (t55 - 0.6796347293731642) + t31 * t58
+    t60 = t5 - 0.3310326061399984
+    t61 = fma(fma(-4.923415931682103e-05, t60, 0.00010059065879403065), t60, 0.000410783083039961)
+    t62 = fma(fma(t61, t60, -0.0012162690367200249), t60, -0.0030921256849027927)
+    t63 = fma(fma(fma(t62, t60, 0.012921169291729517), t60, 0.019470053546401148), t60, -0.11503267593349806)
+    t64 = fma(fma(t63, t60, -0.08053171253781734), t60, 2.417566051562005e-19)
+    t65 = 0.6796347293731642 + t64
+    t66 = fma(fma(-0.00044310743385138926, t60, 0.0008047252703522452), t60, 0.002875481581279727)
+    t67 = fma(fma(fma(t66, t60, -0.007297614220320149), t60, -0.015460628424513963), t60, 0.05168467716691807)
+    t68 = fma(fma(fma(t67, t60, 0.05841016063920344), t60, -0.23006535186699612), t60, -0.08053171253781734)
+    t69 = t64 - (t65 - 0.6796347293731642) + t31 * t68
+    t70 = fma(1.0, t5 - 761.7626647949219, -1.7686873200833423e-74)
+    t71 = 762.7626647949219 + t70
+    t72 = math.exp(t5 * -0.5)
+    t73 = t71 * t72
+    t74 = t73 * t72
+    t75 = t31 * -0.5 * t72
+    t76 = (fma(t71, t72, -t73) + t71 * t75 + (t70 - (t71 - 762.7626647949219) + t31 * 1.0) * t72) * t72
+    t77 = fma(t73, t72, -t74) + t73 * t75 + t76
+    t78 = t41 if t5 < 7.267393891440363e+20 else 0.0
+    t79 = (t74 + t77 if t77 - t77 == 0.0 else t74) if t5 < 955.42578125 else t78
+    t80 = t65 + t69 if t69 - t69 == 0.0 else t65
+    t81 = t80 if t5 < 0.4098023038188017 else t41 if t5 < 568.0995483398438 else t79
+    t82 = t41 if t5 < 0.25226290846119515 else t81
+    t83 = (t55 + t59 if t59 - t59 == 0.0 else t55) if t5 < -0.25226290846119515 else t82
+    t84 = t41 if t5 < -0.4098023038188017 else t83
+    t85 = (t46 + t49 if t49 - t49 == 0.0 else t46) if t5 < -568.0995483398438 else t84
+    t86 = 0.0 if t5 < -7.267393891440363e+20 else t41 if t5 < -955.42578125 else t85
+    t87 = t86 / beta
+    t88 = -(t87 / beta)
+    t89 = -((fma(t88, beta, t87) + fma(-t87, beta, t86) / beta) / beta)
+    t90 = t88 + t89 if t89 - t89 == 0.0 else t88
+    return x if x != x else (t8 + t9 if t9 - t9 == 0.0 else t8) if t6 < 5.421010862427522e-20 else t90
+
+
+@core
+def grad_beta_scalar32_threshold_none(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     t1 = beta * x
@@ -209,9 +306,6 @@ def grad_beta_scalar_threshold_none(x, beta, threshold):
     t64 = (fma(-t45, beta, t44) + (t63 + (0.0 if t31 else 0.0 if t34 else fma(t41, t30, -t42) + t62))) / beta
     t65 = -((fma(t46, beta, t45) + t64) / beta)
     return t46 + t65 if t65 - t65 == 0.0 else t46
-
-
-grad_beta_scalar32_threshold_none = grad_beta_scalar_threshold_none
 
 
 # Together, so that what they share is computed once.
