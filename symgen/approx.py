@@ -108,8 +108,9 @@ def _lengths(f: Exact, low: float, high: float, bits: float, step: int, most: in
         return []
     ratios = np.array([float(v / values[0]) for v in values])  # float64 is enough to see 50 bits fall off
     angles = (np.arange(most + 2) + 0.5) * math.pi / (most + 2)
-    sizes = np.abs(np.cos(np.outer(np.arange(most + 2), angles)) @ ratios) * 2 / (most + 2)
-    left_out = np.cumsum(sizes[::-1])[::-1] / np.abs(ratios).min()
+    with np.errstate(all="ignore"):  # ratios that leave the range of float64 leave no length worth trying
+        sizes = np.abs(np.cos(np.outer(np.arange(most + 2), angles)) @ ratios) * 2 / (most + 2)
+        left_out = np.cumsum(sizes[::-1])[::-1] / np.abs(ratios).min()
     # a little too hopeful, for an estimate must not leave out a length that would do
     return [k for k in LENGTHS if k <= most and left_out[k] < max(8 * 2.0**-bits, 2.0**-44)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from symgen.pipeline import Derivation
 
 MOST_SHOWN = 4
+WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def worst(found: Sequence[Miss]) -> tuple[Miss, ...]:
 def warning(name: str, found: Sequence[Miss]) -> str:
     """What a build says of a function that misses its bar: where, by how much, and what to do."""
     shown = sorted(worst(found), key=lambda miss: -miss.error)
-    lines = [f"  {miss}" for miss in shown[:MOST_SHOWN]]
+    folded = textwrap.TextWrapper(WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+    lines = [line for miss in shown[:MOST_SHOWN] for line in folded.wrap(str(miss))]
     more = len(shown) - MOST_SHOWN
     if more > 0:
         lines.append(f"  and {more} more {'output' if more == 1 else 'outputs'}")

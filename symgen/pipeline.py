@@ -144,13 +144,34 @@ class Wanted:
         yield Wanted("value", None, Question(naive, known, x, 0), known, steps)
         for name in tensors:
             s, suffix = symbols[name], "" if len(tensors) == 1 else f"_{name}"
-            slope = derivative(known, s)
+            slope = bounded(derivative(known, s))
+            bend = bounded(derivative(slope, s))
             again = derivative(attempt(slope), s)
             yield Wanted(f"grad{suffix}", name, Question(naive, known, s, 1), slope, steps)
-            yield Wanted(f"grad2{suffix}", name, Question(naive, known, s, 2), derivative(slope, s), steps, (again,))
+            yield Wanted(f"grad2{suffix}", name, Question(naive, known, s, 2), bend, steps, (again,))
         for name in (a.name for a in free(op, variant) if a.name not in tensors):
             s = symbols[name]
             yield Wanted(f"grad_{name}", name, Question(naive, known, s, 1), derivative(known, s), steps)
+
+
+LARGEST = 2000  # nodes of a derivative; the largest of the catalogue has 189
+
+
+def bounded(expression: Expr) -> Expr:
+    """The derivative itself, if it is small enough to be made accurate before anybody loses patience."""
+    sizes: dict[Expr, int] = {}
+
+    def size(e: Expr) -> int:
+        if e not in sizes:
+            sizes[e] = 1 + sum(map(size, e.args))
+        return sizes[e]
+
+    if size(expression) > LARGEST:
+        raise DerivativeError(
+            f"a derivative of this formula has {size(expression):,} terms and factors, more than {LARGEST:,}\n"
+            "  hint: nest fewer calls, or leave out factors"
+        )
+    return expression
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sympy import Expr, Rational, Symbol
 from symgen import heads, ulp, vocabulary
 from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
-from symgen.kernel import ScalarFunction, const, select, var, verify
+from symgen.kernel import ScalarFunction, const, select, topological, var, verify
 from symgen.lowering import TABLE, Lowering, LoweringError, lower, number
 from symgen.oracle import Oracle
 from symgen.vocabulary import HEADS, erfc, erfcx, hypot, log1mexp, log1p, sech2, sigmoid
@@ -364,3 +364,11 @@ def test_equal_parts_are_lowered_once() -> None:
     assert walk.pair(sigmoid(x)) is walk.pair(sigmoid(x))
     assert graph(x + log1p(x), PLAIN).results == graph(x + log1p(x), PLAIN).results
     assert graph(log1mexp(x), PLAIN).results != graph(log1mexp(-x), PLAIN).results
+
+
+@pytest.mark.parametrize("exponent", [1_000_000, -1_000_000])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_a_large_power_is_a_few_multiplications(arithmetic: str, exponent: int) -> None:
+    """A power in a product is squared up, not written out factor by factor."""
+    code = graph(3 * x**exponent * y, ARITHMETICS[arithmetic])
+    assert len(topological(code.results)) < 2000

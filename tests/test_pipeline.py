@@ -214,6 +214,13 @@ def test_a_formula_without_code_is_an_error_with_file_and_line(tmp_path: Path) -
         derive(load(tmp_path / "centred.py")["centred"])
 
 
+def test_a_formula_too_large_to_derive_is_an_error_at_once(tmp_path: Path) -> None:
+    """A derivative that nobody would wait for is refused with its size, where the formula is."""
+    op = traced(tmp_path, "x", f"return {'erf(' * 40}x{')' * 40}")
+    with pytest.raises(ProgramError, match=r":\d+: .*a derivative of this formula has [\d,]+ terms and factors"):
+        derive(op)
+
+
 def test_domains_become_ranges_and_signs(tmp_path: Path) -> None:
     """An open end at zero leaves zero out by one float; limits on an option tell its sign."""
     op = traced(

@@ -18,6 +18,7 @@ from symgen.lowering.walk import Code, Walk, number
 
 # Beyond it, bringing a sum over one denominator loses more range than it saves rounding.
 LARGEST_COMMON_DENOMINATOR = 1024
+MOST_FACTORS = 32  # a power is written out as factors, which may alternate with divisors; a larger one by squaring
 
 Splitter = Callable[[Walk, Expr], tuple[Pair, Pair]]
 
@@ -79,6 +80,8 @@ def lower_mul(s: Walk, e: Expr) -> Pair:
             # half of each term and half of the constant: the sum may leave the range where the quotient does not
             below += [s.pair(sp.Add(*(t / 2 for t in base.args)))] * -n
             constant = constant / 2**-n
+        elif abs(n) > MOST_FACTORS:
+            (above if n > 0 else below).append(a.power(s.pair(base), abs(n)))
         elif n:
             (above if n > 0 else below).extend([s.pair(base)] * abs(n))
         elif exponent.could_extract_minus_sign():
@@ -146,7 +149,7 @@ def lower_pow(s: Walk, e: Expr) -> Pair:
             return a.power(s.pair(base), n)
         if a.halved and type(base) in SPLIT_BELOW:
             return lower_mul(s, e)
-        if a.compensated:
+        if a.compensated and -n <= MOST_FACTORS:
             return _with_constant(a, sp.Integer(1), [], [s.pair(base)] * -n)
         return a.div(exact(ONE), a.power(s.pair(base), -n))
     if exponent.is_Rational and exponent.q == 2:
