@@ -26,7 +26,7 @@ from symgen.rules import ALL_RULES
 from symgen.rules.rule import Procedure, Rule
 from symgen.vocabulary import DEFINITIONS, HEADS, Head
 
-Domain = tuple[tuple[Symbol, str], ...]
+Domain = tuple[tuple[Expr, str], ...]
 
 SAMPLED = "sampled at 60 digits"
 
@@ -103,6 +103,29 @@ def by_order(left: Expr, right: Expr) -> str:
     return "one normal form for each order of the two variables"
 
 
+def by_half_angles(left: Expr, right: Expr) -> str:
+    """Every angle doubled, sums of angles expanded, and sin, cos of each angle as rational functions of a tangent."""
+    sides = [side.replace(sp.tan, lambda u: sp.sin(u) / sp.cos(u)) for side in (left, right)]
+    angles = {s: 2 * s for side in sides for s in side.free_symbols}
+    expanded = [sp.expand_trig(side.xreplace(angles)) for side in sides]
+    _need(prove_normal.equal(*(e.replace(sp.sin, _half_sine).replace(sp.cos, _half_cosine) for e in expanded)),
+          "the rational functions of tangents differ")  # fmt: skip
+    return "one rational function of tangents of half angles"
+
+
+def _tangent(u: Expr) -> Expr:
+    _need(u.is_Symbol, f"the angle {u} is no multiple of half a variable")
+    return Symbol(f"tan_{u}", real=True)
+
+
+def _half_sine(u: Expr) -> Expr:
+    return 2 * _tangent(u) / (1 + _tangent(u) ** 2)
+
+
+def _half_cosine(u: Expr) -> Expr:
+    return (1 - _tangent(u) ** 2) / (1 + _tangent(u) ** 2)
+
+
 def by_free_parameter(left: Expr, right: Expr, parameter: Symbol, value: Expr = sp.S.Zero) -> str:
     """A side that does not depend on a parameter equals its value at any one choice of it (shifts, scalings)."""
     difference = prove_normal.plain(right) - prove_normal.plain(left)
@@ -131,6 +154,7 @@ TACTICS: dict[str, tuple[str, Callable[[Expr, Expr], str]]] = {
     "derivative": ("symbolic", by_derivative),
     "sides": ("symbolic, by sign", by_sides),
     "order": ("symbolic, by order", by_order),
+    "circular": ("symbolic", by_half_angles),
 }
 
 
@@ -144,7 +168,7 @@ def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain:
         left: an expression in heads and SymPy functions.
         right: what it is claimed to equal.
         tactic: a key of `TACTICS`; where it does not decide, the answer is a proof by sampling that says so.
-        domain: pairs of a symbol and a condition of `symgen.rules.rule.CONDITIONS`.
+        domain: pairs of an expression, most often a symbol, and a condition of `symgen.rules.rule.CONDITIONS`.
 
     Returns:
         A proof with its label, or a refutation with a counterexample.

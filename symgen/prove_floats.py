@@ -109,13 +109,25 @@ def in_float64(e: Expr, point: dict[Symbol, float]) -> float:
     return _rounded(e, [in_float64(a, point) for a in e.args])
 
 
+def _raised(x: float, power: float) -> float:
+    """A power as the C library gives it, rounded once."""
+    try:
+        return math.pow(x, power)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.inf if x == 0 else math.nan
+
+
 def _quotient(e: Expr, point: dict[Symbol, float]) -> float:
     above: list[float] = []
     below: list[float] = []
     for f in sp.Mul.make_args(e):
         base, power = (f.base, f.exp) if f.is_Pow and not f.is_number else (f, sp.S.One)
         x = in_float64(base, point)
-        if not power.is_Integer:
+        if not (2 * power).is_Integer:
+            x, power = _raised(x, in_float64(power, point)), sp.S.One
+        elif not power.is_Integer:
             x = math.sqrt(x) if x >= 0 else math.nan
             power *= 2
         (above if power > 0 else below).extend([x] * abs(int(power)))
@@ -142,13 +154,13 @@ class Comparison:
     points: int
 
 
-def compare(left: Expr, right: Expr, domain: Sequence[tuple[Symbol, str]] = ()) -> Comparison:
+def compare(left: Expr, right: Expr, domain: Sequence[tuple[Expr, str]] = ()) -> Comparison:
     """Measure both sides of an identity in float64 over the whole range of each variable.
 
     Args:
         left: an expression in heads and SymPy functions.
         right: another, equal to it on the domain; the truth is its exact value.
-        domain: pairs of a symbol and a condition of `symgen.rules.rule.CONDITIONS`.
+        domain: pairs of an expression, most often a symbol, and a condition of `symgen.rules.rule.CONDITIONS`.
     """
     symbols = sorted(left.free_symbols | right.free_symbols, key=lambda s: s.name)
     worst = [0.0, 0.0]

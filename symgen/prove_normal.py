@@ -48,6 +48,8 @@ def _plain(e: Expr) -> Expr:
     arguments = [_plain(a) for a in e.args]
     if isinstance(e, sp.log):
         return _log_of_sum(arguments[0])
+    if e.is_Pow and not arguments[1].is_Rational and arguments[0] is not S.Exp1:
+        return sp.exp(sp.expand(arguments[1] * sp.log(arguments[0])))
     written = _HYPERBOLIC.get(type(e))
     return written(*arguments) if written else e.func(*arguments)
 

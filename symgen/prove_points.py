@@ -36,6 +36,7 @@ KEPT: dict[str, Callable[[Any], bool]] = {
     "nonnegative": lambda x: x >= 0,
     "negative": lambda x: x < 0,
     "nonpositive": lambda x: x <= 0,
+    "number below 2": lambda x: x < 2,
 }
 
 
@@ -53,14 +54,19 @@ class Counterexample:
 
 
 def spread(
-    symbols: Sequence[Symbol], values: Sequence[Any], domain: Sequence[tuple[Symbol, str]], most: int
+    symbols: Sequence[Symbol], values: Sequence[Any], domain: Sequence[tuple[Expr, str]], most: int
 ) -> Iterator[Point]:
     """Points of the domain: every combination of 0, 1 and -1, and of all values about as many as asked for."""
     choices = []
     for s in symbols:
         asked = [c for v, c in domain if v == s] + (["positive"] if s.is_positive else [])
         choices.append([x for x in values if all(KEPT.get(c, lambda _: True)(x) for c in asked)])
-    every = list(itertools.product(*choices))
+    relations = [(e, KEPT[c]) for e, c in domain if c in KEPT and not e.is_Symbol]
+    every = [
+        values
+        for values in itertools.product(*choices)
+        if all(kept(e.xreplace(dict(zip(symbols, values, strict=True)))) for e, kept in relations)
+    ]
     corners = [c for c in every if all(abs(x) <= 1 and x.is_Integer for x in c)]
     for combination in dict.fromkeys((*corners, *every[:: max(1, len(every) // most)])):
         yield dict(zip(symbols, combination, strict=True))
@@ -148,7 +154,7 @@ def value(expression: Expr, point: Point) -> Any | None:
 
 
 def find_counterexample(
-    left: Expr, right: Expr, domain: Sequence[tuple[Symbol, str]] = ()
+    left: Expr, right: Expr, domain: Sequence[tuple[Expr, str]] = ()
 ) -> tuple[Counterexample | None, int]:
     """A point where the sides differ or only the left is defined, and how many points were looked at."""
     symbols = sorted(left.free_symbols | right.free_symbols, key=lambda s: s.name)

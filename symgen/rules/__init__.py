@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from symgen.rules import exponential, gaussian, hyperbolic, logistic, products, roots
+from symgen.rules import circular, exponential, gaussian, hyperbolic, logistic, powers, products, roots
 from symgen.rules.rule import Procedure, Rule, Step
 
-_FAMILIES = (logistic, hyperbolic, gaussian, exponential, roots)
+_FAMILIES = (logistic, hyperbolic, gaussian, exponential, roots, powers, circular)
 
 RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RECOGNIZE)
 STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)

@@ -53,16 +53,24 @@ def replace(e: Expr, before: Expr, after: Expr) -> Expr:
     return e.func(*kept, *(replace(p, before, after) for p in parts))
 
 
+# no pattern is as large as that
+_BEFORE_ALGEBRA = 1000.0
+
+
 def _rank(rule: Rule | Procedure) -> float:
-    """Renaming comes first, since patterns are written in heads; then larger patterns; procedures last."""
+    """Renaming comes first, since patterns are written in heads; then larger patterns, algebra, procedures last."""
     if not isinstance(rule, Rule):
         return 0.0
-    renames = isinstance(rule.left, sp.Function) and VARIABLES.issuperset(rule.left.args)
-    return math.inf if renames else float(sum(1 for _ in sp.preorder_traversal(rule.left)))
+    if isinstance(rule.left, sp.Function) and VARIABLES.issuperset(rule.left.args):
+        return math.inf
+    size = float(sum(1 for _ in sp.preorder_traversal(rule.left)))
+    return size + _BEFORE_ALGEBRA * (rule.phase == "recognize" or rule.left.has(sp.Function))
 
 
-def _kinds(e: Expr) -> frozenset[type[Expr]]:
-    return frozenset(type(n) for n in nodes(e) if isinstance(n, sp.Function))
+def _kinds(parts: Sequence[Expr]) -> frozenset[type[Expr]]:
+    """The functions among the parts, and whether there is a root or a general power: a pattern needs all of its own."""
+    found = {type(n) for n in parts if isinstance(n, sp.Function)}
+    return frozenset(found | {sp.Pow for n in parts if n.is_Pow and not n.exp.is_Integer})
 
 
 def ordered(rules: Iterable[Rule | Procedure]) -> tuple[Rule | Procedure, ...]:
@@ -75,16 +83,13 @@ class _Search:
 
     def __init__(self, rules: Sequence[Rule | Procedure]) -> None:
         self.rules = rules
-        self.needs = [
-            frozenset(k for k in _kinds(r.left) if k not in VARIABLES) if isinstance(r, Rule) else frozenset()
-            for r in rules
-        ]
+        self.needs = [_kinds(list(nodes(r.left))) if isinstance(r, Rule) else frozenset() for r in rules]
         self.failed: set[tuple[int, Expr]] = set()
 
     def first(self, e: Expr) -> Step | None:
         """The first rule that applies anywhere, and where."""
         here = list(nodes(e))
-        kinds = {type(n) for n in here if isinstance(n, sp.Function)}
+        kinds = _kinds(here)
         for i, rule in enumerate(self.rules):
             if not self.needs[i] <= kinds:
                 continue

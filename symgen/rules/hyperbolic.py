@@ -6,7 +6,7 @@ import sympy as sp
 from sympy import Abs, exp, log
 
 from symgen.rules.rule import Rule, a, u, v
-from symgen.vocabulary import sech2, sigmoid, softplus, tanh
+from symgen.vocabulary import log1mexp, log1p, sech2, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
 _ONE_SIGN = ((u, "written without minus"),)
@@ -16,9 +16,19 @@ RECOGNIZE = (
          "recognize", "no overflow of both exponentials", "exponential", "DLMF 4.28"),
     Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u),
          "recognize", "no overflow of both exponentials", "exponential", "DLMF 4.28"),
+    Rule("coth-intro", (exp(u) + exp(-u)) / (exp(u) - exp(-u)), 1 / tanh(u),
+         "recognize", "no overflow of both exponentials", "exponential", "DLMF 4.28"),
+    Rule("log-cosh-intro", log(a * exp(u) + a * exp(-u)), log(2 * a * sp.cosh(u)),
+         "recognize", "one head, whose root and tails are known", "exponentiate", "DLMF 4.28", _POSITIVE_FACTOR),
+    Rule("sinh-intro", exp(u) - exp(-u), 2 * sp.sinh(u),
+         "recognize", "no cancellation at 0", "exponential", "DLMF 4.28"),
+    Rule("cosh-intro", exp(u) + exp(-u), 2 * sp.cosh(u),
+         "recognize", "one head, whose minimum and tails are known", "exponential", "DLMF 4.28"),
     Rule("tanh-reciprocal", (v - 1 / v) / (v + 1 / v), tanh(log(v)),
          "recognize", "one head, whose tails are known", "exponential", "DLMF 4.28", ((v, "positive"),)),
     Rule("tanh-quotient", sp.sinh(u) / sp.cosh(u), tanh(u),
+         "recognize", "no overflow of both", "exponential", "DLMF 4.28"),
+    Rule("coth-quotient", sp.cosh(u) / sp.sinh(u), 1 / tanh(u),
          "recognize", "no overflow of both", "exponential", "DLMF 4.28"),
     Rule("sech2-intro", sp.cosh(u) ** -2, sech2(u),
          "recognize", "no overflow of the hyperbolic cosine", "exponential", "DLMF 4.28"),
@@ -43,6 +53,15 @@ STABILIZE = (
          "stabilize", "sigmoids of one argument only", "exponential", "arXiv:1908.08681"),
     Rule("sech2-softplus", sech2(softplus(u)), 4 * sigmoid(-u) ** 2 / (1 + sigmoid(-u) ** 2) ** 2,
          "stabilize", "the tail's rounding is not magnified", "exponential", "arXiv:1908.08681"),
+    Rule("cosh-minus-one", sp.cosh(u) - 1, 2 * sp.sinh(u / 2) ** 2,
+         "stabilize", "no cancellation at 0", "exponential", "DLMF 4.35"),
+    Rule("sech-lower", 1 / sp.cosh(u), 2 * exp(-Abs(u)) * sigmoid(2 * Abs(u)),
+         "stabilize", "no lost tail where the hyperbolic cosine overflows", "sides", "DLMF 4.28"),
+    Rule("log-sinh", log(a * sp.sinh(u)), u + log1mexp(2 * u) + log(a / 2),
+         "stabilize", "no overflow of the hyperbolic sine", "exponentiate", "Maechler 2012",
+         ((a, "positive"), (u, "positive"))),
+    Rule("log-cosh-near", log(sp.cosh(u)), log1p(2 * sp.sinh(u / 2) ** 2),
+         "stabilize", "no rounding of a hyperbolic cosine near 1", "exponentiate", "DLMF 4.35"),
     Rule("log-cosh", log(a * sp.cosh(u)), Abs(u) + softplus(-2 * Abs(u)) + log(a / 2),
          "stabilize", "no overflow of the hyperbolic cosine", "sides", "DLMF 4.28", _POSITIVE_FACTOR),
 )

@@ -6,10 +6,12 @@ from sympy import Abs, Expr, Symbol, exp, log, sign
 
 from symgen.heads import maximum
 from symgen.rules.rule import Procedure, Rule, a, b, u, v
-from symgen.vocabulary import log1mexp, sigmoid, softplus, tanh
+from symgen.vocabulary import expm1, log1mexp, log1p, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
 _TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
+
+_STEP = ((u - v, "positive"), (u - v, "number below 2"))
 
 RECOGNIZE = (
     Rule("sigmoid-intro", 1 / (1 + exp(-u)), sigmoid(u),
@@ -27,6 +29,10 @@ RECOGNIZE = (
          "recognize", "no overflow of the exponential", "exponentiate", "definition of softplus", _POSITIVE_FACTOR),
     Rule("softplus-shift", log(a + b * exp(u)), log(a) + softplus(u + log(b / a)),
          "recognize", "no overflow of the exponential", "exponentiate", "definition of softplus", _TWO_NUMBERS),
+    Rule("softplus-ratio", log((1 + exp(u)) / (1 + exp(v))), log1p(expm1(u - v) * sigmoid(v)),
+         "recognize", "no overflow of either exponential", "exponentiate", "definition of softplus", _STEP),
+    Rule("softplus-ratio-below", log((1 + exp(v)) / (1 + exp(u))), -log1p(expm1(u - v) * sigmoid(v)),
+         "recognize", "no overflow of either exponential", "exponentiate", "definition of softplus", _STEP),
     Rule("log-sum-exp", log(exp(u) + exp(v)), v + softplus(u - v),
          "recognize", "no overflow of either exponential", "exponentiate", "Blanchard, Higham and Higham 2021"),
     Rule("log1mexp-intro", log(a - a * exp(u)), log(a) + log1mexp(-u),
@@ -40,6 +46,10 @@ STABILIZE = (
          "stabilize", "no cancellation at 0", "exponential", "DLMF 4.35"),
     Rule("sigmoid-difference", sigmoid(-u) - sigmoid(u), -tanh(u / 2),
          "stabilize", "no cancellation at 0", "exponential", "DLMF 4.35"),
+    Rule("sigmoid-step", sigmoid(u) - sigmoid(v), -expm1(v - u) * sigmoid(u) * sigmoid(-v),
+         "stabilize", "no difference of near equals", "exponential", "definition of sigmoid", _STEP),
+    Rule("softplus-step", softplus(u) - softplus(v), log1p(expm1(u - v) * sigmoid(v)),
+         "stabilize", "no difference of near equals", "exponentiate", "definition of softplus", _STEP),
     Rule("log-sum-exp-max", v + softplus(u - v), maximum(u, v) + softplus(-Abs(u - v)),
          "stabilize", "nothing cancels against the smaller one", "order", "Blanchard, Higham and Higham 2021"),
     Rule("softplus-reflect", softplus(u) - u, softplus(-u),

@@ -138,12 +138,38 @@ def _take_factor(base: Expr, power: Expr, state: _State, b: Bindings) -> Iterato
         rest = state.take(instantiate(base, b) ** power)
         if rest is not None:
             yield b, rest
+    elif base.is_Pow:
+        yield from _take_general_power(base, state, b)
+    elif base in VARIABLES and not power.is_Integer:
+        yield from _take_roots(base, power, state, b)
     elif base in VARIABLES:
         whole = state.join() if power == 1 else _root(state, power)
         if whole is not None:
             yield {**b, base: whole}, _State(S.One, S.Zero, {})
+        elif state.powers:  # a number without such a root stays in front
+            root = _root(_State(S.One, state.exponent, state.powers), power)
+            if root is not None:
+                yield {**b, base: root}, _State(state.number, S.Zero, {})
     else:
         yield from _take_power(base, power, state, b)
+
+
+def _take_general_power(pattern: Expr, state: _State, b: Bindings) -> Iterator[tuple[Bindings, _State]]:
+    """A pattern ``u**b``, whose exponent is a variable: every power of the product, rational or not."""
+    for base, power in state.powers.items():
+        bottom, top = (base.base, power * base.exp) if base.is_Pow else (base, power)
+        powers = {key: p for key, p in state.powers.items() if key != base}
+        for found in _match_arguments(pattern.args, (bottom, top), b):
+            yield found, _State(state.number, state.exponent, powers)
+
+
+def _take_roots(variable: Symbol, power: Expr, state: _State, b: Bindings) -> Iterator[tuple[Bindings, _State]]:
+    """A variable under a root takes what stands under that root, and leaves the rest of the product."""
+    inside = [base for base, p in state.powers.items() if p == power]
+    if inside:
+        powers = {base: p for base, p in state.powers.items() if base not in inside}
+        under = sp.Mul(*inside)
+        yield {**b, variable: under}, _State(state.number, state.exponent, powers)
 
 
 def _take_power(base: Expr, power: Expr, state: _State, b: Bindings) -> Iterator[tuple[Bindings, _State]]:
@@ -316,7 +342,8 @@ def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
 def _multiple(base: Expr, have: Expr, power: Expr) -> bool:
     """Whether a power may be seen as a multiple of the pattern's: below where the pattern is below, roots for roots."""
     if power.is_Integer:
-        return bool(have / power > 0 and (have.is_Integer or base.is_positive))
+        times = have / power
+        return bool(times > 0 and (times.is_Integer if have.is_Integer else base.is_positive))
     return bool((have / power).is_Integer and not have.is_Integer)
 
 

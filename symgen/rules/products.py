@@ -62,9 +62,9 @@ def cancel_quotient(e: Expr) -> Expr | None:
     """Put a sum of quotients over one denominator, where its numerator then has fewer terms."""
     if not e.is_Add:
         return None
-    below = [{d: p for d, p in denominator(t).items() if d.is_Add and p.is_Integer} for t in e.args]
+    below = [{d: p for d, p in denominator(t).items() if not d.is_number and p.is_Integer} for t in e.args]
     involved = [i for i, d in enumerate(below) if d]
-    if len(involved) < 2:
+    if len(involved) < 2 or not any(d.is_Add for t in below for d in t):
         return None
     bases = sorted({d for t in below for d in t}, key=sp.default_sort_key)
     common = sp.Mul(*(d ** min(t.get(d, S.Zero) for t in below) for d in bases))
@@ -94,6 +94,28 @@ def divide_through(e: Expr) -> Expr | None:
     return None
 
 
+def _square_root(term: Expr) -> Expr | None:
+    """What a term is the square of, where that has no root sign."""
+    number, rest = term.as_coeff_Mul()
+    root = sp.sqrt(number)
+    powers = split(rest)
+    if not root.is_Rational or powers.exponent != 0 or any(p % 2 != 0 for _, p in powers.powers):
+        return None
+    return root * sp.Mul(*(base ** (p / 2) for base, p in powers.powers))
+
+
+def square_difference(e: Expr) -> Expr | None:
+    """``a^2 - b^2 -> (a - b) (a + b)`` for a sum of two terms; a longer one is a polynomial, and stays one."""
+    if not e.is_Add or len(e.args) != 2:
+        return None
+    content = _content(e.args)
+    roots = [(t / content > 0 if t.is_number else (t / content).as_coeff_Mul()[0] > 0, t / content) for t in e.args]
+    if [up for up, _ in roots].count(True) != 1:
+        return None
+    above, below = (_square_root(t if up else -t) for up, t in sorted(roots, key=lambda r: not r[0]))
+    return None if above is None or below is None else content * (above - below) * (above + below)
+
+
 _x, _y = Symbol("x", real=True), symbols("y", positive=True)
 
 STABILIZE = (
@@ -105,4 +127,6 @@ STABILIZE = (
               (1 / (1 + _y) - _y / (1 + _y) ** 2, -2 / (1 + _y) ** 2 + 2 * _y / (1 + _y) ** 3), "field arithmetic"),
     Procedure("factor-common", factor_common, "stabilize", "one product instead of a sum of tails",
               (sigmoid(_x) + _x * sigmoid(_x) * sigmoid(-_x),), "distributive law"),
+    Procedure("square-difference", square_difference, "stabilize", "no difference of rounded squares",
+              (1 - _x**2, _x**4 - 4 * _y**2), "Goldberg 1991, section 1.4"),
 )

@@ -21,6 +21,8 @@ CONDITIONS: dict[str, Callable[[Any], bool]] = {
     "nonpositive": lambda e: bool(e.is_nonpositive),
     "number": lambda e: bool(e.is_number),
     "not a number": lambda e: not e.is_number,
+    "not an integer": lambda e: not e.is_integer,
+    "number below 2": lambda e: bool(e.is_number and e < 2),
     # chooses one of u and -u, so that an odd or even head has one spelling; any real number satisfies it in a proof
     "written without minus": lambda e: bool((-e).could_extract_minus_sign()),
 }
@@ -42,7 +44,7 @@ class Rule:
         gain: what is won, in one sentence.
         proof: the tactic of `symgen.prove` that proves it.
         source: where it comes from.
-        domain: pairs of a variable and a key of `CONDITIONS`.
+        domain: pairs of an expression in the variables, most often one of them, and a key of `CONDITIONS`.
     """
 
     name: str
@@ -52,14 +54,14 @@ class Rule:
     gain: str
     proof: str
     source: str
-    domain: tuple[tuple[Symbol, str], ...] = ()
+    domain: tuple[tuple[Expr, str], ...] = ()
 
     def admits(self, bindings: dict[Symbol, Expr]) -> bool:
         """Whether what the variables stand for satisfies the domain."""
-        return all(CONDITIONS[condition](bindings[variable]) for variable, condition in self.domain)
+        return all(CONDITIONS[condition](e.xreplace(bindings)) for e, condition in self.domain)
 
     def domain_text(self) -> str:
-        return ", ".join(f"{variable} {condition}" for variable, condition in self.domain) or "reals"
+        return ", ".join(f"{e} {condition}" for e, condition in self.domain) or "reals"
 
 
 @dataclass(frozen=True)
