@@ -35,6 +35,7 @@ HYPERBOLIC: dict[type[Any], Any] = {
     sp.tanh: lambda u: (1 - sp.exp(-2 * u)) / (1 + sp.exp(-2 * u)),
     sp.sinh: lambda u: (sp.exp(u) - sp.exp(-u)) / 2,
     sp.cosh: lambda u: (sp.exp(u) + sp.exp(-u)) / 2,
+    vocabulary.hypot: lambda u, v: sp.sqrt(u**2 + v**2),
     vocabulary.tanh: lambda u: (1 - sp.exp(-2 * u)) / (1 + sp.exp(-2 * u)),
     vocabulary.sech2: lambda u: 4 * sp.exp(-2 * u) / (1 + sp.exp(-2 * u)) ** 2,
     **{
@@ -174,7 +175,7 @@ class Field:
         if isinstance(e, sp.log):
             return self._log(self.convert(e.args[0]))
         if type(e) in HYPERBOLIC:
-            return self.convert(HYPERBOLIC[type(e)](e.args[0]))
+            return self.convert(HYPERBOLIC[type(e)](*e.args))
         if e.is_number or e.is_Symbol or (isinstance(e, sp.Function) and len(e.args) == 1):
             return self.generator(e)
         raise OutsideError(str(e))

@@ -80,10 +80,12 @@ def evaluate(function: ScalarFunction, probe: Probe) -> Floats:
 
 def all_errors(problem: Problem, candidate: Body | Form) -> Floats:
     """The error for each setting (rows) at each point: infinite on the wrong side of zero, NaN where not known."""
-    node = candidate.node(problem.x, problem.bound)
+    return _measured(problem, candidate.node(problem.x, problem.bound), getattr(candidate, "side", 0))
+
+
+def _measured(problem: Problem, node: Node, side: int) -> Floats:
     got = evaluate(ScalarFunction("candidate", problem.parameters, (node,)), problem.probe)
     each = error(got, problem.probe, problem.target)
-    side = getattr(candidate, "side", 0)
     return np.where(problem.probe.x * side < 0, np.inf, each) if side else each
 
 
@@ -103,6 +105,7 @@ class Table:
 
     Attributes:
         bodies: in order of preference, without those that no backend has code for.
+        codes: the graph of each.
         weights: the nodes of each and what they cost.
         probe: the points.
         worst: (bodies, points), the error at the worst setting.
@@ -110,6 +113,7 @@ class Table:
     """
 
     bodies: tuple[Body, ...]
+    codes: tuple[Node, ...]
     weights: tuple[Mapping[int, float], ...]
     probe: Probe
     worst: Floats
@@ -123,28 +127,29 @@ class Table:
             LoweringError: there is code for none of them.
         """
         codes = codes_of(problem, candidates)
-        bodies = tuple(codes.values())
-        return Table(bodies, tuple(map(weights, ([n] for n in codes))), problem.probe, *_errors_of(problem, bodies))
+        bodies, nodes = tuple(codes.values()), tuple(n for n, _ in codes)
+        measured = _errors_of(problem, bodies, nodes)
+        return Table(bodies, nodes, tuple(map(weights, ([n] for n in nodes))), problem.probe, *measured)
 
     def extended(self, problem: Problem) -> Table:
         """The same bodies at the further points of the problem."""
-        worst, failing = _errors_of(problem, self.bodies)
+        worst, failing = _errors_of(problem, self.bodies, self.codes)
         _, index = np.unique(np.concatenate([self.probe.x, problem.probe.x]), return_index=True)
         both = (np.concatenate([a, b], axis=1)[:, index] for a, b in ((self.worst, worst), (self.failing, failing)))
-        return Table(self.bodies, self.weights, merged(self.probe, problem.probe), *both)
+        return Table(self.bodies, self.codes, self.weights, merged(self.probe, problem.probe), *both)
 
 
-def codes_of(problem: Problem, candidates: Sequence[Body]) -> dict[Node, Body]:
-    """The first candidate of each code, without those that there is no code for.
+def codes_of(problem: Problem, candidates: Sequence[Body]) -> dict[tuple[Node, int], Body]:
+    """The first candidate of each code on each side of zero, without those that there is no code for.
 
     Raises:
         LoweringError: there is code for none of them.
     """
-    codes: dict[Node, Body] = {}
+    codes: dict[tuple[Node, int], Body] = {}
     missing: LoweringError | None = None
     for body in candidates:
         try:
-            codes.setdefault(body.node(problem.x, problem.bound), body)
+            codes.setdefault((body.node(problem.x, problem.bound), getattr(body, "side", 0)), body)
         except LoweringError as error:
             missing = missing or error
     if missing and not codes:
@@ -152,8 +157,10 @@ def codes_of(problem: Problem, candidates: Sequence[Body]) -> dict[Node, Body]:
     return codes
 
 
-def _errors_of(problem: Problem, bodies: Sequence[Body]) -> tuple[Floats, npt.NDArray[np.int64]]:
-    each = [all_errors(problem, b) for b in bodies]
+def _errors_of(
+    problem: Problem, bodies: Sequence[Body], codes: Sequence[Node]
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    each = [_measured(problem, n, getattr(b, "side", 0)) for b, n in zip(bodies, codes, strict=True)]
     failing = [(e > problem.target.bar).sum(axis=0) for e in each]
     return np.stack([worst_of(e) for e in each]), np.stack(failing)
 
