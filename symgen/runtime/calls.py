@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from .binding import MISSING, Binder
-from .dtypes import Array, DType
+from .dtypes import Array, DType, Precision
 from .execute import Loop, allocate, check_out, finish, run
 from .loops import Loops
 from .manifest import Function, Variant
 from .memory import check_apart, unshared
 from .operands import Operand, Shape, broadcast, check_limits, gather, read_array
 from .options import check_assertions, check_option, choose_variant, default_value, describe
+from .quick import Ready
+from .tables import fits, tabulated
 
 PLANS: Final = 256  # settings that a kernel remembers before it starts afresh
 CACHED: Final = frozenset({float, int, str, bool, type(None), type(MISSING)})
@@ -48,7 +50,6 @@ class Caller:
         self._binders = {False: Binder(function), True: Binder(function, ("g",))}
         self._checked = any(a.limits for a in function.operands)
         self._plans: dict[tuple[Any, ...], Plan] = {}
-        self.default: Plan | None = None  # the plan of the default options, once it was used
 
     def prepare(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
                 cotangent: bool = False) -> Call:
@@ -77,8 +78,6 @@ class Caller:
             if len(self._plans) >= PLANS:
                 self._plans.clear()
             self._plans[key] = plan
-        if all(v is MISSING for v in values):
-            self.default = plan
         return plan
 
     def _new_plan(self, method: str, values: Sequence[Any]) -> Plan:
@@ -92,9 +91,37 @@ class Caller:
         # A variant without a number does not read it, so that zero is as good as any.
         return Plan(choose_variant(self.function, checked), tuple(0.0 if n is None else float(n) for n in numbers))
 
+    def elementwise(self, call: Call, output: str, precision: Precision, out: Any) -> tuple[Loop, DType]:
+        """The loop of one output, and the dtype that it computes in: a table's own dtype where one serves the call."""
+        loop = self.loop(call, output, precision.tag)
+        result = precision.result
+        alike = out is None or (isinstance(out, np.ndarray) and out.dtype == result)
+        if alike and len(call.operands) == 1 and fits(x := call.operands[0].array, result):
+            table = tabulated(loop, call.plan.numbers, result, x.size)
+            if table is not None:
+                return table, result
+        return loop, precision.compute
+
     def loop(self, call: Call, output: str, tag: str, outputs: int = 1, cotangent: bool = False) -> Loop:
         """The compiled elementwise loop of an output for this call."""
         return self.loops.elementwise(output, tag, call.plan.variant.suffix, (len(call.operands) + cotangent, outputs))
+
+
+def arrays(function: Function, leading: bool = False) -> int:
+    """How many arrays stand first among the arguments of a call that a loop alone can answer; 0 if there is none.
+
+    Parameters have an axis of their own, which has to be found at each call.
+    """
+    operands = function.operands
+    if any(a.role != "tensor" for a in operands) or function.arguments[: len(operands)] != operands:
+        return 0
+    return len(operands) + leading
+
+
+def ready(call: Call, loop: Loop, dtype: DType, compute: DType, results: int = 1,
+          wrap: Callable[[list[Array]], Any] = tuple) -> Ready | None:
+    """How calls like this one run, if it took no more than its loop."""
+    return Ready(loop, call.plan.numbers, dtype, results, wrap) if dtype == compute else None
 
 
 def _asked(method: str, check: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .calls import Call, Caller, apart, fill, given_outputs
+from .calls import Call, Caller, apart, fill, given_outputs, ready
 from .dtypes import FLOAT64, Array, Precision
 from .errors import did_you_mean, listing
 from .execute import allocate, check_out, finish, run
@@ -16,12 +16,14 @@ from .manifest import Argument, Function
 from .memory import unshared
 from .operands import Operand, promote, to_array
 from .options import describe, unwrap
+from .quick import Ready
 
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
+Answer = tuple[Any, Ready | None]  # what the call returns, and how calls like it run
 
 
-def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Any:
+def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     """The elementwise derivative, of the shape of the value."""
     function = caller.function
     method = f"{function.name}.grad"
@@ -31,11 +33,12 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Any:
     precision = promote(method, call.operands)
     outs = given_outputs(method, call.extras["out"], len(targets))
     call = apart(call, outs)
-    loops = [caller.loop(call, function.output(t, order), precision.tag) for t in targets]
-    results = [
-        fill(call, loop, out, precision.result, precision.compute) for loop, out in zip(loops, outs, strict=True)
-    ]
-    return _bare(results)
+    results, again = [], None
+    for target, out in zip(targets, outs, strict=True):
+        loop, compute = caller.elementwise(call, function.output(target, order), precision, out)
+        results.append(fill(call, loop, out, precision.result, compute))
+        again = ready(call, loop, precision.result, compute) if len(targets) == 1 else None
+    return _bare(results), again
 
 
 def _order(method: str, order: Any) -> int:
@@ -45,7 +48,7 @@ def _order(method: str, order: Any) -> int:
     return int(plain)
 
 
-def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> tuple[Any, Any]:
+def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     """The value and the elementwise derivatives, in one pass over memory for tensors."""
     function = caller.function
     method = f"{function.name}.value_and_grad"
@@ -67,7 +70,15 @@ def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> tuple[A
         if target not in fused:
             loop = caller.loop(call, function.output(target), precision.tag)
             found[target.name] = fill(call, loop, out, precision.result, precision.compute)
-    return value, _bare([found[t.name] for t in targets])
+    again = None
+    if targets == fused == list(tensors):
+        loop = caller.loop(call, "value_and_grad", precision.tag, 1 + len(tensors))
+        again = ready(call, loop, precision.result, precision.compute, 1 + len(tensors), _value_first)
+    return (value, _bare([found[t.name] for t in targets])), again
+
+
+def _value_first(results: list[Any]) -> tuple[Any, Any]:
+    return results[0], _bare(results[1:])
 
 
 def _fused(caller: Caller, call: Call, tensors: tuple[Argument, ...], outs: Mapping[str, Any], value_out: Any,
@@ -95,7 +106,7 @@ def _exact(method: str, out: Any, shape: tuple[int, ...]) -> Array:
     return checked
 
 
-def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Any:
+def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     """The gradients of ``sum(g * value)``, each of the shape of what it belongs to."""
     function = caller.function
     method = f"{function.name}.vjp"
@@ -115,7 +126,16 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Any:
             total = reduced(method, loop, target, cotangent, call.operands, call.plan.numbers, call.shape,
                             precision.compute)
             found[target.name] = _delivered(call, target, total, outs[target.name], precision)
-    return _bare([found[t.name] for t in targets])
+    return _bare([found[t.name] for t in targets]), _vjp_again(caller, call, targets, precision)
+
+
+def _vjp_again(caller: Caller, call: Call, targets: list[Argument], precision: Precision) -> Ready | None:
+    """How to run again a vjp in every tensor, all of the shape of the result."""
+    tensors = caller.function.tensors
+    if targets != list(tensors) or any(o.array.shape != call.shape for o in call.operands):
+        return None
+    loop = caller.loop(call, "vjp", precision.tag, len(tensors), cotangent=True)
+    return ready(call, loop, precision.result, precision.compute, len(tensors))
 
 
 def _check_cotangent(call: Call, cotangent: Array) -> None:

@@ -7,17 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from . import derivatives, describe
-from .calls import Caller, fill, given_outputs
-from .dtypes import Array, DType
+from .calls import Caller, arrays, fill, given_outputs, ready
 from .errors import did_you_mean, listing
-from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
 from .manifest import Function
 from .operands import promote
 from .options import default_variant
-from .threads import CUT, spread
+from .quick import Quick, Ready
 
 METHODS = {
     "grad": derivatives.grad,
@@ -31,20 +27,17 @@ def restore(public: str, name: str) -> Any:
     return getattr(importlib.import_module(public), name)
 
 
-class Method:
+class Method(Quick):
     """``grad``, ``vjp`` or ``value_and_grad`` of a kernel, with a signature and help of its own."""
 
-    def __init__(self, kernel: Kernel, name: str, call: Callable[..., Any]) -> None:
+    def __init__(self, kernel: Kernel, name: str) -> None:
+        super().__init__(partial(METHODS[name], kernel._caller), arrays(kernel.function, leading=name == "vjp"))
         self._kernel = kernel
-        self._call = call
         self.__name__ = name
         self.__qualname__ = f"{kernel.__name__}.{name}"
         self.__module__ = kernel.__module__
         self.__doc__ = describe.method_documentation(kernel.function, name, kernel.__module__)
         self.__signature__ = describe.signature(kernel.function, name)
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._call(args, kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self._kernel, self.__name__)
@@ -59,7 +52,7 @@ class Method:
         return f"<symgen method {self.__qualname__}{self.__signature__}>"
 
 
-class Kernel:
+class Kernel(Quick):
     """A generated function of arrays. ``help`` of an instance shows its formula, arguments and source.
 
     Attributes:
@@ -74,37 +67,21 @@ class Kernel:
     value_and_grad: Callable[..., Any]
 
     def __init__(self, function: Function, package: str, public: str) -> None:
+        super().__init__(self._value, arrays(function))
         self.function = function
         self.__name__ = self.__qualname__ = function.name
         self.__module__ = public
         self.__doc__ = describe.documentation(function, public)
         self.__signature__ = describe.signature(function)
         self._caller = Caller(function, package)
-        self._quick: dict[DType, tuple[Loop, tuple[float, ...]]] = {}
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        # For small arrays: one plain array with default options, known from an earlier call, needs no checks.
-        if len(args) == 1 and type(x := args[0]) is np.ndarray and (quick := self._quick.get(x.dtype)) is not None:
-            flags = x.flags.num
-            if flags & CONTIGUOUS == CONTIGUOUS:
-                if not kwargs:
-                    out = np.empty(x.shape, x.dtype)
-                    _run_flat(quick, x, out)
-                    return out if x.ndim else out[()]
-                if len(kwargs) == 1 and "out" in kwargs and _is_twin(x, kwargs["out"], flags):
-                    _run_flat(quick, x, kwargs["out"])
-                    return kwargs["out"]
-        return self._value(args, kwargs)
-
-    def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
         name = self.function.name
         call = self._caller.prepare(name, args, kwargs, {"out": None, "where": True})
         precision = promote(name, call.operands)
-        loop = self._caller.loop(call, "value", precision.tag)
-        if len(call.operands) == 1 and call.plan is self._caller.default and precision.result == precision.compute:
-            self._quick.setdefault(precision.compute, (loop, call.plan.numbers))
         out = given_outputs(name, call.extras["out"], 1)[0]
-        return fill(call, loop, out, precision.result, precision.compute)
+        loop, compute = self._caller.elementwise(call, "value", precision, out)
+        return fill(call, loop, out, precision.result, compute), ready(call, loop, precision.result, compute)
 
     @property
     def scalar(self) -> Any:
@@ -122,7 +99,7 @@ class Kernel:
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
             # Made at the first use; the next access finds it in the instance.
-            return self.__dict__.setdefault(name, Method(self, name, partial(METHODS[name], self._caller)))
+            return self.__dict__.setdefault(name, Method(self, name))
         if name == "cuda":
             raise AttributeError(f"{self.__name__}.cuda: CUDA kernels are not part of this build")
         if name.startswith("scalar_"):
@@ -150,23 +127,3 @@ class Kernel:
     def __repr__(self) -> str:
         return f"<symgen kernel {self.__name__}{self.__signature__}>"
 
-
-def _run_flat(quick: tuple[Loop, tuple[float, ...]], x: Array, out: Array) -> None:
-    loop, numbers = quick
-    if x.size >= CUT:
-        spread(loop, [x.ravel()], numbers, [out.ravel()])
-    elif x.ndim == 1:
-        loop(x, *numbers, out)
-    else:
-        loop(x.ravel(), *numbers, out.ravel())
-
-
-def _is_twin(x: Array, out: Any, flags: int) -> bool:
-    """Whether ``out`` is ``x`` itself, or as plain as ``x`` and surely somewhere else."""
-    if out is x:
-        return bool(flags & WRITEABLE)
-    if type(out) is not np.ndarray or out.dtype != x.dtype or out.shape != x.shape:
-        return False
-    wanted = CONTIGUOUS | WRITEABLE
-    own = out.flags.num
-    return own & wanted == wanted and (bool(flags & own & OWNDATA) or not np.may_share_memory(x, out))

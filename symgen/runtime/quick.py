@@ -1,0 +1,171 @@
+"""Calls of plain arrays, remembered: the second call of a kind runs its loop at once, without reading its arguments.
+
+What decides how such a call runs is the dtype of its arrays and whatever else it was given. Both are the key under
+which the first call, fully checked, leaves what it ran. Everything unusual misses, and is checked from the beginning.
+
+Each attribute of an array that Python reads costs 20 to 60 nanoseconds, and the call of a method more: hence the order
+of the tests, and a whole function for the one case that has to be fastest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from numpy import empty, may_share_memory, ndarray
+
+from .binding import MISSING
+from .dtypes import Array, DType
+from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
+from .threads import CUT, spread
+
+KINDS: Final = 64  # of call that a method remembers before it starts afresh
+PLAIN: Final = frozenset({float, int, str, bool, type(None), tuple})
+FILLABLE: Final = CONTIGUOUS | WRITEABLE
+READ_AGAIN: Final = frozenset({"where", "check"})  # keywords whose work a loop alone does not do
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """How a call of plain arrays runs.
+
+    Attributes:
+        loop: takes the arrays, the numbers, and the results.
+        numbers: the numeric options.
+        dtype: of every array and every result.
+        results: how many arrays the loop writes.
+        wrap: makes what the call returns of a list of several results.
+    """
+
+    loop: Loop
+    numbers: tuple[float, ...]
+    dtype: DType
+    results: int = 1
+    wrap: Callable[[list[Array]], Any] = tuple
+
+
+class Quick:
+    """A callable of arrays: what a call of this kind ran before it runs again, and the rest goes to ``_checked``.
+
+    Args:
+        checked: makes a call from its arguments and keywords; it returns the result, and how calls like it run if they
+            need no more than a loop.
+        arrays: how many arrays stand first among the arguments; 0 if no call is simple enough.
+    """
+
+    def __init__(self, checked: Callable[..., tuple[Any, Ready | None]], arrays: int) -> None:
+        self._checked = checked
+        self._arrays = arrays
+        self._known: dict[Any, Ready] = {}
+
+    def _call(self, x: Any = MISSING, /, *more: Any, out: Any = None, **options: Any) -> Any:
+        if type(x) is ndarray:
+            if more or options:
+                known = self._find(x, more, options)
+            elif (known := self._known.get(x.dtype)) is not None and x.ndim == 1 and known.results == 1:
+                n, flags = len(x), x.flags.num
+                if n < CUT and flags & CONTIGUOUS == CONTIGUOUS:
+                    if out is None:
+                        out = empty(n, known.dtype)
+                    elif (
+                        type(out) is not ndarray or out.dtype is not known.dtype or out.ndim != 1 or len(out) != n
+                        or (own := out.flags.num) & FILLABLE != FILLABLE
+                        or (not flags & own & OWNDATA and out is not x and may_share_memory(x, out))
+                    ):  # fmt: skip
+                        return self._again(known, (x,), out)
+                    if known.numbers:
+                        known.loop(x, *known.numbers, out)
+                    else:
+                        known.loop(x, out)
+                    return out
+            if known is not None:
+                return self._again(known, (x, *more), out, options)
+        return self._first((x, *more), out, options)
+
+    if TYPE_CHECKING:  # so that stubs may say what each function takes
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    else:
+        __call__ = _call
+
+    def _again(self, known: Ready, args: tuple[Any, ...], out: Any, options: dict[str, Any] | None = None) -> Any:
+        """A call whose key was seen, of arrays of any shape: fully checked if they are not as plain as they look."""
+        inputs = args[: self._arrays]
+        if (results := _results(known, inputs, out)) is None:
+            return self._first(args, out, options or {})
+        _run(known, inputs, results)
+        if out is None and not results[0].ndim:
+            results = [r[()] for r in results]  # as NumPy's functions return them
+        if known.results > 1:
+            return known.wrap(results)
+        return results[0] if out is None else out
+
+    def _first(self, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
+        """A call that is checked, and remembered if calls like it need no checks."""
+        args = () if args[0] is MISSING else args
+        if out is not None:
+            options["out"] = out
+        result, ready = self._checked(args, options)
+        if ready is not None:
+            self._remember(ready, args, options)
+        return result
+
+    def _find(self, x: Array, more: tuple[Any, ...], options: dict[str, Any]) -> Ready | None:
+        """What ran for such arguments before: further arrays are as plain as the first, and of its shape."""
+        others = self._arrays - 1
+        if len(more) < others:
+            return None
+        for a in more[:others]:
+            if type(a) is not ndarray or a.dtype != x.dtype or a.shape != x.shape:
+                return None
+        try:
+            return self._known.get(_key(x.dtype, more[others:], options))
+        except TypeError:  # something that cannot be a key, such as an array
+            return None
+
+    def _remember(self, ready: Ready, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        arrays, rest = args[: self._arrays], args[self._arrays :]
+        named = {name: value for name, value in options.items() if name != "out"}
+        values = (*rest, *named.values())
+        if not arrays or len(arrays) < self._arrays or not READ_AGAIN.isdisjoint(named):
+            return
+        if not all(type(a) is ndarray and a.dtype == ready.dtype and a.shape == arrays[0].shape for a in arrays):
+            return
+        # Zeros of either sign are equal as keys, and a shared value would be taken for the other.
+        if any(type(v) not in PLAIN or (type(v) is float and v == 0) for v in values):
+            return
+        if len(self._known) >= KINDS:
+            self._known.clear()
+        lone = self._arrays == 1 and not values
+        self._known[ready.dtype if lone else _key(ready.dtype, rest, named)] = ready
+
+
+def _key(dtype: DType, rest: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+    values = (*rest, *options.values())
+    return dtype, len(rest), tuple(options), values, tuple(map(type, values))  # the types: True equals 1 and 1.0
+
+
+def _run(known: Ready, inputs: tuple[Array, ...], results: list[Array]) -> None:
+    x = inputs[0]
+    if x.ndim == 1 and len(x) < CUT:
+        known.loop(*inputs, *known.numbers, *results)
+    else:
+        spread(known.loop, [a.ravel() for a in inputs], known.numbers, [a.ravel() for a in results])
+
+
+def _results(known: Ready, inputs: tuple[Array, ...], out: Any) -> list[Array] | None:
+    """Where the results of plain arrays of one shape go, or None where something is not plain or not apart."""
+    x = inputs[0]
+    if any(a.flags.num & CONTIGUOUS != CONTIGUOUS for a in inputs):
+        return None
+    if out is None:
+        return [empty(x.shape, x.dtype) for _ in range(known.results)]
+    outs = out if type(out) is tuple else (out,)
+    if len(outs) != known.results or (type(out) is tuple and known.results == 1):
+        return None
+    for i, each in enumerate(outs):
+        if type(each) is not ndarray or each.dtype != x.dtype or each.shape != x.shape:
+            return None
+        if each.flags.num & FILLABLE != FILLABLE or any(may_share_memory(each, a) for a in (*inputs, *outs[:i])):
+            return None
+    return list(outs)
