@@ -56,7 +56,7 @@ def certify(names: Names = None, /, *, json: Flag = False) -> int:
     failures = [failure for certificate in found for failure in certificate.failures()]
     for failure in failures:
         complain(failure)
-    say(f"{len(found)} measured, {len(failures)} bars missed")
+    say(f"{len(found)} measured, {len(failures) or 'no'} {'bar' if len(failures) < 2 else 'bars'} missed")
     return _refresh_cards(project, chosen) or (Exit.DIFFERENT if failures else Exit.OK)
 
 

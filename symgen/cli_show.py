@@ -102,11 +102,11 @@ def explain(name: str, /, *, output: str | None = None, json: Flag = False) -> i
     from symgen.explain import document, report, text
 
     op, job = loaded(name)
-    derivation = _derived(op)
-    known = dict.fromkeys(o.name for variant in derivation.variants for o in variant.outputs)
+    derivation = _derived(op, output)
+    known = dict.fromkeys(name for variant in derivation.variants for name in variant.names)
     if output is not None and output not in known:
         raise UserError(f"{op.name} has no output {output!r}\n  hint: {config.did_you_mean(output, known)}")
-    found = report.report(derivation, output, _certified(op.name, job))
+    found = report.report(derivation, _certified(op.name, job))
     if json:
         give_json(document.document(found))
     else:
@@ -149,10 +149,10 @@ def _located(project: Config) -> dict[str, tuple[Config, Target]]:
     return {name: (project, target) for name, target in build_keys.targets(project).items()}
 
 
-def _derived(op: Op) -> Any:
+def _derived(op: Op, only: str | None = None) -> Any:
     from symgen.pipeline import derive
 
-    return derive(op)
+    return derive(op, only=only)
 
 
 def _listed(entry: dict[str, Any] | None) -> tuple[str, str, str]:

@@ -77,6 +77,7 @@ class DerivedVariant:
     variant: Variant
     program: Program
     outputs: tuple[Output, ...]
+    names: tuple[str, ...] = ()  # of all outputs that there are, whether derived or not
 
     def output(self, name: str) -> Output:
         return next(o for o in self.outputs if o.name == name)
@@ -90,13 +91,14 @@ class Derivation:
     variants: tuple[DerivedVariant, ...]
 
 
-def derive(op: Op, *, pieces: bool = True) -> Derivation:
+def derive(op: Op, *, pieces: bool = True, only: str | None = None) -> Derivation:
     """Derive, stabilise and schedule every variant of a definition.
 
     Args:
         op: the definition.
         pieces: whether polynomials may be fitted to the exact function where no algebra is good enough; without them
             such stretches are unresolved, which shows what the rules are worth.
+        only: the name of one output, if the others are not wanted.
 
     Raises:
         ProgramError: the definition needs calculus, ball arithmetic or code that this version does not have; the
@@ -108,19 +110,20 @@ def derive(op: Op, *, pieces: bool = True) -> Derivation:
         ['value', 'grad', 'grad2']
     """
     try:
-        return Derivation(op, tuple(derive_variant(op, v, pieces=pieces) for v in op.variants))
+        return Derivation(op, tuple(derive_variant(op, v, pieces=pieces, only=only) for v in op.variants))
     except (DerivativeError, LoweringError, OracleError) as missing:
         raise ProgramError(f"{op.source.file}:{op.source.line}: {op.name}: {missing}") from missing
 
 
-def derive_variant(op: Op, variant: Variant, *, pieces: bool = True) -> DerivedVariant:
+def derive_variant(op: Op, variant: Variant, *, pieces: bool = True, only: str | None = None) -> DerivedVariant:
     """The outputs of one variant: its value, first and second derivatives, and gradients in all that is free."""
     program = lower(op, variant)
     shop = Workshop.of(op, variant, pieces)
     naive = hoist(variant.value.xreplace({op.symbol(n): s for n, s in shop.symbols.items()}))
     known, steps = recognize(naive)
-    wanted = Wanted.all_of(op, variant, shop.symbols, naive, hoist(known), steps)
-    return DerivedVariant(variant, program, tuple(shop.output(w) for w in wanted))
+    wanted = tuple(Wanted.all_of(op, variant, shop.symbols, naive, hoist(known), steps))
+    outputs = tuple(shop.output(w) for w in wanted if only in (None, w.name))
+    return DerivedVariant(variant, program, outputs, tuple(w.name for w in wanted))
 
 
 @dataclass(frozen=True)

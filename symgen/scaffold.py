@@ -34,13 +34,13 @@ SPECS = {
     "activation": '''\
 """{title}: replace the formula, then run `symgen build {name}`."""
 
-from symgen.spec import Real, activation, exp
+from symgen.spec import activation, exp
 
 
 @activation()
-def {name}(x, beta: Real > 0 = 1):
-    """The input, weighted by the logistic function of beta times the input."""
-    return x / (1 + exp(-beta * x))
+def {name}(x):  # an option is declared with its domain and default: (x, beta: Real > 0 = 1)
+    """The input, weighted by its logistic function."""
+    return x / (1 + exp(-x))
 ''',
     "loss": '''\
 """{title}: replace the formula, then run `symgen build {name}`."""

@@ -230,7 +230,7 @@ def test_list(symgen: Symgen, built: Path) -> None:
     """``list`` gives one line for each function on stdout, ``--json`` what the manifest says."""
     lines = symgen("list", cwd=built).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["swash", "swoosh"]
-    assert lines[1].split("\t")[1:3] == ["activation", "(x, beta=1)"]
+    assert lines[1].split("\t")[1:3] == ["activation", "(x)"]
     assert json.loads(symgen("list", "--json", cwd=built).stdout)["swoosh"]["module"] == "activations.swoosh"
 
 
@@ -331,11 +331,11 @@ def test_wrong_spec_is_reported_with_its_place(symgen: Symgen, tmp_path: Path) -
     scaffold.init(tmp_path)
     good = scaffold.SPECS["activation"]
     (tmp_path / "specs/good.py").write_text(good.format(name="good", title="Good"))
-    (tmp_path / "specs/bad.py").write_text(good.format(name="bad", title="Bad").replace("(-beta", "(-bta"))
+    (tmp_path / "specs/bad.py").write_text(good.format(name="bad", title="Bad").replace("(-x", "(-y"))
     done = symgen("build", cwd=tmp_path)
     assert done.returncode == 2
     assert "specs/bad.py:9: bad:" in done.stderr
-    assert "beta" in done.stderr
+    assert "unknown name 'y'" in done.stderr
     assert "Traceback" not in done.stderr
     names = files.listing(tmp_path)
     assert any(name.endswith("activations/good.py") for name in names)

@@ -160,7 +160,15 @@ def test_document_has_the_same_content() -> None:
     assert [s["title"] for s in first["stages"]] == ["as written", "erf-plus-one"]
     assert first["stages"][1]["error_before"] == first["stages"][0]["error"]
     assert first["cuts"]["float64"][0]["lower"] == "-inf"
-    assert [o["name"] for o in document(report(derivation("gelu"), "grad"))["variants"][0]["outputs"]] == ["grad"]
+
+
+def test_one_output_is_derived_alone() -> None:
+    """Asked for one output, the others are not derived, but known."""
+    only = derive(loaded("sigmoid")[0], only="grad")
+    assert only.variants[0].names == ("value", "grad", "grad2")
+    (output,) = outputs(report(only))
+    assert output.name == "grad"
+    assert "recognised as    sigmoid(x)" in text_of(report(only))
 
 
 def test_long_formulas_are_abbreviated_and_folded() -> None:

@@ -19,6 +19,7 @@ from symgen.missed import Miss, misses
 from symgen.settings import first_tensor
 from symgen.spec.description import argument_lines, when
 from symgen.stabilize.probe import TARGETS, Flags
+from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import evaluate
 
 if TYPE_CHECKING:
@@ -85,14 +86,11 @@ class Report:
     certified: Mapping[tuple[str, str], float]  # largest error measured, by output and dtype
 
 
-def report(
-    derivation: Derivation, only: str | None = None, certified: Mapping[tuple[str, str], float] | None = None
-) -> Report:
+def report(derivation: Derivation, certified: Mapping[tuple[str, str], float] | None = None) -> Report:
     """Measure and collect what is to be told of a derivation.
 
     Args:
         derivation: the function.
-        only: the output to report; all if not said.
         certified: the largest errors that `symgen certify` found, by output and dtype.
     """
     op = derivation.op
@@ -103,21 +101,20 @@ def report(
         f"{op.source.file}:{op.source.line}",
         op.definition,
         tuple(line.strip() for line in argument_lines(op)),
-        tuple(_variant(variant, x, only, misses(derivation)) for variant in derivation.variants),
+        tuple(_variant(variant, x, misses(derivation)) for variant in derivation.variants if variant.outputs),
         certified or {},
     )
 
 
-def _variant(derived: DerivedVariant, x: str, only: str | None, missed: tuple[Miss, ...]) -> VariantReport:
-    value, suffix = derived.outputs[0], derived.variant.suffix
-    outputs = [o for o in derived.outputs if only in (None, o.name)]
+def _variant(derived: DerivedVariant, x: str, missed: tuple[Miss, ...]) -> VariantReport:
+    first, suffix, outputs = derived.outputs[0], derived.variant.suffix, derived.outputs
     mine = {o.name: tuple(m for m in missed if m.output == o.name and m.variant in ("", suffix)) for o in outputs}
     return VariantReport(
         suffix,
         when(derived.variant),
-        value.naive,
-        value.recognized,
-        value.probe.settings,
+        first.naive,
+        recognize(first.naive)[0],
+        first.probe.settings,
         tuple(_output(o, x, mine[o.name]) for o in outputs),
     )
 
