@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
-from flint import arb, arb_poly, ctx
+from flint import acb, arb, arb_poly, ctx
 
 from symgen.arithmetic import Pair
 from symgen.kernel import Node, const, fma
@@ -44,6 +45,13 @@ class Polynomial:
         tail = fma(total, z, const(self.low))
         high = const(first) + tail
         return Pair(high, tail - (high - const(first)))
+
+    def horner(self, t: Node) -> Node:
+        """The value as one node, for a polynomial whose own last place does not matter."""
+        total = const(self.coefficients[-1])
+        for c in reversed(self.coefficients[:-1]):
+            total = fma(total, t, const(c))
+        return total
 
     def slope(self, t: Node) -> Node:
         """The derivative at t, for correcting by the rounding error of t (step 1 only)."""
@@ -150,3 +158,89 @@ def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Po
         return Polynomial(coefficients, rest, step, worst) if len(signs) == 1 else None
     finally:
         ctx.prec = saved
+
+
+def fit_proved(f: Callable[[Any], Any], low: float, high: float, bits: float, most: int = 40) -> Polynomial | None:
+    """The shortest polynomial on [low, high] that is proved to be within 2**-bits of f, relatively; None if none is.
+
+    Args:
+        f: the exact function of real and of complex balls, analytic around the interval.
+        low: lower end.
+        high: upper end.
+        bits: the relative error asked for, as a power of two.
+        most: the largest number of coefficients tried.
+    """
+    for count in range(2, most + 1):
+        candidate = _interpolate(f, low, high, count, 1)
+        if candidate is not None and candidate.error < 2.0**-bits:
+            bound = prove(candidate, f, low, high)
+            if bound < 2.0**-bits:
+                return replace(candidate, error=bound)
+    return None
+
+
+def prove(polynomial: Polynomial, f: Callable[[Any], Any], low: float, high: float) -> float:
+    """A bound of |P - f|/|f| on [low, high] that holds everywhere there; infinite where ball arithmetic shows none.
+
+    The difference d = P - f is analytic in an ellipse around the interval, where ball arithmetic bounds it by M. Then
+    the polynomial that agrees with d at m Chebyshev points is within 4 M r^-m / (r - 1) of d (Trefethen, Approximation
+    Theory, theorem 8.2), and a polynomial of degree below m is at most 1/cos(pi m / 2 n) times what it reaches at n > m
+    Chebyshev points (Ehlich and Zeller 1964).
+
+    Args:
+        polynomial: of step one; the low part of its first coefficient is not counted.
+        f: the exact function of real and of complex balls, analytic in the ellipse.
+        low: lower end.
+        high: upper end.
+    """
+    saved = ctx.prec
+    ctx.prec = PRECISION
+    try:
+        p = [arb(c) for c in polynomial.coefficients]
+        middle, half = (arb(low) + arb(high)) / 2, (arb(high) - arb(low)) / 2
+        largest = _largest_on_ellipse(p, f, middle, half)
+        degree = DEGREE
+        truncation = 4 * largest * arb(RATIO) ** -degree / (arb(RATIO) - 1)
+        seen = arb(0)
+        for t in _points(low, high, OVERSAMPLED * degree, 0.5):
+            gap = abs(_horner(p, t) - f(t)).abs_upper()
+            seen = gap if gap > seen else seen
+        # what the interpolant is at those points differs from d by the truncation, too
+        above = (seen + truncation) / (arb.pi() / (2 * OVERSAMPLED)).cos() + truncation
+        least = min((abs(f(piece)).abs_lower() for piece in _pieces(low, high)), key=float)
+        return float((above / least).abs_upper()) if least > 0 else math.inf
+    finally:
+        ctx.prec = saved
+
+
+RATIO = 2.0  # of the ellipse: the sum of its half axes, for the interval [-1, 1]
+DEGREE = 96  # 2^-96 times what the difference is on the ellipse is far below every target
+OVERSAMPLED = 4
+ARCS = 48
+
+
+def _horner(coefficients: list[Any], t: Any) -> Any:
+    total = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        total = total * t + c
+    return total
+
+
+def _largest_on_ellipse(p: list[arb], f: Callable[[Any], Any], middle: arb, half: arb) -> arb:
+    """A bound of |p - f| on the ellipse with foci at the ends, which is where it is largest."""
+    largest = arb(0)
+    for k in range(ARCS):
+        angle = arb(2 * k + 1, 1) * arb.pi() / ARCS
+        z = acb(0, angle).exp()
+        t = middle + half * (RATIO * z + 1 / (RATIO * z)) / 2
+        bound = abs(_horner([acb(c) for c in p], t) - f(t)).abs_upper()
+        if not bound.is_finite():
+            return arb(math.inf)
+        largest = bound if bound > largest else largest
+    return largest
+
+
+def _pieces(low: float, high: float, count: int = 64) -> list[arb]:
+    """Balls that cover the interval."""
+    width = (arb(high) - arb(low)) / count
+    return [arb(low) + width * (arb(2 * k + 1, 1) / 2) for k in range(count)]

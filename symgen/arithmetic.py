@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from symgen.kernel import Node, const, fma, node, select
+from symgen.kernel import Node, call, const, fma, node, select
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
 
@@ -66,12 +66,14 @@ class Arithmetic:
 
     `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
     ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
-    factor is zero, so that ``x * exp(x)`` is 0 at minus infinity.
+    factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary functions,
+    which a result that is rounded to float32 does not tell from the full ones.
     """
 
     compensated: bool = False
     halved: bool = False
     annihilating: bool = False
+    short: bool = False
 
     def constant(self, high: float, low: float) -> Pair:
         return Pair(const(high), const(low) if self.compensated and low else None)
@@ -151,11 +153,15 @@ class Arithmetic:
                 return result
             square = self.mul(square, square)
 
-    def correct(self, value: Node, a: Pair, slope: Node | None) -> Pair:
+    def function(self, name: str, u: Node) -> Pair:
+        """A function of specs/elementary: its short form, its rounded value, or its value with what rounding left."""
+        if self.short:
+            return Pair(call(f"{name}_short", u))
+        return Pair(call(name, u), call(f"{name}_low", u) if self.compensated else None)
+
+    def correct(self, value: Pair, a: Pair, slope: Node | None) -> Pair:
         """f(a.high + a.low) from f(a.high) and f'(a.high), to first order."""
-        if not self.compensated or a.low is None or slope is None:
-            return Pair(value)
-        return Pair(value, a.low * slope)
+        return self.with_low(value.high, value.low, _times(a.low, slope))
 
     def with_low(self, value: Node, *parts: Node | None) -> Pair:
         return Pair(value, _sum(*parts) if self.compensated else None)
@@ -177,6 +183,7 @@ class Arithmetic:
         return Pair(select(known, total, a.high), select(known, a.low - (total - a.high), ZERO))
 
 
+SHORT = Arithmetic(short=True)
 PLAIN = Arithmetic()
 COMPENSATED = Arithmetic(compensated=True)
 HALVED = Arithmetic(compensated=True, halved=True)

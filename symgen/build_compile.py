@@ -103,7 +103,7 @@ def compile_function(job: Job) -> Compiled | Failure:
         error.add_note(f"while building {job.name} from {job.file}")
         raise
     texts = emit(derivation, job)
-    entry["kernel"] = kernel_digest(texts)
+    entry["kernel"] = kernel_digest({**texts, **inlined(derivation)})
     docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
     report = _report(derivation, time.perf_counter() - started)
     entry["rules"] = sorted(report.rules)
@@ -121,12 +121,22 @@ def emit(derivation: Derivation, job: Job) -> dict[str, str]:
         summary=op.summary,
         definition=op.definition,
         source=op.source.file,
-        key=build_keys.helpers(),
+        key=build_keys.combine([build_keys.helpers(), *inlined(derivation).values()]),
         arguments=tuple(numba_cpu.Operand(a.name, a.role.kind) for a in _passed(op)),
         variants=tuple(_variant(variant) for variant in derivation.variants),
         runtime=runtime,
     )
     return {f"{manifest.module_name(op).replace('.', '/')}.py": numba_cpu.emit(module)}
+
+
+def inlined(derivation: Derivation) -> dict[str, str]:
+    """The text of the elementary functions that a function's kernels compile into their loops."""
+    from symgen.backends import numba_cpu, numba_elementary
+    from symgen.kernel import topological
+
+    results = [r for v in derivation.variants for o in v.outputs for core in o.cores.values() for r in core.results]
+    called = {n.value for n in topological(results) if n.op == "call"} & numba_cpu.ELEMENTARY
+    return {numba_elementary.FILE: numba_elementary.emit("", called)} if called else {}
 
 
 def _passed(op: Op) -> list[Argument]:
@@ -159,7 +169,7 @@ def _comments(output: Output) -> tuple[str, ...]:
     for region in output.regions:
         where = "" if region.condition is None else f"where {region.condition}: "
         for segment in region.segments:
-            how = "" if segment.arithmetic == "plain" else f" ({segment.arithmetic})"
+            how = "" if segment.arithmetic in ("short", "plain") else f" ({segment.arithmetic})"
             what = (segment.note if segment.expression is None else str(segment.expression)) + how
             if lines and lines[-1][0] == where and lines[-1][3] == what:
                 lines[-1] = (where, lines[-1][1], segment.upper, what)

@@ -45,10 +45,11 @@ def _runtime_hashes() -> list[str]:
 
 def texts(config: Config, entries: Mapping[str, Any]) -> Shared:
     """The text of each of these files, from what the manifest says of the functions."""
-    from symgen.backends import stubs
+    from symgen.backends import numba_elementary, stubs
 
     runtime = "symgen.runtime" if config.runtime == "shared" else "._runtime"
     files = {f"{folder}/__init__.py": HEADER for folder in _folders(entries)}
+    files[numba_elementary.FILE] = numba_elementary.emit(runtime)
     files["__init__.py"] = stubs.package_init("" if config.face else runtime)
     stub = stubs.functional_stub(entries, runtime)
     if config.face is None:

@@ -1,47 +1,154 @@
-"""Elementary functions that the libraries lack, generated from specs/elementary: reduction, core interval, target.
+"""Elementary functions generated from specs/elementary: reduction and recombination there, fitted and proved cores here.
 
-A spec states how the argument u >= 0 is mapped to the core interval and what the function is multiplied by there; the
-build samples the function of that name in ball arithmetic, fits the core, and emits ``core(map(u)) / scale(u)``.
+libm's functions are calls, which keep a loop from becoming vector code, and give no more than one float64. A spec
+writes each function twice as a branch-free graph of kernel operations: `short` is right to about 2^-34, which is what a
+float32 result needs, and `full` is a sum high + low, high the rounded value, right to about 2^-59. A graph calls them as
+the primitives ``exp_short``, ``exp`` and ``exp_low``; NumPy evaluates the very graph that a backend prints.
 """
 
 from __future__ import annotations
 
+import inspect
 import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 from flint import arb, ctx
 
-from symgen import resources
-from symgen.approx import Polynomial, fit
-from symgen.arithmetic import Arithmetic, Pair, exact
-from symgen.kernel import Node, const
+from symgen import approx, resources
+from symgen.approx import Polynomial
+from symgen.arithmetic import Pair
+from symgen.kernel import ROUNDING, Node, ScalarFunction, const, fma, var, verify
 
-# The meaning of each name for real arguments, in ball arithmetic.
-EXACT: dict[str, Callable[[arb], arb]] = {
-    "erfcx": lambda u: (u * u).hypgeom_u(arb(1) / 2, arb(1) / 2) / arb.pi().sqrt(),
-}
+BIAS = ROUNDING + 1023  # a sum with it carries the biased exponent of 2^n in its last bits: see `kernel.pow2`
+SUFFIXES = {"short": "_short", "high": "", "low": "_low"}
+
+
+@dataclass(frozen=True)
+class Core:
+    """A function on a core interval that a polynomial stands for, proved within 2^-bits of it, relatively.
+
+    Attributes:
+        exact: The function in ball arithmetic, of real and of complex balls.
+        interval: Where it is used; its ends must be no poles.
+        bits: What the polynomials of the short and the full form must reach.
+    """
+
+    exact: Callable[[Any], Any]
+    interval: tuple[float, float]
+    bits: float | tuple[float, float]
+    analytic: bool = True
+
+    def short(self, t: Node) -> Node:
+        return self.polynomial(min(self._bits)).horner(t)
+
+    def full(self, t: Node) -> Node:
+        return self.polynomial(max(self._bits)).horner(t)
+
+    def sum(self, t: Node, slope: Node | None = None, low: Node | None = None) -> tuple[Node, Node]:
+        """The value at t + low as high + low, the first coefficient to twice the precision."""
+        p = self.polynomial(max(self._bits)).node(t)
+        assert p.low is not None
+        return p.high, p.low if slope is None or low is None else fma(slope, low, p.low)
+
+    @property
+    def _bits(self) -> tuple[float, ...]:
+        return self.bits if isinstance(self.bits, tuple) else (self.bits,)
+
+    def polynomial(self, bits: float) -> Polynomial:
+        """The shortest polynomial that is proved to reach the target.
+
+        Raises:
+            ArithmeticError: no polynomial of reasonable length does.
+        """
+        return _proved(self, bits)
+
+
+@cache
+def _proved(core: Core, bits: float) -> Polynomial:
+    low, high = core.interval
+    fit = approx.fit_proved if core.analytic else approx.fit
+    found = fit(core.exact, low, high, bits)
+    if found is None:
+        raise ArithmeticError(
+            f"specs/elementary: no polynomial on [{low}, {high}] is proved within 2^-{bits}; change the reduction"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number as the sum of two floats."""
+
+    high: float
+    low: float
+
+
+def constant(value: Callable[[], arb], bits: int = 53) -> Constant:
+    """A number to twice the precision of float64; its high part has `bits` bits."""
+    saved = ctx.prec
+    ctx.prec = approx.PRECISION
+    try:
+        exact = value()
+        scale = arb(2) ** (bits - 1 - int(np.floor(np.log2(abs(float(exact))))))
+        high = float((exact * scale + arb(0.5)).floor() / scale)
+        return Constant(high, float(exact - arb(high)))
+    finally:
+        ctx.prec = saved
+
+
+def quick_sum(a: Node, b: Node) -> tuple[Node, Node]:
+    """a + b rounded and what rounding loses, for |a| >= |b| or a = 0 (Dekker 1971)."""
+    total = a + b
+    return total, b - (total - a)
+
+
+def two_sum(a: Node, b: Node) -> tuple[Node, Node]:
+    """a + b rounded and what rounding loses (Knuth)."""
+    total = a + b
+    back = total - a
+    return total, (a - (total - back)) + (b - back)
 
 
 @dataclass(frozen=True)
 class Elementary:
-    """One elementary function of a non-negative argument."""
+    """One function: `short` gives a node, `full` a high and a low one; either may be missing."""
 
     name: str
-    reduce: Callable[[Any], tuple[Any, Any]]
-    interval: tuple[int, int]
-    bits: int
+    summary: str
+    parameters: tuple[str, ...]
+    short: Callable[..., Node]
+    full: Callable[..., tuple[Node, Node]]
+
+    @property
+    def arguments(self) -> tuple[Node, ...]:
+        return tuple(var(p) for p in self.parameters)
+
+    def graph(self, part: str) -> ScalarFunction:
+        """The graph of a part: "short", "high" or "low"."""
+        return _graph(self, part)
 
 
-def elementary(interval: tuple[int, int], bits: int) -> Callable[[Callable[[Any], tuple[Any, Any]]], Elementary]:
-    """Declare an elementary function; the decorated one returns (core variable, scale) of its argument."""
-    return lambda f: Elementary(f.__name__, f, interval, bits)
+@cache
+def _graph(spec: Elementary, part: str) -> ScalarFunction:
+    arguments = spec.arguments
+    result = spec.short(*arguments) if part == "short" else spec.full(*arguments)[part == "low"]
+    return verify(ScalarFunction(f"{spec.name}{SUFFIXES[part]}", spec.parameters, (result,)))
+
+
+def elementary(spec: type) -> Elementary:
+    """Declare an elementary function: the class has its name and `short` and `full`, functions of nodes."""
+    short, full = (inspect.getattr_static(spec, form) for form in ("short", "full"))
+    parameters = tuple(inspect.signature(full).parameters)
+    return Elementary(spec.__name__, inspect.getdoc(spec) or "", parameters, short, full)
 
 
 @cache
 def catalogue() -> dict[str, Elementary]:
+    """Every function of specs/elementary by name."""
     found: dict[str, Elementary] = {}
     for path in sorted((resources.specs() / "elementary").glob("*.py")):
         for value in runpy.run_path(str(path)).values():
@@ -50,72 +157,30 @@ def catalogue() -> dict[str, Elementary]:
     return found
 
 
-class _Traced:
-    """Arithmetic on pairs under Python's own operators, so that a reduction is written once."""
-
-    def __init__(self, pair: Pair, arithmetic: Arithmetic) -> None:
-        self.pair, self.arithmetic = pair, arithmetic
-
-    def _wrap(self, other: Any) -> Pair:
-        return other.pair if isinstance(other, _Traced) else exact(const(float(other)))
-
-    def __add__(self, other: Any) -> _Traced:
-        return _Traced(self.arithmetic.add(self.pair, self._wrap(other)), self.arithmetic)
-
-    def __sub__(self, other: Any) -> _Traced:
-        return _Traced(self.arithmetic.sub(self.pair, self._wrap(other)), self.arithmetic)
-
-    def __mul__(self, other: Any) -> _Traced:
-        return _Traced(self.arithmetic.mul(self.pair, self._wrap(other)), self.arithmetic)
-
-    def __truediv__(self, other: Any) -> _Traced:
-        return _Traced(self.arithmetic.div(self.pair, self._wrap(other)), self.arithmetic)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-
 @cache
-def core(name: str) -> Polynomial:
-    """The fitted core of an elementary function.
-
-    Raises:
-        ArithmeticError: no polynomial of reasonable length reaches the target of the spec.
-    """
-    spec = catalogue()[name]
-
-    def exact_core(q: arb) -> arb:
-        u = _inverse(spec, q)
-        return EXACT[name](u) * spec.reduce(u)[1]
-
-    saved = ctx.prec
-    ctx.prec = 256
-    try:
-        found = fit(exact_core, float(spec.interval[0]), float(spec.interval[1]), spec.bits)
-    finally:
-        ctx.prec = saved
-    if found is None:
-        raise ArithmeticError(f"specs/elementary: no polynomial fits {name} to 2^-{spec.bits}; change its reduction")
-    return found
+def graph_of(primitive: str) -> ScalarFunction:
+    """The graph behind a primitive's name, such as ``exp_low``."""
+    spec, part = _named(primitive)
+    return spec.graph(part)
 
 
-def _inverse(spec: Elementary, q: arb) -> arb:
-    """The argument u whose core variable is q: the reduction is a Moebius map, known by three values."""
-    at0, at1, far = spec.reduce(arb(0))[0], spec.reduce(arb(1))[0], spec.reduce(arb(2) ** 4000)[0]
-    limit = arb(round(float(far)))
-    # q = (limit*u + b)/(u + d) with b = at0*d and at1 = (limit + b)/(1 + d)
-    d = (limit - at1) / (at1 - at0)
-    return (at0 * d - q * d) / (q - limit)
+def _named(primitive: str) -> tuple[Elementary, str]:
+    for part, suffix in SUFFIXES.items():
+        name = primitive.removesuffix(suffix) if suffix else primitive
+        if primitive.endswith(suffix) and name in catalogue():
+            return catalogue()[name], part
+    raise KeyError(primitive)
 
 
-def erfcx_nonnegative(arithmetic: Arithmetic, u: Node) -> Pair:
-    """erfcx(u) for u >= 0; beyond 2^60 the reduction has reached its end, and 1/u is left."""
-    spec, polynomial = catalogue()["erfcx"], core("erfcx")
-    variable, scale = spec.reduce(_Traced(exact(u), arithmetic))
-    if not arithmetic.compensated:
-        return arithmetic.div(Pair(polynomial.node(variable.pair.high).high), scale.pair)
-    # the rounding of the core variable is worth most of an ULP where the core is steep
-    reduced = arithmetic.normal(variable.pair)
-    value = arithmetic.correct(polynomial.node(reduced.high).high, reduced, polynomial.slope(reduced.high))
-    value = arithmetic.with_low(value.high, value.low, polynomial.node(reduced.high).low)
-    return arithmetic.div(value, scale.pair)
+def evaluate(primitive: str, arrays: tuple[Any, ...]) -> Any:
+    """A primitive by NumPy. High and low parts are asked for one after the other: what they share is kept till then."""
+    spec, part = _named(primitive)
+    if part == "short":
+        return spec.graph(part).evaluate(arrays)[0]
+    arguments, known = _recent.get(spec.name, ((), {}))
+    if len(arguments) != len(arrays) or any(a is not b for a, b in zip(arguments, arrays, strict=True)):
+        _recent[spec.name] = arrays, (known := {})
+    return spec.graph(part).evaluate(arrays, known)[0]
+
+
+_recent: dict[str, tuple[tuple[Any, ...], dict[int, Any]]] = {}

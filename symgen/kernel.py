@@ -45,6 +45,12 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     Where the product or a splitting would overflow, a and c are scaled down and the result up again.
     """
     with np.errstate(all="ignore"):
+        # the common case first: nothing near the end of the range (a NaN compares false)
+        if np.max(np.abs(a)) < 2.0**450 and np.max(np.abs(b)) < 2.0**450 and np.max(np.abs(c)) < 2.0**1000:
+            p, e = _two_product(a, b)
+            s = p + c
+            t = s - p
+            return s + (((p - (s - t)) + (c - t)) + e)
         large_b = np.abs(b) > 2.0**900
         shrink_b = np.where(large_b, 2.0**-200, 1.0)
         shrink_a = np.where((np.abs(a) > 2.0**900) | ((np.abs(a * b) > 2.0**1000) & ~large_b), 2.0**-200, 1.0)
@@ -55,6 +61,27 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
         low = (p - (s - t)) + (d - t)
         r = (s + (low + e)) / shrink_a / shrink_b
         return np.where(np.isfinite(r), r, a * b + c)
+
+
+ROUNDING = 1.5 * 2.0**52  # added to a number of moderate size, it leaves the nearest integer in the last bits
+_HALF_ROOT = int(np.float64(2.0**-0.5).view(np.int64))
+
+
+def _pow2(k: Any) -> Any:
+    """2**n from k = ROUNDING + 1023 + n, for -1023 < n < 1024: the last bits of k are the exponent's bits."""
+    return (np.asarray(k, dtype=np.float64).view(np.int64) << 52).view(np.float64)
+
+
+def _exponent(x: Any) -> Any:
+    """The integer n for which x/2**n is in [sqrt(1/2), sqrt(2)), for normal positive x."""
+    bits = np.asarray(x, dtype=np.float64).view(np.int64)
+    return ((bits - _HALF_ROOT) >> 52).astype(np.float64)
+
+
+def _mantissa(x: Any) -> Any:
+    """x/2**n with the n of `_exponent`."""
+    bits = np.asarray(x, dtype=np.float64).view(np.int64)
+    return (bits - (((bits - _HALF_ROOT) >> 52) << 52)).view(np.float64)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -69,6 +96,9 @@ OPERATIONS: dict[str, Operation] = {
     "fma": Operation("fff", "f", _fma),
     "sqrt": Operation("f", "f", np.sqrt),
     "copysign": Operation("ff", "f", np.copysign),
+    "pow2": Operation("f", "f", _pow2),
+    "exponent": Operation("f", "f", _exponent),
+    "mantissa": Operation("f", "f", _mantissa),
     "select": Operation("bff", "f", np.where),
     "lt": Operation("ff", "b", np.less),
     "le": Operation("ff", "b", np.less_equal),
@@ -115,13 +145,26 @@ POLES: dict[tuple[Any, ...], float] = {
     ("log1p", -1.0): -math.inf,
 }
 
+def _generated(name: str) -> Callable[..., Any]:
+    """A function of specs/elementary, by the graph that backends print."""
+
+    def evaluate(*arrays: Any) -> Any:
+        from symgen.elementary import evaluate as by_graph  # it is made of this module's nodes
+
+        return by_graph(name, arrays)
+
+    return evaluate
+
+
+# Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too.
+GENERATED = ("exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf")
+PARTS = ("", "_low", "_short")
+BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS)
+
 # The seam to the elementary functions: what a graph may call. A backend has one such table.
 PRIMITIVES: dict[str, Callable[..., Any]] = {
-    **{
-        name: _libm(name)
-        for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "atan", "asinh", "sinh", "cosh", "tanh")
-    },
-    "erf": _libm("erf"),
+    **{name: _generated(name) for name in sorted(BRANCH_FREE)},
+    **{name: _libm(name) for name in ("sin", "cos", "tan", "atan", "asinh", "sinh", "cosh", "tanh")},
     "hypot": _libm("hypot"),
     "pow": _libm("pow"),
     "sin_sum": trig_numpy.sin_sum,  # of the exact sum of the two arguments
@@ -145,17 +188,39 @@ class Node:
     value: Any = None
     serial: int = field(default=0)
 
-    def __add__(self, other: Node) -> Node:
-        return node("add", self, other)
+    def __add__(self, other: Node | float) -> Node:
+        return node("add", self, as_node(other))
 
-    def __sub__(self, other: Node) -> Node:
-        return node("sub", self, other)
+    def __radd__(self, other: float) -> Node:
+        return node("add", as_node(other), self)
 
-    def __mul__(self, other: Node) -> Node:
-        return node("mul", self, other)
+    def __sub__(self, other: Node | float) -> Node:
+        return node("sub", self, as_node(other))
 
-    def __truediv__(self, other: Node) -> Node:
-        return node("div", self, other)
+    def __rsub__(self, other: float) -> Node:
+        return node("sub", as_node(other), self)
+
+    def __mul__(self, other: Node | float) -> Node:
+        return node("mul", self, as_node(other))
+
+    def __rmul__(self, other: float) -> Node:
+        return node("mul", as_node(other), self)
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return node("div", self, as_node(other))
+
+    def __rtruediv__(self, other: float) -> Node:
+        return node("div", as_node(other), self)
+
+    def __lt__(self, other: Node) -> Node:
+        return node("lt", self, other)
+
+    def __and__(self, other: Node) -> Node:
+        return node("and", self, other)
+
+    def equals(self, other: Node | float) -> Node:
+        """The condition that both are equal; == compares the objects."""
+        return node("eq", self, as_node(other))
 
     def __neg__(self) -> Node:
         return node("neg", self)
@@ -183,6 +248,11 @@ def const(value: float) -> Node:
     return node("const", value=float(value))
 
 
+def as_node(value: Node | float) -> Node:
+    """A number as a constant; a node as it is."""
+    return value if isinstance(value, Node) else const(value)
+
+
 def var(name: str) -> Node:
     return node("var", value=name)
 
@@ -195,6 +265,35 @@ def call(primitive: str, *args: Node) -> Node:
 
 def fma(a: Node, b: Node, c: Node) -> Node:
     return node("fma", a, b, c)
+
+
+def pow2(k: Node) -> Node:
+    """2**n from k = ROUNDING + 1023 + n."""
+    return node("pow2", k)
+
+
+def exponent(x: Node) -> Node:
+    """n of x = 2**n m with m in [sqrt(1/2), sqrt(2)), for normal positive x."""
+    return node("exponent", x)
+
+
+def mantissa(x: Node) -> Node:
+    """m of x = 2**n m, see `exponent`."""
+    return node("mantissa", x)
+
+
+def copysign(size: Node, sign: Node) -> Node:
+    return node("copysign", size, sign)
+
+
+def larger(x: Node, least: Node) -> Node:
+    """The larger one; a NaN in x stays."""
+    return select(x < least, least, x)
+
+
+def smaller(x: Node, most: Node) -> Node:
+    """The smaller one; a NaN in x stays."""
+    return select(most < x, most, x)
 
 
 def select(condition: Node, then: Node, otherwise: Node) -> Node:

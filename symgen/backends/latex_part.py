@@ -250,7 +250,7 @@ def _mirrored(segment: Segment) -> str:
 def _note(segments: Sequence[Segment]) -> str:
     if segments[0].kind == "constant":
         return "constant"
-    careful = [s.arithmetic != "plain" for s in segments if s.expression is not None]
+    careful = [s.arithmetic not in ("short", "plain") for s in segments if s.expression is not None]
     return "" if not any(careful) else "compensated" if all(careful) else "partly compensated"
 
 

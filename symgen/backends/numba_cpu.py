@@ -28,7 +28,7 @@ from symgen.backends.python_text import (
     print_graph,
 )
 from symgen.backends.render import render
-from symgen.kernel import KernelError, ScalarFunction
+from symgen.kernel import BRANCH_FREE, KernelError, ScalarFunction
 
 BACKEND = "numba_cpu"
 TOGETHER = "Together, so that what they share is computed once."
@@ -43,6 +43,9 @@ OPERATIONS = {
     "abs": Form("abs({})", ATOM, (TERNARY,)),
     "fma": Form("fma({}, {}, {})", ATOM, (TERNARY,) * 3, needs="fma"),
     "sqrt": Form("math.sqrt({})", ATOM, (TERNARY,), needs="math"),
+    "pow2": Form("pow2({})", ATOM, (TERNARY,), needs="pow2"),
+    "exponent": Form("exponent({})", ATOM, (TERNARY,), needs="exponent"),
+    "mantissa": Form("mantissa({})", ATOM, (TERNARY,), needs="mantissa"),
     "copysign": Form("math.copysign({}, {})", ATOM, (TERNARY,) * 2, needs="math"),
     "select": Form("{1} if {0} else {2}", TERNARY, (OR, OR, TERNARY)),
     "lt": Form("{} < {}", COMPARE, (SUM, SUM)),
@@ -54,12 +57,12 @@ OPERATIONS = {
     "not": Form("not {}", NOT, (NOT,)),
 }
 
+ELEMENTARY = BRANCH_FREE  # what the package's `elementary` has
+INTRINSICS = frozenset({"fma", "pow2", "exponent", "mantissa"})  # what the runtime's `intrinsics` has for graphs
+
 # The seam to the elementary functions: which function of the module's imports stands for a primitive.
 PRIMITIVES = {
-    "exp": "math.exp",
-    "expm1": "math.expm1",
-    "log": "math.log",
-    "log1p": "math.log1p",
+    **{name: name for name in ELEMENTARY},
     "sin": "math.sin",
     "cos": "math.cos",
     "tan": "math.tan",
@@ -68,7 +71,6 @@ PRIMITIVES = {
     "sinh": "math.sinh",
     "cosh": "math.cosh",
     "tanh": "math.tanh",
-    "erf": "math.erf",
     "hypot": "math.hypot",
     "pow": "math.pow",
     "floor": "np.floor",  # math.floor gives an integer
@@ -85,7 +87,9 @@ WALK = frozenset(
     | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
 )
 
-DIALECT = Dialect(OPERATIONS, PRIMITIVES, TRIG | {"abs", "math", "np", "fma", "core", "loop", "range"})
+DIALECT = Dialect(
+    OPERATIONS, PRIMITIVES, TRIG | ELEMENTARY | INTRINSICS | {"abs", "math", "np", "core", "loop", "range"}
+)
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ def emit(module: ModuleText) -> str:
     """
     sections = tuple(_section(module, variant) for variant in module.variants)
     needs = frozenset().union(*(c.body.needs for s in sections for c in s.cores))
-    intrinsics = sorted(needs & {"fma"}) + (["add_up", "two_sum"] if any(s.sums for s in sections) else [])
+    intrinsics = sorted(needs & INTRINSICS) + (["add_up", "two_sum"] if any(s.sums for s in sections) else [])
     values = {
         "module": module,
         "documentation": _documentation(module),
@@ -259,6 +263,7 @@ def emit(module: ModuleText) -> str:
         "needs": needs,
         "intrinsics": sorted(intrinsics),
         "trig": sorted(needs & TRIG),
+        "elementary": sorted(needs & ELEMENTARY),
     }
     head, documentation, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)
     return '"""'.join((head, documentation, fold(code)))

@@ -15,6 +15,7 @@ from symgen.explain.findings import Finding
 from symgen.rules.engine import replace
 
 ARITHMETIC = {
+    "short": "as plain, with the short forms of elementary functions, which are enough for float32",
     "plain": "every operation is one of float64, rounded once",
     "compensated": "what each operation rounds off is carried along as a second number, and added at the end",
     "halved": "compensated; a factor that can underflow is the square of its square root, multiplied in last",

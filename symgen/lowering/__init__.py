@@ -19,7 +19,15 @@ from symgen.lowering.walk import Code, LoweringError, Walk, number
 
 __all__ = ["TABLE", "Lowering", "LoweringError", "lower", "number"]
 
-TABLE: Mapping[type, Code] = {**products.TABLE, **heads.TABLE, **gaussian.TABLE, **kinks.TABLE}
+_WHOLE: Mapping[type, Code] = {**products.TABLE, **heads.TABLE, **gaussian.TABLE, **kinks.TABLE}
+
+
+def _as_product(code: Code) -> Code:
+    """A head that can underflow is a product of one factor where such factors are split."""
+    return lambda s, e: products.lower_mul(s, e) if s.arithmetic.halved else code(s, e)
+
+
+TABLE: Mapping[type, Code] = {**_WHOLE, **{head: _as_product(_WHOLE[head]) for head in products.SPLIT}}
 
 
 class Lowering(Walk):

@@ -10,7 +10,6 @@ from sympy import Expr
 
 from symgen import vocabulary
 from symgen.arithmetic import ONE, ZERO, Pair, absolute, exact, negative
-from symgen.elementary import erfcx_nonnegative
 from symgen.kernel import Node, call, const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
@@ -23,8 +22,8 @@ def _square_exp(s: Walk, u: Node, half: bool = False) -> Pair:
     a = s.arithmetic
     square = a.mul(exact(u), exact(u))
     scale = const(0.5 if half else 1.0)
-    value = call("exp", negative(square.high * scale if half else square.high))
-    return Pair(value, None if square.low is None else negative(square.low * value * scale))
+    value = a.function("exp", negative(square.high * scale if half else square.high))
+    return a.correct(value, square, negative(value.high * scale))
 
 
 def _erfcx_slope(u: Node, value: Node) -> Node:
@@ -40,7 +39,7 @@ def _erfc_slope(u: Node) -> Node:
 def _lower_erfc(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
-    tail = a.mul(erfcx_nonnegative(a, size), _square_exp(s, size))
+    tail = a.mul(a.function("erfcx", size), _square_exp(s, size))
     rest = a.sub(exact(const(2.0)), tail)
     up = node("le", ZERO, u.high)
     value = choose(up, tail, rest)
@@ -54,12 +53,12 @@ def split_erfc(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
     up = node("le", ZERO, u.high)
-    scaled = erfcx_nonnegative(a, size)
+    scaled = a.function("erfcx", size)
     if u.low is not None:
         # erfc(h + l) = erfc(h) (1 - 2 l / (sqrt(pi) erfcx(h)))
         scaled = a.with_low(scaled.high, scaled.low, u.low * const(-2.0 / math.sqrt(math.pi)))
     half = _square_exp(s, size, half=True)
-    whole = s.pair(e)
+    whole = _lower_erfc(s, e)
     one = exact(ONE)
     return choose(up, scaled, whole), choose(up, half, one)
 
@@ -68,7 +67,7 @@ def split_reciprocal_erfcx(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     """1/erfcx(u) = h^2/d: for u < 0, where erfcx overflows, h^2 = e^(-u^2) and d = erfc(u)."""
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
-    scaled = erfcx_nonnegative(a, size)
+    scaled = a.function("erfcx", size)
     rest = a.sub(exact(const(2.0)), a.mul(scaled, _square_exp(s, size)))
     if u.low is not None:
         # the logarithmic derivative of erfcx is 2 u - 2/(sqrt(pi) erfcx(u)); h^2 takes no correction
@@ -85,11 +84,11 @@ def split_reciprocal_erfcx(s: Walk, e: Expr) -> tuple[Pair, Pair]:
 def _lower_erfcx(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
-    value = erfcx_nonnegative(a, size)
+    value = a.function("erfcx", size)
     if not e.args[0].is_nonnegative:
         grow = a.mul(exact(u.high), exact(u.high))
-        big = call("exp", grow.high)
-        large = a.mul(exact(const(2.0)), Pair(big, None if grow.low is None else grow.low * big))
+        big = a.function("exp", grow.high)
+        large = a.mul(exact(const(2.0)), a.correct(big, grow, big.high))
         value = choose(node("le", ZERO, u.high), value, a.sub(large, value))
     if a.compensated and u.low is not None:
         return a.with_low(value.high, value.low, u.low * _erfcx_slope(u.high, value.high))
@@ -98,19 +97,20 @@ def _lower_erfcx(s: Walk, e: Expr) -> Pair:
 
 def _lower_erf(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    return s.arithmetic.correct(call("erf", u.high), u, negative(_erfc_slope(u.high)))
+    value = s.arithmetic.function("erf", u.high)
+    return s.arithmetic.correct(value, u, None if u.low is None else negative(_erfc_slope(u.high)))
 
 
 def _lower_log_half_erfc(s: Walk, e: Expr) -> Pair:
     """log(erfc(u)/2): log(erfcx(u)/2) - u^2 for u > 0, log1p(-erfc(-u)/2) below."""
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
-    scaled = erfcx_nonnegative(a, size)
+    scaled = a.function("erfcx", size)
     half = a.mul(exact(const(0.5)), scaled)
-    log = a.correct(call("log", half.high), half, ONE / half.high)
+    log = a.correct(a.function("log", half.high), half, ONE / half.high)
     above = a.sub(log, a.mul(exact(size), exact(size)))
     tail = a.mul(half, _square_exp(s, size))
-    below = a.correct(call("log1p", negative(tail.high)), a.neg(tail), ONE / (ONE - tail.high))
+    below = a.correct(a.function("log1p", negative(tail.high)), a.neg(tail), ONE / (ONE - tail.high))
     value = choose(node("lt", ZERO, u.high), above, below)
     if a.compensated and u.low is not None:
         square = call("exp", negative(size * size))

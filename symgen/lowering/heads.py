@@ -15,35 +15,35 @@ from sympy import Expr
 from symgen import vocabulary
 from symgen.arithmetic import ONE, ZERO, Pair, absolute, exact, negative
 from symgen.kernel import Node, call, const, node, select
-from symgen.lowering.walk import Code, Walk
+from symgen.lowering.walk import Code, Walk, choose
 
 
 def exponential(s: Walk, argument: Expr) -> Pair:
     u = s.pair(argument)
-    value = call("exp", u.high)
-    return s.arithmetic.correct(value, u, value)
+    value = s.arithmetic.function("exp", u.high)
+    return s.arithmetic.correct(value, u, value.high)
 
 
 def _half_exp(s: Walk, u: Pair) -> Pair:
     """exp(u/2), whose square is exp(u)."""
-    value = call("exp", u.high * const(0.5))
-    return s.arithmetic.correct(value, u, value * const(0.5))
+    value = s.arithmetic.function("exp", u.high * const(0.5))
+    return s.arithmetic.correct(value, u, value.high * const(0.5))
 
 
-def negative_exp(u: Pair, factor: float = 1.0) -> tuple[Node, Node]:
-    """exp(-factor |u.high|) and |u.high|."""
+def negative_exp(s: Walk, u: Pair, factor: float = 1.0) -> Pair:
+    """exp(-factor |u.high|)."""
     size = absolute(u.high)
-    return call("exp", negative(size if factor == 1.0 else size * const(factor))), size
+    return s.arithmetic.function("exp", negative(size if factor == 1.0 else size * const(factor)))
 
 
 def _lower_sigmoid(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
-    t, _ = negative_exp(u)
+    t = negative_exp(s, u)
     up = node("le", ZERO, u.high)
-    under = a.add(exact(ONE), exact(t))
-    value = a.div(exact(select(up, ONE, t)), under)
+    under = a.add(exact(ONE), t)
+    value = a.div(choose(up, exact(ONE), t), under)
     if a.compensated and u.low is not None:
-        other = select(up, t, ONE) / under.high
+        other = select(up, t.high, ONE) / under.high
         return a.with_low(value.high, value.low, u.low * (value.high * other))
     return value
 
@@ -51,23 +51,29 @@ def _lower_sigmoid(s: Walk, e: Expr) -> Pair:
 def split_sigmoid(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     """sigmoid(u) = 1/(1 + t) * h^2 with h^2 = e^min(u, 0)."""
     a, u = s.arithmetic, s.pair(e.args[0])
-    half = call("exp", absolute(u.high) * const(-0.5))
-    t = half * half
+    half = negative_exp(s, u, 0.5)
+    t = a.mul(half, half)
     up = node("le", ZERO, u.high)
-    kept = a.div(exact(ONE), a.add(exact(ONE), exact(t)))
+    kept = a.div(exact(ONE), a.add(exact(ONE), t))
     if u.low is not None:
-        other = select(up, t, ONE) / (ONE + t)
+        other = select(up, t.high, ONE) / (ONE + t.high)
         kept = a.with_low(kept.high, kept.low, u.low * (kept.high * other))
-    return kept, exact(select(up, ONE, half))
+    return kept, choose(up, exact(ONE), half)
+
+
+def _log1p_unit(s: Walk, t: Pair) -> Pair:
+    """log(1 + t) for t from 0 to 1."""
+    a = s.arithmetic
+    return a.correct(a.function("log1p_unit", t.high), t, None if t.low is None else ONE / (ONE + t.high))
 
 
 def _lower_softplus(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
-    t, _ = negative_exp(u)
+    t = negative_exp(s, u)
     up = node("lt", ZERO, u.high)
-    value = a.add(exact(select(up, u.high, ZERO)), exact(call("log1p", t)))
+    value = a.add(exact(select(up, u.high, ZERO)), _log1p_unit(s, t))
     if a.compensated and u.low is not None:
-        slope = select(up, ONE, t) / (ONE + t)
+        slope = select(up, ONE, t.high) / (ONE + t.high)
         return a.with_low(value.high, value.low, u.low * slope)
     return value
 
@@ -75,42 +81,43 @@ def _lower_softplus(s: Walk, e: Expr) -> Pair:
 def split_softplus(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     """softplus(u) = log1p(t)/t * h^2 with t = h^2 = e^u for u < 0, where it underflows; itself times 1 above."""
     a, u = s.arithmetic, s.pair(e.args[0])
-    half = call("exp", absolute(u.high) * const(-0.5))
-    t = half * half
-    kept = a.div(exact(call("log1p", t)), exact(t))
-    gone = node("lt", t, const(2.0**-60))
+    half = negative_exp(s, u, 0.5)
+    t = a.mul(half, half)
+    log = _log1p_unit(s, t)
+    kept = a.div(log, t)
+    gone = node("lt", t.high, const(2.0**-60))
     # the derivative of log(log1p(t)/t) in u is smaller than t; that of h^2 is one
     kept = Pair(select(gone, ONE, kept.high), select(gone, ZERO, kept.low or ZERO))
     if u.low is not None:
-        inner = select(gone, ZERO, t / ((ONE + t) * call("log1p", t)) - ONE)
+        inner = select(gone, ZERO, t.high / ((ONE + t.high) * log.high) - ONE)
         kept = a.with_low(kept.high, kept.low, u.low * (kept.high * (ONE + inner)))
     up = node("lt", ZERO, u.high)
     whole = _lower_softplus(s, e)
     low = select(up, whole.low or ZERO, kept.low or ZERO)
-    return Pair(select(up, whole.high, kept.high), low), exact(select(up, ONE, half))
+    return Pair(select(up, whole.high, kept.high), low), choose(up, exact(ONE), half)
 
 
 def _lower_tanh(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
-    m = call("expm1", absolute(u.high) * const(-2.0))
-    size = a.div(exact(negative(m)), a.add(exact(const(2.0)), exact(m)))
+    m = a.function("expm1", absolute(u.high) * const(-2.0))
+    size = a.div(a.neg(m), a.add(exact(const(2.0)), m))
     value = Pair(node("copysign", size.high, u.high), size.low)
     if size.low is not None:
         value = Pair(value.high, select(node("lt", u.high, ZERO), negative(size.low), size.low))
     if a.compensated and u.low is not None:
-        t, _ = negative_exp(u, 2.0)
+        t = ONE + m.high
         d = ONE + t
         return a.with_low(value.high, value.low, u.low * (const(4.0) * t / (d * d)))
     return value
 
 
-def _sech2_parts(s: Walk, u: Pair, t: Node) -> Pair:
+def _sech2_parts(s: Walk, u: Pair, t: Pair) -> Pair:
     """4/(1 + t)^2 with the correction for u.low: sech2 is this times t = e^(-2|u|)."""
     a = s.arithmetic
-    d = a.add(exact(ONE), exact(t))
+    d = a.add(exact(ONE), t)
     kept = a.div(exact(const(4.0)), a.mul(d, d))
     if u.low is not None:
-        slope = node("copysign", (t - ONE) / d.high * const(2.0), u.high)
+        slope = node("copysign", (t.high - ONE) / d.high * const(2.0), u.high)
         slope = select(node("lt", u.high, ZERO), absolute(slope), negative(absolute(slope)))
         kept = a.with_low(kept.high, kept.low, u.low * (kept.high * slope))
     return kept
@@ -118,14 +125,14 @@ def _sech2_parts(s: Walk, u: Pair, t: Node) -> Pair:
 
 def _lower_sech2(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    t, _ = negative_exp(u, 2.0)
-    return s.arithmetic.mul(_sech2_parts(s, u, t), exact(t))
+    t = negative_exp(s, u, 2.0)
+    return s.arithmetic.mul(_sech2_parts(s, u, t), t)
 
 
 def split_sech2(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     u = s.pair(e.args[0])
-    half = call("exp", negative(absolute(u.high)))
-    return _sech2_parts(s, u, half * half), exact(half)
+    half = negative_exp(s, u)
+    return _sech2_parts(s, u, s.arithmetic.mul(half, half)), half
 
 
 def split_exp(s: Walk, e: Expr) -> tuple[Pair, Pair]:
@@ -134,29 +141,29 @@ def split_exp(s: Walk, e: Expr) -> tuple[Pair, Pair]:
 
 def _lower_expm1(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    value = call("expm1", u.high)
-    return s.arithmetic.correct(value, u, value + ONE)
+    value = s.arithmetic.function("expm1", u.high)
+    return s.arithmetic.correct(value, u, value.high + ONE)
 
 
 def _lower_log1p(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    return s.arithmetic.correct(call("log1p", u.high), u, ONE / (ONE + u.high))
+    return s.arithmetic.correct(s.arithmetic.function("log1p", u.high), u, ONE / (ONE + u.high))
 
 
 def _lower_log(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    return s.arithmetic.correct(call("log", u.high), u, ONE / u.high)
+    return s.arithmetic.correct(s.arithmetic.function("log", u.high), u, ONE / u.high)
 
 
 def _lower_log1mexp(s: Walk, e: Expr) -> Pair:
     """log(1 - e^-u): log(-expm1(-u)) up to log 2, log1p(-e^-u) beyond (Maechler 2012)."""
-    u = s.pair(e.args[0])
+    a, u = s.arithmetic, s.pair(e.args[0])
     down = negative(u.high)
-    m = call("expm1", down)
-    t = call("exp", down)
-    near, far = call("log", negative(m)), call("log1p", negative(t))
-    value = select(node("le", u.high, const(math.log(2))), near, far)
-    return s.arithmetic.correct(value, u, t / negative(m))
+    m, t = a.neg(a.function("expm1", down)), a.function("exp", down)
+    near = a.correct(a.function("log", m.high), m, ONE / m.high)
+    far = a.correct(a.function("log1p", negative(t.high)), a.neg(t), ONE / (ONE - t.high))
+    value = choose(node("le", u.high, const(math.log(2))), near, far)
+    return a.correct(value, u, t.high / m.high)
 
 
 def _lower_hypot(s: Walk, e: Expr) -> Pair:
@@ -194,7 +201,7 @@ def _plain_call(primitive: str, slope: Callable[[Node, Node], Node]) -> Callable
     def lower(s: Walk, e: Expr) -> Pair:
         u = s.pair(e.args[0])
         value = call(primitive, u.high)
-        return s.arithmetic.correct(value, u, slope(u.high, value) if u.low is not None else None)
+        return s.arithmetic.correct(exact(value), u, slope(u.high, value) if u.low is not None else None)
 
     return lower
 

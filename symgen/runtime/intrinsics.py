@@ -18,6 +18,9 @@ from numba.core.extending import intrinsic
 _exact = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 
 
+_HALF_ROOT = np.int64(np.float64(2.0**-0.5).view(np.int64))
+
+
 @intrinsic
 def fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
     """``a*b + c`` with one rounding, in float64, whatever the processor has."""
@@ -26,6 +29,25 @@ def fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
         return builder.fma(*arguments)
 
     return types.float64(types.float64, types.float64, types.float64), emit
+
+
+@_exact
+def pow2(k: float) -> float:
+    """``2**n`` from ``k = 1.5 * 2**52 + 1023 + n``, whose last bits are the exponent's; for n from -1022 to 1023."""
+    return (np.float64(k).view(np.int64) << 52).view(np.float64)
+
+
+@_exact
+def exponent(x: float) -> float:
+    """The integer n for which ``x / 2**n`` lies between the roots of 1/2 and 2, for normal positive x."""
+    return np.float64((np.float64(x).view(np.int64) - _HALF_ROOT) >> 52)
+
+
+@_exact
+def mantissa(x: float) -> float:
+    """``x / 2**exponent(x)``."""
+    bits = np.float64(x).view(np.int64)
+    return (bits - (((bits - _HALF_ROOT) >> 52) << 52)).view(np.float64)
 
 
 @_exact

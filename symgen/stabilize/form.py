@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, SHORT, Arithmetic, Pair
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
 from symgen.stabilize.piece import MAGNITUDE, Piece
@@ -16,6 +16,7 @@ from symgen.stabilize.piece import MAGNITUDE, Piece
 __all__ = ["ARITHMETICS", "MAGNITUDE", "Body", "Constant", "Form", "Formula", "Piece", "Region", "Segment"]
 
 ARITHMETICS: dict[str, Arithmetic] = {
+    "short": SHORT,
     "plain": PLAIN,
     "compensated": COMPENSATED,
     "halved": HALVED,

@@ -43,8 +43,12 @@ from symgen.stabilize.probe import (
 from symgen.stabilize.regimes import Choice, Problem, Table, Unresolved, choose, chosen, errors, evaluate, missed
 from symgen.stabilize.sampler import Question, Sampler, refined
 
-ARITHMETICS = ("plain", "compensated", "halved", "annihilating")  # cheapest first
-INNER_ARITHMETICS = ARITHMETICS[1:]  # the scaled argument has a low part, which must not be dropped
+# cheapest first
+ARITHMETICS = {
+    "f32": ("short", "plain", "compensated", "halved", "annihilating"),
+    "f64": ("plain", "compensated", "halved", "annihilating"),
+}
+INNER_ARITHMETICS = ARITHMETICS["f64"][1:]  # the scaled argument has a low part, which must not be dropped
 INNER = 0.6  # of the error of a form is left to a function inside it
 REFINEMENTS = 2  # rounds of more points around the cuts
 ROUNDS = 4  # and of points at which a choice did not hold
@@ -90,7 +94,7 @@ class Bench:
             otherwise, missed_otherwise = self.form(leaf.branch(False), probe, fresh)
             return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
         problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)
-        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, ARITHMETICS)]
+        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, ARITHMETICS[self.target.name])]
         if self.sampler.settings != ({},):
             choice = self._chosen_free(leaf, problem, bodies)
         else:

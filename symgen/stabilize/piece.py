@@ -37,7 +37,7 @@ class Piece:
         power: p of the base; a fraction only at zero and in a tail.
         centre: origin of t, or the root.
         centre_low: what the root has beyond a float64.
-        arithmetic: "plain" or "compensated".
+        arithmetic: "short", "plain" or "compensated".
         rate: of the exponential of a decaying piece.
     """
 
@@ -101,8 +101,8 @@ class Piece:
     def _decaying(self, a: Arithmetic, v: Pair, value: Pair) -> Pair:
         """P(t) e^(rate x); in pairs by halves, multiplied in last, so that a subnormal result is rounded once."""
         if not a.compensated:
-            return a.mul(value, exact(call("exp", v.high * const(self.rate))))
+            return a.mul(value, a.function("exp", v.high * const(self.rate)))
         u = a.mul(v, exact(const(self.rate / 2)))
-        grown = call("exp", u.high)
-        half = a.correct(grown, u, grown)
+        grown = a.function("exp", u.high)
+        half = a.correct(grown, u, grown.high)
         return a.mul(a.mul(value, half), half)

@@ -73,7 +73,7 @@ class Fitter:
 
     @property
     def arithmetic(self) -> str:
-        return "plain" if self.target.name == "f32" else "compensated"
+        return "short" if self.target.name == "f32" else "compensated"
 
     def exact(self, x: arb, bits: int = SAMPLE_BITS) -> arb | None:
         return self.oracle.ball(x, self.order, {}, bits)

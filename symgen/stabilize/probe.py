@@ -53,7 +53,7 @@ class Target:
 
 TARGETS = (
     Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max), 2),
-    Target("f64", (2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max), 10),
+    Target("f64", (1.0, 2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max), 10),
 )
 
 

@@ -27,7 +27,7 @@ from symgen.stabilize.plan import CUT, SHORTEST, Plan, reaches
 from symgen.stabilize.probe import Flags, Floats, Probe, Target, cells, error, merged, roots
 
 TINY = 2.0**-30  # beside the size of a gap: a good stretch smaller than that belongs to it
-LOOSER = 1.0  # times as dear a form may be at the narrower limit: accuracy goes first
+LOOSER = 2.0  # a wider limit must make code that many times cheaper, or serve where the narrower one does not
 MANY = 3  # pieces beyond which dearer gaps and the wider limit are tried
 GAPS = (1.0, 8.0, math.inf)
 PIECE = 20.0  # operations that a piece counts for beside its own: algebra explains itself

@@ -1,0 +1,65 @@
+"""Prints the functions of specs/elementary as one Numba module, which the kernels of a package import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from symgen.backends.numba_cpu import BACKEND, DIALECT, INTRINSICS
+from symgen.backends.python_text import Body, fold, print_graph
+from symgen.backends.render import render
+from symgen.elementary import SUFFIXES, catalogue, graph_of
+from symgen.kernel import GENERATED, topological
+
+FILE = "elementary.py"
+
+
+@dataclass(frozen=True)
+class Function:
+    """One printed function."""
+
+    name: str
+    parameters: tuple[str, ...]
+    summary: str
+    body: Body
+
+
+def emit(runtime: str, names: Iterable[str] | None = None) -> str:
+    """The text of the module.
+
+    Args:
+        runtime: where the module finds the runtime's helpers, such as ``symgen.runtime``.
+        names: the primitives wanted, with all that they call; every one if this is None.
+
+    Returns:
+        Python source; called functions stand before those that call them.
+    """
+    wanted = [n + s for n in GENERATED for s in SUFFIXES.values()] if names is None else sorted(names)
+    functions = [_function(name) for name in _with_called(wanted)]
+    needs = frozenset().union(*(f.body.needs for f in functions))
+    values = {"runtime": runtime, "functions": functions, "intrinsics": sorted(needs & INTRINSICS)}
+    return fold(render(BACKEND, "elementary.py.jinja", values))
+
+
+def _with_called(names: Iterable[str]) -> list[str]:
+    """The names and whatever they call, callees first."""
+    ordered: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for n in topological(graph_of(name).results):
+            if n.op == "call" and n.value not in ordered:
+                visit(n.value)
+        ordered[name] = None
+
+    for name in names:
+        visit(name)
+    return list(ordered)
+
+
+@cache
+def _function(name: str) -> Function:
+    graph = graph_of(name)
+    base = next(n for n in GENERATED if name in {n + s for s in SUFFIXES.values()})
+    summary = catalogue()[base].summary if name == base else ""
+    return Function(name, graph.parameters, summary, print_graph(graph, DIALECT))
