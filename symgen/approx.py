@@ -204,7 +204,7 @@ def prove(polynomial: Polynomial, f: Callable[[Any], Any], low: float, high: flo
         seen = arb(0)
         for t in _points(low, high, OVERSAMPLED * degree, 0.5):
             gap = abs(_horner(p, t) - f(t)).abs_upper()
-            seen = gap if gap > seen else seen
+            seen = max(seen, gap)
         # what the interpolant is at those points differs from d by the truncation, too
         above = (seen + truncation) / (arb.pi() / (2 * OVERSAMPLED)).cos() + truncation
         least = min((abs(f(piece)).abs_lower() for piece in _pieces(low, high)), key=float)
@@ -236,7 +236,7 @@ def _largest_on_ellipse(p: list[arb], f: Callable[[Any], Any], middle: arb, half
         bound = abs(_horner([acb(c) for c in p], t) - f(t)).abs_upper()
         if not bound.is_finite():
             return arb(math.inf)
-        largest = bound if bound > largest else largest
+        largest = max(largest, bound)
     return largest
 
 

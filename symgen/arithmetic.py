@@ -66,8 +66,8 @@ class Arithmetic:
 
     `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
     ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
-    factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary functions,
-    which a result that is rounded to float32 does not tell from the full ones.
+    factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary
+    functions, which a result that is rounded to float32 does not tell from the full ones.
     """
 
     compensated: bool = False

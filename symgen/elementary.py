@@ -1,9 +1,9 @@
-"""Elementary functions generated from specs/elementary: reduction and recombination there, fitted and proved cores here.
+"""Elementary functions generated from specs/elementary: reductions there, polynomials fitted and proved here.
 
-libm's functions are calls, which keep a loop from becoming vector code, and give no more than one float64. A spec
-writes each function twice as a branch-free graph of kernel operations: `short` is right to about 2^-34, which is what a
-float32 result needs, and `full` is a sum high + low, high the rounded value, right to about 2^-59. A graph calls them as
-the primitives ``exp_short``, ``exp`` and ``exp_low``; NumPy evaluates the very graph that a backend prints.
+The C library's functions are calls, which keep a loop from becoming vector code, and give no more than one float64. A
+spec writes each function twice as a branch-free graph of kernel operations: `short` is right to about 2^-35, which is
+what a float32 result needs, and `full` is a sum high + low, high the rounded value, right to about 2^-56. A graph calls
+them as the primitives ``exp_short``, ``exp`` and ``exp_low``; NumPy evaluates the very graph that a backend prints.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from flint import arb, ctx
 
 from symgen import approx, resources
 from symgen.approx import Polynomial
-from symgen.arithmetic import Pair
-from symgen.kernel import ROUNDING, Node, ScalarFunction, const, fma, var, verify
+from symgen.kernel import ROUNDING, Node, ScalarFunction, fma, var, verify
 
 BIAS = ROUNDING + 1023  # a sum with it carries the biased exponent of 2^n in its last bits: see `kernel.pow2`
 SUFFIXES = {"short": "_short", "high": "", "low": "_low"}

@@ -170,11 +170,11 @@ def test_signs_fold_into_constants_and_cancel() -> None:
 @given(pairs(), st.floats(-4, 4))
 def test_correction_is_the_first_order_term(a: tuple[float, float], slope: float) -> None:
     """f(h + l) is f(h) + l f'(h); without a low part, or uncompensated, it is f(h)."""
-    f = COMPENSATED.correct(var("a") * const(slope), A, const(slope))
+    f = COMPENSATED.correct(exact(var("a") * const(slope)), A, const(slope))
     assert f.low is not None
     assert computed(f.low, a=a[0], al=a[1]) == [a[1] * slope]
-    assert COMPENSATED.correct(var("a"), exact(var("a")), ONE).low is None
-    assert PLAIN.correct(var("a"), A, ONE).low is None
+    assert COMPENSATED.correct(exact(var("a")), exact(var("a")), ONE).low is None
+    assert PLAIN.correct(exact(var("a")), A, ONE).low is None
 
 
 # -- what overflow and invalid operations leave -----------------------------------------------------------------------

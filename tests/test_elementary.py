@@ -1,21 +1,47 @@
-"""Elementary functions from specs/elementary: the core's fit, the reduction and its inverse, and the whole range."""
+"""Elementary functions from specs/elementary: their proved cores, and every form over its whole range against balls."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from flint import arb, ctx
 
-from symgen import ulp
-from symgen.arithmetic import COMPENSATED, PLAIN
-from symgen.elementary import EXACT, Elementary, _inverse, catalogue, core, elementary, erfcx_nonnegative
-from symgen.kernel import ScalarFunction, var, verify
+from symgen import approx, ulp
+from symgen.backends import numba_elementary
+from symgen.elementary import Core, catalogue, constant, evaluate, graph_of
+from symgen.kernel import BRANCH_FREE, GENERATED
+
+INF = math.inf
+EXACT = {
+    "exp": lambda u: u.exp(),
+    "expm1": lambda u: u.expm1(),
+    "log": lambda u: u.log(),
+    "log1p": lambda u: u.log1p(),
+    "log1p_unit": lambda u: u.log1p(),
+    "erf": lambda u: u.erf(),
+    "erfcx": lambda u: (u * u).hypgeom_u(arb(1) / 2, arb(1) / 2) / arb.pi().sqrt(),
+}
+# which arguments each is for, and its values at zero and the infinities
+DOMAIN = {
+    "exp": (-INF, 1000.0), "expm1": (-INF, 1000.0), "log": (0.0, INF), "log1p": (-1.0, INF), "log1p_unit": (0.0, 1.0),
+    "erf": (-INF, INF), "erfcx": (0.0, 2.0**1000),
+}  # fmt: skip
+ENDS = {
+    "exp": {0.0: 1.0, INF: INF, -INF: 0.0},
+    "expm1": {0.0: 0.0, INF: INF, -INF: -1.0},
+    "log": {0.0: -INF, INF: INF},
+    "log1p": {0.0: 0.0, -1.0: -INF, INF: INF},
+    "log1p_unit": {0.0: 0.0},
+    "erf": {0.0: 0.0, INF: 1.0, -INF: -1.0},
+    "erfcx": {0.0: 1.0},
+}
 
 
 @pytest.fixture(autouse=True)
-def precise() -> object:
+def precise() -> Iterator[None]:
     """The truth of this file is computed with 256 bits."""
     saved = ctx.prec
     ctx.prec = 256
@@ -23,84 +49,109 @@ def precise() -> object:
     ctx.prec = saved
 
 
-# of the numbers that 1 + 2u does not overflow for: every other one is in the last binade
-ARGUMENTS = np.unique(
-    np.concatenate([np.abs(ulp.log_spaced(800, "float64", 3)), np.linspace(0, 60, 1201), 4 + np.linspace(-1, 1, 201)])
-)
-ARGUMENTS = ARGUMENTS[ARGUMENTS <= 2.0**1022]
+def points(name: str) -> ulp.Floats:
+    """Arguments over the whole range, denser where functions bend, and next to one for the logarithm."""
+    low, high = DOMAIN[name]
+    some = [ulp.log_spaced(1500, "float64", 3), np.linspace(-8, 8, 801), 1 + np.linspace(-1e-6, 1e-6, 101)]
+    x = np.unique(np.concatenate([*some, np.linspace(-746, 710, 301)]))
+    return x[(x > low) & (x < high)]
 
 
-def erfcx_errors(arithmetic: object) -> ulp.Floats:
-    """The error at each argument, in ULP."""
-    result = arithmetic.rounded(erfcx_nonnegative(arithmetic, var("u")))
-    got = verify(ScalarFunction("erfcx", ("u",), (result,))).evaluate([ARGUMENTS])[0]
-    errors = []
-    for u, value in zip(ARGUMENTS.tolist(), got.tolist(), strict=True):
-        truth = EXACT["erfcx"](arb(u))
-        errors.append(abs(float((arb(value) - truth) / math.ulp(float(truth)))))
-    return np.array(errors)
+def worst(name: str, high: ulp.Floats, low: ulp.Floats, x: ulp.Floats, least: float) -> tuple[float, float]:
+    """The largest relative error of high + low where the result is at least `least`, and of high in ULP anywhere."""
+    relative = rounded = 0.0
+    for at, a, b in zip(x.tolist(), high.tolist(), low.tolist(), strict=True):
+        truth = EXACT[name](arb(at))
+        size = abs(float(truth))
+        if not math.isfinite(size):
+            assert math.isinf(a), at
+            continue
+        rounded = max(rounded, float(abs(arb(a) - truth)) / math.ulp(size))
+        if size >= least:
+            relative = max(relative, float(abs((arb(a) + arb(b) - truth) / truth)))
+    return relative, rounded
 
 
-def test_erfcx_in_pairs_is_nearly_correctly_rounded() -> None:
-    """From zero and the smallest subnormal up to 2^1022: at most 0.7 ULP."""
-    assert erfcx_errors(COMPENSATED).max() <= 0.7
+@pytest.mark.parametrize("name", GENERATED)
+def test_the_full_form_is_a_sum_of_more_than_float64(name: str) -> None:
+    """The high part is right to 0.7 ULP, subnormal results included, and both together to 2^-54."""
+    x = points(name)
+    relative, rounded = worst(name, evaluate(name, (x,)), evaluate(f"{name}_low", (x,)), x, 2.0**-960)
+    assert relative <= 2.0**-54
+    assert rounded <= 0.7
 
 
-def test_erfcx_in_plain_arithmetic_is_within_a_few_ulp() -> None:
-    """The rounding of the core variable costs up to four ULP, all along the range."""
-    worst = erfcx_errors(PLAIN).max()
-    assert 0.7 < worst <= 4.0
+@pytest.mark.parametrize("name", GENERATED)
+def test_the_short_form_is_right_to_34_bits(name: str) -> None:
+    """Wherever a float32 result is not zero or infinite."""
+    x = points(name)
+    truth = np.array([abs(float(EXACT[name](arb(v)))) for v in x.tolist()])
+    x = x[(truth > 2.0**-160) & (truth < 2.0**130)]
+    short = evaluate(f"{name}_short", (x,))
+    assert worst(name, short, np.zeros_like(short), x, 0.0)[0] <= 2.0**-34
 
 
-def test_erfcx_at_its_ends() -> None:
-    """One at zero, 1/(sqrt(pi) u) far out, NaN for NaN."""
-    result = PLAIN.rounded(erfcx_nonnegative(PLAIN, var("u")))
-    zero, far, nothing = ScalarFunction("erfcx", ("u",), (result,)).evaluate([np.array([0.0, 1e200, math.nan])])[0]
-    assert zero == 1.0
-    assert far == pytest.approx(1e-200 / math.sqrt(math.pi), rel=1e-15)
-    assert math.isnan(nothing)
+@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("part", ["", "_short"])
+def test_zero_infinities_and_nan(name: str, part: str) -> None:
+    """The ends are the function's, a NaN stays one, and an odd function keeps the sign of zero."""
+    x = np.array([*ENDS[name], math.nan])
+    got, want = evaluate(name + part, (x,)), [*ENDS[name].values(), math.nan]
+    np.testing.assert_allclose(got, want, rtol=2.0**-34 if part else 0.0)
+    if name in ("expm1", "log1p", "erf"):
+        assert math.copysign(1.0, float(evaluate(name + part, (np.array([-0.0]),))[0])) == -1.0
 
 
-@pytest.mark.parametrize("name", catalogue())
-def test_every_elementary_function_has_a_truth_and_a_core_that_meets_its_target(name: str) -> None:
-    """Each spec names a function of EXACT, and its polynomial is within the bits that the spec asks for."""
-    spec = catalogue()[name]
-    polynomial = core(name)
-    assert name in EXACT
-    assert polynomial.error < 2.0**-spec.bits
-    assert math.isfinite(sum(polynomial.coefficients))
-    for q in np.linspace(spec.interval[0], spec.interval[1], 101)[1:-1]:
-        u = _inverse(spec, arb(float(q)))
-        truth = EXACT[name](u) * spec.reduce(u)[1]
-        value = sum(arb(c) * arb(float(q)) ** k for k, c in enumerate(polynomial.coefficients)) + arb(polynomial.low)
-        assert abs((value - truth) / truth) < 1.3 * 2.0**-spec.bits
+CORES = {
+    "exponential": Core(lambda r: r.hypgeom_1f1(1, 3) / 2, (-0.34658, 0.34658), bits=31),
+    "logarithm": Core(lambda z: 2 * z.hypgeom_2f1(1, arb(3) / 2, arb(5) / 2) / 3, (0.0, 0.02945), bits=40),
+}
 
 
-@pytest.mark.parametrize("name", catalogue())
-def test_the_inverse_of_a_reduction_undoes_it(name: str) -> None:
-    """The Moebius map is known from three values, and its ends are those of the interval."""
-    spec = catalogue()[name]
-    for u in (0.0, 0.125, 1.0, 3.7, 1e3):
-        q = spec.reduce(arb(u))[0]
-        assert spec.interval[0] <= q <= spec.interval[1]
-        assert abs(_inverse(spec, q) - u) <= 1e-60 * (1 + u)
+@pytest.mark.parametrize("core", CORES.values(), ids=list(CORES))
+def test_a_proved_bound_holds_everywhere(core: Core) -> None:
+    """The bound is below the target, and no point of a fine grid exceeds it."""
+    polynomial = core.polynomial(float(core.bits))
+    assert polynomial.error < 2.0**-core.bits
+    for t in np.linspace(*core.interval, 1001)[1:-1].tolist():
+        value = sum((arb(c) * arb(t) ** k for k, c in enumerate(polynomial.coefficients)), arb(0))
+        assert abs(value / core.exact(arb(t)) - 1) <= polynomial.error
 
 
-def test_a_declaration_keeps_what_it_says() -> None:
-    """The decorator gives a record under the name of the decorated function."""
-
-    @elementary(interval=(0, 1), bits=40)
-    def half(u: object) -> object:
-        return u, u
-
-    assert isinstance(half, Elementary)
-    assert (half.name, half.interval, half.bits) == ("half", (0, 1), 40)
+def test_a_wrong_coefficient_is_found_by_the_proof() -> None:
+    """A polynomial with its last coefficient doubled is proved to be no better than it is."""
+    core = CORES["exponential"]
+    right = core.polynomial(31)
+    wrong = approx.Polynomial((*right.coefficients[:-1], 2 * right.coefficients[-1]), right.low, 1, right.error)
+    assert approx.prove(right, core.exact, *core.interval) < 2.0**-31 < approx.prove(wrong, core.exact, *core.interval)
 
 
-def test_a_target_that_no_polynomial_reaches_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The build stops with the file, the name, the target, and what can be changed."""
-    spec = catalogue()["erfcx"]
-    hopeless = Elementary("erfcx", spec.reduce, spec.interval, 400)
-    monkeypatch.setattr("symgen.elementary.catalogue", lambda: {"erfcx": hopeless})
-    with pytest.raises(ArithmeticError, match=r"specs/elementary: no polynomial fits erfcx to 2\^-400; change"):
-        core.__wrapped__("erfcx")
+def test_a_target_that_no_polynomial_reaches_says_what_to_do() -> None:
+    """The build stops with the interval, the target, and what can be changed."""
+    with pytest.raises(ArithmeticError, match=r"specs/elementary: no polynomial on .* change the reduction"):
+        Core(lambda r: r.exp(), (-0.3, 0.3), bits=400).polynomial(400)
+
+
+def test_a_constant_is_a_sum_of_two_floats() -> None:
+    """ln 2 to 106 bits; with fewer bits in front, n times that part is exact."""
+    ln2 = constant(lambda: arb(2).log(), bits=42)
+    assert abs(arb(ln2.high) + arb(ln2.low) - arb(2).log()) < arb(2) ** -94
+    assert (ln2.high * 1074).as_integer_ratio() == (int(ln2.high * 2**42) * 1074 / 2**42).as_integer_ratio()
+
+
+def test_the_printed_module_has_every_primitive_and_what_it_calls() -> None:
+    """Asked for one function, it prints that one with its callees, callees first."""
+    scope: dict[str, object] = {}
+    exec(numba_elementary.emit("symgen.runtime"), scope)
+    assert scope.keys() >= BRANCH_FREE
+    some = numba_elementary.emit("symgen.runtime", ["erf_short"])
+    assert [line.split("(")[0] for line in some.split("\n") if line.startswith("def ")] == [
+        "def erfcx_short", "def exp_short", "def erf_short",
+    ]  # fmt: skip
+
+
+def test_every_function_has_a_spec_with_a_summary() -> None:
+    """The names that kernels may call are those of specs/elementary."""
+    assert set(catalogue()) == set(GENERATED)
+    assert all(spec.summary.endswith(".") for spec in catalogue().values())
+    assert graph_of("exp_low").parameters == ("x",)

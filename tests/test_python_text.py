@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from symgen.backends.numba_cpu import DIALECT, TRIG
+from symgen.backends.numba_cpu import DIALECT, ELEMENTARY, INTRINSICS, TRIG
+from symgen.backends.numba_elementary import emit
 from symgen.backends.python_text import Dialect, fold, local_names, print_graph
 from symgen.kernel import (
     OPERATIONS,
@@ -48,11 +50,25 @@ def graphs(draw: st.DrawFn) -> ScalarFunction:
     return verify(ScalarFunction("graph", ("x", "t1"), tuple(numbers[-3:])))
 
 
+@cache
+def elementary() -> dict[str, Any]:
+    """The names of the module of elementary functions, as it is printed."""
+    scope: dict[str, Any] = {}
+    exec(emit("symgen.runtime"), scope)
+    return scope
+
+
 def compiled(function: ScalarFunction) -> Any:
     body = print_graph(function, DIALECT)
     lines = [*body.statements, f"return {', '.join(body.results)}"]
     names = ", ".join(local_names(function.parameters, DIALECT.reserved).values())
-    scope: dict[str, Any] = {"math": math, "np": np, "fma": intrinsics.fma, **{t: getattr(trig, t) for t in TRIG}}
+    scope: dict[str, Any] = {
+        "math": math,
+        "np": np,
+        **{name: getattr(intrinsics, name) for name in INTRINSICS},
+        **{name: getattr(trig, name) for name in TRIG},
+        **{name: elementary()[name] for name in ELEMENTARY},
+    }
     exec("\n    ".join([f"def graph({names}):", *lines]), scope)
     return njit(error_model="numpy")(scope["graph"])
 

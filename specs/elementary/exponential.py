@@ -10,7 +10,7 @@ PER_LN2 = constant(lambda: 1 / arb(2).log())
 TINY = 2.0**-60  # below it the result is x, its subnormal values and the sign of zero too
 INTERVAL = (-0.34658, 0.34658)  # ln 2 / 2 and a little
 
-# (e^r - 1 - r)/r^2 and (e^r - 1 - r - r^2/2)/r^3
+# e^r - 1 without its first two terms, over r^2, and without its first three, over r^3
 second = Core(lambda r: r.hypgeom_1f1(1, 3) / 2, INTERVAL, bits=31)
 third = Core(lambda r: r.hypgeom_1f1(1, 4) / 6, INTERVAL, bits=52.5)
 

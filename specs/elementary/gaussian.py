@@ -22,7 +22,7 @@ def slope_by_place(q):
 
 
 NEAR_ONE = 0.4  # up to here erfcx is one less u times a polynomial: closer to zero the other one loses bits
-# (1 - erfcx(u))/u
+# what erfcx has lost from one, over u
 start = Core(
     lambda u: (u * u).hypgeom_1f1(1, arb(3) / 2) * 2 / arb.pi().sqrt() - u * (u * u).hypgeom_1f1(1, 2),
     (0.0, NEAR_ONE), bits=52.5,

@@ -166,6 +166,17 @@ def _lower_log1mexp(s: Walk, e: Expr) -> Pair:
     return a.correct(value, u, t.high / m.high)
 
 
+def _lower_atanh(s: Walk, e: Expr) -> Pair:
+    """log1p(2 |u|/(1 - |u|))/2 with the sign of u: a quotient near -1 would take the logarithm's accuracy."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = a.abs(u)
+    ratio = a.div(a.add(size, size), a.sub(exact(ONE), size))
+    double = a.correct(a.function("log1p", ratio.high), ratio, ONE / (ONE + ratio.high))
+    value = a.mul(double, exact(const(0.5)))
+    low = None if value.low is None else select(node("lt", u.high, ZERO), negative(value.low), value.low)
+    return Pair(node("copysign", value.high, u.high), low)
+
+
 def _lower_hypot(s: Walk, e: Expr) -> Pair:
     a, u, v = s.arithmetic, s.pair(e.args[0]), s.pair(e.args[1])
     value = call("hypot", u.high, v.high)
@@ -222,7 +233,7 @@ TABLE: Mapping[type, Code] = {
     sp.asin: _through(lambda u: sp.atan(u / (sp.sqrt(1 - u) * sp.sqrt(1 + u)))),
     sp.acos: _through(lambda u: 2 * sp.atan(sp.sqrt((1 - u) / (1 + u)))),
     sp.acosh: _through(lambda u: sp.asinh(sp.sqrt(u - 1) * sp.sqrt(u + 1))),
-    sp.atanh: _through(lambda u: vocabulary.log1p(2 * u / (1 - u)) / 2),
+    sp.atanh: _lower_atanh,
     sp.asinh: _plain_call("asinh", lambda u, v: ONE / node("sqrt", ONE + u * u)),
     sp.sinh: _plain_call("sinh", lambda u, v: call("cosh", u)),
     sp.cosh: _plain_call("cosh", lambda u, v: call("sinh", u)),

@@ -34,7 +34,7 @@ def fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
 @_exact
 def pow2(k: float) -> float:
     """``2**n`` from ``k = 1.5 * 2**52 + 1023 + n``, whose last bits are the exponent's; for n from -1022 to 1023."""
-    return (np.float64(k).view(np.int64) << 52).view(np.float64)
+    return np.int64(np.float64(k).view(np.int64) << 52).view(np.float64)
 
 
 @_exact
@@ -47,7 +47,7 @@ def exponent(x: float) -> float:
 def mantissa(x: float) -> float:
     """``x / 2**exponent(x)``."""
     bits = np.float64(x).view(np.int64)
-    return (bits - (((bits - _HALF_ROOT) >> 52) << 52)).view(np.float64)
+    return np.int64(bits - (((bits - _HALF_ROOT) >> 52) << 52)).view(np.float64)
 
 
 @_exact

@@ -13,7 +13,7 @@ import sympy as sp
 from sympy import Expr, Function, Symbol
 
 from symgen.arithmetic import COMPENSATED, Pair, absolute, exact
-from symgen.kernel import Node, const, node, select
+from symgen.kernel import Node, const, node, select, var
 from symgen.lowering import lower
 from symgen.stabilize.form import Form
 
@@ -51,6 +51,16 @@ def split(expression: Expr, x: Symbol) -> Split | None:
     if g.free_symbols != {U}:
         return None
     return Split(scale * x, free * G, g)
+
+
+def split_argument() -> Pair:
+    """u as a sum whose low part is not zero: what is measured with it holds for a scaled argument, which has one.
+
+    With a low part a square of u, say, is lost beside it, where an exact u would keep it.
+    """
+    u = var("u")
+    high = u * const(1 + 2.0**-52)
+    return Pair(high, u - high)
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from sympy import Expr, Symbol
 
 from symgen.arithmetic import COMPENSATED, Pair
 from symgen.heads import Cases
-from symgen.kernel import ScalarFunction, const, select, var
+from symgen.kernel import ScalarFunction, const, select
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
 from symgen.stabilize.candidates import attempt, candidates, leading
 from symgen.stabilize.form import Body, Form
 from symgen.stabilize.free import choose_free
-from symgen.stabilize.inner import Inner, U, split
+from symgen.stabilize.inner import Inner, U, split, split_argument
 from symgen.stabilize.pieces import Fitter
 from symgen.stabilize.probe import (
     Flags,
@@ -164,7 +164,7 @@ class Bench:
         fitter = Fitter(U, oracle, 0, self.target) if self.pieces else None
         # what the parameters contribute is rounded too
         target = replace(self.target, limits=tuple(INNER * limit for limit in self.target.limits))
-        fixed = Problem(U, {U: Pair(var("u"))}, ("u",), probe, target, fitter)
+        fixed = Problem(U, {U: split_argument()}, ("u",), probe, target, fitter)
         chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
         small = next(iter(leading(found.g, U)), None)
         return [Inner(found, Form(chosen.segments), small)]

@@ -20,7 +20,7 @@ from sympy import Symbol
 
 from symgen.approx import Polynomial
 from symgen.arithmetic import COMPENSATED, ONE, PLAIN, Arithmetic, Pair, absolute, exact
-from symgen.kernel import Node, call, const, node
+from symgen.kernel import Node, const, node
 from symgen.lowering import lower
 
 SHAPES = ("zero", "root", "interior", "tail", "decaying")
