@@ -25,7 +25,7 @@ class Miss:
         dtype: of the inputs and results.
         error: the largest error found at the probe points, in ULP, rounding to the dtype included.
         bar: what it should be at most.
-        at: the input with that error, and ``setting`` the values of free arguments.
+        at: the input with that error, a value of the ``operand``; ``setting`` are the values of free arguments.
         lower, upper: the first and the last probe point that misses.
     """
 
@@ -38,6 +38,7 @@ class Miss:
     lower: float
     upper: float
     setting: tuple[tuple[str, float], ...] = ()
+    operand: str = "x"
 
     def __str__(self) -> str:
         of_variant = f" of variant {self.variant}" if self.variant else ""
@@ -46,7 +47,7 @@ class Miss:
     @property
     def what(self) -> str:
         """The error, where it is, and on which stretch the bar is missed."""
-        where = ", ".join(f"{name} = {value:.9g}" for name, value in (("x", self.at), *self.setting))
+        where = ", ".join(f"{name} = {value:.9g}" for name, value in ((self.operand, self.at), *self.setting))
         size = f"{self.error:.3g} ULP" if math.isfinite(self.error) else "a wrong result"
         span = f", on {self.lower:.6g} .. {self.upper:.6g}" if self.lower != self.upper else ""
         return f"{size} at {where} (the bar is {self.bar:g}){span}"
@@ -61,7 +62,7 @@ class Miss:
         output, variant, dtype = (str(content[key]) for key in ("output", "variant", "dtype"))
         error, bar, at, lower, upper = (float(content[key]) for key in ("error", "bar", "at", "lower", "upper"))
         setting = tuple((name, float(value)) for name, value in content["setting"].items())
-        return Miss(output, variant, dtype, error, bar, at, lower, upper, setting)
+        return Miss(output, variant, dtype, error, bar, at, lower, upper, setting, content.get("operand", "x"))
 
 
 def misses(derivation: Derivation) -> tuple[Miss, ...]:
@@ -72,8 +73,10 @@ def misses(derivation: Derivation) -> tuple[Miss, ...]:
 
 
 def _all(derivation: Derivation) -> Iterator[Miss]:
+    from symgen.settings import first_tensor
     from symgen.stabilize.probe import TARGETS
 
+    operand = first_tensor(derivation.op).name
     several = len(derivation.variants) > 1
     for variant in derivation.variants:
         suffix = variant.variant.suffix if several else ""
@@ -82,10 +85,8 @@ def _all(derivation: Derivation) -> Iterator[Miss]:
                 half = 0.0 if target.digits == 53 else 0.5  # errors of the others are known before they are rounded
                 dtype = "float64" if target.digits == 53 else "float32"
                 for m in output.unresolved[target.name]:
-                    setting = tuple(m.setting.items())
-                    yield Miss(
-                        output.name, suffix, dtype, m.error + half, target.bar + half, m.at, m.lower, m.upper, setting
-                    )
+                    error, bar, setting = m.error + half, target.bar + half, tuple(m.setting.items())
+                    yield Miss(output.name, suffix, dtype, error, bar, m.at, m.lower, m.upper, setting, operand)
 
 
 def worst(found: Sequence[Miss]) -> tuple[Miss, ...]:

@@ -253,7 +253,7 @@ def test_explain_names_the_rules(symgen: Symgen, built: Path) -> None:
     """A derivation is told with the name of each rule, how it is proved, and the error before and after it."""
     text = symgen("explain", "swoosh", cwd=built).stdout
     assert "sigmoid-intro" in text
-    assert "[exponential]" in text
+    assert "[symbolic]" in text
     assert "->" in text
     one = symgen("explain", "swoosh", "--output", "grad2", "--json", cwd=built).stdout
     (variant,) = json.loads(one)["variants"]

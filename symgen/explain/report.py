@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from symgen.explain.stages import Findings, Stage, stages
 from symgen.kernel import ScalarFunction, const, select, var
 from symgen.lowering import Lowering
 from symgen.missed import Miss, misses
+from symgen.proofs import Proof
+from symgen.prove import prove
+from symgen.rules import ALL_RULES
 from symgen.settings import first_tensor
 from symgen.spec.description import argument_lines, when
 from symgen.stabilize.probe import TARGETS, Flags
@@ -50,10 +54,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class OutputReport:
-    """Everything that is told of one output."""
+    """Everything that is told of one output; the operand is what its inputs are values of."""
 
     name: str
     order: int
+    operand: str
     stages: tuple[Stage, ...]
     kernel: Findings
     cuts: Mapping[str, tuple[Cut, ...]]  # by dtype
@@ -129,12 +134,21 @@ def _output(output: Output, x: str, missed: tuple[Miss, ...]) -> OutputReport:
     return OutputReport(
         output.name,
         output.order,
-        tuple(stages(output)),
+        x,
+        tuple(replace(stage, proof=_proof(stage.title)) if stage.proof else stage for stage in stages(output)),
         kernel,
         cuts,
         missed,
         stretches(output.recognized, symbols.get(x), output.probe),
     )
+
+
+@cache
+def _proof(name: str) -> str:
+    """How a rule is proved: the label of a proof that has just been made, which takes milliseconds."""
+    (rule,) = (rule for rule in ALL_RULES if rule.name == name)
+    verdict = prove(rule)
+    return verdict.label if isinstance(verdict, Proof) else str(verdict)
 
 
 def _cuts(output: Output, target_name: str, got: Any, symbols: Mapping[str, Symbol]) -> Iterator[Cut]:

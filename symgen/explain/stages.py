@@ -33,7 +33,8 @@ class Stage:
         whole: the output in this form.
         error: of the form, by dtype.
         before, after: the part that a rule rewrote, and what it became; None where no rule did.
-        gain, proof: of the rule.
+        gain: what the rule wins.
+        proof: how it is proved.
         error_before: of the form before the rule.
     """
 

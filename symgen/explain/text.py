@@ -16,7 +16,7 @@ WIDTH = 100
 MOST_STRETCHES = 8
 NAMES = {"value": "value", "grad": "first derivative", "grad2": "second derivative"}
 
-CONDITION = "ill-conditioned: an x that is 1 ULP off moves the result by about |x f'(x) / f(x)| ULP, which is"
+CONDITION = "ill-conditioned: an {x} that is 1 ULP off moves the result by about |{x} f'({x}) / f({x})| ULP, which is"
 ERRORS = (
     "Errors are the largest at the probe points: of a form, computed in plain float64 (for float32 rounded once from "
     "there); of the kernel, as it computes. 0.5 ULP is a correctly rounded result. Failures are named with the input "
@@ -83,10 +83,10 @@ def _output(report: Report, output: OutputReport) -> Iterator[Line]:
         shown = words.abbreviated(part, dict(list(names.items())[:i]))
         yield from _plain(words.folded(shown, WIDTH, f"with {name} = "))
     for i, stage in enumerate(output.stages):
-        yield from _stage(i, stage, names)
+        yield from _stage(i, stage, names, output.operand)
     yield Line(f"{'':<4}kernel")
     for dtype in DTYPES.values():
-        yield from _errors(dtype, None, output.kernel[dtype], _certified(report, output.name, dtype))
+        yield from _errors(dtype, None, output.kernel[dtype], output.operand, _certified(report, output.name, dtype))
     for dtype in DTYPES.values():
         yield from _segments(dtype, output.cuts[dtype], output, names)
     yield from _remains(output)
@@ -98,7 +98,7 @@ def _certified(report: Report, output: str, dtype: str) -> str:
     return "" if found is None else f"   (certified: {found:.4g} ULP)"
 
 
-def _stage(index: int, stage: Stage, names: Mapping[Symbol, Expr]) -> Iterator[Line]:
+def _stage(index: int, stage: Stage, names: Mapping[Symbol, Expr], operand: str) -> Iterator[Line]:
     if stage.before is None or stage.after is None:
         yield Line(f"{index:>2}  {stage.title}")
         yield from _plain(words.folded(words.abbreviated(stage.whole, names), WIDTH, " " * 8, " " * 12))
@@ -110,13 +110,13 @@ def _stage(index: int, stage: Stage, names: Mapping[Symbol, Expr]) -> Iterator[L
         yield from _plain(words.folded(after, WIDTH, "      = ", " " * 12))
     for dtype in DTYPES.values():
         before_it = stage.error_before[dtype] if stage.error_before else None
-        yield from _errors(dtype, before_it, stage.error[dtype])
+        yield from _errors(dtype, before_it, stage.error[dtype], operand)
 
 
-def _errors(dtype: str, before: Finding | None, after: Finding, more: str = "") -> Iterator[Line]:
-    text = words.finding_text(after)
+def _errors(dtype: str, before: Finding | None, after: Finding, operand: str, more: str = "") -> Iterator[Line]:
+    text = words.finding_text(after, operand)
     if before is not None:
-        text = "as before" if before == after else f"{words.finding_text(before)}  ->  {text}"
+        text = "as before" if before == after else f"{words.finding_text(before, operand)}  ->  {text}"
     style = "good" if _good(after, dtype) else ""
     yield from _plain(words.folded(f"{text}{more}", WIDTH, f"        {dtype}  "), style)
 
@@ -134,7 +134,7 @@ def _segments(dtype: str, cuts: tuple[Cut, ...], output: OutputReport, names: Ma
             given = cut.condition
             yield from _plain(words.folded(f"where {given}", WIDTH, " " * 6, " " * 12))
         span = f"{words.number(cut.lower):>16} .. {words.number(cut.upper):<16}"
-        error = words.finding_text(cut.error, place=False)
+        error = words.finding_text(cut.error)
         head = f"{span} {error:<12} {cut.arithmetic:<13}"
         yield from _plain(words.folded(_what(cut, output, names), WIDTH, head, " " * 37))
 
@@ -161,11 +161,11 @@ def _remains(output: OutputReport) -> Iterator[Line]:
 def _conditioning(output: OutputReport) -> Iterator[Line]:
     if not output.conditioning:
         return
-    yield Line(f"    {CONDITION}")
+    yield from _plain(words.folded(CONDITION.format(x=output.operand), WIDTH, "    "))
     worst = sorted(output.conditioning, key=lambda stretch: -stretch.worst)[:MOST_STRETCHES]
     for stretch in output.conditioning:
         if stretch in worst:
-            yield from _plain(words.folded(words.conditioning_text(stretch), WIDTH, " " * 8, " " * 12))
+            yield from _plain(words.folded(words.conditioning_text(stretch, output.operand), WIDTH, " " * 8, " " * 12))
     more = len(output.conditioning) - len(worst)
     if more:
         yield Line(f"        and on {more} more {'stretch' if more == 1 else 'stretches'}")

@@ -45,27 +45,32 @@ GLUE = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 FAILURES = {"lost": "0 for a number", "overflow": "overflow", "nan": "NaN"}
 
 
-def finding_text(found: Finding, *, place: bool = True) -> str:
-    """A finding in a few words: the largest error, and the first input of each kind of failure."""
+def finding_text(found: Finding, operand: str = "") -> str:
+    """A finding in a few words: the largest error, and the first input of each kind of failure.
+
+    Args:
+        found: what was measured.
+        operand: the name of the input; empty to leave the inputs out.
+    """
     largest = [] if math.isnan(found.ulp) else [(size_text(found.ulp), found.at, found.setting)]
     parts = [*largest, *((FAILURES[f.kind], f.at, f.setting) for f in found.failures)]
-    shown = (text + (f" at {place_text(at, setting)}" if place else "") for text, at, setting in parts)
+    shown = (text + (f" at {place_text(operand, at, setting)}" if operand else "") for text, at, setting in parts)
     return "; ".join(shown) or "not measured"
 
 
-def place_text(at: float, setting: Mapping[str, float], digits: int = 6) -> str:
+def place_text(operand: str, at: float, setting: Mapping[str, float]) -> str:
     """An input with the values of free arguments, which `folded` leaves on one line."""
-    return "".join([f"x = {at:.{digits}g}", setting_text(setting)]).replace(" = ", GLUE)
+    return "".join([f"{operand} = {at:.6g}", setting_text(setting)]).replace(" = ", GLUE)
 
 
 def size_text(ulp: float) -> str:
     return "no overflow where the truth does" if math.isinf(ulp) else f"{ulp:.4g} ULP"
 
 
-def conditioning_text(stretch: Stretch) -> str:
+def conditioning_text(stretch: Stretch, operand: str) -> str:
     span = f"{number(stretch.lower)} .. {number(stretch.upper)}"
     worst = "unbounded" if math.isinf(stretch.worst) else f"up to {stretch.worst:.2g}"
-    return f"{span}: {worst} at {place_text(stretch.at, stretch.setting)}; {CONDITIONING[stretch.kind]}"
+    return f"{span}: {worst} at {place_text(operand, stretch.at, stretch.setting)}; {CONDITIONING[stretch.kind]}"
 
 
 # -- formulas ----------------------------------------------------------------------------------------------------------
