@@ -70,7 +70,8 @@ def _moved(arguments: tuple[Argument, ...], base: Mapping[str, float]) -> Iterat
 
 
 def _inside(argument: Argument, value: float) -> bool:
-    return all(COMPARE[o](value, v) for o, v in argument.role.limits)
+    whole = argument.role.kind != "int" or float(value).is_integer()
+    return whole and all(COMPARE[o](value, v) for o, v in argument.role.limits)
 
 
 def _allowed(op: Op, variant: Variant, setting: Mapping[str, float]) -> bool:

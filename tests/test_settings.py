@@ -101,3 +101,12 @@ def test_second_tensors_are_numbers_of_the_setting(tmp_path: Path) -> None:
     op = traced(tmp_path, "x: Tensor, y: Tensor", "return x * y")
     assert first_tensor(op).name == "x"
     assert [a.name for a in free(op, op.variants[0])] == ["y"]
+
+
+def test_an_integer_option_is_tried_at_integers(tmp_path: Path) -> None:
+    """Nobody can pass 0.5 to an option that is declared Int."""
+    op = traced(tmp_path, "x, *, n: Int > 0 = 3", "return x**n")
+    tried = [setting["n"] for setting in settings(op, op.variants[0])]
+    assert tried[0] == 3
+    assert len(tried) > 2
+    assert all(value.is_integer() for value in tried)
