@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, arb_poly, ctx
 
-from symgen.arithmetic import Pair
+from symgen.arithmetic import Pair, nearest, parts
 from symgen.kernel import Node, const, fma
 
 PRECISION = 256
@@ -36,13 +36,14 @@ class Polynomial:
     def node(self, t: Node) -> Pair:
         """Horner's scheme; the constant term is added last, with its low part."""
         z = t if self.step == 1 else t * t
-        first, *rest = self.coefficients
+        first, low = parts(self.coefficients[0], self.low)
+        rest = self.coefficients[1:]
         if not rest:
-            return Pair(const(first), const(self.low) if self.low else None)
+            return Pair(const(first), const(low) if low else None)
         total = const(rest[-1])
         for c in reversed(rest[:-1]):
             total = fma(total, z, const(c))
-        tail = fma(total, z, const(self.low))
+        tail = fma(total, z, const(low))
         high = const(first) + tail
         return Pair(high, tail - (high - const(first)))
 
@@ -69,10 +70,10 @@ def to_fraction(ball: arb) -> Fraction:
 
 
 def split(ball: arb) -> tuple[float, float]:
-    """The midpoint as the nearest float64 and the nearest float64 to the rest."""
+    """The midpoint as the nearest number of the format in use and the nearest to the rest."""
     value = to_fraction(ball)
-    high = float(value)
-    return high, float(value - Fraction(high))
+    high = nearest(value)
+    return high, nearest(value - Fraction(high)) if math.isfinite(high) else 0.0
 
 
 def fit(f: Exact, low: float, high: float, bits: float, step: int = 1, most: int = 26) -> Polynomial | None:
@@ -144,7 +145,7 @@ def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Po
         if any(abs(c) > arb(2) ** LARGEST for c in exact):
             return None
         first, rest = split(exact[0])
-        coefficients = (first, *(float(to_fraction(c)) for c in exact[1:]))
+        coefficients = (first, *(nearest(to_fraction(c)) for c in exact[1:]))
         rounded = arb_poly([arb(first) + arb(rest), *(arb(c) for c in coefficients[1:])])
         worst, signs = 0.0, set()
         for x in _points(low if step == 1 else 0.0, high, 3 * count + 4, 0.37):

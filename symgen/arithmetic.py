@@ -8,12 +8,46 @@ falls back to the plain result. References: Dekker 1971; Ogita, Rump and Oishi 2
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
 
 from symgen.kernel import Node, call, const, fma, node, select
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
+
+
+_format: ContextVar[type] = ContextVar("format", default=np.float64)
+
+
+@contextmanager
+def computing_in(dtype: type) -> Iterator[None]:
+    """Graphs that are built inside are for arithmetic in this dtype: their constants are rounded to it.
+
+    Only constants know a precision; every operation of a graph is meant in the one that it will run in.
+    """
+    token = _format.set(dtype)
+    try:
+        yield
+    finally:
+        _format.reset(token)
+
+
+def nearest(value: float | Fraction) -> float:
+    """The number of the format in use that is nearest."""
+    with np.errstate(over="ignore"):
+        return float(_format.get()(float(value)))
+
+
+def parts(high: float, low: float) -> tuple[float, float]:
+    """``high + low`` as two numbers of the format in use."""
+    first = nearest(high)
+    rest = (high - first) + low if np.isfinite(first) else 0.0
+    return first, nearest(rest)
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,7 @@ class Arithmetic:
     short: bool = False
 
     def constant(self, high: float, low: float) -> Pair:
+        high, low = parts(high, low)
         return Pair(const(high), const(low) if self.compensated and low else None)
 
     def neg(self, a: Pair) -> Pair:
@@ -157,7 +192,9 @@ class Arithmetic:
         """A function of specs/elementary: its short form, its rounded value, or its value with what rounding left."""
         if self.short:
             return Pair(call(f"{name}_short", u))
-        return Pair(call(name, u), call(f"{name}_low", u) if self.compensated else None)
+        # a GPU's own functions, which stand behind the name in float32, do not tell what they lose
+        tracked = self.compensated and _format.get() is np.float64
+        return Pair(call(name, u), call(f"{name}_low", u) if tracked else None)
 
     def correct(self, value: Pair, a: Pair, slope: Node | None) -> Pair:
         """f(a.high + a.low) from f(a.high) and f'(a.high), to first order."""

@@ -323,6 +323,7 @@ def job(config: Config, target: Target) -> Job:
         runtime=config.runtime,
         docs=config.docs is not None,
         certificate=target.certificate,
+        cuda=config.cuda,
     )
 
 

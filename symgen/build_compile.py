@@ -19,9 +19,12 @@ from symgen import build_keys, files
 from symgen.missed import Miss, misses
 
 if TYPE_CHECKING:
-    from symgen.backends.numba_cpu import VariantText
-    from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.backends.numba_cpu import ModuleText, VariantText
+    from symgen.pipeline import Derivation, DerivedVariant
     from symgen.spec import Argument, Op, Variant
+    from symgen.stabilize.form import Region
+
+CUDA = "cuda"  # the folder of CUDA kernels below that of kernels
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Job:
         runtime: "inline" or "shared", as in `symgen.config.Config`.
         docs: Whether its reference card is wanted.
         certificate: Where its measured errors are, if it has been certified.
+        cuda: Whether CUDA kernels are wanted.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Job:
     runtime: str
     docs: bool = False
     certificate: Path | None = None
+    cuda: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def compile_function(job: Job) -> Compiled | Failure:
     from symgen.spec import SpecError, load
 
     try:
-        derivation = derive(load(job.file, root=job.specs)[job.name])
+        derivation = derive(load(job.file, root=job.specs)[job.name], device=job.cuda)
         facts = [manifest.VariantFacts(tuple(o.name for o in v.outputs)) for v in derivation.variants]
         entry = manifest.entry(derivation.op, facts)
     except (SpecError, ProgramError, manifest.ManifestError) as error:
@@ -104,6 +109,9 @@ def compile_function(job: Job) -> Compiled | Failure:
         raise
     texts = emit(derivation, job)
     entry["kernel"] = kernel_digest({**texts, **inlined(derivation)})
+    if job.cuda:
+        texts |= emit_cuda(derivation, job)
+        entry["cuda"] = {"module": f"{CUDA}.{entry['module']}", "missed": device_misses(derivation)}
     docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
     report = _report(derivation, time.perf_counter() - started)
     entry["rules"] = sorted(report.rules)
@@ -114,19 +122,34 @@ def emit(derivation: Derivation, job: Job) -> dict[str, str]:
     """The text of the modules of one function, by their paths below the folder of kernels."""
     from symgen.backends import manifest, numba_cpu
 
-    op = derivation.op
     runtime = "symgen.runtime" if job.runtime == "shared" else ".._runtime"
-    module = numba_cpu.ModuleText(
+    module = _module(derivation, tuple(_variant(variant) for variant in derivation.variants), runtime)
+    return {f"{manifest.module_name(derivation.op).replace('.', '/')}.py": numba_cpu.emit(module)}
+
+
+def emit_cuda(derivation: Derivation, job: Job) -> dict[str, str]:
+    """The same for the GPU; what is summed over many elements is not printed there."""
+    from symgen.backends import manifest, numba_cuda
+
+    runtime = "symgen.runtime" if job.runtime == "shared" else "..._runtime"
+    module = _module(derivation, tuple(_device_variant(variant) for variant in derivation.variants), runtime)
+    return {f"{CUDA}/{manifest.module_name(derivation.op).replace('.', '/')}.py": numba_cuda.emit(module)}
+
+
+def _module(derivation: Derivation, variants: tuple[VariantText, ...], runtime: str) -> ModuleText:
+    from symgen.backends import numba_cpu
+
+    op = derivation.op
+    return numba_cpu.ModuleText(
         name=op.name,
         summary=op.summary,
         definition=op.definition,
         source=op.source.file,
         key=build_keys.combine([build_keys.helpers(), *inlined(derivation).values()]),
         arguments=tuple(numba_cpu.Operand(a.name, a.role.kind) for a in _passed(op)),
-        variants=tuple(_variant(variant) for variant in derivation.variants),
+        variants=variants,
         runtime=runtime,
     )
-    return {f"{manifest.module_name(op).replace('.', '/')}.py": numba_cpu.emit(module)}
 
 
 def inlined(derivation: Derivation) -> dict[str, str]:
@@ -149,10 +172,27 @@ def _variant(derived: DerivedVariant) -> VariantText:
     from symgen.backends import numba_cpu
 
     outputs = (
-        numba_cpu.OutputText(output.name, output.cores["f64"], output.cores["f32"], _comments(output))
+        numba_cpu.OutputText(output.name, output.cores["f64"], output.cores["f32"], _comments(output.regions))
         for output in derived.outputs
     )
     return numba_cpu.VariantText(derived.variant.suffix, tuple(outputs), _title(derived.variant))
+
+
+def _device_variant(derived: DerivedVariant) -> VariantText:
+    from symgen.backends import numba_cpu
+
+    outputs = (
+        numba_cpu.OutputText(o.name, o.cores["f64"], o.device.core, _comments(o.device.form.regions()))
+        for o in derived.outputs
+        if o.device is not None
+    )
+    return numba_cpu.VariantText(derived.variant.suffix, tuple(outputs), _title(derived.variant))
+
+
+def device_misses(derivation: Derivation) -> list[list[str]]:
+    """Variants and outputs for which no float32 arithmetic that was found keeps the bar everywhere."""
+    each = ((v.variant.suffix, o) for v in derivation.variants for o in v.outputs)
+    return [[suffix, o.name] for suffix, o in each if o.device is not None and o.device.unresolved]
 
 
 def _title(variant: Variant) -> str:
@@ -163,10 +203,10 @@ def _title(variant: Variant) -> str:
     return ", ".join([*chosen, *given, *held])
 
 
-def _comments(output: Output) -> tuple[str, ...]:
+def _comments(regions: tuple[Region, ...]) -> tuple[str, ...]:
     """What a reader of the kernel wants to know: which formula computes which part of the line."""
     lines: list[tuple[str, float, float, str]] = []
-    for region in output.regions:
+    for region in regions:
         where = "" if region.condition is None else f"where {region.condition}: "
         for segment in region.segments:
             how = "" if segment.arithmetic in ("short", "plain") else f" ({segment.arithmetic})"

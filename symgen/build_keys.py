@@ -234,7 +234,7 @@ def _closure(start: SpecFile, providers: Mapping[str, list[SpecFile]]) -> list[S
 
 
 def _base(config: Config) -> str:
-    return combine([engine(), sympy_series(), config.runtime, config.package])
+    return combine([engine(), sympy_series(), config.runtime, config.package, str(config.cuda)])
 
 
 @cache

@@ -33,6 +33,7 @@ class Config:
         docs: The folder of the LaTeX reference, or None for none; without a key, where `symgen sheet` has written it.
         face: The Python file that offers the kernels, where that is not the package itself; its stub goes beside it.
         jobs: How many processes derive functions at once; None takes one for each core.
+        cuda: Whether CUDA kernels are derived and written too.
     """
 
     root: Path
@@ -43,6 +44,7 @@ class Config:
     docs: Path | None = None
     face: Path | None = None
     jobs: int | None = None
+    cuda: bool = False
 
     def with_options(
         self,
@@ -133,6 +135,7 @@ def parse(root: Path, table: object, where: str) -> Config:
         docs=_written_sheet(root) if docs is None else (root / docs).resolve(),
         face=None if face is None else _face(root, face, f"{where}: [tool.symgen]: face"),
         jobs=values.get("jobs"),
+        cuda=values.get("cuda", False),
     )
     _refuse_overlap(found, f"{where}: [tool.symgen]")
     return found
@@ -223,6 +226,12 @@ def _jobs(value: object, where: str) -> int:
     return value
 
 
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise UserError(f"{where}: expected true or false, got {value!r}")
+    return value
+
+
 _KEYS: dict[str, Callable[[object, str], object]] = {
     "specs": _texts,
     "out": _text,
@@ -231,6 +240,7 @@ _KEYS: dict[str, Callable[[object, str], object]] = {
     "docs": _text,
     "face": _text,
     "jobs": _jobs,
+    "cuda": _flag,
 }
 
 

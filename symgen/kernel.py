@@ -110,6 +110,7 @@ OPERATIONS: dict[str, Operation] = {
     "call": Operation("*", "f", lambda *a: None),
 }
 
+
 def _libm(name: str) -> Callable[..., Any]:
     """A function of the C library, elementwise: what compiled kernels call, and the same on every processor.
 
@@ -316,6 +317,25 @@ def topological(results: Iterable[Node]) -> tuple[Node, ...]:
     return tuple(order)
 
 
+def _operations(dtype: type) -> Callable[[Node], Callable[..., Any]]:
+    """How NumPy computes a node in one precision."""
+
+    def fused(a: Any, b: Any, c: Any) -> Any:
+        return a * b + c
+
+    def double(n: Node) -> Callable[..., Any]:
+        return PRIMITIVES[n.value] if n.op == "call" else OPERATIONS[n.op].numpy
+
+    def single(n: Node) -> Callable[..., Any]:
+        if n.op not in {"call", "fma"}:
+            return OPERATIONS[n.op].numpy
+        # float64 holds the product of two float32, so its sum is as good as a fused one but for the rarest ties
+        wide = double(n) if n.op == "call" else fused
+        return lambda *values: np.asarray(wide(*(np.float64(v) for v in values))).astype(dtype)
+
+    return double if dtype is np.float64 else single
+
+
 @dataclass(frozen=True)
 class ScalarFunction:
     """A named graph: parameters (float64 scalars) in, results (float64 scalars) out."""
@@ -324,26 +344,29 @@ class ScalarFunction:
     parameters: tuple[str, ...]
     results: tuple[Node, ...]
 
-    def evaluate(self, values: Sequence[Array | float], known: dict[int, Any] | None = None) -> tuple[Array, ...]:
+    def evaluate(
+        self, values: Sequence[Array | float], known: dict[int, Any] | None = None, dtype: type = np.float64
+    ) -> tuple[Array, ...]:
         """The results by NumPy, elementwise: for measuring a candidate without compiling it.
 
         Args:
             values: an array or a number for each parameter.
             known: results of nodes from earlier calls with the same values, read and added to; candidates share much.
+            dtype: what every operation computes in; in float32, primitives are the float64 ones, rounded once.
         """
         bound = dict(zip(self.parameters, values, strict=True))
+        table = _operations(dtype)
         computed: dict[int, Any] = {} if known is None else known
         with np.errstate(all="ignore"):
             for n in topological(self.results):
                 if id(n) in computed:
                     continue
                 if n.op == "const":
-                    computed[id(n)] = np.float64(n.value)
+                    computed[id(n)] = dtype(n.value)
                 elif n.op == "var":
-                    computed[id(n)] = bound[n.value]
+                    computed[id(n)] = np.asarray(bound[n.value], dtype)
                 else:
-                    f = PRIMITIVES[n.value] if n.op == "call" else OPERATIONS[n.op].numpy
-                    computed[id(n)] = f(*(computed[id(a)] for a in n.args))
+                    computed[id(n)] = table(n)(*(computed[id(a)] for a in n.args))
         shape = np.broadcast_shapes(*(np.shape(v) for v in values)) if values else ()
         return tuple(np.broadcast_to(np.asarray(computed[id(r)], dtype=np.float64), shape) for r in self.results)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import Pair
+from symgen.arithmetic import Pair, computing_in, parts
 from symgen.calculus import DerivativeError, derivative
 from symgen.kernel import ScalarFunction, var
 from symgen.lowering import LoweringError
@@ -26,7 +26,7 @@ from symgen.spec import Argument, Op, Variant
 from symgen.stabilize.candidates import attempt, hoist, traced
 from symgen.stabilize.form import Form, Region
 from symgen.stabilize.leaves import Bench, Leaf
-from symgen.stabilize.probe import TARGETS, Probe, error, grid, kinks, neighbours, scaled
+from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, scaled
 from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Unresolved, evaluate
 from symgen.stabilize.sampler import Question, Sampler
@@ -53,6 +53,7 @@ class Output:
         worst: the largest error at the probe points, in ULP of the target (before rounding for "f32").
         unresolved: stretches on which the target's bar is missed.
         probe: where it was measured, and the truth there.
+        device: the same for float32 arithmetic on a GPU; None where that was not asked for.
     """
 
     name: str
@@ -68,6 +69,17 @@ class Output:
     worst: Mapping[str, float]
     unresolved: Mapping[str, tuple[Unresolved, ...]]
     probe: Probe
+    device: Device | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """One output in float32 arithmetic; a number among the parameters comes as two, `NAME` and `NAME_low`."""
+
+    core: ScalarFunction
+    form: Form
+    worst: float
+    unresolved: tuple[Unresolved, ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,7 @@ class Derivation:
     variants: tuple[DerivedVariant, ...]
 
 
-def derive(op: Op, *, pieces: bool = True, only: str | None = None) -> Derivation:
+def derive(op: Op, *, pieces: bool = True, only: str | None = None, device: bool = False) -> Derivation:
     """Derive, stabilise and schedule every variant of a definition.
 
     Args:
@@ -99,6 +111,7 @@ def derive(op: Op, *, pieces: bool = True, only: str | None = None) -> Derivatio
         pieces: whether polynomials may be fitted to the exact function where no algebra is good enough; without them
             such stretches are unresolved, which shows what the rules are worth.
         only: the name of one output, if the others are not wanted.
+        device: whether graphs for float32 arithmetic on a GPU are derived too.
 
     Raises:
         ProgramError: the definition needs calculus, ball arithmetic or code that this version does not have; the
@@ -110,15 +123,18 @@ def derive(op: Op, *, pieces: bool = True, only: str | None = None) -> Derivatio
         ['value', 'grad', 'grad2']
     """
     try:
-        return Derivation(op, tuple(derive_variant(op, v, pieces=pieces, only=only) for v in op.variants))
+        variants = (derive_variant(op, v, pieces=pieces, only=only, device=device) for v in op.variants)
+        return Derivation(op, tuple(variants))
     except (DerivativeError, LoweringError, OracleError) as missing:
         raise ProgramError(f"{op.source.file}:{op.source.line}: {op.name}: {missing}") from missing
 
 
-def derive_variant(op: Op, variant: Variant, *, pieces: bool = True, only: str | None = None) -> DerivedVariant:
+def derive_variant(
+    op: Op, variant: Variant, *, pieces: bool = True, only: str | None = None, device: bool = False
+) -> DerivedVariant:
     """The outputs of one variant: its value, first and second derivatives, and gradients in all that is free."""
     program = lower(op, variant)
-    shop = Workshop.of(op, variant, pieces)
+    shop = Workshop.of(op, variant, pieces, device)
     naive = hoist(variant.value.xreplace({op.symbol(n): s for n, s in shop.symbols.items()}))
     known, steps = recognize(naive)
     wanted = tuple(Wanted.all_of(op, variant, shop.symbols, naive, hoist(known), steps))
@@ -187,9 +203,10 @@ class Workshop:
     limits: tuple[tuple[str, float], ...]
     others: tuple[str, ...]  # tensors beside the first
     pieces: bool = True  # whether pieces of the exact function may fill what algebra leaves
+    numbers: frozenset[str] | None = None  # parameters that are no arrays; None where no GPU is asked for
 
     @staticmethod
-    def of(op: Op, variant: Variant, pieces: bool = True) -> Workshop:
+    def of(op: Op, variant: Variant, pieces: bool = True, device: bool = False) -> Workshop:
         symbols = {a.name: finite(a) for a in op.arguments if a.role.kind != "choice"}
         first, others = first_tensor(op), free(op, variant)
         present = {first.name, *(a.name for a in others)}
@@ -203,7 +220,8 @@ class Workshop:
         parameters = tuple(a.name for a in op.arguments if a.name in present)
         limits = tuple((r, float(v)) for r, v in first.role.limits)
         tensors = tuple(a.name for a in others if a.role.kind == "tensor")
-        return Workshop(symbols, parameters, sampler, limits, tensors, pieces)
+        numbers = frozenset(a.name for a in others if a.role.kind in {"real", "int"}) if device else None
+        return Workshop(symbols, parameters, sampler, limits, tensors, pieces, numbers)
 
     def output(self, wanted: Wanted) -> Output:
         """Stabilise and schedule one output for both targets."""
@@ -213,22 +231,67 @@ class Workshop:
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
         for target in TARGETS:
-            bench = Bench(self.sampler, wanted.question, self.parameters, bound, target, self.pieces)
-            form, missed[target.name] = bench.form(leaf, probe, fresh)
-            forms[target.name], x = form, self.sampler.x
-            name, graph = f"{wanted.name}_{target.name}", form.node(x, bound)
-            settings_tried, sign = self.sampler.settings, below_zero(probe)
-            core = finish(name, self.parameters, x.name, graph, settings_tried, sign, self.limits, self.others)
-            cores[target.name] = core
-            each = error(evaluate(core, probe), probe, target)
-            counted = each[~np.isnan(each) & (probe.single | (target.name != "f32"))]
-            worst[target.name] = float(counted.max()) if counted.size else math.nan
+            form, core, most, stretches = self._core(wanted, leaf, probe, fresh, bound, target)
+            forms[target.name], cores[target.name] = form, core
+            worst[target.name], missed[target.name] = most, stretches
         trace = (*wanted.steps, *(s for s in steps if s not in wanted.steps))
         return Output(
             wanted.name, wanted.wrt, wanted.question.order, wanted.question.naive, wanted.recognized, stable,
             tuple(s for s in trace if str(s.before) != str(s.after)),  # a head that only changes its class is no step
             forms["f64"].regions(), cores, forms, worst, missed, replace(probe, memory={}),
+            self.device(wanted, leaf, probe, fresh) if self.elementwise(wanted) else None,
         )  # fmt: skip
+
+    def _core(
+        self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe, bound: Mapping[Symbol, Pair], target: Target
+    ) -> tuple[Form, ScalarFunction, float, tuple[Unresolved, ...]]:
+        """The form and the scalar function of one output for one target, its worst error and what it misses."""
+        bench = Bench(self.sampler, wanted.question, self.parameters, bound, target, self.pieces)
+        form, missed = bench.form(leaf, probe, fresh)
+        name, x, sign = f"{wanted.name}_{target.name}", self.sampler.x, below_zero(probe)
+        graph, settings_tried = form.node(x, bound), self.sampler.settings
+        core = finish(name, self.parameters, x.name, graph, settings_tried, sign, self.limits, self.others)
+        each = error(evaluate(core, probe, target.computes), probe, target)
+        counted = each[~np.isnan(each) & (probe.single | (not target.single))]
+        return form, core, float(counted.max()) if counted.size else math.nan, missed
+
+    def elementwise(self, wanted: Wanted) -> bool:
+        """Whether a GPU is asked for, and the output is no gradient that is summed over many elements."""
+        return self.numbers is not None and wanted.wrt in {None, self.sampler.x.name, *self.others}
+
+    def device(self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe) -> Device:
+        """The output for float32 arithmetic: arrays hold float32, and numbers come as two float32 each.
+
+        An option is a float64, and no float32 near it would do: ``exp(x / alpha)`` multiplies its rounding error.
+        """
+        numbers = self.numbers or frozenset()
+        arrays = [{n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in self.sampler.settings]
+        sampler = replace(self.sampler, settings=tuple(arrays))
+        if sampler.settings != self.sampler.settings:
+            probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
+        with computing_in(np.float32):
+            split = tuple(_split(setting, numbers) for setting in arrays)
+            bound = {self.symbols[n]: Pair(var(n), var(low(n)) if n in numbers else None) for n in self.parameters}
+            parameters = tuple(p for n in self.parameters for p in ((n, low(n)) if n in numbers else (n,)))
+            shop = replace(self, parameters=parameters, sampler=replace(sampler, settings=split))
+            probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
+            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE)
+        return Device(core, form, worst, missed)
+
+
+def low(name: str) -> str:
+    """The parameter that carries what float32 leaves of a number."""
+    return f"{name}_low"
+
+
+def _split(setting: Mapping[str, float], numbers: frozenset[str]) -> dict[str, float]:
+    """A setting with every number in two float32."""
+    found = {}
+    for name, value in setting.items():
+        found[name], rest = parts(value, 0.0)
+        if name in numbers:
+            found[low(name)] = rest
+    return found
 
 
 def finite(argument: Argument) -> Symbol:

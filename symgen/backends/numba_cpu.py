@@ -258,7 +258,7 @@ def emit(module: ModuleText) -> str:
     intrinsics = sorted(needs & INTRINSICS) + (["add_up", "two_sum"] if any(s.sums for s in sections) else [])
     values = {
         "module": module,
-        "documentation": _documentation(module),
+        "documentation": doc_text(module),
         "sections": sections,
         "needs": needs,
         "intrinsics": sorted(intrinsics),
@@ -364,7 +364,7 @@ class _Scope:
         )
 
 
-def _documentation(module: ModuleText) -> str:
+def doc_text(module: ModuleText) -> str:
     """The module's documentation: what it is and what it computes, safe inside triple quotes."""
     text = f"{module.name}: {module.summary}\n\n{module.definition.strip()}\n"
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')

@@ -33,11 +33,12 @@ class Form:
 
 @dataclass(frozen=True)
 class Dialect:
-    """The two tables of a backend that prints Python, and the names that its modules take."""
+    """The two tables of a backend that prints Python, the names that its modules take, and how a number is written."""
 
     operations: Mapping[str, Form]
     primitives: Mapping[str, str]
     reserved: frozenset[str]
+    literal: str = ""  # the type that every number is converted to where the language would take float64
 
     def __post_init__(self) -> None:
         _complete("operation", self.operations, OPERATIONS.keys() - LEAVES - {"call"})
@@ -105,11 +106,15 @@ class _Writer:
 
     def constant(self, value: float) -> _Text:
         if math.isfinite(value):
-            return _Text(repr(value), SIGN if math.copysign(1.0, value) < 0 else ATOM)
-        self.needs.add("math")
-        if math.isnan(value):
-            return _Text("math.nan", ATOM)
-        return _Text("math.inf", ATOM) if value > 0 else _Text("-math.inf", SIGN)
+            text = _Text(repr(value), SIGN if math.copysign(1.0, value) < 0 else ATOM)
+        else:
+            self.needs.add("math")
+            infinity = _Text("math.inf", ATOM) if value > 0 else _Text("-math.inf", SIGN)
+            text = _Text("math.nan", ATOM) if math.isnan(value) else infinity
+        if not self.dialect.literal:
+            return text
+        self.needs.add(self.dialect.literal)
+        return _Text(f"{self.dialect.literal}({text.text})", ATOM)
 
 
 def print_graph(function: ScalarFunction, dialect: Dialect) -> Body:

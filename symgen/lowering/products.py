@@ -10,7 +10,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgen import vocabulary
-from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, exact
+from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, exact, nearest
 from symgen.kernel import call, const, node, select
 from symgen.lowering.gaussian import split_erfc, split_reciprocal_erfcx
 from symgen.lowering.heads import exponential, split_exp, split_sech2, split_sigmoid, split_softplus
@@ -167,7 +167,7 @@ def lower_pow(s: Walk, e: Expr) -> Pair:
 
 def _is_float(value: Fraction) -> bool:
     try:
-        return Fraction(float(value)) == value
+        return Fraction(nearest(value)) == value
     except OverflowError:
         return False
 

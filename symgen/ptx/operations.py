@@ -259,11 +259,15 @@ _TABLE: tuple[tuple[str, Builder], ...] = (
     (rf"sub{ROUND}{FTZ}{SAT}\.{FLOAT}", _float(2, _subtract(rounding.add32), _subtract(rounding.add64))),
     (rf"mul{ROUND}{FTZ}{SAT}\.{FLOAT}", _float(2, rounding.mul32, rounding.mul64)),
     (rf"(?:fma|mad){ROUND}{FTZ}{SAT}\.{FLOAT}", _float(3, rounding.fma32, rounding.fma64)),
+    # float32 holds enough of a sum or product of two halves for NumPy's second rounding to be harmless
+    (r"add(?:\.rn)?\.(?P<type>f16)", _plain(2, np.add)),
+    (r"sub(?:\.rn)?\.(?P<type>f16)", _plain(2, np.subtract)),
+    (r"mul(?:\.rn)?\.(?P<type>f16)", _plain(2, np.multiply)),
     (rf"div\.(?P<round>rn){FTZ}\.{FLOAT}", _float(2, _exact(np.divide), _exact(np.divide))),
     (rf"rcp\.(?P<round>rn){FTZ}\.{FLOAT}", _float(1, _exact(np.reciprocal), _exact(np.reciprocal))),
     (rf"sqrt\.(?P<round>rn){FTZ}\.{FLOAT}", _float(1, _exact(np.sqrt), _exact(np.sqrt))),
-    (rf"neg{FTZ}\.{FLOAT}", _plain(1, np.negative)),
-    (rf"abs{FTZ}\.{FLOAT}", _plain(1, np.abs)),
+    (rf"neg{FTZ}\.(?P<type>f16|f32|f64)", _plain(1, np.negative)),
+    (rf"abs{FTZ}\.(?P<type>f16|f32|f64)", _plain(1, np.abs)),
     (rf"copysign\.{FLOAT}", _plain(2, lambda sign, size: np.copysign(size, sign))),
     (rf"min{FTZ}(?P<nan>\.NaN)?\.{FLOAT}", _float_extreme("min")),
     (rf"max{FTZ}(?P<nan>\.NaN)?\.{FLOAT}", _float_extreme("max")),
@@ -300,7 +304,7 @@ _TABLE: tuple[tuple[str, Builder], ...] = (
     (r"lop3\.b32", lambda m: Pure((B32,), (B32, B32, B32, U32), integers.logic)),
     (r"prmt\.b32", lambda m: Pure((B32,), (B32, B32, U32), integers.permute)),
     (
-        rf"setp\.(?P<compare>(?:eq|ne|lt|le|gt|ge)u?|num|nan)(?:\.(?P<combine>and|or|xor))?{FTZ}\.{FLOAT}",
+        rf"setp\.(?P<compare>(?:eq|ne|lt|le|gt|ge)u?|num|nan)(?:\.(?P<combine>and|or|xor))?{FTZ}\.(?P<type>f16|f32|f64)",
         _setp,
     ),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -191,7 +191,7 @@ def parse(text: str) -> Kernel:
         elif statement.startswith("."):
             reader.directive(line, statement)
         else:
-            reader.code.append(_instruction(line, statement))
+            reader.code.append(_instruction(line, statement, reader.registers))
     if not reader.name:
         raise UnknownPtx("the module holds no kernel")
     return Kernel(
@@ -213,6 +213,10 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             line = line[label.end() :]
         if not line:
             continue
+        line = re.sub(r"^\{ (?=\.)|(?<=;) \}$", "", line)  # a scope with a register of its own
+        if not waiting and line.startswith(".reg") and line.count(";") > 1:
+            yield from ((number, part.strip()) for part in line.split(";") if part.strip())
+            continue
         start = start if waiting else number
         if line == "{":  # the body of a kernel begins: its head is complete
             yield start, " ".join(waiting)
@@ -227,13 +231,13 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             waiting = []
 
 
-def _instruction(line: int, text: str) -> Instruction:
+def _instruction(line: int, text: str, registers: Collection[str]) -> Instruction:
     match = _STATEMENT.fullmatch(text)
     if not match:
         raise UnknownPtx("not an instruction", line, text)
     guard = Register(match["guard"], bool(match["not"])) if match["guard"] else None
     try:
-        operands = tuple(_operand(part) for part in _split(match["operands"] or ""))
+        operands = tuple(_operand(part, registers) for part in _split(match["operands"] or ""))
     except ValueError:
         raise UnknownPtx("an operand of unknown form", line, text) from None
     return Instruction(line, text, match["opcode"], operands, guard)
@@ -244,17 +248,19 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in re.split(r",(?![^{]*\})", text) if part.strip()]
 
 
-def _operand(text: str) -> Operand:
+def _operand(text: str, registers: Collection[str]) -> Operand:
+    if text in registers:  # a register whose name has no percent sign
+        return Register(text)
     if text.startswith("{"):
-        return Vector(tuple(_operand(part) for part in _split(text[1:-1])))
+        return Vector(tuple(_operand(part, registers) for part in _split(text[1:-1])))
     if text.startswith("["):
         base, _, offset = text[1:-1].replace(" ", "").partition("+")
-        inner = _operand(base)
+        inner = _operand(base, registers)
         if not isinstance(inner, Register | Symbol):
             raise ValueError(text)
         return Address(inner, int(offset or 0))
     if "|" in text:
-        return Vector(tuple(_operand(part) for part in text.split("|")))
+        return Vector(tuple(_operand(part, registers) for part in text.split("|")))
     if text.startswith(("%", "!%")):
         return Register(text.lstrip("!"), text.startswith("!"))
     if text == "_":

@@ -41,6 +41,14 @@ class Call(NamedTuple):
     inputs: list[Array]
 
 
+class Bound(NamedTuple):
+    """A call's arguments by what they are, the operands as they were passed."""
+
+    operands: list[Any]
+    plan: Plan
+    leading: Any
+
+
 class Caller:
     """Checks the calls of one function and runs its loops."""
 
@@ -56,15 +64,20 @@ class Caller:
         """Bind and check a call; ``extras`` are further keywords and their defaults."""
         if self._checked:
             extras["check"] = False
+        bound = self.bound(method, args, kwargs, extras, cotangent)
+        operands, shape = gather(method, self.function.operands, bound.operands)
+        if self._checked and _asked(method, extras["check"]):
+            check_limits(method, operands)
+        return Call(method, operands, shape, bound.plan, extras, bound.leading, [o.placed for o in operands])
+
+    def bound(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
+              cotangent: bool = False) -> Bound:
+        """Bind a call, and check its options but not its operands."""
         binder = self._binders[cotangent]
         values = binder.bind(method, args, kwargs, extras)
         plan = self.plan(method, [values[i] for i in binder.option_at])
         given = [None if values[i] is MISSING else values[i] for i in binder.operand_at]
-        operands, shape = gather(method, self.function.operands, given)
-        if self._checked and _asked(method, extras["check"]):
-            check_limits(method, operands)
-        leading = values[0] if cotangent else None
-        return Call(method, operands, shape, plan, extras, leading, [o.placed for o in operands])
+        return Bound(given, plan, values[0] if cotangent else None)
 
     def plan(self, method: str, values: Sequence[Any]) -> Plan:
         """The plan of these option values; ``MISSING`` stands for a default."""

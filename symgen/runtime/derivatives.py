@@ -28,7 +28,7 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     function = caller.function
     method = f"{function.name}.grad"
     call = caller.prepare(method, args, kwargs, {"order": 1, "wrt": None, "out": None, "where": True})
-    order = _order(method, call.extras["order"])
+    order = order_of(method, call.extras["order"])
     targets = _targets(function, call, ("tensor",), order)
     precision = promote(method, call.operands)
     outs = given_outputs(method, call.extras["out"], len(targets))
@@ -41,7 +41,8 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     return _bare(results), again
 
 
-def _order(method: str, order: Any) -> int:
+def order_of(method: str, order: Any) -> int:
+    """The order of a derivative, checked."""
     plain = unwrap(order)
     if isinstance(plain, bool) or not isinstance(plain, int | float) or plain not in (1, 2):
         raise ValueError(f"{method}(): order must be 1 or 2, got {describe(order)}")

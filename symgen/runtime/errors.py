@@ -23,3 +23,7 @@ def listing(words: Iterable[str], conjunction: str = "or") -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
+
+
+class CudaMissingError(RuntimeError):
+    """What CUDA kernels need is not there: the compiler, a driver or a device; the message says which."""

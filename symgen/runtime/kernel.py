@@ -9,6 +9,7 @@ from typing import Any
 
 from . import derivatives, describe
 from .calls import Caller, arrays, fill, given_outputs, ready
+from .cuda import DeviceKernel, on_device
 from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
@@ -31,7 +32,7 @@ class Method(Quick):
     """``grad``, ``vjp`` or ``value_and_grad`` of a kernel, with a signature and help of its own."""
 
     def __init__(self, kernel: Kernel, name: str) -> None:
-        super().__init__(partial(METHODS[name], kernel._caller), arrays(kernel.function, leading=name == "vjp"))
+        super().__init__(partial(kernel._derivative, name), arrays(kernel.function, leading=name == "vjp"))
         self._kernel = kernel
         self.__name__ = name
         self.__qualname__ = f"{kernel.__name__}.{name}"
@@ -60,11 +61,13 @@ class Kernel(Quick):
         grad: the elementwise derivative.
         vjp: the gradients of a cotangent.
         value_and_grad: the value and the elementwise derivative.
+        cuda: the same for arrays in the memory of a GPU.
     """
 
     grad: Callable[..., Any]
     vjp: Callable[..., Any]
     value_and_grad: Callable[..., Any]
+    cuda: DeviceKernel
 
     def __init__(self, function: Function, package: str, public: str) -> None:
         super().__init__(self._value, arrays(function))
@@ -76,6 +79,8 @@ class Kernel(Quick):
         self._caller = Caller(function, package)
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
+        if on_device(args):
+            return self.cuda(*args, **kwargs), None
         name = self.function.name
         call = self._caller.prepare(name, args, kwargs, {"out": None, "where": True})
         precision = promote(name, call.operands)
@@ -101,7 +106,7 @@ class Kernel(Quick):
             # Made at the first use; the next access finds it in the instance.
             return self.__dict__.setdefault(name, Method(self, name))
         if name == "cuda":
-            raise AttributeError(f"{self.__name__}.cuda: CUDA kernels are not part of this build")
+            return self.__dict__.setdefault(name, self._device())
         if name.startswith("scalar_"):
             outputs = sorted(default_variant(self.function).outputs - {"value"})
             if name.removeprefix("scalar_") in outputs:
@@ -110,6 +115,21 @@ class Kernel(Quick):
             raise AttributeError(f"kernel {self.__name__} has no attribute {name!r}; it has {known}")
         hint = did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
         raise AttributeError(f"kernel {self.__name__} has no attribute {name!r}{hint}", name=name, obj=self)
+
+    def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
+        """What ``grad`` and the like do where no earlier call has shown a quicker way."""
+        if on_device(args):
+            return getattr(self.cuda, name)(*args, **kwargs), None
+        answer: tuple[Any, Ready | None] = METHODS[name](self._caller, args, kwargs)
+        return answer
+
+    def _device(self) -> DeviceKernel:
+        """The CUDA kernels of this function."""
+        if not self.function.cuda:
+            raise AttributeError(
+                f"{self.__name__}.cuda: CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen]"
+            )
+        return DeviceKernel(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
 
     def __dir__(self) -> list[str]:
         derived = default_variant(self.function).outputs - {"value"}

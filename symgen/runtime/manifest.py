@@ -84,6 +84,7 @@ class Function:
     assertions: tuple[Condition, ...]
     variants: tuple[Variant, ...]
     source: str
+    cuda: str = ""
 
     @cached_property
     def operands(self) -> tuple[Argument, ...]:
@@ -154,6 +155,7 @@ def parse_function(name: str, data: Mapping[str, Any]) -> Function:
         assertions=tuple(data.get("assertions") or ()),
         variants=tuple(_variant(v) for v in data["variants"]),
         source=f"{source['file']}:{source['line']}" if source else "",
+        cuda=(data.get("cuda") or {}).get("module", ""),
     )
 
 

@@ -15,14 +15,12 @@ from symgen.stabilize.form import Body, Constant, Segment
 from symgen.stabilize.probe import Flags, Floats
 from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, closed, codes_of
 
-LARGEST = float(np.finfo(np.float64).max)
-
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     """The segments of a leaf with free parameters: the cheapest candidate, or pair of them, that misses least."""
     candidates = tuple(codes_of(problem, candidates).values())
     x = problem.probe.x
-    counted = problem.probe.single if problem.target.name == "f32" else np.ones(x.size, bool)
+    counted = problem.probe.single if problem.target.single else np.ones(x.size, bool)
     table = np.stack([all_errors(problem, c) for c in candidates])
     sides = [counted & (x < 0), counted & (x >= 0)]
     whole = _best(problem, table, counted)
@@ -34,7 +32,8 @@ def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     segments = [Segment(-math.inf, 0.0, candidates[parts[0]]), Segment(0.0, math.inf, candidates[parts[1]])]
     left, right = _end(problem, table[parts[0]], 0), _end(problem, table[parts[1]], -1)
     if left is not None:
-        segments = [Segment(-math.inf, -LARGEST, left), Segment(-LARGEST, 0.0, segments[0].body), segments[1]]
+        least = -problem.target.largest
+        segments = [Segment(-math.inf, least, left), Segment(least, 0.0, segments[0].body), segments[1]]
     if right is not None:
         segments.append(Segment(math.inf, math.inf, right))
     missed = [_report(problem, table[part], side) for part, side in zip(parts, sides, strict=True)]

@@ -47,6 +47,7 @@ from symgen.stabilize.sampler import Question, Sampler, refined
 ARITHMETICS = {
     "f32": ("short", "plain", "compensated", "halved", "annihilating"),
     "f64": ("plain", "compensated", "halved", "annihilating"),
+    "cuda32": ("plain", "compensated", "halved", "annihilating"),
 }
 INNER_ARITHMETICS = ARITHMETICS["f64"][1:]  # the scaled argument has a low part, which must not be dropped
 INNER = 0.6  # of the error of a form is left to a function inside it
@@ -115,7 +116,7 @@ class Bench:
         """Points that the next choice should see: around cuts, and wherever this one does not hold."""
         near = between(choice.segments, known) if k < REFINEMENTS else np.empty(0)
         worst = np.nan_to_num(errors(check, Form(choice.segments)), nan=0.0, posinf=math.inf)
-        if self.target.name == "f32":
+        if self.target.single:
             worst = np.where(check.probe.single, worst, 0.0)
         bad = worst > self.target.limits[-1]
         for stretch in choice.unresolved:
@@ -149,7 +150,7 @@ class Bench:
     def _holds(self, condition: Any, probe: Probe) -> Flags:
         chosen = Lowering(COMPENSATED, self.bound).condition(condition)
         flag = ScalarFunction("holds", self.parameters, (select(chosen, const(1.0), const(0.0)),))
-        return np.asarray(evaluate(flag, probe) > 0)
+        return np.asarray(evaluate(flag, probe, self.target.computes) > 0)
 
     def _inner(self, problem: Problem, shapes: tuple[Expr, ...]) -> list[Inner]:
         """The leaf through the fixed function inside it, where there is one: one more candidate."""

@@ -49,12 +49,22 @@ class Target:
     least: int  # exponent of the smallest normal number
     largest: float
     window: int
+    computes: type = np.float64  # what the graph's operations are done in
+
+    @property
+    def single(self) -> bool:
+        """Whether its arguments are float32 values, so that other points do not count."""
+        return self.digits == 24
 
 
 TARGETS = (
     Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max), 2),
     Target("f64", (1.0, 2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max), 10),
 )
+
+# float32 arithmetic on a GPU: the bar is 4 ULP. Candidates are measured with correctly rounded primitives, which a GPU
+# has not: hence the margin. See docs/adr/0021-float32-on-gpus.md.
+DEVICE = Target("cuda32", (2.2,), 2.8, 25.0, 24, -126, float(np.finfo(np.float32).max), 4, np.float32)
 
 
 def magnitudes() -> Floats:
@@ -133,7 +143,7 @@ class Probe:
     high: Floats  # (settings, points); NaN where the truth is undefined or unknown
     low: Floats
     # what nodes came to at these points, by setting: candidates share most of their subexpressions
-    memory: dict[int, dict[int, Any]] = field(default_factory=dict, compare=False, repr=False)
+    memory: dict[tuple[type, int], dict[int, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def single(self) -> Flags:

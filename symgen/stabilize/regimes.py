@@ -69,12 +69,13 @@ class Choice:
     unresolved: tuple[Unresolved, ...]
 
 
-def evaluate(function: ScalarFunction, probe: Probe) -> Floats:
-    """Results for each setting of the parameters (rows) at each point."""
+def evaluate(function: ScalarFunction, probe: Probe, dtype: type = np.float64) -> Floats:
+    """Results for each setting of the parameters (rows) at each point, computed in a dtype."""
     rows = []
     for row, setting in enumerate(probe.settings):
         values = [probe.x if p not in setting else np.float64(setting[p]) for p in function.parameters]
-        rows.append(function.evaluate(values, probe.memory.setdefault(row, {}))[0])
+        known = probe.memory.setdefault((dtype, row), {})
+        rows.append(function.evaluate(values, known, dtype)[0])
     return np.stack(rows)
 
 
@@ -84,7 +85,7 @@ def all_errors(problem: Problem, candidate: Body | Form) -> Floats:
 
 
 def _measured(problem: Problem, node: Node, side: int) -> Floats:
-    got = evaluate(ScalarFunction("candidate", problem.parameters, (node,)), problem.probe)
+    got = evaluate(ScalarFunction("candidate", problem.parameters, (node,)), problem.probe, problem.target.computes)
     each = error(got, problem.probe, problem.target)
     return np.where(problem.probe.x * side < 0, np.inf, each) if side else each
 
@@ -173,7 +174,7 @@ def choose(problem: Problem, candidates: Sequence[Body]) -> Choice:
 def chosen(problem: Problem, table: Table) -> Choice:
     """The segments of a leaf for one target, from what has been measured."""
     counted: Flags = np.asarray(~np.isnan(table.worst).all(axis=0))
-    if problem.target.name == "f32":
+    if problem.target.single:
         counted &= table.probe.single
     points, worst, failing = table.probe.x[counted], table.worst[:, counted], table.failing[:, counted]
     problem = replace(problem, probe=table.probe)
@@ -238,7 +239,7 @@ def _inaccuracy(errors: Floats, good: Flags, limit: float) -> float:
 def missed(problem: Problem, body: Body | Form) -> tuple[Unresolved, ...]:
     """The stretches of the probe on which a form misses the bar; neighbouring ones are one."""
     each = np.nan_to_num(all_errors(problem, body), nan=0.0, posinf=math.inf)
-    if problem.target.name == "f32":
+    if problem.target.single:
         each = np.where(problem.probe.single, each, 0.0)
     worst, x = each.max(axis=0), problem.probe.x
     beyond = np.flatnonzero(worst > problem.target.bar)

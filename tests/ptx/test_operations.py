@@ -215,10 +215,7 @@ def test_floats_become_integers_in_every_mode_and_clamp(mode, function, calculat
 def test_integers_become_the_float32_that_the_mode_asks_for(mode, kind, calculate):
     x = integers(kind, 3)
     if np.dtype(kind).itemsize == 8:  # beside ties of float32, by as little as there is
-        x = np.concatenate(
-            [x, [(2**24 + 1 << 38) + d for d in (-1, 0, 1)], [(2**24 + 3 << 38) + d for d in (-1, 0, 1)]]
-        )
-        x = x.astype(kind)
+        x = np.array([*x.tolist(), *((odd << 38) + d for odd in (2**24 + 1, 2**24 + 3) for d in (-1, 0, 1))], kind)
     got = calculate(f"cvt.{mode}.f32.{NAMES[kind]} {{0}}, {{1}}", np.float32, x)
     for value, result in zip(x.tolist(), got.tolist(), strict=True):
         exact = Fraction(result)
@@ -241,6 +238,16 @@ def test_halves_are_rounded_to_nearest_even(calculate, wide):
     assert np.array_equal(got, want, equal_nan=True)
     back = calculate(["mov.b16 %h20, {1}", "cvt.f32.f16 {0}, %h20"], np.float32, want.view(np.uint16))
     assert np.array_equal(back, want.astype(np.float32), equal_nan=True)
+
+
+@pytest.mark.parametrize(("name", "exact"), [("add", np.add), ("sub", np.subtract), ("mul", np.multiply)])
+def test_arithmetic_on_halves_is_rounded_once(name, exact, calculate, wide):
+    a, b = wide(np.float16, 2000, 1), wide(np.float16, 2000, 2)
+    with np.errstate(all="ignore"):
+        want = exact(a.astype(np.float64), b.astype(np.float64)).astype(np.float16)  # float64 holds either exactly
+    lines = ["mov.b16 %h20, {1}", "mov.b16 %h21, {2}", f"{name}.f16 %h22, %h20, %h21", "mov.b16 {0}, %h22"]
+    got = calculate(lines, np.uint16, a.view(np.uint16), b.view(np.uint16)).view(np.float16)
+    assert np.array_equal(got, want, equal_nan=True)
 
 
 def test_bfloat16_is_rounded_to_nearest_even(calculate, wide):

@@ -80,6 +80,16 @@ def test_what_is_not_understood_is_an_error_that_shows_it(old, new, message):
         parse(TEXT.replace(old, new))
 
 
+@pytest.mark.parametrize("tmp", ["%tmp", "tmp"])
+@pytest.mark.parametrize("between", [" ", "\n\t "])
+def test_a_scope_is_read_as_its_statements(between, tmp):
+    scope = f"\t{{ .reg .b16 {tmp};{between}mov.b32 {{%h1, {tmp}}}, %r1; }}"
+    kernel = parse(TEXT.replace("\tret;", f"{scope}\n\tret;"))
+    assert kernel.registers[tmp].name == "b16"
+    assert (kernel.code[-2].line, kernel.code[-2].text) == (28 + between.count("\n"), f"mov.b32 {{%h1, {tmp}}}, %r1")
+    assert kernel.code[-2].operands[0] == Vector((Register("%h1"), Register(tmp)))
+
+
 def test_a_module_without_a_kernel_or_with_two_is_an_error():
     with pytest.raises(UnknownPtx, match="no kernel"):
         parse(".version 9.0\n.target sm_90\n")

@@ -1,0 +1,114 @@
+"""Compiles generated CUDA kernels to PTX where there is no driver, and runs them with the interpreter.
+
+Tests, the static figures of a kernel and `benchmarks/gpu.py` use it; a program that has a GPU does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from symgen import ptx
+from symgen.runtime.cuda import THREADS, Driver, View
+
+CAPABILITIES = ((8, 0), (9, 0), (10, 0))
+
+
+def argument_type(value: Any) -> Any:
+    """The Numba type of a kernel's argument."""
+    from numba import types
+
+    if not isinstance(value, View):
+        return {"float32": types.float32, "float64": types.float64, "uint32": types.uint32}[np.dtype(type(value)).name]
+    stored = {"<f4": types.float32, "<f8": types.float64, "<f2": types.float16, "<i2": types.int16}
+    layout = "C" if value.step == value.itemsize else "A"
+    return types.Array(stored[value.format.typestr], 1, layout, readonly=value.readonly, aligned=True)
+
+
+def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
+    """The PTX of a kernel for some types of arguments.
+
+    Args:
+        kernel: what `numba.cuda.jit` made of a generated kernel.
+        signature: Numba types, one for each argument.
+        capability: such as (9, 0).
+    """
+    from numba import cuda
+    from numba.cuda import dispatcher
+
+    # Numba asks the driver for which device to compile a device function; here there is neither, and it is stated
+    device = SimpleNamespace(compute_capability=capability)
+    with mock.patch.object(dispatcher, "get_current_device", return_value=device):
+        text, _ = cuda.compile(kernel.py_func, signature, cc=capability, device=False, abi="numba", output="ptx")
+    return str(text)
+
+
+@dataclass
+class Simulator(Driver):
+    """Stands in for a driver: launches run in the interpreter, on arrays whose address is one of main memory.
+
+    Attributes:
+        capability: what kernels are compiled for.
+        error: the share of their bounds by which approximate instructions err.
+        runs: what each launch has counted.
+        kernels: compiled ones by name, types and capability; several simulators may share it.
+    """
+
+    capability: tuple[int, int] = (9, 0)
+    error: float = 0.0
+    runs: list[ptx.Run] = field(default_factory=list)
+    kernels: dict[Any, ptx.Kernel] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Nothing is missing."""
+
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:  # noqa: ARG002
+        signature = tuple(map(argument_type, arguments))
+        key = (kernel.py_func.__module__, kernel.py_func.__name__, signature, self.capability)
+        if key not in self.kernels:
+            self.kernels[key] = ptx.parse(compile_ptx(kernel, signature, self.capability))
+        values = [_memory(a) if isinstance(a, View) else a for a in arguments]
+        self.runs.append(ptx.launch(self.kernels[key], blocks, THREADS, values, error=self.error))
+
+
+def _memory(view: View) -> Any:
+    """The elements that a view points to, in the array that owns them."""
+    root = view.owner.memory
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    flat = root.ravel(order="K").view(np.uint8)  # of an array in Fortran's order too
+    offset = view.address - flat.__array_interface__["data"][0]
+    found = np.ndarray((view.size,), view.format.typestr, flat, offset, (view.step,))
+    found.flags.writeable = not view.readonly
+    return found
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the text of a kernel tells without running it."""
+
+    instructions: int
+    double: int  # instructions on float64
+    local: int  # accesses to local memory
+    wide: int  # accesses of 16 bytes
+    opcodes: Mapping[str, int]
+
+
+def figures(kernel: ptx.Kernel) -> Figures:
+    """The static figures of a kernel."""
+    opcodes = Counter(i.opcode for i in kernel.code)
+    wide = re.compile(r"(?:ld|st)\.global.*\.(?:v4\.[busf]32|v2\.[busf]64)")
+    return Figures(
+        instructions=len(kernel.code),
+        double=sum(n for name, n in opcodes.items() if re.search(r"\.f64\b", name)),
+        local=sum(n for name, n in opcodes.items() if re.match(r"(?:ld|st)\.local", name)),
+        wide=sum(n for name, n in opcodes.items() if wide.match(name)),
+        opcodes=opcodes,
+    )

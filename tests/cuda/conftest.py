@@ -1,0 +1,75 @@
+"""Arrays in main memory that pass for arrays of a GPU, and a driver that runs their kernels in the interpreter."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen.catalogue import folder
+from symgen.runtime.cuda import LIBRARIES, DeviceKernel, Library
+from symgen.spec import load
+
+pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with numba-cuda: pip install 'symgen[cuda]'")
+pytest.importorskip("nvidia", reason="numba-cuda needs NVVM: pip install 'symgen[cuda]'")
+
+from symgen.cuda_code import CAPABILITIES, Simulator
+
+KERNELS: dict[Any, Any] = {}
+
+
+class DeviceArray:
+    """An array as a GPU library would show it."""
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory = memory
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        found = self.memory.__array_interface__
+        return {**{k: found[k] for k in ("shape", "typestr", "data", "strides")}, "version": 3}
+
+
+LIBRARIES[DeviceArray.__module__.partition(".")[0]] = Library(
+    lambda a: DeviceArray(np.full_like(a.memory, np.nan)), lambda a: 0
+)
+
+
+@pytest.fixture(scope="session")
+def device_array() -> type[DeviceArray]:
+    return DeviceArray
+
+
+@functools.cache
+def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> DeviceKernel:
+    """``F.name.cuda``, its launches run by the interpreter."""
+    real = getattr(F, name).cuda
+    return DeviceKernel(real._caller, real._module, Simulator(capability, error, kernels=KERNELS))
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Any:
+    """``simulated("gelu", (9, 0))`` is ``F.gelu.cuda`` for a device that is not there."""
+    return kernel
+
+
+@pytest.fixture(scope="session")
+def ops() -> Any:
+    return functools.cache(lambda: load(folder()))
+
+
+def names() -> Iterator[str]:
+    """The functions that have CUDA kernels."""
+    return (n for n in dir(F) if not n.startswith("_") and getattr(getattr(F, n), "function", None) is not None)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with an argument called ``name`` runs once for each function, and ``capability`` for each of those."""
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", sorted({getattr(F, n).__name__ for n in names()}))
+    if "capability" in metafunc.fixturenames:
+        metafunc.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")

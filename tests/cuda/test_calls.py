@@ -1,0 +1,153 @@
+"""``F.name.cuda``: arrays of every size, alignment and layout, options, several results, and errors in plain words."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen.runtime.cuda import THREADS
+from symgen.runtime.errors import CudaMissingError
+
+SIZES = (0, 1, 2, 3, 4, 5, 31, 32, 33, 1023, 1024, 1025, 4 * THREADS - 1, 4 * THREADS + 3, 3000)
+
+
+def inputs(kernel, size: int, dtype: str = "float32") -> list[np.ndarray]:
+    """Operands inside every domain of the catalogue."""
+    rng = np.random.default_rng(size)
+    return [rng.uniform(0.1, 3, size).astype(dtype) for _ in kernel._caller.function.operands]
+
+
+def required(kernel) -> dict[str, float]:
+    """Values for options that have no default."""
+    return {a.name: 0.5 for a in kernel._caller.function.options if a.required}
+
+
+def test_every_size_is_computed_to_its_last_element_and_no_further(name, device_array, simulated):
+    kernel = simulated(name, (9, 0))
+    long = inputs(kernel, 3000)
+    options = required(kernel)
+    whole = kernel(*map(device_array, long), **options).memory
+    for size in SIZES:
+        out = np.full(size + 8, 7.0, np.float32)
+        x = [device_array(v[:size].copy()) for v in long]
+        kernel(*x, **options, out=device_array(out[:size]))
+        assert np.array_equal(out[:size], whole[:size]), size
+        assert np.all(out[size:] == 7), size
+
+
+def test_unaligned_reversed_and_strided_views_give_the_same(name, device_array, simulated):
+    kernel = simulated(name, (10, 0))
+    x, options = inputs(kernel, 257), required(kernel)
+    want = kernel(*map(device_array, x), **options).memory
+
+    def embedded(values: np.ndarray, start: int, step: int) -> np.ndarray:
+        room = np.full(start + step * values.size, np.nan, np.float32)
+        room[start::step][: values.size] = values
+        return room[start::step][: values.size]
+
+    for start, step in ((1, 1), (0, 2), (3, 3)):
+        got = kernel(*(device_array(embedded(v, start, step)) for v in x), **options).memory
+        assert np.array_equal(got, want), (start, step)
+    out = np.zeros_like(want)
+    kernel(*(device_array(v[::-1].copy()[::-1]) for v in x), **options, out=device_array(out))
+    assert np.array_equal(out, want)
+
+
+def test_one_pass_gives_what_single_kernels_give(name, device_array, simulated):
+    kernel = simulated(name, (9, 0))
+    x, options = [device_array(v) for v in inputs(kernel, 130)], required(kernel)
+    value, *slopes = kernel.value_and_grad(*x, **options)
+    assert np.array_equal(value.memory, kernel(*x, **options).memory)
+    if len(slopes) == 1:
+        assert np.array_equal(slopes[0].memory, kernel.grad(*x, **options).memory)
+    if all(a.role != "param" for a in kernel._caller.function.operands):
+        g = device_array(np.linspace(-2, 2, 130, dtype=np.float32))
+        gradients = kernel.vjp(g, *x, **options)
+        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+        for gradient, slope in zip(gradients, slopes, strict=True):
+            assert np.array_equal(gradient.memory, g.memory * slope.memory)
+
+
+def test_axes_are_walked_in_the_order_in_which_they_lie_in_memory(device_array, simulated):
+    kernel = simulated("silu", (9, 0))
+    x = np.linspace(-5, 5, 6 * 7 * 8, dtype=np.float32).reshape(6, 7, 8)
+    want = F.silu(x)
+    for view in (x, x.T, x.transpose(1, 0, 2), np.asfortranarray(x), x[None]):
+        got = kernel(device_array(view)).memory
+        assert got.shape == view.shape
+        np.testing.assert_allclose(got, F.silu(view), rtol=3e-7)
+    out = np.zeros_like(x)
+    with pytest.raises(ValueError, match="evenly spaced in the order of the first array; make it contiguous"):
+        kernel(device_array(x[:, ::2]))
+    with pytest.raises(ValueError, match=r"out .* not evenly spaced"):
+        kernel(device_array(x.transpose(1, 0, 2).copy()), out=device_array(out.transpose(1, 0, 2)))
+    kernel(device_array(x), out=device_array(out))
+    np.testing.assert_allclose(out, want, rtol=3e-7)
+
+
+def test_options_choose_the_variant_and_keep_all_their_digits(device_array, simulated):
+    x = np.linspace(-9, 9, 101, dtype=np.float32)
+    gelu, celu = simulated("gelu", (9, 0)), simulated("celu", (9, 0))
+    for approximate in ("none", "tanh"):
+        got = gelu(device_array(x), approximate=approximate).memory
+        np.testing.assert_allclose(got, F.gelu(x, approximate=approximate), rtol=1e-6)
+    far = np.full(4, -80, np.float32)
+    got = celu.grad(device_array(far), alpha=1.1).memory
+    np.testing.assert_allclose(got, F.celu.grad(far, alpha=1.1), rtol=5e-7)  # 1.1 in float32 alone is off by 2e-6 there
+    with pytest.raises(ValueError, match=r"gelu.cuda\(\): approximate must be 'none' or 'tanh', got 'tan'"):
+        gelu(device_array(x), approximate="tan")
+
+
+def test_dtypes_come_back_as_they_went_in(device_array, simulated):
+    kernel = simulated("sigmoid", (8, 0))
+    for dtype in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16):
+        x = np.linspace(-3, 3, 77).astype(dtype)
+        got = kernel(device_array(x)).memory
+        assert got.dtype == x.dtype
+        np.testing.assert_allclose(got.astype(float), F.sigmoid(x).astype(float), rtol=1e-6)
+
+
+def test_functions_go_to_the_device_when_their_argument_is_there(device_array, simulated, monkeypatch):
+    monkeypatch.setitem(F.silu.__dict__, "cuda", simulated("silu", (9, 0)))
+    x = np.linspace(-3, 3, 16, dtype=np.float32)
+    assert isinstance(F.silu(device_array(x)), device_array)
+    np.testing.assert_allclose(F.silu.grad(device_array(x)).memory, F.silu.grad(x), rtol=4e-7)
+    value, slope = F.silu.value_and_grad(device_array(x))
+    assert isinstance(value, device_array)
+    assert isinstance(slope, device_array)
+
+
+def test_an_array_of_integers_is_an_error_that_tells_what_there_is(device_array, simulated):
+    message = "x has elements of type <i4; there are kernels for float32, float64, float16 or bfloat16"
+    with pytest.raises(TypeError, match=message):
+        simulated("silu", (9, 0))(device_array(np.zeros(3, np.int32)))
+
+
+def test_arrays_of_one_call_must_agree(device_array, simulated):
+    kernel, x = simulated("silu", (9, 0)), device_array(np.zeros(8, np.float32))
+    with pytest.raises(
+        ValueError, match=r"silu.cuda.vjp\(\): x has shape \(8,\) and g has \(4,\); on a GPU arrays are not"
+    ):
+        kernel.vjp(device_array(np.zeros(4, np.float32)), x)
+    with pytest.raises(ValueError, match="x has type <f4 and g has <f8; convert one"):
+        kernel.vjp(device_array(np.zeros(8)), x)
+    with pytest.raises(TypeError, match=r"x has no __cuda_array_interface__.*on arrays in main memory call silu"):
+        kernel(np.zeros(3, np.float32))
+    fixed = np.zeros(8, np.float32)
+    fixed.flags.writeable = False
+    kernel(device_array(fixed))
+    with pytest.raises(ValueError, match="out is read-only"):
+        kernel(x, out=device_array(fixed))
+    with pytest.raises(ValueError, match="expanded from fewer elements"):
+        kernel(device_array(np.broadcast_to(np.zeros(1, np.float32), (8,))))
+
+
+def test_without_a_driver_the_error_says_what_is_missing(device_array):
+    from numba import cuda
+
+    if cuda.is_available():
+        pytest.skip("there is a device here")
+    with pytest.raises(CudaMissingError, match="need an NVIDIA GPU and its driver, and there is none here"):
+        F.silu.cuda(device_array(np.zeros(3, np.float32)))
