@@ -75,6 +75,8 @@ class Row:
         nan: NaN gives NaN.
         limits: results at the infinities that the domain holds and where there is a limit.
         situations: which special bars apply, see `Bar`.
+        bound: of an exhaustive sweep, how far its reference is from the truth at most, in ULP; part of ``error``. None
+            where each input was measured against the oracle itself.
     """
 
     output: str
@@ -95,6 +97,12 @@ class Row:
     nan: bool = True
     limits: tuple[Limit, ...] = ()
     situations: tuple[str, ...] = ()
+    bound: float | None = None
+
+    @property
+    def exhaustive(self) -> bool:
+        """Every float32 was measured."""
+        return self.dtype == "float32" and not self.sampled
 
     @property
     def title(self) -> str:
@@ -132,12 +140,14 @@ class Certificate:
         kernel: hash of the kernel's files, as the manifest has it; empty where none was given.
         rows: in a fixed order.
         features: inputs around which neighbourhoods were measured, by kind ("cuts", "kinks", "roots of value", ...).
+        notes: what was not measured, and why.
     """
 
     name: str
     kernel: str
     rows: tuple[Row, ...]
     features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def failures(self) -> list[str]:
         """Every bar that is missed, as sentences; empty for a certificate that passes."""
@@ -150,6 +160,7 @@ class Certificate:
             "name": self.name,
             "kernel": self.kernel,
             "features": {kind: [_plain(v) for v in values] for kind, values in self.features.items()},
+            "notes": list(self.notes),
             "rows": [_plain(asdict(row)) for row in self.rows],
         }
         return json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
@@ -167,7 +178,8 @@ class Certificate:
                 raise ValueError(f"certificate of format {content['format']}, known is {FORMAT}: run `symgen certify`")
             features = {kind: tuple(map(_number, values)) for kind, values in content["features"].items()}
             rows = tuple(_row(row) for row in content["rows"])
-            return Certificate(content["name"], content["kernel"], rows, features)
+            notes = tuple(content.get("notes", ()))
+            return Certificate(content["name"], content["kernel"], rows, features, notes)
         except (KeyError, TypeError) as reason:
             raise ValueError(f"not a certificate ({reason}): run `symgen certify`") from reason
 

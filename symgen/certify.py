@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from sympy import Expr
 
 from symgen.certificate import Certificate, Row
-from symgen.certify_cases import Case, CertifyError, cases, directions
+from symgen.certify_cases import OUTPUTS, Case, CertifyError, cases, directions
 from symgen.certify_survey import Effort, Knowledge, Progress, Survey
 from symgen.features import merge
 from symgen.spec.model import Op
+from symgen.stabilize.form import MAGNITUDE, Formula
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation
+    from symgen.pipeline import Derivation, Output
 
 __all__ = ["CertifyError", "Effort", "Knowledge", "certify", "certify_cases", "knowledge_of"]
 
 FULL = Effort()
+ORDERS = dict(OUTPUTS)
 
 
 def certify(
@@ -111,5 +113,15 @@ def knowledge_of(derivation: Derivation) -> dict[str, Knowledge]:
         ends = [e for o in one.outputs for r in o.regions for s in r.segments for e in (s.lower, s.upper)]
         value = next((o for o in one.outputs if o.name == "value"), None)
         form = None if value is None else named(value.recognized, derivation.op)
-        found[one.variant.suffix] = Knowledge(merge(map(float, ends)), form)
+        sides = tuple(s for o in one.outputs if o.name in ORDERS for s in _sides(o, derivation.op))
+        found[one.variant.suffix] = Knowledge(merge(map(float, ends)), form, sides)
     return found
+
+
+def _sides(output: Output, op: Op) -> Iterator[tuple[Expr, int, int]]:
+    """The algebraic forms of an output; the magnitude that one for a single side is written in becomes the input."""
+    for segment in output.regions[0].segments if len(output.regions) == 1 else ():
+        if isinstance(segment.body, Formula):
+            side, x = segment.body.side, op.symbol(segment.body.variable)
+            form = segment.body.expression.xreplace({MAGNITUDE: side * x}) if side else segment.body.expression
+            yield named(form, op), ORDERS[output.name], side

@@ -28,10 +28,24 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What the derivation of a variant adds: where its code changes, and a form proved equal to its formula."""
+    """What the derivation of a variant adds.
+
+    Attributes:
+        cuts: where its code changes.
+        equal: a form proved equal to its formula.
+        sides: forms that calculus and rules have made of it and of its derivatives, each with the order of derivative
+            that it equals and the sign of the inputs for which it does, 0 for all.
+    """
 
     cuts: tuple[float, ...] = ()
     equal: Expr | None = None
+    sides: tuple[tuple[Expr, int, int], ...] = ()
+
+    def forms(self, order: int, sign: int) -> tuple[tuple[Expr, int], ...]:
+        """What a derivative is known to be at inputs of a sign: formulas, and how often each is differentiated yet."""
+        equal = () if self.equal is None else ((self.equal, 0),)
+        sides = ((form, done) for form, done, side in self.sides if done in (0, order) and side in (0, sign))
+        return (*equal, *sides)
 
 
 @dataclass(frozen=True)
@@ -141,24 +155,8 @@ class Survey:
         for i, (output, order) in enumerate(self.along.outputs):
             for dtype in self.effort.dtypes:
                 self.progress(f"{output} {dtype}", 0.8 + 0.05 * i)
-                found.append(self._row(output, order, dtype, partial(self.call, kernel, output, order)))
+                found.append(self._row(output, order, dtype, partial(call, kernel, self.case, output, order)))
         return found
-
-    def call(self, kernel: Any, output: str, order: int, x: Array) -> Array:
-        """The kernel's value or derivative at an array, checked to be of the same dtype and shape."""
-        operands = [x if v is None else np.full(1, v).astype(x.dtype) for _, v in self.case.operands] or [x]
-        options = dict(self.case.options)
-        with np.errstate(all="ignore"):
-            if order == 0:
-                result = kernel(*operands, **options)
-            elif output in ("grad", "grad2"):
-                result = kernel.grad(*operands, order=order, **options)
-            else:
-                result = kernel.grad(*operands, order=order, wrt=(self.along.name,), **options)
-        got = np.asarray(result)
-        if got.dtype != x.dtype or got.shape != x.shape:
-            raise CertifyError(f"{output} of {x.dtype}{list(x.shape)} came back as {got.dtype}{list(got.shape)}")
-        return got
 
     def _row(self, output: str, order: int, dtype: str, call: Callable[[Array], Array]) -> Row:
         form = ulp.format_of(dtype)
@@ -192,6 +190,24 @@ class Survey:
                 if want is not None:
                     got = call(at.astype(form.dtype)).astype(np.float64)[0]
                     yield Limit(float(at[0]), float(np.asarray(want).astype(form.dtype)), float(got))
+
+
+def call(kernel: Any, case: Case, output: str, order: int, x: Array) -> Array:
+    """The kernel's value or derivative at an array, checked to be of the same dtype and shape."""
+    operands = [x if v is None else np.full(1, v).astype(x.dtype) for _, v in case.operands] or [x]
+    options = dict(case.options)
+    with np.errstate(all="ignore"):
+        if order == 0:
+            result = kernel(*operands, **options)
+        elif output in ("grad", "grad2"):
+            result = kernel.grad(*operands, order=order, **options)
+        else:
+            name = output.partition("_")[2]
+            result = kernel.grad(*operands, order=order, wrt=(name,), **options)
+    got = np.asarray(result)
+    if got.dtype != x.dtype or got.shape != x.shape:
+        raise CertifyError(f"{output} of {x.dtype}{list(x.shape)} came back as {got.dtype}{list(got.shape)}")
+    return got
 
 
 def measured(points: Floats, got: NDArray[Any], truth: Truth, near: Flags, dtype: str) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from symgen import build as driver
 from symgen import build_keys, config
+from symgen.build_keys import Target
 from symgen.cli import Exit
 from symgen.cli_build import NO_PROJECT, build_and_tell, counted
 from symgen.cli_show import current
@@ -23,13 +25,16 @@ Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Names = Annotated[list[str] | None, Parameter(negative=(), show_default=False)]
 
 
-def certify(names: Names = None, /, *, json: Flag = False) -> int:
+def certify(names: Names = None, /, *, exhaustive: Flag = False, json: Flag = False) -> int:
     """Measure the error of kernels against ball arithmetic, in ULP; exit code 1 if one misses its bar.
 
     Inside a project the certificate is kept beside the kernels, and the reference cards, if there are any, show it.
+    A sweep that is interrupted goes on where it was (its state is in the user's cache, in symgen/sweeps).
 
     Args:
         names: Functions to measure; all if none is named.
+        exhaustive: Every float32 input of functions of one array, against a proved reference; functions whose
+            certificate already holds that of these kernels are not measured again.
         json: One JSON document instead of tables.
     """
     project = current()
@@ -41,12 +46,9 @@ def certify(names: Names = None, /, *, json: Flag = False) -> int:
     if "bfloat16" not in measure.installed_dtypes():
         say("bfloat16 is not measured: pip install ml_dtypes")
     found = []
-    for name in chosen:
-        certificate = measure.measure(project, targets[name], _progress)
+    for certificate in _measured(project, {name: targets[name] for name in chosen}, exhaustive=exhaustive):
         _clear()
         found.append(certificate)
-        if config.load() is not None:
-            measure.save(project, certificate)
         if not json:
             _print(certificate)
     if json:
@@ -58,6 +60,24 @@ def certify(names: Names = None, /, *, json: Flag = False) -> int:
         complain(failure)
     say(f"{len(found)} measured, {len(failures) or 'no'} {'bar' if len(failures) < 2 else 'bars'} missed")
     return _refresh_cards(project, chosen) or (Exit.DIFFERENT if failures else Exit.OK)
+
+
+def _measured(project: Config, targets: dict[str, Target], *, exhaustive: bool) -> Iterator[Certificate]:
+    """Measure functions one after the other, or all at once as parts of sweeps."""
+    from symgen import measure, measure_all
+    from symgen.exhaustive import keep_exhaustive
+
+    if exhaustive and config.load() is None:
+        raise UserError(NO_PROJECT)
+    if exhaustive:
+        yield from measure_all.certify_all(project, targets, _progress)
+        return
+    for target in targets.values():
+        certificate = measure.measure(project, target, _progress)
+        if config.load() is not None:
+            certificate = keep_exhaustive(certificate, measure.saved(project, target.name))
+            measure.save(project, certificate)
+        yield certificate
 
 
 def _refresh_cards(project: Config, names: tuple[str, ...]) -> int:
@@ -96,6 +116,8 @@ def sheet() -> int:
 
 def _print(certificate: Certificate) -> None:
     heading, *rows = certificate.table()
+    for note in certificate.notes:
+        say(f"{certificate.name}: {note}")
     table(("function", *heading), [(certificate.name, *row) for row in rows])
 
 
