@@ -18,7 +18,7 @@ from sympy import Expr, Symbol
 
 from symgen import prove_normal
 from symgen.heads import maximum, minimum
-from symgen.proofs import Obligation, Proof, Refutation
+from symgen.proofs import Obligation, Proof, Refutation, Undecided, Verdict
 from symgen.prove_balls import BallError, difference_bound
 from symgen.prove_normal import NormalFormError
 from symgen.prove_points import find_counterexample
@@ -161,7 +161,7 @@ TACTICS: dict[str, tuple[str, Callable[[Expr, Expr], str]]] = {
 # -- proving ----------------------------------------------------------------------------------------------------------
 
 
-def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain: Domain = ()) -> Proof | Refutation:
+def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain: Domain = ()) -> Verdict:
     """Prove or refute ``left = right`` for all values of the free symbols that satisfy the domain.
 
     Args:
@@ -171,12 +171,14 @@ def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain:
         domain: pairs of an expression, most often a symbol, and a condition of `symgen.rules.rule.CONDITIONS`.
 
     Returns:
-        A proof with its label, or a refutation with a counterexample.
+        A proof with its label, or a refutation with a counterexample; undecided where there is nothing to compare.
     """
     start = time.perf_counter()
     found, points = find_counterexample(left, right, domain)
     if found is not None:
         return Refutation(found, time.perf_counter() - start)
+    if points == 0:
+        return Undecided("the left side has no value at any point of the domain", time.perf_counter() - start)
     label, run = TACTICS[tactic]
     try:
         evidence = f"{run(left, right)}; defined alike at {points} points"
@@ -185,7 +187,7 @@ def prove_identity(left: Expr, right: Expr, tactic: str = "exponential", domain:
     return Proof(label, time.perf_counter() - start, evidence)
 
 
-def prove(rule: Rule | Procedure) -> Proof | Refutation:
+def prove(rule: Rule | Procedure) -> Verdict:
     """Prove or refute a rule; of a procedure, every example that it carries."""
     if isinstance(rule, Rule):
         return prove_identity(rule.left, rule.right, rule.proof, rule.domain)
@@ -193,20 +195,20 @@ def prove(rule: Rule | Procedure) -> Proof | Refutation:
     for example in rule.examples:
         after = rule.run(example)
         result = prove_identity(example, example if after is None else after, rule.proof)
-        if isinstance(result, Refutation) or result.label == SAMPLED:
+        if not isinstance(result, Proof) or result.label == SAMPLED:
             return result
     evidence = f"one normal form before and after, {len(rule.examples)} examples"
     return Proof("symbolic, on examples", time.perf_counter() - start, evidence)
 
 
-def prove_head(head: type[Head]) -> Proof | Refutation:
+def prove_head(head: type[Head]) -> Verdict:
     """Check a head's table of derivatives against SymPy's derivative of its definition."""
     start = time.perf_counter()
     arguments = sp.symbols("u v", positive=True) if head.nargs == {2} else (Symbol("u", real=True),)
     definition = DEFINITIONS[head](*arguments)
     for i, symbol in enumerate(arguments):
         result = prove_identity(sp.diff(definition, symbol), head.partials[i](*arguments))
-        if isinstance(result, Refutation) or result.label == SAMPLED:
+        if not isinstance(result, Proof) or result.label == SAMPLED:
             return result
     evidence = f"one normal form with the derivative of the definition in {len(arguments)} arguments"
     return Proof("symbolic", time.perf_counter() - start, evidence)
@@ -219,7 +221,7 @@ def obligations() -> list[Obligation]:
     return [*rules, *(Obligation("derivative", h.__name__, partial(prove_head, h)) for h in HEADS)]
 
 
-def _prove_named(name: str) -> Proof | Refutation:
+def _prove_named(name: str) -> Verdict:
     """By name, since what a procedure runs cannot be pickled everywhere."""
     return prove(next(r for r in ALL_RULES if r.name == name))
 
@@ -242,7 +244,7 @@ def table(users: Mapping[str, list[str]] | None = None) -> list[dict[str, Any]]:
                 "right": str(rule.right if isinstance(rule, Rule) else rule.run(rule.examples[0])),
                 "domain": rule.domain_text() if isinstance(rule, Rule) else "reals",
                 "phase": rule.phase,
-                "proof": result.label if isinstance(result, Proof) else "refuted",
+                "proof": result.label if isinstance(result, Proof) else type(result).__name__.lower(),
                 "evidence": result.evidence if isinstance(result, Proof) else str(result),
                 "gain": rule.gain,
                 "source": rule.source,

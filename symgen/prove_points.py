@@ -9,14 +9,14 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import add, mul
+from operator import add, ge, gt, le, lt, mul
 from typing import Any
 
 import sympy as sp
 from flint import acb, arb, ctx
 from sympy import Expr, Symbol
 
-from symgen.heads import maximum, minimum
+from symgen.heads import Cases, maximum, minimum
 from symgen.vocabulary import expand_heads
 
 DIGITS = 60
@@ -109,6 +109,14 @@ class UnknownFunctionError(ValueError):
     """An expression holds a node that has no ball arithmetic here; the message names it."""
 
 
+_RELATIONS: dict[type[Any], Callable[[Any, Any], bool]] = {sp.Gt: gt, sp.Ge: ge, sp.Lt: lt, sp.Le: le}
+
+
+def _holds(condition: Any, point: Point) -> bool:
+    """A comparison of two expressions; undecided counts as no, which only exact points of equal sides are."""
+    return bool(_RELATIONS[type(condition)](_ball(condition.lhs, point), _ball(condition.rhs, point)))
+
+
 def _ball(e: Expr, point: Point) -> Any:
     e = point.get(e, e)
     if e.is_Rational:
@@ -117,8 +125,10 @@ def _ball(e: Expr, point: Point) -> Any:
         return arb.pi()
     if e is sp.E:
         return arb(1).exp()
-    if e in (sp.zoo, sp.nan, sp.oo, -sp.oo):
+    if e in (sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):  # no real value
         return arb("nan")
+    if isinstance(e, Cases):
+        return _ball(e.then if _holds(e.condition, point) else e.otherwise, point)
     arguments = [_ball(a, point) for a in e.args]
     if e.is_Add:
         return reduce(add, arguments)
@@ -156,14 +166,14 @@ def value(expression: Expr, point: Point) -> Any | None:
 def find_counterexample(
     left: Expr, right: Expr, domain: Sequence[tuple[Expr, str]] = ()
 ) -> tuple[Counterexample | None, int]:
-    """A point where the sides differ or only the left is defined, and how many points were looked at."""
+    """A point where the sides differ or only the left is defined, and at how many points the left one is defined."""
     symbols = sorted(left.free_symbols | right.free_symbols, key=lambda s: s.name)
     seen = 0
     for point in spread(symbols, _VALUES, domain, _MOST_POINTS):
-        seen += 1
         a = value(left, point)
         if a is None:
             continue
+        seen += 1
         b = value(right, point)
         if b is None or not a.overlaps(b):
             at = tuple((s.name, str(point[s])) for s in symbols)

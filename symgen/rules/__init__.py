@@ -10,7 +10,7 @@ _FAMILIES = (logistic, hyperbolic, gaussian, exponential, roots, powers, circula
 RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RECOGNIZE)
 STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)
 PROCEDURES: tuple[Procedure, ...] = products.STABILIZE
-UNFOLD: tuple[Procedure, ...] = logistic.UNFOLD
+UNFOLD: tuple[Rule | Procedure, ...] = (*logistic.UNFOLD, *hyperbolic.UNFOLD)
 ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD)
 
 __all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "STABILIZE", "UNFOLD", "Procedure", "Rule", "Step"]

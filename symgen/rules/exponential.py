@@ -37,8 +37,6 @@ STABILIZE = (
          "stabilize", "no overflow of the exponential", "exponentiate", "Maechler 2012", _BOTH_POSITIVE),
     Rule("exp-difference-double", exp(2 * u) - exp(u), exp(u) * expm1(u),
          "stabilize", "no cancellation at 0", "exponential", "definition of expm1"),
-    Rule("expm1-plus-one", expm1(u) + 1, exp(u),
-         "stabilize", "no cancellation for negative u", "exponential", "definition of expm1"),
     Rule("expm1-minus-exp", expm1(u) - exp(u), -S.One,
          "stabilize", "exact", "exponential", "definition of expm1"),
     Rule("exp-over-expm1", exp(u) / expm1(u), -1 / expm1(-u),

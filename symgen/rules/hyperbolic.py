@@ -60,8 +60,11 @@ STABILIZE = (
     Rule("log-sinh", log(a * sp.sinh(u)), u + log1mexp(2 * u) + log(a / 2),
          "stabilize", "no overflow of the hyperbolic sine", "exponentiate", "Maechler 2012",
          ((a, "positive"), (u, "positive"))),
-    Rule("log-cosh-near", log(sp.cosh(u)), log1p(2 * sp.sinh(u / 2) ** 2),
-         "stabilize", "no rounding of a hyperbolic cosine near 1", "exponentiate", "DLMF 4.35"),
     Rule("log-cosh", log(a * sp.cosh(u)), Abs(u) + softplus(-2 * Abs(u)) + log(a / 2),
          "stabilize", "no overflow of the hyperbolic cosine", "sides", "DLMF 4.28", _POSITIVE_FACTOR),
+)
+
+UNFOLD = (
+    Rule("log-cosh-near", u + softplus(-2 * u) - log(2), log1p(2 * sp.sinh(u / 2) ** 2),
+         "unfold", "no cancellation at 0, before the hyperbolic sine overflows", "exponentiate", "DLMF 4.35"),
 )

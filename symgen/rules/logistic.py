@@ -11,7 +11,7 @@ from symgen.vocabulary import expm1, log1mexp, log1p, sigmoid, softplus, tanh
 _POSITIVE_FACTOR = ((a, "positive"),)
 _TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
 
-_STEP = ((u - v, "positive"), (u - v, "number below 2"))
+_STEP = ((u - v, "positive"), (u - v, "number"))
 
 RECOGNIZE = (
     Rule("sigmoid-intro", 1 / (1 + exp(-u)), sigmoid(u),

@@ -29,8 +29,6 @@ STABILIZE = (
     Rule("conjugate-root", sqrt(u**2 + a) - u, a / (sqrt(u**2 + a) + u),
          "stabilize", "no difference of near equals", "exponential", "Higham 2002, section 1.7",
          ((u, "positive"), (a, "not a number"))),
-    Rule("conjugate-one", sqrt(1 + u) - 1, u / (sqrt(1 + u) + 1),
-         "stabilize", "no difference of near equals", "exponential", "Higham 2002, section 1.7"),
     Rule("conjugate-roots", sqrt(u) - sqrt(v), (u - v) / (sqrt(u) + sqrt(v)),
          "stabilize", "no difference of near equals", "exponential", "Higham 2002, section 1.7",
          ((u, "positive"), (v, "nonnegative"))),

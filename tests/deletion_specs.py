@@ -1,0 +1,106 @@
+"""Formulas that need rules which neither the catalogue nor the corpus of unseen formulas needs."""
+
+from symgen.spec import Tensor, activation, cosh, erfc, exp, log, pi, sqrt
+
+
+@activation()
+def softplus_inverse(x: Tensor > 0):
+    """The inverse of softplus."""
+    return log(exp(x) - 1)
+
+
+@activation()
+def binary_softplus(x):
+    """Softplus in base two."""
+    return log(1 + 2**x) / log(2)
+
+
+@activation()
+def log_gap_two(x: Tensor > 0):
+    """A difference of logarithms of which neither is that of 1 + x."""
+    return log(x + 3) - log(x + 2)
+
+
+@activation()
+def half_circle(x: -1 <= Tensor <= 1):
+    """How far the unit circle has fallen below its top."""
+    return 1 - sqrt(1 - x**2)
+
+
+@activation()
+def two_way_softmax(x):
+    """The share of one of two exponentials."""
+    return exp(x) / (exp(x) + exp(2 - x))
+
+
+@activation()
+def shifted_softplus(x):
+    """The logarithm of a number plus an exponential."""
+    return log(3 + exp(x))
+
+
+@activation()
+def smooth_maximum(x):
+    """A smooth maximum of x and half of it."""
+    return log(exp(x) + exp(x / 2))
+
+
+@activation()
+def log_exp_gap(x: Tensor > 0):
+    """The logarithm of a difference of exponentials."""
+    return log(exp(2 * x) - exp(x))
+
+
+@activation()
+def mish_by_exponentials(x):
+    """Mish with the hyperbolic tangent by its definition."""
+    s = log(1 + exp(x))
+    return x * (exp(s) - exp(-s)) / (exp(s) + exp(-s))
+
+
+@activation()
+def soliton(x):
+    """The square of the hyperbolic secant, by its definition."""
+    return 1 / cosh(x) ** 2
+
+
+@activation()
+def twice_normal_cdf(x):
+    """Two less a complementary error function."""
+    return 2 - erfc(x)
+
+
+@activation()
+def scaled_tail(x: Tensor >= 0):
+    """The scaled complementary error function."""
+    return exp(x**2) * erfc(x)
+
+
+@activation()
+def hazard(x):
+    """The hazard rate of the normal distribution."""
+    return 2 * exp(-(x**2) / 2) / sqrt(2 * pi) / erfc(x / sqrt(2))
+
+
+@activation()
+def log_density(x):
+    """The logarithm of a normal density."""
+    return log(exp(-(x**2) / 2) / sqrt(2 * pi))
+
+
+@activation()
+def softplus_excess(x):
+    """What softplus has above the identity."""
+    return log(1 + exp(x)) - x
+
+
+@activation()
+def logit_entropy(x):
+    """The entropy of a Bernoulli variable with logit x."""
+    return log(1 + exp(x)) - x / (1 + exp(-x))
+
+
+@activation()
+def soft_clipping_down(x):
+    """A ratio of softplus arguments that is below one."""
+    return log((1 + exp(x)) / (1 + exp(x + 1)))
