@@ -24,12 +24,14 @@ from symgen.stabilize.probe import (
     between,
     error,
     grid,
+    kinks,
     magnitudes,
     measure,
     merged,
     neighbours,
     roots,
 )
+from symgen.stabilize.sampler import Question, Sampler
 from symgen.vocabulary import erfc, expm1, log1p, sigmoid, softplus, tanh
 
 x = Symbol("x", real=True)
@@ -286,6 +288,34 @@ def test_roots_are_bracketed_and_surrounded() -> None:
     assert np.diff(near).min() == math.ulp(1.7)
     assert 1e-4 < near.max() - 1.7 < 1e-2
     assert neighbours(1e200).max() < 1.001e200
+
+
+def test_roots_of_even_order_are_found_where_the_function_touches_zero() -> None:
+    """No change of sign tells of them; a minimum that is not next to nothing, and a zero tail, are no roots."""
+    points = np.unique(np.concatenate([grid(-math.inf, math.inf), neighbours(1.5)]))
+    assert roots(measure(Oracle((2 * x - 3) ** 2 * exp(x), x, 0), 0, points, ({},))) == [1.5]
+    assert roots(measure(Oracle((2 * x - 3) ** 2 + 1, x, 0), 0, points, ({},))) == []
+    assert roots(measure(Oracle(exp(-(x**2)), x, 0), 0, points, ({},))) == []
+
+
+def test_kinks_at_numbers_are_where_linear_switches_vanish() -> None:
+    """Conditions, absolute values and maxima; not what changes elsewhere, nor with a parameter."""
+    assert kinks(Abs(x - 3) + first_max(2 * x, 1), x) == [0.5, 3.0]
+    assert kinks(Cases(sp.Gt(x, w), x, Abs(x**2 - 2)), x) == []
+    assert neighbours(math.inf).size == 0
+
+
+def test_fresh_points_are_not_those_of_the_grid() -> None:
+    """Over the whole range and both formats, inside the domain, and the same from run to run."""
+    points = grid(0.0, math.inf)
+    sampler = Sampler(x, ({},), points)
+    question = Question(exp(-x), exp(-x), x, 0)
+    fresh = sampler.fresh(question)
+    assert np.array_equal(fresh.x, sampler.fresh(question).x)
+    assert fresh.x.min() >= 0
+    assert np.isin(fresh.x, points).mean() < 0.1
+    assert fresh.x.max() > 1e300
+    assert 0.3 < fresh.single.mean() < 0.9
 
 
 def test_merging_keeps_each_point_once_in_order() -> None:

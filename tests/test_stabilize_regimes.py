@@ -19,7 +19,7 @@ from symgen.oracle import Oracle, working_precision
 from symgen.stabilize.form import Body, Constant, Form, Formula, Piece, Segment
 from symgen.stabilize.pieces import Fitter, Gap
 from symgen.stabilize.probe import TARGETS, Floats, Target, error, grid, measure, merged, neighbours, roots
-from symgen.stabilize.regimes import Choice, Problem, choose, errors, evaluate
+from symgen.stabilize.regimes import Choice, Problem, choose, errors, evaluate, missed
 from symgen.vocabulary import expm1, log1p, sigmoid
 
 x, w = Symbol("x", real=True), Symbol("w", real=True)
@@ -175,6 +175,17 @@ def test_a_candidate_for_one_side_is_infinitely_wrong_on_the_other() -> None:
     assert np.nanmax(each[p.probe.x >= 0]) < 2
 
 
+def test_what_a_form_misses_is_told_by_stretches() -> None:
+    """Both sides of zero apart, with the worst point; nothing where the form is right."""
+    p = problem(sp.exp(x) - 1, F32)
+    (naive, stable) = formulas(exp(x) - 1, expm1(x), arithmetics=("plain",))
+    left, right = missed(p, naive)
+    assert left.upper < 0 < right.lower
+    assert right.lower <= right.at <= right.upper < 1e-3
+    assert right.error > F32.bar
+    assert missed(p, stable) == ()
+
+
 # -- pieces -----------------------------------------------------------------------------------------------------------
 
 
@@ -276,19 +287,38 @@ def test_a_gap_too_wide_for_one_polynomial_is_halved() -> None:
 @pytest.mark.parametrize(
     ("e", "gap"),
     [
-        (sp.Abs(x - 1) + 1, Gap(0.5, 1.75)),  # a kink
         (sin(2.0**30 * x) + 2, Gap(1.0, 2.0)),  # too many waves
         (sqrt(x) + x, Gap(0.0, 0.5)),  # no series times one power at zero
         (sin(x) + 2, Gap(8.0, math.inf)),  # no power in the tail
         (sp.exp(-x) + 1 / log(x), Gap(8.0, math.inf)),
-        (1 / x + 1 / (x + sp.Rational(1, 7)), Gap(-0.5, 0.5)),  # a pole beside zero
         (sin(x) + 2, Gap(-math.inf, math.inf)),
     ],
-    ids=["kink", "wave", "root of x", "sine", "exponential", "pole", "whole line"],
+    ids=["wave", "root of x", "sine", "exponential", "whole line"],
 )
 def test_what_has_no_pieces_gets_none(e: Expr, gap: Gap) -> None:
     """None, so that the caller reports the stretch instead of printing a bad polynomial."""
     assert covered(e, gap, F32) is None
+
+
+@pytest.mark.parametrize(
+    ("e", "gap", "at"),
+    [
+        (sp.Abs(x - 1) + 1, Gap(0.5, 1.75), 1.0),
+        (sp.asin(x) - x, Gap(-1.0, 1.0), 1.0),
+        (1 / (x - 2) + 1, Gap(0.5, 2.5), 2.0),
+    ],
+    ids=["kink", "end of a domain", "pole"],
+)
+def test_what_no_polynomial_follows_is_a_hole_among_pieces(e: Expr, gap: Gap, at: float) -> None:
+    """A short one around the place, not the whole gap; the caller puts its best formula there."""
+    assert covered(e, gap, F32) is None
+    segments = Fitter(x, Oracle(e, x, 1), 0, F32).partially().cover(gap)
+    assert segments is not None
+    holes = [s for s in segments if s.kind == "hole"]
+    assert holes
+    assert any(s.lower <= at <= s.upper for s in holes)
+    assert sum(s.upper - s.lower for s in holes) < (gap.upper - gap.lower) / 4
+    assert all(a.upper == b.lower for a, b in pairwise(segments))
 
 
 def test_a_root_is_refined_far_beyond_a_float() -> None:

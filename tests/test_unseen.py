@@ -11,7 +11,8 @@ from symgen.pipeline import derive
 from symgen.spec import Op
 from tests.unseen.measure import Measured, corpus, measured
 
-SAMPLE = ("logish", "rootsig", "barron_half", "wing", "log_gap", "exprel")
+SHARE = 0.95
+SAMPLE = ("logish", "rootsig", "barron_half", "wing", "log_gap", "exprel", "isru_free", "asin_remainder")
 
 
 @cache
@@ -39,6 +40,26 @@ def test_a_formula_nobody_has_seen_is_accurate_or_reported(name: str) -> None:
     assert not one.failure
     assert one.silent == 0
     assert one.passes
+
+
+@pytest.mark.slow
+def test_nearly_all_of_the_corpus_is_accurate_and_the_rest_reported() -> None:
+    """The bar for formulas outside the catalogue, on every fifth formula without options."""
+    options = {op.name for _, op in corpus(files=("options",))}
+    results = [measured(ops()[name], 1000, ("f32",)) for name in sorted(set(ops()) - options)[::5]]
+    missing = [m.name for m in results if not m.passes]
+    assert len(missing) <= (1 - SHARE) * len(results), missing
+    assert [m.name for m in results if m.silent] == []
+
+
+def test_a_miss_with_options_is_reported_with_their_values() -> None:
+    """What algebra leaves of a formula with options says where, at which values, and by how much."""
+    one = measured(ops()["barron_free"], 2000, ("f32",))
+    (variant,) = derive(ops()["barron_free"]).variants
+    reports = variant.output("value").unresolved["f32"]
+    assert one.silent == 0
+    assert all(set(r.setting) == {"alpha", "c"} for r in reports)
+    assert one.passes or reports
 
 
 def test_without_pieces_what_algebra_leaves_is_reported() -> None:

@@ -7,7 +7,7 @@ the gap lies; a gap that one polynomial cannot cover is halved. Nothing here kno
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -16,6 +16,8 @@ from flint import arb, ctx
 from sympy import Rational, Symbol
 
 from symgen.approx import Polynomial, fit, split
+from symgen.arithmetic import Pair
+from symgen.kernel import Node
 from symgen.oracle import Oracle
 from symgen.stabilize.form import Constant, Formula, Piece, Segment
 from symgen.stabilize.probe import Target
@@ -53,12 +55,26 @@ class Gap:
         return 1.0 if self.lower >= 0 else -1.0
 
 
+@dataclass(frozen=True)
+class Hole:
+    """A part of a gap that no piece can serve, such as the end of a domain at which a derivative has no bound."""
+
+    arithmetic: str = "plain"
+    expression: None = None
+    kind: str = "hole"
+    note: str = "nothing fits"
+
+    def node(self, _x: Symbol, _bound: Mapping[Symbol, Pair]) -> Node:
+        raise AssertionError("a hole has no code")
+
+
 @dataclass
 class Memory:
     """What a fitter has done: the gaps that it has covered, and how many fits it has tried."""
 
     covered: dict[Gap, list[Segment] | None] = field(default_factory=dict)
     fits: int = 0
+    partial: Memory | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,12 @@ class Fitter:
     order: int
     target: Target
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
+    partial: bool = False
+
+    def partially(self) -> Fitter:
+        """The same, but content with a part of a gap: what it cannot cover is a `Hole`."""
+        self.memory.partial = self.memory.partial or Memory()
+        return replace(self, memory=self.memory.partial, partial=True)
 
     @property
     def arithmetic(self) -> str:
@@ -113,13 +135,13 @@ class Fitter:
         return self._all([Gap(gap.lower, left), Gap(left, right, root), Gap(right, gap.upper)], depth + 1)
 
     def _all(self, parts: list[Gap], depth: int) -> list[Segment] | None:
+        """Segments for several gaps; one of them may stay a hole where a part is better than nothing."""
+        found = [(p, self.cover(p, depth)) for p in parts if p.lower < p.upper]
+        if sum(segments is None for _, segments in found) > (1 if len(found) > 1 and self.partial else 0):
+            return None
         total: list[Segment] = []
-        for part in parts:
-            if part.lower < part.upper:
-                segments = self.cover(part, depth)
-                if segments is None:
-                    return None
-                total += segments
+        for part, segments in found:
+            total += [Segment(part.lower, part.upper, Hole())] if segments is None else segments
         return total
 
     def _fit(self, piece: Piece, low: float, high: float, origin: arb, factor: Callable[[arb], arb]) -> Piece | None:
@@ -241,9 +263,12 @@ class Fitter:
                     continue
                 low, high = (-reach if -1 in sides else 0.0), (reach if 1 in sides else 0.0)
                 middle = Segment(max(low, gap.lower), min(high, gap.upper), piece)
-                left = self._all([Gap(gap.lower, low)], depth + 1)
-                right = self._all([Gap(high, gap.upper)], depth + 1)
-                return None if left is None or right is None else [*left, middle, *right]
+                sides_left = [g for g in (Gap(gap.lower, low), Gap(high, gap.upper)) if g.lower < g.upper]
+                around = [self.cover(g, depth + 1) for g in sides_left]
+                if None in around and not self.partial:
+                    return None
+                rest = [s or [Segment(g.lower, g.upper, Hole())] for g, s in zip(sides_left, around, strict=True)]
+                return sorted([middle, *(s for segments in rest for s in segments)], key=lambda s: s.lower)
         # a kink at zero: each side has a series of its own
         return self._all([Gap(gap.lower, 0.0), Gap(0.0, gap.upper)], depth + 1) if len(sides) == 2 else None
 

@@ -22,7 +22,7 @@ from symgen.cost import cost, weights
 from symgen.kernel import Node, ScalarFunction
 from symgen.lowering import LoweringError
 from symgen.stabilize.form import Body, Constant, Form, Segment
-from symgen.stabilize.pieces import Fitter, Gap
+from symgen.stabilize.pieces import Fitter, Gap, Hole
 from symgen.stabilize.plan import CUT, SHORTEST, Plan, reaches
 from symgen.stabilize.probe import Flags, Floats, Probe, Target, cells, error, merged, roots
 
@@ -200,6 +200,9 @@ def chosen(problem: Problem, table: Table) -> Choice:
         if simple:
             break
     choice = min(results)[-1]
+    if choice.unresolved and problem.fitter is not None and not problem.fitter.partial:
+        # where whole gaps cannot be covered, parts of them may
+        return chosen(replace(problem, fitter=problem.fitter.partially()), table)
     if len(choice.segments) <= MOST_SEGMENTS:
         return choice
     # errors that come and go all along the line: one formula, and the report says where it misses
@@ -278,6 +281,7 @@ class _Walk:
     good: Flags  # and at its neighbours
     failing: npt.NDArray[np.int64]  # settings beyond the bar, at each point
     gaps: int = 0
+    reports: list[Unresolved] = field(default_factory=list)
     reach: npt.NDArray[np.int64] = field(init=False)  # where the run of good points that holds at each point ends
     cells: Floats = field(init=False)  # where the points lie, and infinity for the end
 
@@ -287,7 +291,6 @@ class _Walk:
 
     def run(self) -> Choice:
         segments: list[Segment] = []
-        missed: list[Unresolved] = []
         i, n = 0, self.points.size
         while i < n:
             best, reach = self._longest(i)
@@ -300,13 +303,13 @@ class _Walk:
             filled = self._fill(i, end)
             if filled is None:
                 best = self._least_bad(i, end)
-                report = self._report(best, i, end)
-                missed += [report] if report.error > self.problem.target.bar else []
+                self.reports.append(self._report(best, i, end))
                 lower = -math.inf if not segments else float(self.points[i])
                 filled = [Segment(lower, math.inf, self.candidates[best])]
             segments += filled
             i = end
-        return Choice(closed(self.problem, segments), tuple(missed))
+        beyond = tuple(r for r in self.reports if r.error > self.problem.target.bar)
+        return Choice(closed(self.problem, segments), beyond)
 
     def single(self) -> Choice:
         """One candidate for the whole line."""
@@ -363,8 +366,10 @@ class _Walk:
             return None
         sign = np.sign(self.problem.probe.high[0][np.searchsorted(self.problem.probe.x, self.points[[i - 1, end % n]])])
         margin = ROOT_MARGIN if i > 0 and end < n and sign[0] * sign[1] < 0 else MARGIN
-        low = -math.inf if i == 0 else float(self.points[max(i - margin, 0)])
-        high = math.inf if end == n else float(self.points[min(end + margin, n) - 1])
+        # a domain may end before infinity does
+        first, last = (float(v) if math.isinf(v) else None for v in self.problem.probe.x[[0, -1]])
+        low = first if i == 0 and first is not None else float(self.points[max(i - margin, 0)])
+        high = last if end == n and last is not None else float(self.points[min(end + margin, n) - 1])
         if i == 0 and self.points[0] >= 0:
             low = 0.0
         if end == n and self.points[-1] <= 0:
@@ -375,8 +380,18 @@ class _Walk:
             segments = self.problem.fitter.fill(gap)
             if segments is None:
                 return None
-            total += segments
+            total += [self._patched(s) for s in segments]
         return total
+
+    def _patched(self, segment: Segment) -> Segment:
+        """A stretch that no piece can serve goes to the candidate that misses least there."""
+        if not isinstance(segment.body, Hole):
+            return segment
+        i, end = np.searchsorted(self.points, [segment.lower, segment.upper]).tolist()
+        i, end = min(i, self.points.size - 1), max(end, i + 1)
+        best = self._least_bad(i, end)
+        self.reports.append(self._report(best, i, end))
+        return replace(segment, body=self.candidates[best])
 
     def _end(self, i: int, end: int) -> list[Segment] | None:
         """The value at an end of the line, and up to it whatever formula is still good by itself.
