@@ -42,6 +42,10 @@ _COMMANDS = {
         "clean": ("cli_build:clean", "Delete what symgen generated, and caches."),
         "sheet": ("cli_measure:sheet", "Write the LaTeX reference sheet, and its PDF where latexmk is installed."),
     },
+    "Running": {
+        "warm": ("cli_run:warm", "Compile kernels ahead of time, so that no first call has to wait."),
+        "bench": ("cli_run:bench", "Time kernels and their peers in one run, with the error of each beside its time."),
+    },
     "Looking": {
         "list": ("cli_show:list_functions", "List the functions."),
         "show": ("cli_show:show", "Show a function at a stage of its derivation, as code or as LaTeX."),

@@ -15,6 +15,7 @@ from .manifest import Function
 from .operands import promote
 from .options import default_variant
 from .quick import Quick, Ready
+from .warm import Warmed, warm
 
 METHODS = {
     "grad": derivatives.grad,
@@ -87,6 +88,24 @@ class Kernel(Quick):
         out = given_outputs(name, call.extras["out"], 1)[0]
         loop, compute = self._caller.elementwise(call, "value", precision, out)
         return fill(call, loop, out, precision.result, compute), ready(call, loop, precision.result, compute)
+
+    def warm(self, *dtypes: str) -> Warmed:
+        """Compile everything of this function for some dtypes, by default float64 and float32, or load it.
+
+        Without it, what a call needs is compiled at the first call, and cached for later processes.
+
+        Returns:
+            How many loops were compiled now, and how many lay in Numba's cache.
+
+        Raises:
+            ValueError: a dtype that no kernel computes.
+
+        Example:
+            >>> import symgen.functional as F
+            >>> F.relu.warm("float32").cached >= 0
+            True
+        """
+        return warm(self._caller, dtypes or ("float64", "float32"))
 
     @property
     def scalar(self) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from .dtypes import FLOAT64, Array, DType
 from .execute import Loop, run
 
+SETUP: Final = 1 << 10  # elements that cost as much as it does to begin a call that converts its operands
 ENTRIES: Final = 1 << 16
 TABLES: Final = 64  # that are kept, of 128 KiB each
 COUNTED: Final = 256  # functions whose elements are counted before counting starts afresh
@@ -39,7 +40,7 @@ def tabulated(loop: Loop, numbers: tuple[float, ...], dtype: DType, size: int) -
         size: how many elements this call computes.
     """
     key = (loop, np.array(numbers).tobytes(), dtype)  # the bytes, because -0.0 equals 0.0
-    count = _computed.get(key, 0) + size
+    count = _computed.get(key, 0) + max(size, SETUP)
     if count < ENTRIES:
         if len(_computed) >= COUNTED:
             _computed.clear()

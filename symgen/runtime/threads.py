@@ -19,9 +19,9 @@ from typing import Any, Final
 
 VARIABLES: Final = ("SYMGEN_NUM_THREADS", "OMP_NUM_THREADS")  # the first that holds a number decides
 
-# Elements from which chunks on two threads beat one thread, also for the cheapest kernels: `python -m
-# benchmarks.threads` measures it. Waking a helper costs 30 to 60 microseconds, in which one core of that machine
-# computes about 60,000 elements of a kernel with one exponential.
+# Elements from which several threads beat one, also for the cheapest kernels, which take 0.5 nanoseconds an element:
+# chunks and helpers cost 20 to 25 microseconds a call, waking a helper some 10 more, and two threads save half of the
+# 70 microseconds that one needs. `python -m benchmarks.threads` measures it for every kernel.
 CUT: Final = 1 << 17
 GRAIN: Final = 1 << 15  # elements of a chunk at least: 20 microseconds of work for one microsecond of handing over
 SHARE: Final = 4  # chunks for each thread, so that one that is held up leaves its share to the others

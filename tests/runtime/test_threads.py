@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import symgen
-from symgen.runtime import threads
+from symgen.runtime import quick, threads
 
 SIZE = threads.CUT + 77
 
@@ -30,7 +30,8 @@ def number_restored() -> Iterator[None]:
 
 def fine_chunks(monkeypatch: pytest.MonkeyPatch, cut: int = 100) -> None:
     """Let small arrays be divided too."""
-    monkeypatch.setattr(threads, "CUT", cut)
+    for module in (threads, quick):
+        monkeypatch.setattr(module, "CUT", cut)
     monkeypatch.setattr(threads, "GRAIN", threads.LANES)
 
 
@@ -257,7 +258,7 @@ late = Late()
 """
 
 TAKEN_DOWN_AT_FIRST_USE = TAKEN_DOWN + """
-from symgen.runtime import threads
+from symgen.runtime import quick, threads
 threads._State.pool = threads._Pool()
 """
 

@@ -1,0 +1,101 @@
+"""The command `python -m benchmarks`: kernels and their peers in one run, as a table, JSON and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.libraries import LIBRARIES
+from benchmarks.run import Plan, document, run
+from benchmarks.subjects import MODES, subjects
+from symgen import ulp
+from symgen.files import UserError
+
+SIZES = (1 << 3, 1 << 10, 1 << 16, 1 << 20, 1 << 24)
+DTYPES = ("float32", "float64", "bfloat16")
+QUICK_SIZES, QUICK_REPEATS, REPEATS = (1 << 3, 1 << 10, 1 << 16, 1 << 20), 5, 11
+
+
+def arguments(tokens: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Time kernels and their peers on the same arrays in one run, in turns; medians over the repeats. "
+        "Beside each time stand its ratio to a copy of the bytes that have to be moved, and the largest error in ULP.",
+    )
+    parser.add_argument("--functions", nargs="+", metavar="NAME", default=(), help="only these")
+    parser.add_argument("--sizes", nargs="+", type=_size, metavar="N", help="numbers of elements, such as 1024 or 2^20")
+    parser.add_argument("--dtypes", nargs="+", choices=tuple(ulp.FORMATS), help=f"default: {' '.join(DTYPES)}")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--outputs", nargs="+", choices=("given", "new"), default=("given", "new"),
+                        help="whether calls are given arrays for their results")
+    parser.add_argument("--libraries", nargs="+", choices=[each.name for each in LIBRARIES], metavar="NAME",
+                        help=f"peers beside symgen and copy, of {', '.join(each.name for each in LIBRARIES[2:])}")
+    parser.add_argument("--repeats", type=_count, help=f"rounds, {REPEATS} unless --quick")
+    parser.add_argument("--quick", action="store_true", help="float32 up to 2^20 elements, fewer rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time over the memory bound: .svg or .png")
+    return parser.parse_args(tokens)
+
+
+def _size(text: str) -> int:
+    base, _, power = text.partition("^")
+    try:
+        found = int(base) ** int(power) if power else int(base)
+    except ValueError:
+        found = 0
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of elements")
+    return found
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds")
+    return int(text)
+
+
+def plan(chosen: argparse.Namespace) -> Plan:
+    """What to measure, of what the command line says."""
+    wanted = chosen.libraries
+    return Plan(
+        modes=tuple(chosen.modes),
+        dtypes=tuple(chosen.dtypes or (("float32",) if chosen.quick else DTYPES)),
+        sizes=tuple(chosen.sizes or (QUICK_SIZES if chosen.quick else SIZES)),
+        allocated=tuple(word == "new" for word in chosen.outputs),
+        repeats=chosen.repeats or (QUICK_REPEATS if chosen.quick else REPEATS),
+        libraries=tuple(x for x in LIBRARIES if wanted is None or x.name in (report.OWN, report.BOUND, *wanted)),
+    )
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; the exit code is 0, or 2 after a mistake in the command."""
+    try:
+        chosen = arguments(tokens)
+    except SystemExit as told:
+        return int(told.code or 0)
+    what = plan(chosen)
+    try:
+        functions = list(subjects(chosen.functions))
+    except UserError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return 2
+    rows = list(run(what, functions, lambda line: print(line, file=sys.stderr, flush=True)))
+    for line in (*report.table(rows), "", *report.closing(rows)):
+        print(line)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(document(what, rows), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if chosen.plot:
+        try:
+            report.plot(rows, chosen.plot)
+        except ImportError:
+            print("no plot: matplotlib is not installed: pip install '.[bench]'", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
