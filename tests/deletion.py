@@ -1,4 +1,4 @@
-"""What a rule is worth: formulas derived without it, against the same with it, no pieces of the exact function in either.
+"""What a rule is worth: formulas derived without it, against the same with it, no pieces of the function in either.
 
 ``python -m tests.deletion [rule ...]`` prints, for each rule, the first formula that misses it and what it loses.
 """
