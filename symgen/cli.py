@@ -133,6 +133,6 @@ def _report(error: Exception, *, debug: bool) -> Exit:
 
 
 def _user_errors() -> tuple[type[BaseException], ...]:
-    """What users can put right; the error of specs is known only once the language has been imported."""
-    language = sys.modules.get("symgen.spec")
-    return (UserError, language.SpecError) if language is not None else (UserError,)
+    """What users can put right; the errors of specs are known only once what raises them has been imported."""
+    places = (("symgen.spec", "SpecError"), ("symgen.program", "ProgramError"))
+    return UserError, *(getattr(sys.modules[module], name) for module, name in places if module in sys.modules)

@@ -260,6 +260,19 @@ def test_explain_names_the_rules(symgen: Symgen, built: Path) -> None:
     assert [output["name"] for output in variant["outputs"]] == ["grad2"]
 
 
+@pytest.mark.parametrize("command", ["explain", "show --stage stabilize"])
+def test_a_formula_without_code_is_no_bug(symgen: Symgen, tmp_path: Path, command: str) -> None:
+    """A function of the language that no kernel can compute yet: looked at or built, it is an error with its place."""
+    scaffold.init(tmp_path)
+    text = "from symgen.spec import activation, lgamma\n\n\n@activation()\ndef f(x):\n"
+    (tmp_path / "specs/f.py").write_text(f'{text}    """One."""\n    return lgamma(1 + x**2)\n')
+    name, *options = command.split()
+    done = symgen(name, "f", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "specs/f.py:5: f: no code for" in done.stderr
+    assert "bug" not in done.stderr
+
+
 def test_explain_of_an_output_that_is_not_there(symgen: Symgen, built: Path) -> None:
     """A misspelt output is answered with the nearest one."""
     result = symgen("explain", "swoosh", "--output", "grad1", cwd=built)
