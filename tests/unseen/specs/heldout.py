@@ -1,4 +1,4 @@
-"""Formulas written when the stabiliser was finished: its score on these is the honest one."""
+"""Formulas written when the stabiliser was finished for float32: its first score on these is the honest one."""
 
 from symgen.spec import (
     Tensor, acos, activation, atan, cos, cosh, erf, exp, log, pi, sin, sinh, sqrt, tanh,
