@@ -21,7 +21,7 @@ from symgen.explain.report import OutputReport, Report, report
 from symgen.explain.text import WIDTH, lines
 from symgen.oracle import Oracle
 from symgen.pipeline import Derivation, derive
-from symgen.stabilize.leaves import ARITHMETICS
+from symgen.stabilize.form import ARITHMETICS
 from symgen.stabilize.probe import TARGETS, Probe, grid, measure
 from symgen.stabilize.regimes import Unresolved
 
