@@ -4,12 +4,6 @@ from symgen.spec import Tensor, activation, cosh, erfc, exp, log, pi, sqrt
 
 
 @activation()
-def softplus_inverse(x: Tensor > 0):
-    """The inverse of softplus."""
-    return log(exp(x) - 1)
-
-
-@activation()
 def binary_softplus(x):
     """Softplus in base two."""
     return log(1 + 2**x) / log(2)
@@ -104,3 +98,9 @@ def logit_entropy(x):
 def soft_clipping_down(x):
     """A ratio of softplus arguments that is below one."""
     return log((1 + exp(x)) / (1 + exp(x + 1)))
+
+
+@activation()
+def soft_clipping_up(x):
+    """A ratio of softplus arguments that is above one."""
+    return log((1 + exp(x + 1)) / (1 + exp(x)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sympy import S, asinh, exp, log
 
 from symgen.rules.rule import Rule, a, u, v
-from symgen.vocabulary import expm1, hypot, log1mexp, log1p
+from symgen.vocabulary import expm1, hypot, log1p
 
 _BOTH_POSITIVE = ((u, "positive"), (a, "positive"))
 
@@ -33,8 +33,6 @@ STABILIZE = (
          ((u - v, "positive"),)),
     Rule("log1p-minus-log", log1p(u) - log(u), log1p(1 / u),
          "stabilize", "no difference of near equals", "exponentiate", "Hamming 1973, section 3.4"),
-    Rule("log-expm1", log(a * expm1(u)), log(a) + u + log1mexp(u),
-         "stabilize", "no overflow of the exponential", "exponentiate", "Maechler 2012", _BOTH_POSITIVE),
     Rule("exp-difference-double", exp(2 * u) - exp(u), exp(u) * expm1(u),
          "stabilize", "no cancellation at 0", "exponential", "definition of expm1"),
     Rule("expm1-minus-exp", expm1(u) - exp(u), -S.One,

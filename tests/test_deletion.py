@@ -1,0 +1,39 @@
+"""Deleting a rule matters: without it, and without pieces, some formula misses its bar, is cut up, or costs more."""
+
+import pytest
+
+from symgen.rules import ALL_RULES
+from tests.deletion import Score, changes_a_derivation, first_loss
+
+# No score shows these. The exact normal form in exponentials is a candidate too, and as good for every formula here;
+# what the first three give is a derivation that a reader can follow.
+READS_BETTER = {"log1mexp-intro", "tanh-square", "log-sum-exp-max"}
+# Not missed at all here: others give the same form in more steps (softplus-shift, sinh-intro, normal forms), or the
+# rule decides between two spellings of a head, for formulas that write the other one.
+NOT_MISSED = {
+    "softplus-intro", "tanh-intro", "log-difference-exp", "sech2-even", "erf-odd", "hypot-even", "hypot-even-second",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [r.name for r in ALL_RULES if r.name not in READS_BETTER | NOT_MISSED])
+def test_a_rule_that_is_deleted_is_missed(name):
+    """Of the formulas that apply it one has a larger error, more segments or dearer code without it."""
+    assert first_loss(name) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(READS_BETTER))
+def test_a_rule_that_only_reads_better_changes_a_derivation(name):
+    """Some formula's stable form is another without it."""
+    assert changes_a_derivation(name)
+
+
+def test_what_counts_as_a_loss():
+    """A larger error first; then more segments; then dearer code; and a smaller error is no loss at any price."""
+    fine = Score(0.0, 2, 100.0)
+    assert "misses" in fine.loss(Score(3.0, 2, 100.0))
+    assert "3 segments" in fine.loss(Score(0.0, 3, 90.0))
+    assert "costs 110" in fine.loss(Score(0.0, 2, 110.0))
+    assert not fine.loss(Score(0.0, 2, 101.0))
+    assert not Score(2.0, 1, 1.0).loss(Score(1.0, 9, 900.0))
