@@ -37,6 +37,7 @@ def examine() -> list[Finding]:
         *(_package(name) for name in REQUIRED),
         *(_optional(name, hint) for name, hint in OPTIONAL.items()),
         Finding("processors", "ok", str(build_pool.cores())),
+        _threads(),
         _latex(),
         _cache(),
         *_project(),
@@ -45,6 +46,12 @@ def examine() -> list[Finding]:
 
 def _python() -> Finding:
     return Finding("python", "ok", f"{platform.python_version()} ({platform.machine()}, {platform.system()})")
+
+
+def _threads() -> Finding:
+    from symgen.runtime import get_num_threads
+
+    return Finding("threads", "ok", f"{get_num_threads()} for large arrays; SYMGEN_NUM_THREADS sets another number")
 
 
 def _installed(name: str) -> str | None:

@@ -91,7 +91,7 @@ class Quick:
     def _again(self, known: Ready, args: tuple[Any, ...], out: Any, options: dict[str, Any] | None = None) -> Any:
         """A call whose key was seen, of arrays of any shape: fully checked if they are not as plain as they look."""
         inputs = args[: self._arrays]
-        if (results := _results(known, inputs, out)) is None:
+        if len(inputs) < self._arrays or (results := _results(known, inputs, out)) is None:
             return self._first(args, out, options or {})
         _run(known, inputs, results)
         if out is None and not results[0].ndim:
@@ -111,13 +111,10 @@ class Quick:
         return result
 
     def _find(self, x: Array, more: tuple[Any, ...], options: dict[str, Any]) -> Ready | None:
-        """What ran for such arguments before: further arrays are as plain as the first, and of its shape."""
+        """What ran before for arguments like these, of which the arrays are not looked at yet."""
         others = self._arrays - 1
-        if len(more) < others:
-            return None
-        for a in more[:others]:
-            if type(a) is not ndarray or a.dtype != x.dtype or a.shape != x.shape:
-                return None
+        if not options and len(more) == others:
+            return self._known.get((x.dtype,))
         try:
             return self._known.get(_key(x.dtype, more[others:], options))
         except TypeError:  # something that cannot be a key, such as an array
@@ -136,8 +133,8 @@ class Quick:
             return
         if len(self._known) >= KINDS:
             self._known.clear()
-        lone = self._arrays == 1 and not values
-        self._known[ready.dtype if lone else _key(ready.dtype, rest, named)] = ready
+        alone = ready.dtype if self._arrays == 1 else (ready.dtype,)
+        self._known[_key(ready.dtype, rest, named) if rest or named else alone] = ready
 
 
 def _key(dtype: DType, rest: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
@@ -153,19 +150,27 @@ def _run(known: Ready, inputs: tuple[Array, ...], results: list[Array]) -> None:
         spread(known.loop, [a.ravel() for a in inputs], known.numbers, [a.ravel() for a in results])
 
 
-def _results(known: Ready, inputs: tuple[Array, ...], out: Any) -> list[Array] | None:
-    """Where the results of plain arrays of one shape go, or None where something is not plain or not apart."""
-    x = inputs[0]
-    if any(a.flags.num & CONTIGUOUS != CONTIGUOUS for a in inputs):
-        return None
+def _results(known: Ready, inputs: tuple[Any, ...], out: Any) -> list[Array] | None:
+    """Where results go, or None where not all are plain arrays of one dtype and shape, the results apart from all."""
+    dtype, shape = known.dtype, inputs[0].shape
+    for a in inputs:
+        if type(a) is not ndarray or a.dtype is not dtype or a.shape != shape:
+            return None
+        if a.flags.num & CONTIGUOUS != CONTIGUOUS:
+            return None
     if out is None:
-        return [empty(x.shape, x.dtype) for _ in range(known.results)]
-    outs = out if type(out) is tuple else (out,)
-    if len(outs) != known.results or (type(out) is tuple and known.results == 1):
-        return None
+        return [empty(shape, dtype) for _ in range(known.results)]
+    outs = list(out) if type(out) is tuple and known.results > 1 else [out]
+    fine = len(outs) == known.results and all(
+        type(each) is ndarray and each.dtype is dtype and each.shape == shape and each.flags.num & FILLABLE == FILLABLE
+        for each in outs
+    )
+    return outs if fine and _apart(inputs, outs) else None
+
+
+def _apart(inputs: tuple[Array, ...], outs: list[Array]) -> bool:
     for i, each in enumerate(outs):
-        if type(each) is not ndarray or each.dtype != x.dtype or each.shape != x.shape:
-            return None
-        if each.flags.num & FILLABLE != FILLABLE or any(may_share_memory(each, a) for a in (*inputs, *outs[:i])):
-            return None
-    return list(outs)
+        for other in (*inputs, *outs[:i]):
+            if may_share_memory(each, other):
+                return False
+    return True

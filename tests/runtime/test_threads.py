@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -285,3 +286,34 @@ def test_nothing_is_fatal(package_folder: Path, name: str, code: str, said: str)
         env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=120,
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, said, ""), name
+
+
+VENDORED = f"""
+import sys
+import numpy as np
+import vendored
+from vendored._runtime import set_num_threads, threads
+set_num_threads(3)
+x = np.linspace(-2.0, 2.0, {SIZE})
+for _ in range(2):
+    assert np.array_equal(vendored.gate(x), x * x)
+    half = x.astype(np.float16)
+    assert np.array_equal(vendored.gate(half), (half.astype(np.float64) ** 2).astype(np.float16))
+assert threads._State.pool.helpers == 2
+assert "symgen" not in sys.modules
+"""
+
+
+def test_a_copy_of_the_runtime_has_threads_of_its_own(package_folder: Path, tmp_path: Path) -> None:
+    """The runtime beside a user's kernels divides large arrays and makes tables, without symgen."""
+    runtime = Path(symgen.__file__).parent / "runtime"
+    sources = shutil.ignore_patterns("__pycache__")  # what Numba cached there belongs to a package of another name
+    shutil.copytree(package_folder / "handmade", tmp_path / "vendored", ignore=sources)
+    shutil.copytree(runtime, tmp_path / "vendored" / "_runtime", ignore=sources)
+    face = tmp_path / "vendored" / "__init__.py"
+    face.write_text(face.read_text(encoding="utf-8").replace("from symgen.runtime", "from ._runtime"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", VENDORED], env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.stderr, done.returncode) == ("", 0)
