@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from .calls import Caller
 from .errors import listing
+from .manifest import NUMERIC_ROLES
 
 DTYPES = {"float64": "f64", "float32": "f32", "float16": "f64", "bfloat16": "f64"}
 """The loops that compute a dtype: half precision goes through float64."""
+REDUCED = NUMERIC_ROLES | {"param"}  # roles whose gradients are sums
 
 
 class Warmed(NamedTuple):
@@ -45,5 +47,5 @@ def _load(caller: Caller, tag: str) -> None:
         loops.elementwise("vjp", tag, variant.suffix, (reads + 1, tensors))
         loops.elementwise("value_and_grad", tag, variant.suffix, (reads, 1 + tensors))
         for argument in function.arguments:
-            if argument.role != "tensor" and f"grad_{argument.name}" in variant.outputs:
+            if argument.role in REDUCED and f"grad_{argument.name}" in variant.outputs:
                 loops.reduction(argument.name, tag, variant.suffix)
