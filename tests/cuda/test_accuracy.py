@@ -22,6 +22,8 @@ from symgen.stabilize.recognize import recognize
 
 # the largest error in ULP, away from roots, of the value and of the first and second derivative
 BARS = {"float32": (4.0, 4.0, 8.0), "float64": (4.0, 4.0, 8.0), "float16": (0.51, 0.51, 0.51), "bfloat16": (0.51,) * 3}
+# in float64, where a graph asks for the rounding error of a primitive, which libdevice does not tell
+WITHOUT_LOW = 32.0
 # the share of points that may miss it, or give NaN, where the build says itself that some do
 EXCUSED = 0.01
 DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16), **{n: np.dtype(n) for n in ("float16", "float32", "float64")}}
@@ -65,7 +67,7 @@ class Measured:
     wrong: float
 
 
-def measure(device_array: Any, kernel: Any, case: Case, dtype: str, order: int) -> Measured:
+def measure(device_array: Any, kernel: Any, case: Case, dtype: str, order: int, bar: float) -> Measured:
     """What a kernel computes, beside the truth."""
     form, x = DTYPES[dtype], points(case, dtype)
     held = [x if v is None else np.full(x.shape, v) for _, v in case.operands]
@@ -84,19 +86,20 @@ def measure(device_array: Any, kernel: Any, case: Case, dtype: str, order: int) 
     errors = np.where(known & ~beside_roots(truth.high), ulp.error(got, truth, dtype), 0.0)
     worst = int(np.argmax(errors))
     wrong = np.isnan(got.astype(np.float64)) & known
-    beyond = errors > BARS[dtype][order]
+    beyond = errors > bar
     return Measured(float(errors[worst]), float(x[worst]), float(beyond.mean()), float(wrong.mean()))
 
 
-def calls_functions(kernel: Any) -> bool:
-    """Whether float64 kernels call sines or cosines: libdevice reduces large angles in a function of its own."""
+def calls(kernel: Any, functions: str) -> bool:
+    """Whether the kernels call some functions, given as a pattern."""
     text = Path(importlib.import_module(kernel._module).__file__).read_text(encoding="utf-8")
-    return re.search(r"\b(?:sin|cos|tan)(?:_sum|_product)?\(", text) is not None
+    return re.search(rf"\b(?:{functions})\(", text) is not None
 
 
 def check(ops: Any, device_array: Any, kernel: Any, name: str, dtype: str, orders: range) -> None:
     complaints = []
     excused = missing(name) if dtype != "float64" else set()
+    rough = dtype == "float64" and calls(kernel, "nothing")
     for case in cases(ops()[name]):
         several = (
             len([v for _, v in case.operands if v is None])
@@ -106,7 +109,8 @@ def check(ops: Any, device_array: Any, kernel: Any, name: str, dtype: str, order
         for output, order in case.outputs:
             if order not in orders or (order and several):
                 continue
-            found = measure(device_array, kernel, case, dtype, order)
+            bar = WITHOUT_LOW if rough else BARS[dtype][order]
+            found = measure(device_array, kernel, case, dtype, order, bar)
             allowed = EXCUSED if (case.variant.suffix, output) in excused else 0.0
             if found.beyond > allowed or found.wrong > allowed:
                 complaints.append(f"{output} {case.settings}: {found}")
@@ -122,7 +126,7 @@ def test_float32_arithmetic_keeps_its_bars_on_the_newest_devices(name, ops, devi
 
 
 def test_float64_arithmetic_keeps_its_bars(name, ops, device_array, simulated):
-    if calls_functions(simulated(name, (9, 0))):
+    if calls(simulated(name, (9, 0)), "(?:sin|cos|tan)(?:_sum|_product)?"):
         pytest.skip("the interpreter knows no calls of functions, which libdevice's float64 sine makes")
     check(ops, device_array, simulated(name, (9, 0)), name, "float64", range(2))
 
