@@ -20,7 +20,7 @@ from symgen.missed import Miss, misses
 
 if TYPE_CHECKING:
     from symgen.backends.numba_cpu import ModuleText, VariantText
-    from symgen.pipeline import Derivation, DerivedVariant
+    from symgen.pipeline import Derivation, DerivedVariant, Output
     from symgen.spec import Argument, Op, Variant
     from symgen.stabilize.form import Region
 
@@ -99,7 +99,9 @@ def compile_function(job: Job) -> Compiled | Failure:
     from symgen.spec import SpecError, load
 
     try:
-        derivation = derive(load(job.file, root=job.specs)[job.name], device=job.cuda)
+        op = load(job.file, root=job.specs)[job.name]
+        cuda = job.cuda and op.kind == "activation"  # losses are reduced on the CPU
+        derivation = derive(op, device=cuda)
         facts = [manifest.VariantFacts(tuple(o.name for o in v.outputs)) for v in derivation.variants]
         entry = manifest.entry(derivation.op, facts)
     except (SpecError, ProgramError, manifest.ManifestError) as error:
@@ -109,7 +111,7 @@ def compile_function(job: Job) -> Compiled | Failure:
         raise
     texts = emit(derivation, job)
     entry["kernel"] = kernel_digest({**texts, **inlined(derivation)})
-    if job.cuda:
+    if cuda:
         texts |= emit_cuda(derivation, job)
         entry["cuda"] = {"module": f"{CUDA}.{entry['module']}", "missed": device_misses(derivation)}
     docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
@@ -172,8 +174,8 @@ def _variant(derived: DerivedVariant) -> VariantText:
     from symgen.backends import numba_cpu
 
     outputs = (
-        numba_cpu.OutputText(output.name, output.cores["f64"], output.cores["f32"], _comments(output.regions))
-        for output in derived.outputs
+        numba_cpu.OutputText(o.name, o.cores["f64"], o.cores["f32"], _comments(o.regions, _stated(o)))
+        for o in derived.outputs
     )
     return numba_cpu.VariantText(derived.variant.suffix, tuple(outputs), _title(derived.variant))
 
@@ -203,7 +205,13 @@ def _title(variant: Variant) -> str:
     return ", ".join([*chosen, *given, *held])
 
 
-def _comments(regions: tuple[Region, ...]) -> tuple[str, ...]:
+def _stated(output: Output) -> tuple[str, ...]:
+    """In what the forms of an output are stated, and what they are multiplied by."""
+    difference = () if output.difference is None else (f"with {output.difference[0]} = {output.difference[1]}",)
+    return (*difference, *((f"times {output.factor}",) if output.factor != 1 else ()))
+
+
+def _comments(regions: tuple[Region, ...], stated: tuple[str, ...] = ()) -> tuple[str, ...]:
     """What a reader of the kernel wants to know: which formula computes which part of the line."""
     lines: list[tuple[str, float, float, str]] = []
     for region in regions:
@@ -215,7 +223,8 @@ def _comments(regions: tuple[Region, ...]) -> tuple[str, ...]:
                 lines[-1] = (where, lines[-1][1], segment.upper, what)
             else:
                 lines.append((where, segment.lower, segment.upper, what))
-    return tuple(where + _span(lower, upper) + what for where, lower, upper, what in lines)
+    found = [where + _span(lower, upper) + what for where, lower, upper, what in lines]
+    return (*found, ", ".join(stated)) if stated else tuple(found)
 
 
 def _span(lower: float, upper: float) -> str:

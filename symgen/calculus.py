@@ -105,7 +105,7 @@ def _weighted(e: Expr, d: Differentiate) -> Expr:
     by_value = weighted(weight, in_value) if in_value != 0 else S.Zero
     if in_weight == 0:
         return by_value
-    return by_value + (value if in_weight == 1 else weighted(in_weight, value))
+    return by_value + (in_weight * value if in_weight.is_number else weighted(in_weight, value))
 
 
 STRUCTURES: dict[type[Any], Callable[[Expr, Differentiate], Expr]] = {

@@ -11,6 +11,7 @@ from typing import Any
 FORMAT = 1
 ROOT = "root of a second derivative"
 ERROR_FUNCTION = "error function"
+SEVERAL = "root that moves with another operand"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ BARS: tuple[Bar, ...] = (
     Bar("bfloat16", 0.501),
     Bar("float32", 1.0, ERROR_FUNCTION),  # the operand occurs inside erf alone: erf, erfc, log_ndtr
     Bar("float32", 1.0, ROOT),  # within the neighbourhood of one
+    # two functions of different operands cancel there, and neither is known to more than float64: measured, not barred
+    Bar("float64", math.inf, SEVERAL),
 )
 
 
@@ -113,7 +116,7 @@ class Row:
     def failures(self) -> list[str]:
         """Which bars this row misses, each as a sentence."""
         found = []
-        allowed = bar(self.dtype, self.situations)
+        allowed = bar(self.dtype, (s for s in self.situations if s != SEVERAL))
         if not self.error <= allowed:
             found.append(f"{self.error:.4g} ULP at {self.at!r}, the bar is {allowed:g}")
         near = bar(self.dtype, (*self.situations, *((ROOT,) if self.output.startswith("grad2") else ())))

@@ -44,7 +44,7 @@ class Case:
         operand: name of the operand that is swept.
         symbol: what stands for it in the formula.
         limits: its domain.
-        options: values of the options, by name, as the kernel takes them.
+        options: values of the options, by name, as the kernel takes them; a loss is measured without reduction.
         operands: every array operand in signature order, with its value, None for the one that is swept.
         parameters: values of the formula's other symbols, by name.
         numeric: names of the parameters that have a gradient, with their symbols.
@@ -63,6 +63,11 @@ class Case:
     numeric: tuple[tuple[str, Symbol], ...] = ()
     outputs: tuple[tuple[str, int], ...] = OUTPUTS
     base: bool = True
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the kernel reduces, and was told not to."""
+        return any(name == "reduction" for name, _ in self.options)
 
     @property
     def settings(self) -> tuple[tuple[str, Any], ...]:
@@ -176,10 +181,11 @@ def _chooses(op: Op, variant: Variant, values: Mapping[str, Any]) -> bool:
 def _case(op: Op, variant: Variant, swept: Argument, values: Mapping[str, Any], base: bool) -> Case:
     held = [a for a in op.operands if a is not swept]
     options = tuple((a.name, values[a.name]) for a in op.options)
+    options += (("reduction", "none"),) if op.kind == "loss" else ()
     numbers = {k: float(v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     present = {s.name for s in variant.value.free_symbols}
     parameters = {k: v for k, v in numbers.items() if k in present and k != swept.name}
-    numeric = [a for a in op.arguments if a.role.kind in ("real", "param") and a.name in parameters]
+    numeric = [a for a in op.arguments if a.role.kind in ("real", "param", "weight", "prob") and a.name in parameters]
     return Case(
         expression=variant.value,
         operand=swept.name,

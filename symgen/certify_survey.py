@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sympy import Expr
 
 from symgen import ulp
-from symgen.certificate import ERROR_FUNCTION, Limit, Row
+from symgen.certificate import ERROR_FUNCTION, SEVERAL, Limit, Row
 from symgen.certify_cases import Along, Case, CertifyError
 from symgen.features import SIGN, kinks, merge, roots
 from symgen.oracle import Oracle
@@ -194,8 +194,8 @@ class Survey:
 
 def call(kernel: Any, case: Case, output: str, order: int, x: Array) -> Array:
     """The kernel's value or derivative at an array, checked to be of the same dtype and shape."""
-    operands = [x if v is None else np.full(1, v).astype(x.dtype) for _, v in case.operands] or [x]
-    options = dict(case.options)
+    options: dict[str, Any] = {n: x if v is None else np.full(1, v).astype(x.dtype) for n, v in case.operands}
+    operands, options = ([] if options else [x]), options | dict(case.options)
     with np.errstate(all="ignore"):
         if order == 0:
             result = kernel(*operands, **options)
@@ -226,7 +226,7 @@ def measured(points: Floats, got: NDArray[Any], truth: Truth, near: Flags, dtype
     errors = np.where(known, ulp.error(got, truth, dtype), 0.0)
     size = np.abs(truth.high)
     nonfinite = known & ~np.isfinite(values) & (size <= form.max)
-    zeros = known & (values == 0) & (size >= form.tiny)
+    zeros = known & (values == 0) & (size >= form.tiny) & ~near  # beside a root its error says it
     worst, at = _worst(points, errors, ~near)
     root_worst, root_at = _worst(points, errors, near & known)
     return {
@@ -258,7 +258,9 @@ def _first(points: Floats, where: Flags) -> float | None:
 
 
 def situations(case: Case) -> tuple[str, ...]:
-    """Which special bars apply to a formula: its operand occurs only inside error functions."""
+    """Which special bars apply to a formula: its operand occurs only inside error functions, or beside other data."""
     functions = case.expression.atoms(sp.erf, sp.erfc)
     outside: Expr = case.expression.xreplace({f: sp.Dummy() for f in functions})
-    return (ERROR_FUNCTION,) if functions and case.symbol not in outside.free_symbols else ()
+    found = (ERROR_FUNCTION,) if functions and case.symbol not in outside.free_symbols else ()
+    data = {s.name for s in case.expression.free_symbols} & {n for n, _ in case.operands}
+    return (*found, SEVERAL) if case.is_loss and len(data) > 1 else found

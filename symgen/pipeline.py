@@ -11,26 +11,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import Pair, computing_in, parts
+from symgen.arithmetic import PLAIN, Pair, computing_in, negative, parts
 from symgen.calculus import DerivativeError, derivative
-from symgen.kernel import ScalarFunction, var
+from symgen.heads import Cases, weighted
+from symgen.kernel import Node, ScalarFunction, var, verify
 from symgen.lowering import LoweringError
+from symgen.lowering import lower as lower_expression
 from symgen.oracle import OracleError
 from symgen.program import Program, ProgramError, lower
 from symgen.rules.rule import Step
 from symgen.schedule import finish
 from symgen.settings import first_tensor, free, settings
 from symgen.spec import Argument, Op, Variant
+from symgen.spec.model import role_limits
 from symgen.stabilize.candidates import attempt, hoist, traced
-from symgen.stabilize.form import Form, Region
-from symgen.stabilize.leaves import Bench, Leaf
+from symgen.stabilize.form import Form, Formula, Region, Segment
+from symgen.stabilize.leaves import ARITHMETICS, INNER_ARITHMETICS, Bench, Leaf
 from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, scaled
 from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Unresolved, evaluate
 from symgen.stabilize.sampler import Question, Sampler
+from symgen.structure import Structure, annihilated, structure
 
+STRUCTURES_OF_CASES = (Cases, weighted)
 SPREAD = 10  # of the dense grid, as many points are left out where an extreme parameter moves it
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
@@ -54,6 +60,8 @@ class Output:
         unresolved: stretches on which the target's bar is missed.
         probe: where it was measured, and the truth there.
         device: the same for float32 arithmetic on a GPU; None where that was not asked for.
+        difference: a symbol and what it stands for, where regions and forms are stated in a difference of operands.
+        factor: what regions and forms are still multiplied by: the weights, and the sign of the operand.
     """
 
     name: str
@@ -70,6 +78,8 @@ class Output:
     unresolved: Mapping[str, tuple[Unresolved, ...]]
     probe: Probe
     device: Device | None = None
+    difference: tuple[Symbol, Expr] | None = None
+    factor: Expr = sp.S.One
 
 
 @dataclass(frozen=True)
@@ -135,11 +145,14 @@ def derive_variant(
     """The outputs of one variant: its value, first and second derivatives, and gradients in all that is free."""
     program = lower(op, variant)
     shop = Workshop.of(op, variant, pieces, device)
-    naive = hoist(variant.value.xreplace({op.symbol(n): s for n, s in shop.symbols.items()}))
+    naive = hoist(shop.parts.core)
     known, steps = recognize(naive)
-    wanted = tuple(Wanted.all_of(op, variant, shop.symbols, naive, hoist(known), steps))
-    outputs = tuple(shop.output(w) for w in wanted if only in (None, w.name))
-    return DerivedVariant(variant, program, outputs, tuple(w.name for w in wanted))
+    wanted = tuple(Wanted.all_of(shop, naive, hoist(known), steps))
+    named = [(w, [n for n, _ in shop.named(w)]) for w in wanted]
+    inner = [shop.output(w) for w, names in named if only is None or only in names]
+    outputs = (*(o for i in inner for o in shop.public(i)), *shop.shares(variant))
+    names = (*(n for _, names in named for n in names), *(o.name for o in outputs if o.name.startswith("share")))
+    return DerivedVariant(variant, program, tuple(o for o in outputs if only in (None, o.name)), names)
 
 
 @dataclass(frozen=True)
@@ -154,23 +167,25 @@ class Wanted:
     also: tuple[Expr, ...] = ()
 
     @staticmethod
-    def all_of(
-        op: Op, variant: Variant, symbols: Mapping[str, Symbol], naive: Expr, known: Expr, steps: tuple[Step, ...]
-    ) -> Iterator[Wanted]:
+    def all_of(shop: Workshop, naive: Expr, known: Expr, steps: tuple[Step, ...]) -> Iterator[Wanted]:
         """Value, derivatives in every tensor, gradients in every parameter and number, in this order."""
-        x = symbols[first_tensor(op).name]
-        tensors = [a.name for a in op.operands if a.role.kind == "tensor"]
+        x = shop.sampler.x
         yield Wanted("value", None, Question(naive, known, x, 0), known, steps)
-        for name in tensors:
-            s, suffix = symbols[name], "" if len(tensors) == 1 else f"_{name}"
+        for name in shop.tensors:
+            s, suffix = shop.symbols[name], "" if len(shop.tensors) == 1 else f"_{name}"
             slope = bounded(derivative(known, s))
-            bend = bounded(derivative(slope, s))
             again = derivative(attempt(slope), s)
-            yield Wanted(f"grad{suffix}", name, Question(naive, known, s, 1), slope, steps)
-            yield Wanted(f"grad2{suffix}", name, Question(naive, known, s, 2), bend, steps, (again,))
-        for name in (a.name for a in free(op, variant) if a.name not in tensors):
-            s = symbols[name]
-            yield Wanted(f"grad_{name}", name, Question(naive, known, s, 1), derivative(known, s), steps)
+            bend = bounded(derivative(slope, s))
+            joined = tuple(over_one_divisor(e) for e in (slope, bend)) if len(shop.tensors) > 1 else ((), ())
+            yield Wanted(f"grad{suffix}", name, Question(naive, known, s, 1), slope, steps, joined[0])
+            yield Wanted(f"grad2{suffix}", name, Question(naive, known, s, 2), bend, steps, (again, *joined[1]))
+        for name in shop.further:
+            s = shop.symbols[name]
+            slope = derivative(known, s)
+            question = Question(naive, known, s, 1)
+            if slope.free_symbols == {x}:  # the formula is linear in it: its slope is a function of x and nothing else
+                question = Question(derivative(naive, s), slope, x, 0)
+            yield Wanted(f"grad_{name}", name, question, slope, steps)
 
 
 LARGEST = 2000  # nodes of a derivative; the largest of the catalogue has 189
@@ -195,69 +210,118 @@ def bounded(expression: Expr) -> Expr:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What the outputs of one variant share: the symbols, the kernel's parameters, and where truth is sampled."""
+    """What the outputs of one variant share: the symbols, the kernel's parameters, and where truth is sampled.
+
+    Attributes:
+        symbols: of the core, by name: the arguments, and the difference of two tensors where there is one.
+        parts: the weights in front and the core behind them, which is what is stabilised.
+        parameters: of the kernel, in signature order.
+        sampled: what the core depends on, its variable among them: the difference stands for its two operands.
+        tensors: names in which the core has two derivatives.
+        further: names in which it has a gradient.
+        sampler: where truth is asked for.
+        limits: the domain of the variable.
+        range: the same as its ends, open ones left out by one float.
+    """
 
     symbols: Mapping[str, Symbol]
+    parts: Structure
     parameters: tuple[str, ...]
+    sampled: tuple[str, ...]
+    tensors: tuple[str, ...]
+    further: tuple[str, ...]
     sampler: Sampler
     limits: tuple[tuple[str, float], ...]
-    others: tuple[str, ...]  # tensors beside the first
+    range: tuple[float, float]
     pieces: bool = True  # whether pieces of the exact function may fill what algebra leaves
     numbers: frozenset[str] | None = None  # parameters that are no arrays; None where no GPU is asked for
+    several: bool = False  # whether the formula is one of several operands with data
 
     @staticmethod
     def of(op: Op, variant: Variant, pieces: bool = True, device: bool = False) -> Workshop:
         symbols = {a.name: finite(a) for a in op.arguments if a.role.kind != "choice"}
         first, others = first_tensor(op), free(op, variant)
-        present = {first.name, *(a.name for a in others)}
+        roles = {a.name: a.role.kind for a in (first, *others)}
+        light = frozenset(symbols[n] for n, kind in roles.items() if kind in ("weight", "prob"))
+        value = variant.value.xreplace({op.symbol(n): s for n, s in symbols.items()})
+        parts = structure(
+            value,
+            [symbols[a.name] for a in op.operands if roles.get(a.name) == "tensor"],
+            [symbols[a.name] for a in op.operands if roles.get(a.name) == "weight"],
+        )
+        parts = replace(parts, core=annihilated(parts.core, light))
+        names = {a.name for a in (first, *others)} - {w.name for w in parts.weights}
+        tensors = [a.name for a in op.arguments if a.name in names and a.role.kind == "tensor"]
+        x, known, limits = symbols[first.name], {w.name for w in parts.weights}, first.role.limits
         low, high = domain(first)
-        tried = settings(op, variant)
+        if parts.difference:
+            x, pair = parts.difference.symbol, (parts.difference.minuend.name, parts.difference.subtrahend.name)
+            symbols, known, limits = {**symbols, x.name: x}, known | set(pair), ()
+            names, low, high = names - set(pair) | {x.name}, -math.inf, math.inf
+            tensors = [x.name, *(t for t in tensors if t not in pair)]
+        tried = settings(op, variant, known)
         more = scaled(tried, SPREAD)
-        ends = (low, high, *kinks(variant.value, op.symbol(first.name)))
+        ends = (low, high, *kinks(parts.core, x))
         more = np.concatenate([more, *map(neighbours, ends)])
-        points = np.union1d(grid(low, high, THIN if others else 1), more[(more >= low) & (more <= high)])
-        sampler = Sampler(symbols[first.name], tried, points)
-        parameters = tuple(a.name for a in op.arguments if a.name in present)
-        limits = tuple((r, float(v)) for r, v in first.role.limits)
-        tensors = tuple(a.name for a in others if a.role.kind == "tensor")
-        numbers = frozenset(a.name for a in others if a.role.kind in {"real", "int"}) if device else None
-        return Workshop(symbols, parameters, sampler, limits, tensors, pieces, numbers)
+        points = np.union1d(grid(low, high, THIN if tried != ({},) else 1), more[(more >= low) & (more <= high)])
+        order = [x.name] * (parts.difference is not None) + [a.name for a in op.arguments]
+        return Workshop(
+            symbols,
+            parts,
+            tuple(a.name for a in op.arguments if a.name in roles),
+            tuple(n for n in order if n in names),
+            tuple(tensors),
+            tuple(a.name for a in op.arguments if a.name in names and a.name not in tensors and a is not first),
+            Sampler(x, tried, points),
+            tuple((r, float(v)) for r, v in limits),
+            (low, high),
+            pieces,
+            frozenset(a.name for a in others if a.role.kind in {"real", "int"}) if device else None,
+            sum(kind in {"tensor", "prob"} for kind in roles.values()) > 1,
+        )
 
     def output(self, wanted: Wanted) -> Output:
-        """Stabilise and schedule one output for both targets."""
+        """Stabilise and schedule one output of the core for both targets."""
         stable, steps = traced(wanted.recognized)
-        probe, fresh = self.sampler.probe(wanted.question), self.sampler.fresh(wanted.question)
-        bound = {self.symbols[n]: Pair(var(n)) for n in self.parameters}
+        sampler = self.sampler
+        alone = wanted.question.wrt == sampler.x and wanted.question.naive.free_symbols == {sampler.x}
+        if alone and sampler.settings != ({},):
+            sampler = replace(sampler, settings=({},), points=grid(*self.range))
+        probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
+        bound = {self.symbols[n]: Pair(var(n)) for n in self.sampled}
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
         for target in TARGETS:
-            form, core, most, stretches = self._core(wanted, leaf, probe, fresh, bound, target)
+            form, core, most, stretches = self._core(wanted, leaf, probe, fresh, bound, target, sampler)
             forms[target.name], cores[target.name] = form, core
             worst[target.name], missed[target.name] = most, stretches
         trace = (*wanted.steps, *(s for s in steps if s not in wanted.steps))
+        order = max(wanted.question.order, int(wanted.wrt is not None))
         return Output(
-            wanted.name, wanted.wrt, wanted.question.order, wanted.question.naive, wanted.recognized, stable,
+            wanted.name, wanted.wrt, order, wanted.question.naive, wanted.recognized, stable,
             tuple(s for s in trace if str(s.before) != str(s.after)),  # a head that only changes its class is no step
             forms["f64"].regions(), cores, forms, worst, missed, replace(probe, memory={}),
             self.device(wanted, leaf, probe, fresh) if self.elementwise(wanted) else None,
         )  # fmt: skip
 
     def _core(
-        self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe, bound: Mapping[Symbol, Pair], target: Target
+        self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe, bound: Mapping[Symbol, Pair], target: Target,
+        sampler: Sampler,
     ) -> tuple[Form, ScalarFunction, float, tuple[Unresolved, ...]]:
         """The form and the scalar function of one output for one target, its worst error and what it misses."""
-        bench = Bench(self.sampler, wanted.question, self.parameters, bound, target, self.pieces)
+        bench = Bench(sampler, wanted.question, self.sampled, bound, target, self.pieces, self.arithmetics(target))
         form, missed = bench.form(leaf, probe, fresh)
         name, x, sign = f"{wanted.name}_{target.name}", self.sampler.x, below_zero(probe)
         graph, settings_tried = form.node(x, bound), self.sampler.settings
-        core = finish(name, self.parameters, x.name, graph, settings_tried, sign, self.limits, self.others)
+        core = finish(name, self.sampled, x.name, graph, settings_tried, sign, self.limits, self.tensors[1:])
         each = error(evaluate(core, probe, target.computes), probe, target)
         counted = each[~np.isnan(each) & (probe.single | (not target.single))]
+        core = core if self.parts.difference is None else self.spread(name, form)
         return form, core, float(counted.max()) if counted.size else math.nan, missed
 
     def elementwise(self, wanted: Wanted) -> bool:
         """Whether a GPU is asked for, and the output is no gradient that is summed over many elements."""
-        return self.numbers is not None and wanted.wrt in {None, self.sampler.x.name, *self.others}
+        return self.numbers is not None and wanted.wrt in {None, *self.tensors}
 
     def device(self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe) -> Device:
         """The output for float32 arithmetic: arrays hold float32, and numbers come as two float32 each.
@@ -271,12 +335,95 @@ class Workshop:
             probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
         with computing_in(np.float32):
             split = tuple(_split(setting, numbers) for setting in arrays)
-            bound = {self.symbols[n]: Pair(var(n), var(low(n)) if n in numbers else None) for n in self.parameters}
-            parameters = tuple(p for n in self.parameters for p in ((n, low(n)) if n in numbers else (n,)))
-            shop = replace(self, parameters=parameters, sampler=replace(sampler, settings=split))
+            bound = {self.symbols[n]: Pair(var(n), var(low(n)) if n in numbers else None) for n in self.sampled}
+            parameters = tuple(p for n in self.sampled for p in ((n, low(n)) if n in numbers else (n,)))
+            shop = replace(self, sampled=parameters, sampler=replace(sampler, settings=split))
             probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
-            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE)
+            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler)
         return Device(core, form, worst, missed)
+
+    def arithmetics(self, target: Target) -> tuple[str, ...]:
+        """What may compute an output: a difference of float64 numbers has a low part, which must not be dropped."""
+        known = ARITHMETICS[target.name]
+        if self.parts.difference is not None and target.name == "f64":
+            return INNER_ARITHMETICS
+        # where a root moves with another operand, more cancels than short elementary functions can lose
+        return tuple(a for a in known if a != "short") if self.several else known
+
+    def spread(self, name: str, form: Form) -> ScalarFunction:
+        """The core with its variable taken apart again: a function of the two operands."""
+        difference = self.parts.difference
+        assert difference is not None
+        operands = (difference.minuend.name, difference.subtrahend.name)
+        bound = {self.symbols[n]: Pair(var(n)) for n in self.parameters} | {difference.symbol: difference.pair()}
+        graph = form.node(difference.symbol, bound)
+        tried = [{operands[0]: 1.5, operands[1]: 0.5, **s} for s in self.sampler.settings]
+        names = tuple(p for p in self.parameters if p in self.sampled or p in operands)
+        return finish(name, names, operands[0], graph, tried, None, (), (operands[1], *self.tensors[1:]))
+
+    def named(self, inner: Output | Wanted) -> list[tuple[str, str | None]]:
+        """Names of the outputs that one of the core stands for, each with what it is a derivative in."""
+        found = self.parts.difference
+        if inner.name == "value":
+            return [("value", None), *((f"grad_{w.name}", w.name) for w in self.parts.weights)]
+        if found is None or inner.wrt != found.symbol.name:
+            return [(inner.name, inner.wrt)]
+        prefix = "grad2" if inner.name.startswith("grad2") else "grad"
+        return [(f"{prefix}_{s.name}", s.name) for s in (found.minuend, found.subtrahend)]
+
+    def public(self, inner: Output) -> Iterator[Output]:
+        """The outputs that one of the core stands for: times the weights, and for both operands of a difference."""
+        found = self.parts.difference
+        for name, wrt in self.named(inner):
+            turned = found is not None and wrt == found.subtrahend.name and inner.order == 1
+            yield self.scaled(opposite(inner) if turned else inner, name, wrt)
+
+    def scaled(self, inner: Output, name: str, wrt: str | None) -> Output:
+        """An output of the core times the weights, over the kernel's parameters and spelled in the operands."""
+        if self.parts.difference is None and not self.parts.weights:
+            return inner
+        but = wrt if inner.wrt is None and wrt else ""
+        factor = sp.Mul(*(w for w in self.parts.weights if w.name != but))
+        cores = {
+            k: over(self.parameters, self.parts.scaled(core.results[0], but), f"{name}_{k}")
+            for k, core in inner.cores.items()
+        }
+
+        def spelled(e: Expr) -> Expr:
+            return factor * self.parts.spelled(e)
+
+        found = self.parts.difference
+        fixed = {w.name: 1.0 for w in self.parts.weights} | ({found.subtrahend.name: 0.0} if found else {})
+        probe = replace(inner.probe, settings=tuple({**s, **fixed} for s in inner.probe.settings))
+        return replace(
+            inner, difference=None if found is None else (found.symbol, found.expression), factor=factor * inner.factor,
+            name=name, wrt=wrt, cores=cores, probe=probe, naive=spelled(inner.naive),
+            recognized=spelled(inner.recognized),
+            order=1 if but else inner.order, stable=spelled(inner.stable),
+            trace=tuple(replace(s, before=self.parts.spelled(s.before), after=self.parts.spelled(s.after))
+                        for s in inner.trace),
+        )  # fmt: skip
+
+    def shares(self, variant: Variant) -> Iterator[Output]:
+        """A loss's share in the mean and its gradient in each weight, which need no stabilising."""
+        if variant.share is None:
+            return
+        share = sp.sympify(variant.share)
+        share = share.xreplace({s: self.symbols[s.name] for s in share.free_symbols})
+        yield self.plain("share", None, 0, share)
+        for s in sorted(share.free_symbols, key=str):
+            yield self.plain(f"share_grad_{s.name}", s.name, 1, derivative(share, s))
+
+    def plain(self, name: str, wrt: str | None, order: int, expression: Expr) -> Output:
+        """An output whose formula is computed as it stands."""
+        bound = {self.symbols[n]: Pair(var(n)) for n in self.parameters}
+        graph = lower_expression(expression, bound, PLAIN).high
+        forms = {t.name: Form((Segment(-math.inf, math.inf, Formula(expression, "plain", source="plain")),))
+                 for t in TARGETS}  # fmt: skip
+        cores = {t.name: over(self.parameters, graph, f"{name}_{t.name}") for t in TARGETS}
+        return Output(name, wrt, order, expression, expression, expression, (), forms["f64"].regions(), cores, forms,
+                      {t.name: 0.0 for t in TARGETS}, {t.name: () for t in TARGETS},
+                      Probe(np.empty(0), ({},), np.empty((1, 0)), np.empty((1, 0))))  # fmt: skip
 
 
 def low(name: str) -> str:
@@ -294,9 +441,31 @@ def _split(setting: Mapping[str, float], numbers: frozenset[str]) -> dict[str, f
     return found
 
 
+def over_one_divisor(expression: Expr) -> tuple[Expr, ...]:
+    """A sum of quotients over one divisor, where terms of the numerator cancel then."""
+    if expression.has(*STRUCTURES_OF_CASES) or not any(p.exp.is_negative for p in expression.atoms(sp.Pow)):
+        return ()
+    joined = sp.cancel(expression)
+    left, given = (len(sp.Add.make_args(e)) for e in (sp.fraction(joined)[0], sp.expand(expression)))
+    return (joined,) if left < given else ()
+
+
+def over(parameters: tuple[str, ...], result: Node, name: str) -> ScalarFunction:
+    """A graph as a function of all parameters of a kernel."""
+    return verify(ScalarFunction(name, parameters, (result,)))
+
+
+def opposite(output: Output) -> Output:
+    """The negative of an output."""
+    cores = {k: replace(c, results=tuple(map(negative, c.results))) for k, c in output.cores.items()}
+    probe = replace(output.probe, high=-output.probe.high, low=-output.probe.low)
+    return replace(output, cores=cores, recognized=-output.recognized, stable=-output.stable, factor=-output.factor,
+                   probe=probe)  # fmt: skip
+
+
 def finite(argument: Argument) -> Symbol:
     """The symbol of an argument as a finite real with what its domain says of its sign."""
-    limits = argument.role.limits
+    limits = role_limits(argument.role)
     if any((o == ">" and v >= 0) or (o == ">=" and v > 0) for o, v in limits):
         return Symbol(argument.name, positive=True)
     if any(o == ">=" and v == 0 for o, v in limits):
@@ -309,7 +478,7 @@ def finite(argument: Argument) -> Symbol:
 def domain(argument: Argument) -> tuple[float, float]:
     """The range of a tensor operand; an open end at a number is left out by one float."""
     low, high = -math.inf, math.inf
-    for relation, value in argument.role.limits:
+    for relation, value in role_limits(argument.role):
         if relation in (">", ">="):
             low = max(low, math.nextafter(float(value), math.inf) if relation == ">" else float(value))
         if relation in ("<", "<="):

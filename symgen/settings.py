@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import sympy as sp
 
 from symgen.spec import Argument, Op, Variant
+from symgen.spec.model import role_limits
 
 # What is tried beside the default: around one, of either sign, small, large, and numbers with all their bits set.
 TRIED = (1.0, 0.5, 2.0, -1.5, 0.1, 1.702, 30.0, 1e-3, 1e3, 0.0, -20.0, 1e-30, 1e30)
@@ -37,15 +38,15 @@ def first_tensor(op: Op) -> Argument:
     return next(a for a in op.operands if a.role.kind == "tensor")
 
 
-def settings(op: Op, variant: Variant) -> tuple[Mapping[str, float], ...]:
-    """Values for every free argument: defaults first, then one argument moved at a time.
+def settings(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapping[str, float], ...]:
+    """Values for every free argument but the known ones: defaults first, then one argument moved at a time.
 
     Example:
         >>> from symgen.catalogue import celu
         >>> settings(celu, celu.variants[0])[0]
         {'alpha': 1.0}
     """
-    arguments = free(op, variant)
+    arguments = tuple(a for a in free(op, variant) if a.name not in known)
     if not arguments:
         return ({},)
     base = {a.name: _start(a) for a in arguments}
@@ -71,7 +72,7 @@ def _moved(arguments: tuple[Argument, ...], base: Mapping[str, float]) -> Iterat
 
 def _inside(argument: Argument, value: float) -> bool:
     whole = argument.role.kind != "int" or float(value).is_integer()
-    return whole and all(COMPARE[o](value, v) for o, v in argument.role.limits)
+    return whole and all(COMPARE[o](value, v) for o, v in role_limits(argument.role))
 
 
 def _allowed(op: Op, variant: Variant, setting: Mapping[str, float]) -> bool:

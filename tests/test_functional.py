@@ -34,7 +34,8 @@ def _example(kernel: Kernel) -> tuple[list[Any], dict[str, Any]]:
     parsed: Any = ast.parse(line.split(">>> y = ")[1], mode="eval").body
     scope = {"np": np}
     values = [eval(ast.unparse(a), scope) for a in parsed.args]
-    return values, {k.arg: eval(ast.unparse(k.value), scope) for k in parsed.keywords}
+    whole = {"reduction": "none"} if kernel.function.is_loss else {}
+    return values, {k.arg: eval(ast.unparse(k.value), scope) for k in parsed.keywords} | whole
 
 
 def test_registry_is_the_manifest() -> None:
@@ -102,7 +103,8 @@ def test_every_output_is_there() -> None:
                 for tag in ("f64", "f32"):
                     assert hasattr(module, f"{output}_{tag}{end}"), (name, output)
             for argument in function.arguments:
-                if argument.role != "tensor" and f"grad_{argument.name}" in variant.outputs:
+                summed = argument.role not in ("tensor", "weight", "prob")
+                if summed and f"grad_{argument.name}" in variant.outputs:
                     assert hasattr(module, f"vjp_{argument.name}_f64{end}"), (name, argument.name)
             assert hasattr(module, f"value_scalar{end}"), name
 
@@ -116,7 +118,8 @@ def test_every_gradient_of_an_option() -> None:
         g = np.linspace(1, 2, 12).reshape(3, 4)
         for argument in kernel.function.arguments:
             output = f"grad_{argument.name}"
-            if argument.role != "tensor" and all(output in v.outputs for v in kernel.function.variants):
+            summed = argument.role not in ("tensor", "weight", "prob")
+            if summed and all(output in v.outputs for v in kernel.function.variants):
                 found = kernel.vjp(g, *arrays, wrt=argument.name, **options)
                 elementwise = kernel.grad(*arrays, wrt=argument.name, **options)
                 where = f"{name} {argument.name}"
@@ -131,7 +134,8 @@ def test_every_function_pickles_and_prints() -> None:
         assert kernel.__module__ == "symgen.functional"
         shown = list(inspect.signature(kernel).parameters)
         assert shown[0] == kernel.function.arguments[0].name
-        assert set(shown) >= {a.name for a in kernel.function.arguments} | {"out", "where"}
+        own = "reduction" if kernel.function.is_loss else "where"
+        assert set(shown) >= {a.name for a in kernel.function.arguments} | {"out", own}
         for words in (kernel.function.summary, kernel.function.source, "Example:"):
             assert words in kernel.__doc__
 

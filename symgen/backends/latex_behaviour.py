@@ -60,6 +60,9 @@ def primed(order: int) -> str:
 
 def left_side(op: Op, output: Output) -> str:
     """How an output is written: f, f', f'', or a partial derivative."""
+    if output.name.startswith("share"):
+        along = "" if output.wrt is None else names.symbol(output.wrt, dict(op.symbols)).tex
+        return (rf"\partial_{{{along}}} " if along else "") + r"\text{share}"
     if output.wrt in (None, op.operands[0].name):
         return primed(output.order)
     of = names.symbol(output.wrt or "", dict(op.symbols)).tex
@@ -73,7 +76,7 @@ def _conventions(derivation: Derivation, found: Sequence[facts.Joint]) -> list[t
     for j in found:
         texts = []
         for output in default.outputs:
-            if output.name in ("value", "grad", "grad2"):
+            if output.wrt in (None, name) and not output.name.startswith("share"):
                 here = _at(output.recognized, name, j.point, values(op, output.recognized + j.point))
                 texts += [] if here is None else [f"{left_side(op, output)} = {latex(here, display)}"]
         if texts:

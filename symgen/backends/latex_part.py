@@ -107,11 +107,22 @@ class _Printer:
             label=label(self.op, self.derived.variant),
             definition=tuple(stated_definition),
             derivatives=tuple(derivatives),
-            forms=tuple(forms),
-            running=tuple(Running(left_side(self.op, o), self.rows(o)) for o in self.derived.outputs),
+            forms=(*self.difference(), *forms),
+            running=tuple(Running(self.left(o), self.rows(o)) for o in self.derived.outputs),
             steps=self.steps(),
             gains=gains(self.op, self.derived),
         )
+
+    def difference(self) -> tuple[Formula, ...]:
+        """What the difference stands for in which forms are stated."""
+        found = dict(o.difference for o in self.derived.outputs if o.difference is not None)
+        return tuple(formula(latex(symbol), self.node(meaning)) for symbol, meaning in found.items())
+
+    def left(self, output: Output) -> str:
+        """An output without the factor that its forms are multiplied by."""
+        left, factor = left_side(self.op, output), output.factor
+        sign, size = ("-", -factor) if factor.could_extract_minus_sign() else ("", factor)
+        return sign + left + ("" if size == 1 else f"/{latex(size, dict(self.op.symbols))}")
 
     @property
     def definition(self) -> Any:
@@ -162,7 +173,8 @@ class _Printer:
     def rows(self, output: Output) -> tuple[Row, ...]:
         """What runs where; places with the same form are one row, as are neighbours of different arithmetic."""
         display = dict(self.op.symbols)
-        x = names.symbol(self.op.operands[0].name, display).tex
+        variable = self.op.operands[0].name if output.difference is None else str(output.difference[0])
+        x = names.symbol(variable, display).tex
         found: dict[tuple[str, str], list[tuple[str, list[Segment]]]] = {}
         for region in output.regions:
             condition = "" if region.condition is None else latex(region.condition, display)

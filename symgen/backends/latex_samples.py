@@ -10,6 +10,7 @@ import numpy.typing as npt
 import sympy as sp
 
 from symgen.spec.model import REQUIRED, Argument, Op, role_limits
+from symgen.structure import structure
 
 if TYPE_CHECKING:
     from symgen.pipeline import Derivation, DerivedVariant
@@ -40,7 +41,7 @@ class Kernel(Protocol):
 def shown_options(op: Op) -> dict[str, object]:
     """Values for the arguments that have no default: the first illustrative numbers that their limits allow."""
     chosen: dict[str, object] = {}
-    left = list(_ILLUSTRATIVE)
+    left = list(_ILLUSTRATIVE) if op.kind != "loss" else [*_target(op), *_ILLUSTRATIVE]
     for argument in op.arguments[1:]:
         if argument.default is REQUIRED and argument.role.kind != "choice":
             value = next((v for v in left if _allowed(argument, v)), None)
@@ -50,22 +51,31 @@ def shown_options(op: Op) -> dict[str, object]:
     return chosen
 
 
+def _target(op: Op) -> tuple[float, ...]:
+    """What a loss is drawn for: its residual where it has one, else a positive label."""
+    tensors = [op.symbol(a.name) for a in op.operands if a.role.kind == "tensor"]
+    return (0.0, 1.0) if structure(op.variants[0].value, tensors, ()).difference else (1.0,)
+
+
 def _allowed(argument: Argument, value: float) -> bool:
     return all(_TESTS[o](value, v) for o, v in role_limits(argument.role) if o in _TESTS)
 
 
 def is_curve(op: Op) -> bool:
-    """Whether a function can be drawn: one operand runs, the others are parameters."""
-    return sum(a.role.kind not in ("param", "weight") for a in op.operands) == 1
+    """Whether a function can be drawn: one operand runs, the others are parameters; a loss is drawn for one target."""
+    return op.kind == "loss" or sum(a.role.kind not in ("param", "weight") for a in op.operands) == 1
 
 
 def from_kernel(kernel: Kernel, op: Op) -> Samples:
     """Values of a compiled kernel."""
     options: dict[str, Any] = shown_options(op)
+    if op.kind == "loss":
+        options |= {"reduction": "none"}
+    first: dict[str, Any] = {"wrt": op.operands[0].name} if op.kind == "loss" else {}
 
     def samples(x: Array) -> tuple[Array, ...]:
         x = np.ascontiguousarray(x, dtype=np.float64)
-        return kernel(x, **options), kernel.grad(x, **options), kernel.grad(x, order=2, **options)
+        return kernel(x, **options), kernel.grad(x, **first, **options), kernel.grad(x, order=2, **first, **options)
 
     return samples
 
@@ -75,7 +85,7 @@ def from_cores(derivation: Derivation) -> Samples:
     op, derived = derivation.op, default_variant(derivation)
     first = op.operands[0].name
     given = {a.name: a.default for a in op.arguments} | shown_options(op)
-    cores = [derived.output(name).cores["f64"] for name in ("value", "grad", "grad2")]
+    cores = [o.cores["f64"] for o in derived.outputs if o.wrt in (None, first) and not o.name.startswith("share")]
 
     def samples(x: Array) -> tuple[Array, ...]:
         x = np.asarray(x, dtype=np.float64)

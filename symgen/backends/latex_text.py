@@ -113,19 +113,25 @@ class _Reader:
         self.imported = imported
         self.locals: dict[str, Node] = {}
         self.where: list[Local] = []
+        self.shares: dict[str, Node] = {}
         self.uses = _uses(function)
 
     def read(self) -> Definition:
         value = self.block(self.function.body)
         if value is None:
             raise LatexError(f"{self.function.name}: the definition returns nothing")
-        return Definition(value, tuple(w for w in self.where if _mentions((value, *_values(self.where)), w.name)))
+        where = [w for w in self.where if _mentions((value, *_values(self.where)), w.name)]
+        shares = [Local(n.Atom(r"\text{share in the mean}", 12), v) for t, v in self.shares.items() if t != "0"]
+        return Definition(value, (*where, *shares))
 
     # -- statements ---------------------------------------------------------------------------------------------
 
     def block(self, body: list[ast.stmt]) -> Node | None:
         for i, statement in enumerate(body):
             match statement:
+                case ast.Return(value=ast.Tuple(elts=[loss, share])):  # of a sample, and its share in the mean
+                    self.shares.setdefault(ast.unparse(share), self.expression(share))
+                    return self.expression(loss)
                 case ast.Return(value=value) if value is not None:
                     return self.expression(value)
                 case ast.If(test=test, body=then, orelse=otherwise):

@@ -13,7 +13,7 @@ from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 from symgen.spec.model import REQUIRED, Argument, Axis, Op, Parts, Variant, role_limits
 
 FOLDERS = {"activation": "activations", "loss": "losses"}
-ARRAYS, NUMBERS = ("tensor", "param"), ("real", "int")
+ARRAYS, NUMBERS = ("tensor", "param", "weight", "prob"), ("real", "int")
 RELATIONS = {sp.Eq: "eq", sp.Ne: "ne", sp.Lt: "lt", sp.Le: "le", sp.Gt: "gt", sp.Ge: "ge"}
 CONNECTIVES = {sp.And: "and", sp.Or: "or", sp.Not: "not"}
 TRUTHS = {BooleanTrue: ["eq", 0, 0], BooleanFalse: ["ne", 0, 0]}
@@ -65,6 +65,7 @@ def entry(op: Op, facts: Sequence[VariantFacts], archetype: str = "elementwise")
         "definition": op.definition,
         "torch": op.torch,
         "cite": op.cite,
+        "reduction": op.reduction if op.kind == "loss" else None,
         "aliases": list(op.aliases),
         "arguments": [_argument(a) for a in op.arguments],
         "assertions": [condition(c) for c in op.assertions],

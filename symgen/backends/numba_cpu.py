@@ -33,6 +33,7 @@ from symgen.kernel import BRANCH_FREE, KernelError, ScalarFunction
 BACKEND = "numba_cpu"
 TOGETHER = "Together, so that what they share is computed once."
 TENSOR, PARAM = "tensor", "param"
+WALKED = frozenset({TENSOR, "weight", "prob"})  # operands with an element for each element of the result
 
 OPERATIONS = {
     "add": Form("{} + {}", SUM, (SUM, SUM + 1)),
@@ -107,7 +108,7 @@ PRECISIONS = (Precision("f64", "scalar", "{}", "{}"), Precision("f32", "scalar32
 
 @dataclass(frozen=True)
 class Operand:
-    """An argument that kernels take: an array if ``role`` is "tensor" or "param", else ("real", "int") a number."""
+    """An argument that kernels take: a number if ``role`` is "real" or "int", else an array."""
 
     name: str
     role: str
@@ -196,7 +197,7 @@ class Loop:
     @property
     def call(self) -> str:
         """The core's call for element i: arrays are read and widened there, options pass as they are."""
-        arrays = (TENSOR, PARAM)
+        arrays = {*WALKED, PARAM}
         read = (self.precision.load.format(f"{name}[i]") if role in arrays else name for name, role in self.reads)
         return f"{self.core}({', '.join(read)})"
 
@@ -221,11 +222,11 @@ class Loop:
     @property
     def tensors(self) -> tuple[str, ...]:
         """The arrays that a reduction walks: the cotangent and the tensor operands."""
-        return (self.cotangent, *(name for name, role in self.reads if role == TENSOR))
+        return (self.cotangent, *(name for name, role in self.reads if role in WALKED))
 
     def row(self, of_tensor: str) -> str:
         """The arguments of one row of a reduction: ``of_tensor`` is what is taken of the arrays that it walks."""
-        forms = {TENSOR: "{}" + of_tensor, PARAM: "{}_row"}
+        forms = {**dict.fromkeys(WALKED, "{}" + of_tensor), PARAM: "{}_row"}
         reads = ((self.cotangent, TENSOR), *self.reads)
         return ", ".join(forms.get(role, "{}").format(name) for name, role in reads)
 
@@ -343,7 +344,7 @@ class _Scope:
         """The reduced gradient of each parameter and of each option that has one."""
         outputs = {o.name for o in self.variant.outputs}
         for a in self.module.arguments:
-            if a.role != TENSOR and f"grad_{a.name}" in outputs:
+            if a.role not in WALKED and f"grad_{a.name}" in outputs:
                 yield self.loop(f"vjp_{a.name}", f"grad_{a.name}", ["out"], "g")
 
     def loop(self, name: str, core: str, writes: list[str], cotangent: str = "") -> Loop:

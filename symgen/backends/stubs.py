@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from symgen.runtime.describe import domain, extras, public_default
+from symgen.runtime.describe import LEADING, domain, extras, public_default, summaries
 from symgen.runtime.errors import listing
 from symgen.runtime.manifest import OPERAND_ROLES, Argument, Function, parse_function
 from symgen.runtime.options import expectation
@@ -37,8 +37,10 @@ _Wrt = str | tuple[str, ...] | None
 _Outs = _Array | tuple[_Array | None, ...] | None
 """
 
-RESULTS = {"": "_Array", "grad": "{derivative}", "vjp": "Any", "value_and_grad": "tuple[_Array, {derivative}]"}
+RESULTS = {"": "_Array", "grad": "{derivative}", "vjp": "Any", "value_and_grad": "tuple[_Array, {derivative}]",
+           "hvp": "_Array"}  # fmt: skip
 EXTRA_TYPES = {
+    "reduction": 'reduction: Literal["none", "mean", "sum", "batchmean"] = {reduction!r}',
     "order": "order: Literal[1, 2] = 1",
     "wrt": "wrt: _Wrt = None",
     "out": "out: _Outs = None",
@@ -87,7 +89,7 @@ def functional_stub(functions: Mapping[str, Mapping[str, Any]], runtime_import: 
 
 def _function(function: Function) -> str:
     lines = [f"class _{function.name}(Kernel):", *_docstring(function)]
-    for method in ("", "grad", "vjp", "value_and_grad"):
+    for method in ("", *summaries(function)):
         lines += _method(function, method)
     return "\n".join([*lines, "", f"{function.name}: _{function.name}", ""])
 
@@ -108,10 +110,12 @@ def _method(function: Function, method: str) -> list[str]:
     several = sum(a.role == "tensor" for a in function.arguments) > 1
     result = RESULTS[method].format(derivative="_Derivative" if several else "_Array")
     taken = {a.name for a in function.arguments}
-    leading = ["g: _ArrayLike"] if method == "vjp" else []
+    leading = [f"{name}: _ArrayLike" for name in LEADING.get(method, ())]
     positional = [_parameter(a) for a in function.arguments if not a.keyword_only]
     keywords = [_parameter(a) for a in function.arguments if a.keyword_only]
-    keywords += [EXTRA_TYPES[e] for e in extras(function, method) if e not in taken]
+    keywords += [
+        EXTRA_TYPES[e].format(reduction=function.reduction) for e in extras(function, method) if e not in taken
+    ]
     star = ["*"] if keywords else []
     parameters = "".join(f"        {p},\n" for p in [*leading, *positional, *star, *keywords])
     return f"    def {name}(\n        self,\n{parameters}    ) -> {result}: ...".splitlines()

@@ -8,7 +8,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgen import heads
-from symgen.arithmetic import ONE, ZERO, Pair, exact
+from symgen.arithmetic import COMPENSATED, ONE, ZERO, Pair, exact
 from symgen.kernel import const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
@@ -21,7 +21,15 @@ def _larger(s: Walk, e: Expr, sign: int) -> Pair:
     """max or min; data, not the constant, comes out of a tie or a NaN, so that both NaN and -0 pass through."""
     left, right = e.args if not e.args[1].is_number else (e.args[1], e.args[0])
     a, b = s.pair(left), s.pair(right)
-    return choose(node("lt", b.high, a.high) if sign > 0 else node("lt", a.high, b.high), a, b)
+    small, large = (b, a) if sign > 0 else (a, b)
+    above = node("lt", small.high, large.high)
+    # a low part may decide between sums of several operands; x + c is exact where it is next to zero
+    sums = any(u.is_Add and len(u.free_symbols) > 1 for u in e.args)
+    if sums and isinstance(e, heads.first_max | heads.first_min) and (small.low or large.low):
+        lower = node("lt", small.low or ZERO, large.low or ZERO)
+        above = node("or", above, node("and", node("eq", small.high, large.high), lower))
+        return COMPENSATED.normal(choose(above, a, b))
+    return choose(above, a, b)
 
 
 def _lower_sign(s: Walk, e: Expr) -> Pair:
@@ -30,8 +38,8 @@ def _lower_sign(s: Walk, e: Expr) -> Pair:
 
 
 def _lower_weighted(s: Walk, e: Expr) -> Pair:
-    w, v = s.pair(e.args[0]), s.pair(e.args[1])
-    return choose(node("eq", w.high, ZERO), exact(ZERO), s.arithmetic.mul(w, v))
+    w = s.pair(e.args[0])
+    return choose(node("eq", w.high, ZERO), exact(ZERO), s.pair(sp.Mul(*e.args)))  # a weight over a divisor is one step
 
 
 TABLE: Mapping[type, Code] = {

@@ -55,29 +55,29 @@ class Caller:
     def __init__(self, function: Function, package: str) -> None:
         self.function = function
         self.loops = Loops(package, function)
-        self._binders = {False: Binder(function), True: Binder(function, ("g",))}
+        self._binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
         self._checked = any(a.limits for a in function.operands)
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     def prepare(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
-                cotangent: bool = False) -> Call:
-        """Bind and check a call; ``extras`` are further keywords and their defaults."""
+                leading: str = "") -> Call:
+        """Bind and check a call; ``extras`` are further keywords and their defaults, ``leading`` a first argument."""
         if self._checked:
             extras["check"] = False
-        bound = self.bound(method, args, kwargs, extras, cotangent)
+        bound = self.bound(method, args, kwargs, extras, leading)
         operands, shape = gather(method, self.function.operands, bound.operands)
         if self._checked and _asked(method, extras["check"]):
             check_limits(method, operands)
         return Call(method, operands, shape, bound.plan, extras, bound.leading, [o.placed for o in operands])
 
     def bound(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
-              cotangent: bool = False) -> Bound:
+              leading: str = "") -> Bound:
         """Bind a call, and check its options but not its operands."""
-        binder = self._binders[cotangent]
+        binder = self._binders[leading]
         values = binder.bind(method, args, kwargs, extras)
         plan = self.plan(method, [values[i] for i in binder.option_at])
         given = [None if values[i] is MISSING else values[i] for i in binder.operand_at]
-        return Bound(given, plan, values[0] if cotangent else None)
+        return Bound(given, plan, values[0] if leading else None)
 
     def plan(self, method: str, values: Sequence[Any]) -> Plan:
         """The plan of these option values; ``MISSING`` stands for a default."""

@@ -229,7 +229,7 @@ class DeviceKernel:
         function = self._caller.function
         if cotangent and any(a.role == "param" for a in function.operands):
             raise NotImplementedError(f"{method}(): gradients of parameters are sums, which have no CUDA kernel yet")
-        bound = self._caller.bound(method, args, kwargs, extras, cotangent)
+        bound = self._caller.bound(method, args, kwargs, extras, "g" if cotangent else "")
         arrays = [*([bound.leading] if cotangent else []), *bound.operands]
         names = [*(["g"] if cotangent else []), *(a.name for a in function.operands)]
         outs = given_outputs(method, extras["out"], results(function.tensors))

@@ -29,7 +29,7 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     method = f"{function.name}.grad"
     call = caller.prepare(method, args, kwargs, {"order": 1, "wrt": None, "out": None, "where": True})
     order = order_of(method, call.extras["order"])
-    targets = _targets(function, call, ("tensor",), order)
+    targets = select_targets(function, call, ("tensor",), order)
     precision = promote(method, call.operands)
     outs = given_outputs(method, call.extras["out"], len(targets))
     call = apart(call, outs)
@@ -54,7 +54,7 @@ def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     function = caller.function
     method = f"{function.name}.value_and_grad"
     call = caller.prepare(method, args, kwargs, {"wrt": None, "out": None})
-    targets = _targets(function, call, ("tensor",), 1)
+    targets = select_targets(function, call, ("tensor",), 1)
     precision = promote(method, call.operands)
     outs = given_outputs(method, call.extras["out"], 1 + len(targets))
     call = apart(call, outs)
@@ -96,10 +96,10 @@ def _fused(caller: Caller, call: Call, tensors: tuple[Argument, ...], outs: Mapp
 def _output(call: Call, out: Any, precision: Precision) -> Array:
     if out is None:
         return allocate(call.shape, precision.result, call.inputs)
-    return _exact(call.method, out, call.shape)
+    return exact_output(call.method, out, call.shape)
 
 
-def _exact(method: str, out: Any, shape: tuple[int, ...]) -> Array:
+def exact_output(method: str, out: Any, shape: tuple[int, ...]) -> Array:
     """An output that must have just this shape."""
     checked = check_out(method, out, shape)
     if checked.shape != shape:
@@ -111,11 +111,11 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     """The gradients of ``sum(g * value)``, each of the shape of what it belongs to."""
     function = caller.function
     method = f"{function.name}.vjp"
-    call = caller.prepare(method, args, kwargs, {"wrt": None, "out": None}, cotangent=True)
+    call = caller.prepare(method, args, kwargs, {"wrt": None, "out": None}, "g")
     cotangent, weak = to_array(method, "g", call.leading)
-    _check_cotangent(call, cotangent)
+    check_cotangent(call, cotangent)
     precision = promote(method, call.operands, ("g", cotangent, weak))
-    targets = _targets(function, call, ("tensor", "param"), 1)
+    targets = select_targets(function, call, ("tensor", "param"), 1)
     places = given_outputs(method, call.extras["out"], len(targets))
     call, cotangent = apart(call, places), unshared(cotangent, places) if len(places) > 1 else cotangent
     outs = dict(zip([t.name for t in targets], places, strict=True))
@@ -126,7 +126,7 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
             loop = caller.loops.reduction(target.name, precision.tag, suffix)
             total = reduced(method, loop, target, cotangent, call.operands, call.plan.numbers, call.shape,
                             precision.compute)
-            found[target.name] = _delivered(call, target, total, outs[target.name], precision)
+            found[target.name] = delivered(call, target, total, outs[target.name], precision)
     return _bare([found[t.name] for t in targets]), _vjp_again(caller, call, targets, precision)
 
 
@@ -139,7 +139,7 @@ def _vjp_again(caller: Caller, call: Call, targets: list[Argument], precision: P
     return ready(call, loop, precision.result, precision.compute, len(tensors))
 
 
-def _check_cotangent(call: Call, cotangent: Array) -> None:
+def check_cotangent(call: Call, cotangent: Array) -> None:
     try:
         fits = np.broadcast_shapes(cotangent.shape, call.shape) == call.shape
     except ValueError:
@@ -168,7 +168,7 @@ def _tensor_gradients(caller: Caller, call: Call, cotangent: Array, targets: lis
         name = operand.argument.name
         if operand in wanted and operand.array.shape != call.shape:
             total = sum_to(buffer, operand.array.shape)
-            found[name] = _delivered(call, operand.argument, total, outs[name], precision)
+            found[name] = delivered(call, operand.argument, total, outs[name], precision)
         elif operand in wanted:
             found[name] = buffer if outs[name] is not None else finish(buffer)
     return found
@@ -180,21 +180,21 @@ def _buffer(call: Call, operand: Operand, outs: Mapping[str, Any], precision: Pr
     if operand.array.shape != call.shape:
         return np.empty(call.shape, FLOAT64)
     if out is not None:
-        return _exact(call.method, out, call.shape)
+        return exact_output(call.method, out, call.shape)
     return allocate(call.shape, result_dtype(operand, precision), [operand.array])
 
 
-def _delivered(call: Call, target: Argument, total: Array, out: Any, precision: Precision) -> Any:
+def delivered(call: Call, target: Argument, total: Array, out: Any, precision: Precision) -> Any:
     """A float64 sum, rounded once into ``out`` or into the dtype that the target's gradient has."""
     if out is not None:
-        checked = _exact(call.method, out, total.shape)
+        checked = exact_output(call.method, out, total.shape)
         checked[...] = rounded(total, checked.dtype)
         return checked
     operand = next((o for o in call.operands if o.argument is target), None)
     return rounded(total, result_dtype(operand, precision) if operand is not None else precision.result)
 
 
-def _targets(function: Function, call: Call, roles: tuple[str, ...], order: int) -> list[Argument]:
+def select_targets(function: Function, call: Call, roles: tuple[str, ...], order: int) -> list[Argument]:
     """What to differentiate in: what ``wrt`` names, or the operands of these roles that were passed as arrays."""
     wrt = call.extras["wrt"]
     outputs = call.plan.variant.outputs

@@ -9,7 +9,7 @@ from inspect import Parameter, Signature
 from .conditions import SYMBOLS, holds, number, text
 from .dtypes import ACCEPTED
 from .errors import listing
-from .manifest import Argument, Function
+from .manifest import OPERAND_ROLES, WALKED_ROLES, Argument, Function
 from .options import default_value, expectation
 
 EXTRAS = {
@@ -17,6 +17,7 @@ EXTRAS = {
     "wrt": "the name of an argument, or a tuple of names, to differentiate in",
     "out": "array to write to, of the result's shape; may be an operand itself",
     "where": "boolean array; where it is False, elements stay as they are (undefined without out)",
+    "reduction": "'none' for the loss of each sample, 'mean', 'sum', or 'batchmean': divided by the first axis",
     "check": "whether to check the values of the operands against the domain, not only options",
 }
 EXTRA_DEFAULTS: dict[str, object] = {"order": 1, "wrt": None, "out": None, "where": True, "check": False}
@@ -26,16 +27,40 @@ METHOD_EXTRAS = {
     "vjp": ("wrt", "out"),
     "value_and_grad": ("wrt", "out"),
 }
+LOSS_EXTRAS = {
+    "": ("reduction", "out"),
+    "grad": ("order", "wrt", "reduction", "out"),
+    "vjp": ("wrt", "reduction", "out"),
+    "value_and_grad": ("wrt", "reduction", "out"),
+    "hvp": ("wrt", "reduction", "out"),
+}
+LEADING = {"vjp": ("g",), "hvp": ("v",)}
+LEADING_NOTES = {
+    "vjp": "g: cotangent; broadcasts to the shape of the value.\n",
+    "hvp": "v: vector, of the shape of the operand that wrt names (the first if none).\n",
+}
 METHOD_SUMMARIES = {
     "grad": "Elementwise derivative of {name}, of the shape of its value.",
     "vjp": "Gradients of sum(g * {name}(...)), each of the shape of the operand it belongs to, in one pass.",
     "value_and_grad": "Value and elementwise derivative of {name}, in one pass over memory.",
 }
+LOSS_SUMMARIES = {
+    "grad": "Gradient of {name}, of the shape of the operand; elementwise derivatives with reduction='none'.",
+    "vjp": "Gradients of sum(g * {name}(...)), each of the shape of the operand it belongs to, in one pass.",
+    "value_and_grad": "{name} and its gradient, in one pass over memory.",
+    "hvp": "Second derivative of {name} in one operand, times a vector.",
+}
+LOSS_RETURNS = {
+    "": "A scalar of the operands' common dtype; with reduction='none' an array of their common shape.",
+    "grad": "The gradient in each Tensor operand passed as an array, or in what wrt names: bare where there is one.",
+    "value_and_grad": "The loss, and the gradient as `grad` returns it.",
+    "hvp": "An array like the operand.",
+}
 METHOD_RETURNS = {
     "": "An array of the operands' common shape, a NumPy scalar where that is (); or out.",
     "grad": "The derivative, an array like the value; a tuple where there are several.",
     "vjp": (
-        "The gradient of each Tensor and Param operand passed as an array, in signature order, or in what wrt\n"
+        "The gradient of each differentiable operand passed as an array, in signature order, or in what wrt\n"
         "    names: bare where there is one, else a tuple. An option's gradient is a scalar."
     ),
     "value_and_grad": "The value, and the derivative as `grad` returns it.",
@@ -50,20 +75,35 @@ Raises:
 
 def extras(function: Function, method: str) -> tuple[str, ...]:
     """The keywords that a method has beyond the spec's arguments."""
-    return METHOD_EXTRAS[method] + (("check",) if any(a.limits for a in function.operands) else ())
+    known = LOSS_EXTRAS if function.is_loss else METHOD_EXTRAS
+    return known[method] + (("check",) if any(a.limits for a in function.operands) else ())
+
+
+def extra_default(function: Function, name: str) -> object:
+    """The default of a keyword that every function has; a loss states how it is reduced."""
+    return function.reduction if name == "reduction" else EXTRA_DEFAULTS[name]
+
+
+def summaries(function: Function) -> dict[str, str]:
+    """What each method of a function does, in a sentence."""
+    return LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
+
+
+def _returns(function: Function, method: str) -> str:
+    return (LOSS_RETURNS.get(method) if function.is_loss else None) or METHOD_RETURNS[method]
 
 
 def public_default(argument: Argument) -> object:
     """The default that a signature shows; an operand's neutral default shows as None."""
     if argument.required:
         return Parameter.empty
-    return None if argument.role in ("tensor", "param") else default_value(argument)
+    return None if argument.role in OPERAND_ROLES else default_value(argument)
 
 
 def signature(function: Function, method: str = "") -> Signature:
     """The signature of a function or of one of its methods."""
     taken = {a.name for a in function.arguments}
-    parameters = [Parameter("g", Parameter.POSITIONAL_OR_KEYWORD)] if method == "vjp" else []
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in LEADING.get(method, ())]
     parameters += [
         Parameter(
             a.name,
@@ -73,7 +113,7 @@ def signature(function: Function, method: str = "") -> Signature:
         for a in sorted(function.arguments, key=lambda a: a.keyword_only)
     ]
     parameters += [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=EXTRA_DEFAULTS[name])
+        Parameter(name, Parameter.KEYWORD_ONLY, default=extra_default(function, name))
         for name in extras(function, method)
         if name not in taken
     ]
@@ -87,9 +127,9 @@ def documentation(function: Function, public: str) -> str:
         function.doc.strip() or function.summary,
         _indented(function.definition),
         "Args:\n" + _indented(_arguments(function, "")),
-        f"Returns:\n    {METHOD_RETURNS['']}",
+        f"Returns:\n    {_returns(function, '')}",
         RAISES,
-        "Derivatives:\n" + _indented("\n".join(f".{m}{signature(function, m)}" for m in METHOD_SUMMARIES)),
+        "Derivatives:\n" + _indented("\n".join(f".{m}{signature(function, m)}" for m in summaries(function))),
         "Example:\n" + _indented(example(function, public)),
         "\n".join(_origin(function)),
     ]
@@ -97,13 +137,13 @@ def documentation(function: Function, public: str) -> str:
 
 
 def method_documentation(function: Function, method: str, public: str) -> str:
-    """The ``help`` of ``grad``, ``vjp`` or ``value_and_grad``."""
-    leading = "g: cotangent; broadcasts to the shape of the value.\n" if method == "vjp" else ""
+    """The ``help`` of ``grad``, ``vjp``, ``value_and_grad`` or ``hvp``."""
+    leading = LEADING_NOTES.get(method, "")
     sections = [
         f"{function.name}.{method}{signature(function, method)}",
-        METHOD_SUMMARIES[method].format(name=function.name),
+        summaries(function)[method].format(name=function.name),
         "Args:\n" + _indented(leading + _arguments(function, method)),
-        f"Returns:\n    {METHOD_RETURNS[method]}",
+        f"Returns:\n    {_returns(function, method)}",
         "Example:\n" + _indented(example(function, public, method)),
     ]
     return "\n\n".join(sections) + "\n"
@@ -120,10 +160,10 @@ def _arguments(function: Function, method: str) -> str:
 
 
 def _argument(function: Function, argument: Argument) -> str:
-    if argument.role not in ("tensor", "param"):
+    if argument.role not in OPERAND_ROLES:
         default = "" if argument.required else f"; default {default_value(argument)!r}"
         return f"{expectation(argument)}{default}."
-    shape = "array of any shape" if argument.role == "tensor" else _parameter_shape(argument)
+    shape = "array of any shape" if argument.role in WALKED_ROLES else _parameter_shape(argument)
     notes = [shape, ACCEPTED]
     limits = " and ".join(f"{symbol} {number(value):g}" for symbol, value in argument.limits)
     notes += [limits] if limits else []
@@ -159,8 +199,9 @@ def example(function: Function, public: str, method: str = "") -> str:
     call, alias = (".".join(filter(None, parts)) for parts in (("F", function.name, method), ("F",)))
     load = f"from {parent} import {module} as {alias}" if parent and not public.endswith("functional") else (
         f"import {public} as {alias}")
-    leading = ["np.ones(3)"] if method == "vjp" else []
-    operands = [_example_operand(a) for a in function.arguments if a.role == "tensor" and a.required]
+    reduced = function.is_loss and method == "vjp"
+    leading = ["1.0" if reduced else "np.ones(3)"] if method in LEADING else []
+    operands = [_example_operand(a) for a in function.arguments if a.role in WALKED_ROLES and a.required]
     rest = [_number_text(v, a) for a, v in _example_options(function)]
     parameters = [f"{a.name}=0.5" for a in function.arguments if a.role == "param" and a.required]
     arguments = ", ".join([*leading, *operands, *parameters, *rest])

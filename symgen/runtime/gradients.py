@@ -10,7 +10,7 @@ import numpy as np
 
 from .dtypes import DOUBLE, FLOAT64, Array, DType, Precision, is_float, store
 from .execute import Loop, finish
-from .manifest import Argument
+from .manifest import WALKED_ROLES, Argument
 from .operands import Operand, Shape, channel_axis
 
 
@@ -59,7 +59,7 @@ def reduced(function: str, loop: Loop, target: Argument, cotangent: Array, opera
         blocks = [_block(cotangent, shape, walk, compute)]
         blocks += [
             _block(o.placed, shape, walk, compute)
-            if o.argument.role == "tensor"
+            if o.argument.role in WALKED_ROLES
             else _block(o.array.reshape(-1), sizes, sizes, compute)
             for o in operands
         ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import derivatives, describe
+from . import derivatives, describe, losses
 from .calls import Caller, arrays, fill, given_outputs, ready
 from .cuda import DeviceKernel, on_device
 from .errors import did_you_mean, listing
@@ -21,6 +21,12 @@ METHODS = {
     "grad": derivatives.grad,
     "vjp": derivatives.vjp,
     "value_and_grad": derivatives.value_and_grad,
+}
+LOSS_METHODS = {
+    "grad": losses.grad,
+    "vjp": losses.vjp,
+    "value_and_grad": losses.value_and_grad,
+    "hvp": losses.hvp,
 }
 
 
@@ -63,6 +69,7 @@ class Kernel(Quick):
         vjp: the gradients of a cotangent.
         value_and_grad: the value and the elementwise derivative.
         cuda: the same for arrays in the memory of a GPU.
+        hvp: of a loss, its second derivative times a vector.
     """
 
     grad: Callable[..., Any]
@@ -83,6 +90,8 @@ class Kernel(Quick):
         if on_device(args):
             return self.cuda(*args, **kwargs), None
         name = self.function.name
+        if self.function.is_loss:
+            return losses.value(self._caller, args, kwargs)
         call = self._caller.prepare(name, args, kwargs, {"out": None, "where": True})
         precision = promote(name, call.operands)
         out = given_outputs(name, call.extras["out"], 1)[0]
@@ -108,6 +117,10 @@ class Kernel(Quick):
         return warm(self._caller, dtypes or ("float64", "float32"))
 
     @property
+    def _methods(self) -> dict[str, Callable[..., Any]]:
+        return LOSS_METHODS if self.function.is_loss else METHODS
+
+    @property
     def scalar(self) -> Any:
         """The value as an ``@njit`` function of float64 numbers, for loops of your own.
 
@@ -121,7 +134,7 @@ class Kernel(Quick):
         return self._caller.loops.attribute(f"{output}_scalar_{suffix}" if suffix else f"{output}_scalar")
 
     def __getattr__(self, name: str) -> Any:
-        if name in METHODS:
+        if "function" in self.__dict__ and name in self._methods:
             # Made at the first use; the next access finds it in the instance.
             return self.__dict__.setdefault(name, Method(self, name))
         if name == "cuda":
@@ -139,7 +152,7 @@ class Kernel(Quick):
         """What ``grad`` and the like do where no earlier call has shown a quicker way."""
         if on_device(args):
             return getattr(self.cuda, name)(*args, **kwargs), None
-        answer: tuple[Any, Ready | None] = METHODS[name](self._caller, args, kwargs)
+        answer: tuple[Any, Ready | None] = self._methods[name](self._caller, args, kwargs)
         return answer
 
     def _device(self) -> DeviceKernel:
@@ -152,7 +165,7 @@ class Kernel(Quick):
 
     def __dir__(self) -> list[str]:
         derived = default_variant(self.function).outputs - {"value"}
-        return sorted({*super().__dir__(), *METHODS, *(f"scalar_{output}" for output in derived)})
+        return sorted({*super().__dir__(), *self._methods, *(f"scalar_{output}" for output in derived)})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return restore, (self.__module__, self.__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import GeneratedPackageError
 from .execute import Loop
-from .manifest import Function
+from .manifest import WALKED_ROLES, Function
 
 
 def import_numba(function: str) -> Any:
@@ -57,7 +57,7 @@ class Loops:
     def reduction(self, argument: str, tag: str, suffix: str) -> Loop:
         """The loop that sums the gradient in a parameter or an option over (outer, channel, inner) arrays."""
         name = _joined(f"vjp_{argument}", tag, suffix)
-        ranks = [3] + [3 if a.role == "tensor" else 1 for a in self.function.operands]
+        ranks = [3] + [3 if a.role in WALKED_ROLES else 1 for a in self.function.operands]
         return self.compiled.get(name) or self._compile(name, tag, ranks, 1, "f64")
 
     def _compile(self, name: str, tag: str, ranks: list[int], outputs: int, out_tag: str | None = None) -> Loop:

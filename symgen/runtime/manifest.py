@@ -13,7 +13,8 @@ from .conditions import Condition
 from .errors import GeneratedPackageError
 
 FORMAT: Final = 1
-OPERAND_ROLES: Final = frozenset({"tensor", "param"})
+WALKED_ROLES: Final = frozenset({"tensor", "weight", "prob"})  # with an element for each element of the result
+OPERAND_ROLES: Final = WALKED_ROLES | {"param"}
 NUMERIC_ROLES: Final = frozenset({"real", "int"})
 OPTION_ROLES: Final = NUMERIC_ROLES | {"choice"}
 
@@ -85,6 +86,7 @@ class Function:
     variants: tuple[Variant, ...]
     source: str
     cuda: str = ""
+    reduction: str | None = None
 
     @cached_property
     def operands(self) -> tuple[Argument, ...]:
@@ -95,6 +97,11 @@ class Function:
     def tensors(self) -> tuple[Argument, ...]:
         """The operands with an element for each element of the result."""
         return tuple(a for a in self.arguments if a.role == "tensor")
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it gives the loss of a sample, to be reduced."""
+        return self.kind == "loss"
 
     @cached_property
     def options(self) -> tuple[Argument, ...]:
@@ -156,6 +163,7 @@ def parse_function(name: str, data: Mapping[str, Any]) -> Function:
         variants=tuple(_variant(v) for v in data["variants"]),
         source=f"{source['file']}:{source['line']}" if source else "",
         cuda=(data.get("cuda") or {}).get("module", ""),
+        reduction=data.get("reduction"),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .conditions import SYMBOLS, number
 from .dtypes import ACCEPTED, DOUBLE, NATIVE, Array, DType, Precision, common_precision, precision_of
 from .errors import GeneratedPackageError
-from .manifest import Argument, Axis
+from .manifest import WALKED_ROLES, Argument, Axis
 
 Shape = tuple[int, ...]
 SEQUENCES = (list, tuple, UserList, deque)
@@ -168,7 +168,7 @@ def gather(function: str, arguments: tuple[Argument, ...], values: list[Any]) ->
             raise TypeError(f"{function}(): {argument.name} must be an array or a number, got None")
         array, weak = to_array(function, argument.name, value if passed else number(argument.default))
         read.append((argument, array, weak, passed))
-    shape = broadcast(function, [(a.name, array.shape) for a, array, _, _ in read if a.role == "tensor"])
+    shape = broadcast(function, [(a.name, array.shape) for a, array, _, _ in read if a.role in WALKED_ROLES])
     operands = [
         Operand(a, array, place(function, a, array, shape) if a.role == "param" else array, weak, passed)
         for a, array, weak, passed in read

@@ -47,7 +47,7 @@ def split(expression: Expr, x: Symbol) -> Split | None:
     scale = scales.pop()
     if scale.is_number:
         return None
-    free, g = expression.xreplace({x: U / scale}).as_independent(U, as_Add=False)
+    free, g = sp.factor_terms(expression.xreplace({x: U / scale})).as_independent(U, as_Add=False)
     if g.free_symbols != {U}:
         return None
     return Split(scale * x, free * G, g)

@@ -34,6 +34,7 @@ from symgen.stabilize.probe import (
     Target,
     around,
     between,
+    error,
     grid,
     measure,
     merged,
@@ -81,6 +82,7 @@ class Bench:
     bound: Mapping[Symbol, Pair]
     target: Target
     pieces: bool = True
+    arithmetics: tuple[str, ...] = ARITHMETICS["f64"]
 
     def form(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         """Segments for every leaf, nested as the definition is, and the stretches that miss the target.
@@ -95,7 +97,7 @@ class Bench:
             otherwise, missed_otherwise = self.form(leaf.branch(False), probe, fresh)
             return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
         problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)
-        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, ARITHMETICS[self.target.name])]
+        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, self.arithmetics)]
         if self.sampler.settings != ({},):
             choice = self._chosen_free(leaf, problem, bodies)
         else:
@@ -136,9 +138,16 @@ class Bench:
 
     def _chosen_free(self, leaf: Leaf, problem: Problem, bodies: list[Body]) -> Choice:
         choice = choose_free(problem, bodies)
-        if choice.unresolved:
+        if choice.unresolved or self._misses_an_end(problem, choice):
             choice = choose_free(problem, [*bodies, *self._inner(problem, (leaf.stable, *leaf.shapes))])
         return choice
+
+    def _misses_an_end(self, problem: Problem, choice: Choice) -> bool:
+        """Whether the result at an infinity is not the limit there."""
+        ends = np.isinf(problem.probe.x)
+        core = ScalarFunction("chosen", self.parameters, (Form(choice.segments).node(problem.x, self.bound),))
+        missed = error(evaluate(core, problem.probe), problem.probe, self.target)[:, ends]
+        return bool((missed > self.target.bar).any())
 
     def _masked(self, leaf: Leaf, probe: Probe) -> Probe:
         """The probe with the truth only where the leaf's conditions hold."""

@@ -39,6 +39,16 @@ class Catalogue:
         data = json.loads((ROOT / "generated" / "manifest.json").read_text(encoding="utf-8"))
         return sorted(data["functions"])
 
+    @property
+    def activations(self) -> list[str]:
+        """The elementwise functions of one tensor."""
+        return [n for n in self.names if self.ops()[n].kind == "activation"]
+
+    @property
+    def losses(self) -> list[str]:
+        """The functions that reduce to a number."""
+        return [n for n in self.names if self.ops()[n].kind == "loss"]
+
     @staticmethod
     @cache
     def ops() -> dict[str, Op]:
@@ -55,6 +65,11 @@ class Catalogue:
     def base(name: str) -> tuple[Case, ...]:
         """Every variant at its main setting."""
         return tuple(c for c in Catalogue.cases(name) if c.base)
+
+    @staticmethod
+    def measured(name: str) -> tuple[Case, ...]:
+        """The cases whose accuracy the suite measures: of losses, which have many operands, the main ones."""
+        return Catalogue.cases(name) if Catalogue.ops()[name].kind == "activation" else Catalogue.base(name)
 
     @staticmethod
     def kernel(name: str) -> Kernel:
@@ -137,6 +152,6 @@ def same_bits() -> Any:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an argument called ``name`` runs once for each function of the registry."""
+    """A test with an argument ``name`` runs once for each function of the registry, or of its module's KIND."""
     if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", Catalogue().names)
+        metafunc.parametrize("name", getattr(Catalogue(), getattr(metafunc.module, "KIND", "names")))

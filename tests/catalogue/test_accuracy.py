@@ -32,7 +32,7 @@ def certificate(catalogue: Any, name: str, cases: Sequence[Case]) -> Certificate
 
 def test_no_bar_is_missed(catalogue: Any, name: str) -> None:
     """In float32 and float64, value, derivatives and gradients in parameters keep to the bars at every setting."""
-    found = certificate(catalogue, name, catalogue.cases(name))
+    found = certificate(catalogue, name, catalogue.measured(name))
     assert found.failures() == []
     inputs = sum(row.inputs for row in found.rows)
     assert inputs > 100 * len(found.rows)
@@ -55,7 +55,7 @@ def test_half_precisions(catalogue: Any, name: str, dtype: str) -> None:
 def half_precision_rows(kernel: Any, case: Case, points: Any, dtype: str) -> Iterator[Row]:
     """A row for each output of a case, measured at these points."""
     x = points.astype(ulp.format_of(dtype).dtype)
-    operands = [x if v is None else np.full(1, v).astype(x.dtype) for _, v in case.operands]
+    operands = {name: x if v is None else np.full(1, v).astype(x.dtype) for name, v in case.operands}
     nowhere = np.zeros(points.shape, bool)
     for along in directions(case):
         orders = tuple(order for _, order in along.outputs)
@@ -68,5 +68,5 @@ def half_precision_rows(kernel: Any, case: Case, points: Any, dtype: str) -> Ite
         truths = oracle.truth(at, parameters, orders)
         for (output, order), truth in zip(along.outputs, truths, strict=True):
             call = kernel if order == 0 else partial(kernel.grad, order=order, wrt=along.name)
-            found = measured(points, call(*operands, **dict(case.options)), truth, nowhere, dtype)
+            found = measured(points, call(**operands, **dict(case.options)), truth, nowhere, dtype)
             yield Row(output, dtype, case.settings, situations=situations(case), **found)

@@ -11,6 +11,8 @@ import pytest
 import symgen.functional as F
 from symgen.features import kinks
 
+KIND = "activations"  # losses have rules of their own: test_losses.py
+
 INF = np.inf
 SELU = 1.7580993408473768599  # alpha times scale, exactly and rounded once
 
@@ -112,7 +114,7 @@ def test_kinks(catalogue: Any, kink: tuple[str, tuple[tuple[str, float], ...], f
 def test_the_convention_table_is_complete(catalogue: Any) -> None:
     """Every function whose definition has a kink at its default setting, or at zero, is in the table."""
     named = {name for name, _, _ in KINKS}
-    kinked = {n for n in catalogue.names for c in catalogue.base(n)[:1]
+    kinked = {n for n in catalogue.activations for c in catalogue.base(n)[:1]
               if kinks(c.expression, c.symbol, dict(c.parameters))}
     assert kinked - named == set()
 
@@ -184,7 +186,7 @@ def test_nan_in_nan_out(catalogue: Any, name: str) -> None:
 def test_nan_in_a_parameter(catalogue: Any) -> None:
     """A NaN in a learned parameter comes out wherever the parameter is read."""
     tested = 0
-    for name in catalogue.names:
+    for name in catalogue.activations:
         kernel, case = catalogue.kernel(name), catalogue.base(name)[0]
         if any(a.role == "param" for a in kernel.function.operands):
             operands = [np.array([-1.0, -0.5]) if v is None else np.array([np.nan]) for _, v in case.operands]

@@ -14,6 +14,8 @@ from symgen.pipeline import derive
 from symgen.settings import first_tensor, free, settings
 from symgen.stabilize.recognize import recognize
 
+KIND = "activations"  # losses have rules of their own: test_losses.py
+
 LARGEST = sys.float_info.max
 BAR = 4.0  # ULP of float64
 AROUND = np.array([-30.0, -3.0, -1.0, -0.3, -1e-3, 1e-3, 0.3, 1.0, 3.0, 30.0])

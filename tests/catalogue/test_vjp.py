@@ -18,6 +18,8 @@ from symgen.catalogue import folder
 from symgen.certify_cases import Case
 from symgen.ulp import inside
 
+KIND = "activations"  # losses have rules of their own: test_losses.py
+
 DIGITS = (60, 120, 1000)  # as many as it takes: beside a value near one, a slope of 1e-306 needs hundreds
 AGREE = mpf(10) ** -20  # of two difference quotients, relatively
 NOTHING = mpf(10) ** -400  # zero in every dtype
@@ -233,7 +235,7 @@ def test_wrt_names_what_comes_back(catalogue: Any, name: str) -> None:
 def test_parameters_per_channel(catalogue: Any) -> None:
     """A parameter with a value for each channel gets a gradient for each, summed over all other axes."""
     tested = 0
-    for name in catalogue.names:
+    for name in catalogue.activations:
         case = catalogue.base(name)[0]
         parameters = [a for a in catalogue.kernel(name).function.operands if a.role == "param" and a.axes]
         for parameter in parameters:

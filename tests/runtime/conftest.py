@@ -121,7 +121,7 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
             "grad2_target": "0.0",
             "grad_scale": "input * target",
         })],
-        kind="loss",
+        kind="activation",
     ),
     "cut": function(
         "The logarithm above a level that must be given.",
