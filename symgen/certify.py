@@ -24,6 +24,8 @@ __all__ = ["CertifyError", "Effort", "Knowledge", "certify", "certify_cases", "k
 
 FULL = Effort()
 ORDERS = dict(OUTPUTS)
+IDENTITIES = frozenset({"rules", "rules, unfolded", "as derived", "normal form"})
+"""Sources of forms that equal their formula everywhere; others, as a leading term at zero, do so to a float only."""
 
 
 def certify(
@@ -121,7 +123,7 @@ def knowledge_of(derivation: Derivation) -> dict[str, Knowledge]:
 def _sides(output: Output, op: Op) -> Iterator[tuple[Expr, int, int]]:
     """The algebraic forms of an output; the magnitude that one for a single side is written in becomes the input."""
     for segment in output.regions[0].segments if len(output.regions) == 1 else ():
-        if isinstance(segment.body, Formula):
+        if isinstance(segment.body, Formula) and segment.body.source in IDENTITIES:
             side, x = segment.body.side, op.symbol(segment.body.variable)
             form = segment.body.expression.xreplace({MAGNITUDE: side * x}) if side else segment.body.expression
             yield named(form, op), ORDERS[output.name], side

@@ -24,6 +24,7 @@ from symgen.build_keys import combine
 from symgen.certificate import Certificate, Row
 from symgen.certify_cases import OUTPUTS, Case
 from symgen.certify_survey import Knowledge, call
+from symgen.enclosure import ProofError
 from symgen.oracle import Oracle, as_ball, working_precision
 from symgen.oracle_balls import OracleError
 from symgen.reference import LARGEST, Builder, NotCoveredError
@@ -144,7 +145,7 @@ def run(subject: Subject, part: Part) -> Found:
     """Sweep one part. What the reference does not cover is told as a reason, not raised."""
     try:
         return _zeros_and_nan(subject, part) if part.sign == 0 else _swept(subject, part)
-    except (NotCoveredError, TooManyError, OracleError) as reason:
+    except (NotCoveredError, TooManyError, OracleError, ProofError) as reason:
         return Found(reason=str(reason))
 
 

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgen import exhaustive, reference, sweep, ulp
+from symgen import exhaustive, reference, resources, sweep, ulp
 from symgen.certificate import Certificate, Row
+from symgen.certify import knowledge_of
 from symgen.certify_cases import Case
 from symgen.certify_survey import Knowledge
 from symgen.enclosure import ProofError
 from symgen.exhaustive import Found, Part, State, Subject, exhaust, keep_exhaustive, parts, run
 from symgen.oracle import Oracle
+from symgen.pipeline import derive
 from symgen.reference import ABOVE, BELOW, CONSTANT, EXACT, LARGEST, Builder, NotCoveredError
+from symgen.spec import load
 from symgen.ulp import from_ordinals, to_ordinals
 
 X = sp.Symbol("x", real=True)
@@ -229,3 +232,13 @@ def test_forms_of_one_side_are_used_on_that_side_only():
     assert subject.formulas(CASE, 1, -1) == ((SILU, 0), (-X, 0), (X**2, 1))
 
 
+
+
+def test_only_identities_help_to_enclose_a_function():
+    derivation = derive(load(resources.specs())["sigmoid"])
+    (known,) = knowledge_of(derivation).values()
+    for form, done, side in known.sides:
+        for sign in (s for s in (-1, 1) if side in (0, s)):
+            at = sign * 1.25
+            want = Oracle(derivation.variants[0].variant.value, *derivation.variants[0].variant.value.free_symbols)
+            assert Oracle(form, *form.free_symbols, 0).ball(at, 0).overlaps(want.ball(at, done)), (form, done, side)
