@@ -12,6 +12,7 @@ FORMAT = 1
 ROOT = "root of a second derivative"
 ERROR_FUNCTION = "error function"
 SEVERAL = "root that moves with another operand"
+MAIN = ("value", "grad", "grad2")
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,21 @@ def largest_errors(content: Mapping[str, Any] | None) -> dict[tuple[str, str], f
             if error is not None:
                 found[key] = max(found.get(key, 0.0), _number(error))
     return found
+
+
+def coverage(content: Mapping[str, Any] | None) -> dict[str, str]:
+    """What was measured in each dtype: "every input" of the main outputs, or "a sample", whose errors are lower bounds.
+
+    Options at other than their main setting are sampled in any case.
+
+    Args:
+        content: of a certificate's file; None gives nothing.
+    """
+    rows = [row for row in (content or {}).get("rows", ()) if row["output"] in MAIN]
+    every = {(row["output"], row["dtype"]) for row in rows if not row.get("sampled", True)}
+    needed = {(row["output"], row["dtype"]) for row in rows}
+    dtypes = dict.fromkeys(row["dtype"] for row in rows)
+    return {d: "a sample" if any(n[1] == d for n in needed - every) else "every input" for d in dtypes}
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -39,9 +39,9 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, json: Flag = Fa
     """
     project = current()
     targets = build_keys.targets(project)
-    chosen = driver.resolve(names or (), targets) or tuple(targets)
     from symgen import measure
 
+    chosen = driver.resolve(names or (), targets) or measure.measurable(project, targets)
     measure.require_fresh(project, chosen)
     if "bfloat16" not in measure.installed_dtypes():
         say("bfloat16 is not measured: pip install ml_dtypes")

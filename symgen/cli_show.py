@@ -45,21 +45,22 @@ def list_functions(*, accuracy: Flag = False, json: Flag = False) -> int:
 
 def _list_accuracy(project: Config, *, json: bool) -> int:
     """One row for each function and dtype; what has no certificate of its kernel as it is now was not measured."""
-    from symgen.certificate import largest_errors
+    from symgen.certificate import coverage, largest_errors
 
     entries = driver.read_manifest(project.out)["functions"]
     found = []
     for name in build_keys.targets(project):
         path = project.out / build_keys.CERTIFICATES / f"{name}.json"
-        errors = largest_errors(certificate(path, entries.get(name, {}).get("kernel", "")))
+        content = certificate(path, entries.get(name, {}).get("kernel", ""))
+        errors, covered = largest_errors(content), coverage(content)
         for dtype in LISTED_DTYPES:
             measured = {output: errors.get((output, dtype)) for output in LISTED_OUTPUTS}
-            found.append({"name": name, "dtype": dtype, **measured})
+            found.append({"name": name, "dtype": dtype, **measured, "inputs": covered.get(dtype)})
     if json:
         give_json(found)
     else:
         rows = [tuple(_error(value) for value in row.values()) for row in found]
-        table(("name", "dtype", *(f"{output} (ULP)" for output in LISTED_OUTPUTS)), rows)
+        table(("name", "dtype", *(f"{output} (ULP)" for output in LISTED_OUTPUTS), "inputs"), rows)
     return Exit.OK
 
 

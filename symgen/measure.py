@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
@@ -95,6 +95,12 @@ def installed_dtypes() -> tuple[str, ...]:
     """The dtypes that can be measured here; bfloat16 needs ml_dtypes."""
     always = ("float64", "float32", "float16")
     return (*always, "bfloat16") if find_spec("ml_dtypes") else always
+
+
+def measurable(config: Config, names: Iterable[str]) -> tuple[str, ...]:
+    """The functions that can be measured so far: those that act on each element alone."""
+    entries = build.read_manifest(config.out)["functions"]
+    return tuple(n for n in names if entries.get(n, {}).get("archetype", "elementwise") == "elementwise")
 
 
 def require_fresh(config: Config, names: tuple[str, ...]) -> None:

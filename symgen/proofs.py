@@ -18,7 +18,7 @@ from types import FrameType
 
 from symgen import build_pool
 
-SOURCES: tuple[str, ...] = ("symgen.prove",)
+SOURCES: tuple[str, ...] = ("symgen.prove", "symgen.prove_pieces")
 """Modules with a function ``obligations()`` that lists what they claim."""
 
 LIMIT = 20.0

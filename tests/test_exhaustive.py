@@ -1,6 +1,7 @@
 """Exhaustive sweeps: the reference is proved, single wrong results are found, interrupted work is taken up again."""
 
 import itertools
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +10,7 @@ import pytest
 import sympy as sp
 
 from symgen import exhaustive, reference, resources, sweep, ulp
-from symgen.certificate import Certificate, Row
+from symgen.certificate import Certificate, Row, coverage
 from symgen.certify import knowledge_of
 from symgen.certify_cases import Case
 from symgen.certify_survey import Knowledge
@@ -242,3 +243,10 @@ def test_only_identities_help_to_enclose_a_function():
             at = sign * 1.25
             want = Oracle(derivation.variants[0].variant.value, *derivation.variants[0].variant.value.free_symbols)
             assert Oracle(form, *form.free_symbols, 0).ball(at, 0).overlaps(want.ball(at, done)), (form, done, side)
+
+
+def test_a_certificate_tells_which_dtypes_were_measured_at_every_input():
+    swept = Row("value", "float32", sampled=False), Row("value", "float64"), Row("value", "float16", sampled=False)
+    content = json.loads(Certificate("f", "k", swept).to_json())
+    assert coverage(content) == {"float32": "every input", "float64": "a sample", "float16": "every input"}
+    assert coverage(None) == {}
