@@ -23,7 +23,7 @@ from symgen.lowering import lower as lower_expression
 from symgen.oracle import OracleError
 from symgen.program import Program, ProgramError, lower
 from symgen.rules.rule import Step
-from symgen.schedule import finish
+from symgen.schedule import finish, with_sign_of_zero
 from symgen.settings import first_tensor, free, settings
 from symgen.spec import Argument, Op, Variant
 from symgen.spec.model import role_limits
@@ -313,6 +313,9 @@ class Workshop:
         form, missed = bench.form(leaf, probe, fresh)
         name, x, sign = f"{wanted.name}_{target.name}", self.sampler.x, below_zero(probe)
         graph, settings_tried = form.node(x, bound), self.sampler.settings
+        if sign is None and self.parts.difference is None and not target.single:
+            plain = lower_expression(leaf.stable, bound, PLAIN).high
+            graph = with_sign_of_zero(self.sampled, x.name, graph, plain, settings_tried)
         core = finish(name, self.sampled, x.name, graph, settings_tried, sign, self.limits, self.tensors[1:])
         each = error(evaluate(core, probe, target.computes), probe, target)
         counted = each[~np.isnan(each) & (probe.single | (not target.single))]

@@ -55,6 +55,20 @@ def finish(
     return verify(ScalarFunction(name, tuple(parameters), (result,)))
 
 
+def with_sign_of_zero(
+    parameters: Sequence[str], x: str, result: Node, plain: Node, settings: Sequence[Mapping[str, float]]
+) -> Node:
+    """At zero what the formula gives in plain arithmetic, if the graph has that zero with another sign at -0.0.
+
+    A pair loses the sign of a zero to its low part; where parameters turn the function over, no one sign replaces it.
+    """
+    for setting in settings:
+        ours, theirs = (_at(parameters, x, node_, setting, -0.0) for node_ in (result, plain))
+        if ours == theirs == 0 and math.copysign(1.0, ours) != math.copysign(1.0, theirs):
+            return select(node("eq", var(x), ZERO), plain, result)
+    return result
+
+
 def _at(parameters: Sequence[str], x: str, result: Node, setting: Mapping[str, float], value: float) -> float:
     function = ScalarFunction("probe", tuple(parameters), (result,))
     values = [np.array([value if p == x else setting[p]]) for p in parameters]

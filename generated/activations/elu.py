@@ -21,10 +21,11 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_scalar(x, alpha):
     x = np.float64(x)
     alpha = np.float64(alpha)
-    t1 = expm1(x)
-    t2 = alpha * t1
-    t3 = fma(alpha, t1, -t2) + alpha * expm1_low(x)
-    return x if 0.0 < x else t2 + t3 if t3 - t3 == 0.0 else t2
+    t1 = 0.0 < x
+    t2 = expm1(x)
+    t3 = alpha * t2
+    t4 = fma(alpha, t2, -t3) + alpha * expm1_low(x)
+    return (x if t1 else t3) if x == 0.0 else x if t1 else t3 + t4 if t4 - t4 == 0.0 else t3
 
 
 @core
@@ -107,7 +108,7 @@ def value_and_grad_scalar(x, alpha):
     t8 = t7 * t6
     t9 = exp_low(t5)
     t10 = fma(t7, t6, -t8) + t7 * t9 + (fma(alpha, t6, -t7) + alpha * t9) * t6
-    t11 = x if t1 else t3 + t4 if t4 - t4 == 0.0 else t3
+    t11 = (x if t1 else t3) if x == 0.0 else x if t1 else t3 + t4 if t4 - t4 == 0.0 else t3
     t12 = 1.0 if t1 else t8 + t10 if t10 - t10 == 0.0 else t8
     return t11, t12
 

@@ -74,10 +74,11 @@ def value_and_grad_device32(x, alpha, alpha_low):
 
 @core
 def value_device(x, alpha):
-    t1 = libdevice.expm1(x)
-    t2 = dmul(alpha, t1)
-    t3 = dadd(libdevice.fma(alpha, t1, -t2), dmul(alpha, nothing(x)))
-    return x if 0.0 < x else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
+    t1 = 0.0 < x
+    t2 = libdevice.expm1(x)
+    t3 = dmul(alpha, t2)
+    t4 = dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, nothing(x)))
+    return (x if t1 else t3) if x == 0.0 else x if t1 else dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
 
 
 @core
@@ -117,7 +118,7 @@ def value_and_grad_device(x, alpha):
     t9 = nothing(t5)
     t10 = dmul(dadd(libdevice.fma(alpha, t6, -t7), dmul(alpha, t9)), t6)
     t11 = dadd(dadd(libdevice.fma(t7, t6, -t8), dmul(t7, t9)), t10)
-    t12 = x if t1 else dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
+    t12 = (x if t1 else t3) if x == 0.0 else x if t1 else dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
     t13 = 1.0 if t1 else dadd(t8, t11) if dadd(t11, -t11) == 0.0 else t8
     return t12, t13
 
