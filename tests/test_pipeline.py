@@ -133,7 +133,7 @@ def test_a_tail_with_a_subnormal_factor_keeps_its_bits() -> None:
     assert measured(o, "f64", np.array([-740.0, -724.0, -709.0]), {}).max() <= F64.bar
 
 
-@pytest.mark.xfail(reason="roots that move with an option are not probed, so what is missed beside them is not reported")
+@pytest.mark.xfail(reason="roots that move with an option are not probed: a miss beside them is not reported")
 def test_a_root_that_moves_with_a_parameter_is_reported() -> None:
     """Swish's second derivative loses bits beside its root, which moves with beta: the build has to say so."""
     assert derived("swish").output("grad2").unresolved["f64"]
