@@ -19,6 +19,7 @@ from symgen.files import UserError
 from symgen.missed import warning
 
 Folders = Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)]
+_Stamps = dict[Path, tuple[int, int]]  # of each spec: when it was modified, and its size
 Names = Annotated[list[str] | None, Parameter(negative=(), show_default=False)]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Verbose = Annotated[bool, Parameter(alias="-v", negative=(), show_default=False)]
@@ -62,8 +63,9 @@ def build(
     project = _project(specs or [], out, package, jobs)
     if dry_run:
         return _dry_run(driver.plan(project, names or (), force=force))
+    before = _stamps(project)
     code = build_and_tell(project, names or (), force=force, strict=strict, verbose=verbose)
-    return _watch(project, names or (), strict=strict, verbose=verbose) if watch else code
+    return _watch(project, before, names or (), strict=strict, verbose=verbose) if watch else code
 
 
 def check(
@@ -229,10 +231,9 @@ def _dry_run(todo: driver.Plan) -> int:
     return Exit.OK
 
 
-def _watch(project: Config, names: Sequence[str], *, strict: bool, verbose: bool) -> int:
+def _watch(project: Config, before: _Stamps, names: Sequence[str], *, strict: bool, verbose: bool) -> int:
     """Build again on each change until interrupted; a wrong spec is reported and waited for."""
     say("watching; stop with Ctrl-C")
-    before = _stamps(project)
     while True:
         time.sleep(0.3)
         now = _stamps(project)
@@ -245,8 +246,8 @@ def _watch(project: Config, names: Sequence[str], *, strict: bool, verbose: bool
             complain(str(error))
 
 
-def _stamps(project: Config) -> dict[Path, tuple[int, int]]:
-    found: dict[Path, tuple[int, int]] = {}
+def _stamps(project: Config) -> _Stamps:
+    found: _Stamps = {}
     for root in project.specs:
         for path in [root] if root.is_file() else root.rglob("*.py"):
             try:

@@ -94,10 +94,10 @@ class Formula:
 
     def wanted(self) -> Iterator[Wanted]:
         """Value, first and second derivative, as `derive_variant` has them."""
-        variant, shop = self.op.variants[self.index], self.shop()
-        naive = candidates.hoist(variant.value.xreplace({self.op.symbol(n): s for n, s in shop.symbols.items()}))
+        shop = self.shop()
+        naive = candidates.hoist(shop.parts.core)
         known, steps = recognize.recognize(naive)
-        outputs = Wanted.all_of(self.op, variant, shop.symbols, naive, candidates.hoist(known), steps)
+        outputs = Wanted.all_of(shop, naive, candidates.hoist(known), steps)
         return (w for w in outputs if w.name in {"value", "grad", "grad2"})
 
     @cache  # noqa: B019
@@ -124,8 +124,8 @@ class Formula:
         shop = self.shop()
         stable, _ = candidates.traced(wanted.recognized)
         leaf = Leaf(stable, (wanted.recognized, *(candidates.attempt(e) for e in wanted.also), *wanted.also))
-        bound = {shop.symbols[n]: Pair(var(n)) for n in shop.parameters}
-        bench = Bench(shop.sampler, wanted.question, shop.parameters, bound, TARGETS[target], pieces=False)
+        bound = {shop.symbols[n]: Pair(var(n)) for n in shop.sampled}
+        bench = Bench(shop.sampler, wanted.question, shop.sampled, bound, TARGETS[target], pieces=False)
         form, unresolved = bench.form(leaf, *self.truth(wanted.question.order))
         segments = sum(len(region.segments) for region in form.regions())
         largest = max((u.error for u in unresolved), default=0.0)

@@ -393,13 +393,19 @@ def test_bug_is_reported_as_a_bug(tmp_path: Path) -> None:
 def test_interrupt(built: Path, tmp_path: Path) -> None:
     """Ctrl-C ends a watching build with exit code 130 and one word."""
     command = [sys.executable, "-m", "symgen", "build", "--watch"]
-    process = subprocess.Popen(command, cwd=built, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=built, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )  # fmt: skip
     assert process.stderr is not None
-    for line in process.stderr:
-        if "watching" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    try:
+        for line in process.stderr:
+            if "watching" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert rest.strip() == "interrupted"
 
