@@ -392,11 +392,10 @@ def test_bug_is_reported_as_a_bug(tmp_path: Path) -> None:
 
 def test_interrupt(built: Path, tmp_path: Path) -> None:
     """Ctrl-C ends a watching build with exit code 130 and one word."""
-    command = [sys.executable, "-m", "symgen", "build", "--watch"]
-    process = subprocess.Popen(
-        command, cwd=built, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )  # fmt: skip
+    # a job in the background ignores the signal unless it asks for it
+    heard = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; runpy.run_module('symgen', run_name='__main__')", "build", "--watch"]
+    process = subprocess.Popen(command, cwd=built, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
         for line in process.stderr:
