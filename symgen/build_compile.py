@@ -254,12 +254,13 @@ def certificate(path: Path | None, kernel: str) -> dict[str, Any] | None:
 
 
 def kernel_digest(texts: Mapping[str, str]) -> str:
-    """The hash of what a function's modules compute: their tokens without comments, and what they inline.
+    """The hash of what a function's modules compute: their tokens and those of what they inline, without comments.
 
-    A certificate names the code that it was measured on by this hash, and outlives a comment that changes.
+    A certificate names the code that it was measured on by this hash. It outlives a comment that changes, and anything
+    that changes in symgen without reaching the kernels.
     """
-    tokens = (f"{name}:{token}" for name in sorted(texts) for token in _tokens(texts[name]))
-    return build_keys.combine([build_keys.helpers(), *tokens])
+    modules = {**texts, **build_keys.inlined(texts.values())}
+    return build_keys.combine(f"{name}:{token}" for name in sorted(modules) for token in _tokens(modules[name]))
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -259,6 +260,20 @@ def engine() -> str:
 def helpers() -> str:
     """The hash of what kernels inline from the runtime; it stands in their headers, so that Numba's cache sees it."""
     return combine(digest((resources.PACKAGE / name).read_text(encoding="utf-8")) for name in _WITH_INFLUENCE)
+
+
+def inlined(texts: Iterable[str]) -> dict[str, str]:
+    """The modules of the runtime that kernels inline, as far as these texts import them, directly or through others."""
+    known = {name: (resources.PACKAGE / name).read_text(encoding="utf-8") for name in _WITH_INFLUENCE}
+    found: dict[str, str] = {}
+    waiting = list(texts)
+    while waiting:
+        text = waiting.pop()
+        for name, source in known.items():
+            if name not in found and re.search(rf"^from [\w.]*\.{Path(name).stem} import", text, re.MULTILINE):
+                found[name] = source
+                waiting.append(source)
+    return found
 
 
 def combine(parts: Iterable[str]) -> str:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgen import exhaustive, reference, resources, sweep, ulp
+from symgen import build_keys, exhaustive, reference, resources, sweep, ulp
+from symgen.backends.latex_accuracy import accuracy
+from symgen.build_compile import kernel_digest
 from symgen.certificate import Certificate, Row, coverage
 from symgen.certify import knowledge_of
 from symgen.certify_cases import Case
@@ -249,4 +251,20 @@ def test_a_certificate_tells_which_dtypes_were_measured_at_every_input():
     swept = Row("value", "float32", sampled=False), Row("value", "float64"), Row("value", "float16", sampled=False)
     content = json.loads(Certificate("f", "k", swept).to_json())
     assert coverage(content) == {"float32": "every input", "float64": "a sample", "float16": "every input"}
+    assert "every input of float32, float16" in accuracy(content, ["value"]).scope
+    assert not accuracy(json.loads(Certificate("f", "k", swept[1:]).to_json()), ["value"]).scope
     assert coverage(None) == {}
+
+
+def test_the_hash_of_a_kernel_is_that_of_what_it_computes():
+    code = "import math\n\n\ndef f(x):\n    return math.exp(x)\n"
+    plain = kernel_digest({"f.py": code})
+    assert kernel_digest({"f.py": "# Key: 17\n" + code.replace("exp(x)", "exp(x)  # why")}) == plain
+    assert kernel_digest({"f.py": code.replace("exp", "expm1")}) != plain
+    inlining = "from symgen.runtime.intrinsics import fma\n" + code
+    assert set(build_keys.inlined([code])) == set()
+    assert set(build_keys.inlined([inlining])) == {"runtime/intrinsics.py"}
+    assert set(build_keys.inlined(["from .._runtime.trig import sin_product\n"])) == {
+        "runtime/intrinsics.py",
+        "runtime/trig.py",
+    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgen.backends import latex_names as names
+from symgen.certificate import coverage
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 MAIN = ("value", "grad", "grad2")
@@ -36,10 +37,12 @@ class Accuracy:
     Args:
         lines: One for each output measured.
         remark: What is not as it should be (non-finite results, lost values), empty if nothing is.
+        scope: Of which dtypes every input was measured; empty if float32 was sampled.
     """
 
     lines: tuple[Line, ...]
     remark: str = ""
+    scope: str = ""
 
 
 def accuracy(certificate: Mapping[str, Any], outputs: Iterable[str]) -> Accuracy:
@@ -55,7 +58,7 @@ def accuracy(certificate: Mapping[str, Any], outputs: Iterable[str]) -> Accuracy
         mine = [r for r in rows if r["output"] == output]
         if mine:
             lines.append(Line(output, tuple(_cell([r for r in mine if r["dtype"] == d]) for d in DTYPES)))
-    return Accuracy(tuple(lines), _remark(rows))
+    return Accuracy(tuple(lines), _remark(rows), _scope(certificate))
 
 
 def _cell(rows: list[Mapping[str, Any]]) -> Cell:
@@ -77,6 +80,11 @@ def ulp(error: float) -> str:
     step = 10.0**-digits
     rounded = -(-round(error / step, 6) // 1) * step
     return f"{rounded:.{digits}f}" if rounded < 1e5 else f"${names.float_number(error, 2)}$"
+
+
+def _scope(certificate: Mapping[str, Any]) -> str:
+    every = [dtype for dtype, what in coverage(certificate).items() if what == "every input"]
+    return f"every input of {', '.join(every)}; errors of other types are lower bounds" if "float32" in every else ""
 
 
 def _remark(rows: list[Mapping[str, Any]]) -> str:
