@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from symgen import build, build_keys, build_shared, files
+from symgen import build, build_keys, build_shared, files, resources
 from symgen.build_compile import Failure
 from symgen.config import Config
 
@@ -16,8 +17,8 @@ from symgen.config import Config
 class Difference:
     """One file that is not as it should be.
 
-    ``kind`` is "missing", "extra", "foreign" (extra, and not written by symgen), "differs", "stale" or "occupied" (not
-    written by symgen, where it has to write).
+    ``kind`` is "missing", "extra", "foreign" (extra, and not written by symgen), "differs", "stale", "occupied" (not
+    written by symgen, where it has to write), or "uncertified" (a function whose kernel is not the certified one).
     """
 
     kind: str
@@ -45,7 +46,38 @@ def check(config: Config, listener: build.Listener = lambda _: None) -> Verdict:
     if config.docs is not None:
         found += compare(config.root, config.docs, texts.docs)
     found += compare(config.root, build.beside(config), texts.face, whole=False)
-    return Verdict(tuple(found), texts.failures, _mend(config, found) if found else "")
+    return _verdict(config, found, texts.failures)
+
+
+def _verdict(config: Config, found: list[Difference], failures: tuple[Failure, ...] = ()) -> Verdict:
+    """Certificates are looked at once everything else is right: they are of the kernels as the manifest has them."""
+    if found or failures:
+        return Verdict(tuple(found), failures, _mend(config, found) if found else "")
+    names = uncertified(config)
+    mend = f"symgen certify --exhaustive {' '.join(names)}" if names else ""
+    return Verdict(tuple(Difference("uncertified", name) for name in names), (), mend)
+
+
+def uncertified(config: Config) -> tuple[str, ...]:
+    """Functions whose kernels are not those that their certificate was measured on.
+
+    In the catalogue every function that can be certified has to be; in other projects, those that have a certificate.
+    """
+    every = resources.specs() in config.specs
+    found = []
+    for name, entry in sorted(build.read_manifest(config.out)["functions"].items()):
+        text = files.read(config.out / build_keys.CERTIFICATES / f"{name}.json")
+        wanted = every and entry.get("archetype") == "elementwise" if text is None else True
+        if wanted and _measured_kernel(text) != entry.get("kernel"):
+            found.append(name)
+    return tuple(found)
+
+
+def _measured_kernel(text: str | None) -> str:
+    try:
+        return str(json.loads(text or "{}").get("kernel", ""))
+    except (json.JSONDecodeError, AttributeError):
+        return ""
 
 
 def check_fast(config: Config) -> Verdict:
@@ -58,8 +90,10 @@ def check_fast(config: Config) -> Verdict:
     if config.docs is not None:
         found += [Difference("extra", str(_shown(config.root, config.docs / name))) for name in todo.docs_orphans]
     found += _occupied(config, todo)
+    if not found:
+        return _verdict(config, found)
     blocked = any(difference.kind == "occupied" for difference in found)
-    return Verdict(tuple(found), (), "symgen build" if found and not blocked else "")
+    return Verdict(tuple(found), (), "" if blocked else "symgen build")
 
 
 def _occupied(config: Config, todo: build.Plan) -> list[Difference]:
