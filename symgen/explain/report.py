@@ -167,6 +167,9 @@ def _holds(condition: Any, core: ScalarFunction, output: Output, symbols: Mappin
     if condition is None:
         return np.ones((len(output.probe.settings), output.probe.x.size), bool)
     bound = {s: Pair(var(s.name)) for s in symbols.values()}
+    if output.difference is not None:
+        symbol, spelled = output.difference
+        condition = condition.xreplace({symbol: spelled})
     chosen = Lowering(COMPENSATED, bound).condition(condition)
     flag = ScalarFunction("holds", core.parameters, (select(chosen, const(1.0), const(0.0)),))
     return np.asarray(evaluate(flag, output.probe) > 0)

@@ -1,0 +1,257 @@
+"""Losses: every reduction, gradients in all operands, weights in the mean, and what happens at the edges."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen.ulp import inside
+
+KIND = "losses"
+SHAPE = (5, 4)
+LARGE = 1 << 20
+
+
+def drawn(function: Any, shape: tuple[int, ...] = SHAPE, dtype: Any = np.float64, seed: int = 5) -> dict[str, Any]:
+    """Operands inside their domains, labels among the numbers, where the default does not stand for them."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for a in function.operands:
+        values = rng.normal(size=shape) * 1.5
+        if a.role in ("weight", "prob"):
+            values = rng.uniform(0.1, 0.9, shape)
+        limits = tuple((s, float(v)) for s, v in a.limits)
+        values = np.where(inside(values, limits), values, np.abs(values) / (1 + np.abs(values)) * 0.8 + 0.1)
+        found[a.name] = values.astype(dtype)
+    return found
+
+
+def total(values: Any) -> float:
+    """The sum of numbers, rounded once."""
+    return math.fsum(np.asarray(values, np.float64).ravel().tolist())
+
+
+def share(kernel: Any, operands: dict[str, Any]) -> float:
+    """What a mean divides by: the weights where the spec returns them as shares, else the count."""
+    shared = {n for v in kernel.function.variants for n in operands if f"share_grad_{n}" in v.outputs}
+    return total(operands[shared.pop()]) if shared else float(math.prod(SHAPE))
+
+
+def close(found: Any, wanted: Any, ulps: float = 4.0) -> None:
+    """Equal to a few units in the last place of the largest number."""
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    assert found.shape == wanted.shape
+    scale = np.max(np.abs(wanted), initial=0.0)
+    assert np.all(np.abs(found - wanted) <= ulps * np.spacing(max(scale, 1e-300))), (found, wanted)
+
+
+def test_reductions_of_the_loss_of_each_sample(catalogue: Any, name: str) -> None:
+    """Sum, mean and batchmean are those of the losses of the samples; a mean divides by the shares."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    each = kernel(**operands, reduction="none")
+    assert each.shape == SHAPE
+    close(kernel(**operands, reduction="sum"), total(each))
+    close(kernel(**operands, reduction="batchmean"), total(each) / SHAPE[0])
+    close(kernel(**operands, reduction="mean"), total(each) / share(kernel, operands))
+    default = kernel.function.reduction
+    assert np.asarray(kernel(**operands) == kernel(**operands, reduction=default)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_dtype_of_losses_and_gradients(catalogue: Any, name: str, dtype: Any) -> None:
+    """The loss and every gradient have the dtype of the operands, and the sum is computed beyond it."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function, dtype=dtype)
+    value, gradients = kernel.value_and_grad(**operands, reduction="mean")
+    assert value.dtype == dtype
+    for gradient in gradients if isinstance(gradients, tuple) else (gradients,):
+        assert gradient.dtype == dtype
+    wide = kernel(**{n: v.astype(np.float64) for n, v in operands.items()}, reduction="mean")
+    assert value == np.float64(wide).astype(dtype)
+
+
+def test_one_pass_gives_what_single_calls_give(catalogue: Any, name: str) -> None:
+    """value_and_grad is the value and the gradient; grad is the vjp of one; gradients are sums of elementwise ones."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    targets = [a.name for a in kernel.function.operands if a.name in operands]
+    shared = {n for v in kernel.function.variants for n in operands if f"share_grad_{n}" in v.outputs}
+    for reduction, scale in (("sum", 1.0), ("mean", 1 / share(kernel, operands)), ("batchmean", 1 / SHAPE[0])):
+        value, gradient = kernel.value_and_grad(**operands, reduction=reduction, wrt=targets[0])
+        assert value == kernel(**operands, reduction=reduction)
+        assert np.array_equal(gradient, kernel.grad(**operands, reduction=reduction, wrt=targets[0]))
+        for target in targets:
+            found = kernel.vjp(2.0, **operands, reduction=reduction, wrt=target)
+            each = kernel.grad(**operands, reduction="none", wrt=target)
+            if target in shared and reduction == "mean":
+                each = each - value
+            close(found, 2 * scale * each)
+
+
+def test_cotangents_without_reduction(catalogue: Any, name: str) -> None:
+    """Without reduction the vjp is the cotangent times the elementwise derivatives, in every operand."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    g = np.random.default_rng(1).normal(size=SHAPE)
+    names = [a.name for a in kernel.function.operands]
+    found = kernel.vjp(g, **operands, reduction="none")
+    for target, gradient in zip(names, found if isinstance(found, tuple) else (found,), strict=True):
+        close(gradient, g * kernel.grad(**operands, reduction="none", wrt=target))
+
+
+def test_broadcast_operands_get_summed_gradients(catalogue: Any, name: str) -> None:
+    """An operand that is broadcast gets the sum of its copies' gradients, in its own shape."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    names = list(operands)
+    row = {**operands, names[1]: operands[names[1]][0]}
+    spread = {**row, names[1]: np.broadcast_to(row[names[1]], SHAPE).copy()}
+    found = kernel.vjp(1.0, **row, reduction="sum", wrt=names[1])
+    wanted = kernel.vjp(1.0, **spread, reduction="sum", wrt=names[1]).sum(axis=0)
+    assert found.shape == wanted.shape == (SHAPE[1],)
+    np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-13)
+
+
+def test_hessian_products(catalogue: Any, name: str) -> None:
+    """hvp is the second derivative in an operand times a vector, scaled as the loss is."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    first = kernel.function.tensors[0].name
+    v = np.random.default_rng(2).normal(size=SHAPE)
+    bend = kernel.grad(**operands, order=2, reduction="none", wrt=first)
+    close(kernel.hvp(v, **operands, reduction="mean"), v * bend / share(kernel, operands))
+
+
+def test_gradients_in_options(catalogue: Any, name: str) -> None:
+    """An option named by wrt gets the sum over all samples."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    (variant,) = kernel.function.variants[:1]
+    settings = {n: v for n, v in catalogue.base(name)[0].options if n != "reduction"}
+    for option in (a.name for a in kernel.function.numeric_options if f"grad_{a.name}" in variant.outputs):
+        each = kernel.grad(**operands, **settings, reduction="none", wrt=option)
+        found = kernel.vjp(1.0, **operands, **settings, reduction="mean", wrt=option)
+        assert np.shape(found) == ()
+        close(found, total(each) / share(kernel, operands))
+
+
+def test_nan_in_nan_out(catalogue: Any, name: str) -> None:
+    """A NaN in a tensor comes out of its sample, of its gradient and of every sum."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    for tensor in kernel.function.tensors:
+        spoilt = {n: v.copy() for n, v in operands.items()}
+        spoilt[tensor.name][1, 2] = np.nan
+        wanted = np.isnan(spoilt[tensor.name])
+        assert np.array_equal(np.isnan(kernel(**spoilt, reduction="none")), wanted)
+        assert np.isnan(kernel(**spoilt, reduction="mean"))
+        gradient = kernel.vjp(1.0, **spoilt, reduction="sum", wrt=tensor.name)
+        assert np.array_equal(np.isnan(gradient), wanted)
+
+
+def test_losses_of_nothing(catalogue: Any, name: str) -> None:
+    """The sum over no sample is zero, the mean is NaN, and gradients are empty."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function, (0, 3))
+    assert kernel(**operands, reduction="sum") == 0
+    assert np.isnan(kernel(**operands, reduction="mean"))
+    assert kernel.vjp(1.0, **operands, reduction="mean", wrt=next(iter(operands))).shape == (0, 3)
+
+
+def test_strides_and_lists(catalogue: Any, name: str) -> None:
+    """Layout and kind of operands do not matter."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    turned = {n: np.asfortranarray(v) for n, v in operands.items()}
+    listed = {n: v.tolist() for n, v in operands.items()}
+    wanted = kernel(**operands, reduction="none")
+    assert np.array_equal(kernel(**turned, reduction="none"), wanted)
+    assert np.array_equal(kernel(**listed, reduction="none"), wanted)
+    assert kernel(**turned, reduction="sum") == kernel(**listed, reduction="sum")
+
+
+def test_mistakes_are_named(catalogue: Any, name: str) -> None:
+    """A reduction that does not exist, a cotangent that does not fit and shapes that do not are refused by name."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    with pytest.raises(ValueError, match=rf"{name}\(\): reduction must be .*did you mean 'mean'"):
+        kernel(**operands, reduction="men")
+    with pytest.raises(ValueError, match=r"g has shape \(5, 4\); the reduced loss is one number"):
+        kernel.vjp(np.ones(SHAPE), **operands, reduction="mean")
+    with pytest.raises(ValueError, match="order=2 is elementwise and needs reduction='none'"):
+        kernel.grad(**operands, order=2, reduction="mean")
+    first = next(iter(operands))
+    with pytest.raises(ValueError, match=f"do not broadcast together.*{first} has shape"):
+        kernel(**{**operands, first: np.ones((3, 7))}, reduction="sum")
+
+
+def test_a_batch_is_needed_for_its_mean() -> None:
+    """batchmean of a single sample has no axis to divide by."""
+    with pytest.raises(ValueError, match="reduction='batchmean' divides by the length of the first axis"):
+        F.mse_loss(1.0, 2.0, reduction="batchmean")
+
+
+def test_error_of_a_mean_does_not_grow_with_its_length() -> None:
+    """A mean of a million samples is right to the last place, where plain summation loses digits."""
+    x = np.random.default_rng(3).normal(size=LARGE) * 10.0 ** np.random.default_rng(4).integers(-6, 6, LARGE)
+    each = F.l1_loss(x, 0.0, reduction="none")
+    assert F.l1_loss(x, 0.0) == pytest.approx(total(each) / LARGE, rel=3e-16)
+    single = x.astype(np.float32)
+    exact = total(np.abs(single.astype(np.float64))) / LARGE
+    assert F.l1_loss(single, np.float32(0)) == np.float32(exact)
+
+
+def test_weights_that_are_shares_move_the_divisor() -> None:
+    """The gradient in such a weight includes that of the divisor: central differences of the whole mean agree."""
+    rng = np.random.default_rng(6)
+    x, t, w = rng.normal(size=7), rng.normal(size=7), rng.uniform(0.5, 2, 7)
+    for kernel in (F.l1_loss, F.mse_loss):
+        found = kernel.vjp(1.0, x, t, w, wrt="weight")
+        for i in range(7):
+            step = np.zeros(7)
+            step[i] = 1e-6
+            slope = (kernel(x, t, w + step) - kernel(x, t, w - step)) / 2e-6
+            assert found[i] == pytest.approx(slope, rel=1e-7, abs=1e-9)
+
+
+def test_weights_of_zero() -> None:
+    """A weight of zero annihilates an infinite loss; without any weight the mean is NaN and its gradient zero."""
+    x, w = np.array([np.inf, 1.0]), np.array([0.0, 2.0])
+    assert F.mse_loss(x, 0.0, w) == 1.0
+    assert F.mse_loss.vjp(1.0, x, np.zeros(2), w, wrt="input").tolist() == [0.0, 2.0]
+    value, gradient = F.mse_loss.value_and_grad(np.ones(2), np.zeros(2), np.zeros(2), wrt="input")
+    assert np.isnan(value)
+    assert gradient.tolist() == [0.0, 0.0]
+
+
+# A call, the loss, and its derivative in the first operand: PyTorch's conventions, and probabilities of zero.
+EDGES = {
+    "l1 at zero": (lambda **k: F.l1_loss.value_and_grad(1.0, 1.0, **k), 0.0, 0.0),
+    "huber at delta": (lambda **k: F.huber_loss.value_and_grad(1.5, 0.0, delta=1.5, **k), 1.125, 1.5),
+    "hinge at the margin": (lambda **k: F.hinge_loss.value_and_grad(1.0, 1.0, **k), 0.0, -1.0),
+    "embedding at the margin": (lambda **k: F.hinge_embedding_loss.value_and_grad(1.0, -1.0, **k), 0.0, -1.0),
+    "bce of certain wrong": (lambda **k: F.binary_cross_entropy.value_and_grad(0.0, 1.0, **k), np.inf, -np.inf),
+    "bce of certain right": (lambda **k: F.binary_cross_entropy.value_and_grad(1.0, 1.0, **k), 0.0, -1.0),
+    "bce of certain no": (lambda **k: F.binary_cross_entropy.value_and_grad(0.0, 0.0, **k), 0.0, 1.0),
+    "kl of target zero": (lambda **k: F.kl_div.value_and_grad(-1.0, 0.0, **k), 0.0, 0.0),
+    "kl of no mass": (lambda **k: F.kl_div.value_and_grad(-1.0, -np.inf, log_target=True, **k), 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_edges(edge: str) -> None:
+    """At kinks, ties and certain events losses and slopes are the conventions'."""
+    call, loss, slope = EDGES[edge]
+    found = call(wrt="input")
+    assert (float(found[0]), float(found[1])) == (loss, slope)
+
+
+def test_values_of_known_samples() -> None:
+    """Losses of single samples, worked out to sixty digits and rounded once."""
+    assert F.log_cosh_loss(1e-9, 0.0, reduction="sum") == 5e-19
+    assert F.log_cosh_loss(1000.0, 0.0, reduction="sum") == 999.3068528194401
