@@ -12,6 +12,8 @@ _Wrt = str | tuple[str, ...] | None
 _Outs = _Array | tuple[_Array | None, ...] | None
 
 __all__ = [
+    "bce_loss",
+    "binary_cross_entropy",
     "celu",
     "elu",
     "erf",
@@ -25,13 +27,20 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
     "linear",
     "log1mexp",
+    "log_cosh_loss",
     "log_ndtr",
     "log_sigmoid",
     "logsigmoid",
     "mish",
+    "mse_loss",
     "prelu",
     "quick_gelu",
     "relu",
@@ -44,6 +53,7 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "squared_hinge_loss",
     "squareplus",
     "step",
     "swish",
@@ -51,6 +61,74 @@ __all__ = [
     "tanhshrink",
     "threshold",
 ]
+
+class _binary_cross_entropy(Kernel):
+    """Cross entropy of a probability, relative to that of the target.
+
+        return -weight * (target * log(input) + (1 - target) * log(1 - input))
+
+    PyTorch: binary_cross_entropy. Source: specs/losses/binary_cross_entropy.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+binary_cross_entropy: _binary_cross_entropy
 
 class _celu(Kernel):
     """Identity above zero, saturating at -alpha below, with slope one at zero.
@@ -506,6 +584,344 @@ class _hardtanh(Kernel):
 
 hardtanh: _hardtanh
 
+class _hinge_embedding_loss(Kernel):
+    """The distance itself for a similar pair, label 1, and how far it falls short of the margin for another, label -1.
+
+        if target == 1:
+            return input
+        return max(margin - input, 0) if target == -1 else 0
+
+    margin: a number.
+    PyTorch: hinge_embedding_loss. Source: specs/losses/hinge_embedding_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+hinge_embedding_loss: _hinge_embedding_loss
+
+class _hinge_loss(Kernel):
+    """How far a score, of the sign of its label -1 or 1, falls short of one.
+
+        return max(1 - target * input, 0)
+
+    Source: specs/losses/hinge_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+hinge_loss: _hinge_loss
+
+class _huber_loss(Kernel):
+    """Squared near zero, absolute beyond delta, with a continuous derivative.
+
+        r = abs(input - target)
+        return weight * (r**2 / 2 if r < delta else delta * (r - delta / 2))
+
+    delta: a number > 0.
+    PyTorch: huber_loss. Source: specs/losses/huber_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        delta: float = 1.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        delta: float = 1.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        delta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        delta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        delta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+huber_loss: _huber_loss
+
+class _kl_div(Kernel):
+    """Kullback-Leibler divergence of the target from the input, whose logarithm is given.
+
+        if log_target:
+            return weighted(exp(target), target - input)
+        return target * (log(target) - input)
+
+    log_target: False or True.
+    PyTorch: kl_div. Source: specs/losses/kl_div.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_target: bool = False,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_target: bool = False,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_target: bool = False,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_target: bool = False,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_target: bool = False,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+kl_div: _kl_div
+
+class _l1_loss(Kernel):
+    """Absolute difference of input and target.
+
+        return weight * abs(input - target), weight
+
+    PyTorch: l1_loss. Source: specs/losses/l1_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+l1_loss: _l1_loss
+
 class _leaky_relu(Kernel):
     """Identity above zero, a small slope below.
 
@@ -646,6 +1062,64 @@ class _log1mexp(Kernel):
 
 log1mexp: _log1mexp
 
+class _log_cosh_loss(Kernel):
+    """Logarithm of the hyperbolic cosine of the difference: squared near zero, absolute far from it.
+
+        return log(cosh(input - target))
+
+    Source: specs/losses/log_cosh_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+log_cosh_loss: _log_cosh_loss
+
 class _log_ndtr(Kernel):
     """Logarithm of the Gaussian cumulative distribution function.
 
@@ -771,6 +1245,74 @@ class _mish(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 mish: _mish
+
+class _mse_loss(Kernel):
+    """Squared difference of input and target.
+
+        return weight * (input - target) ** 2, weight
+
+    PyTorch: mse_loss. Source: specs/losses/mse_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+mse_loss: _mse_loss
 
 class _prelu(Kernel):
     """Leaky relu whose slope is learned, one for all or one per channel.
@@ -1309,6 +1851,64 @@ class _softsign(Kernel):
 
 softsign: _softsign
 
+class _squared_hinge_loss(Kernel):
+    """Square of how far a score, of the sign of its label -1 or 1, falls short of one.
+
+        return max(1 - target * input, 0) ** 2
+
+    Source: specs/losses/squared_hinge_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+squared_hinge_loss: _squared_hinge_loss
+
 class _squareplus(Kernel):
     """Algebraic smooth positive part.
 
@@ -1534,6 +2134,7 @@ class _threshold(Kernel):
 
 threshold: _threshold
 
+bce_loss = binary_cross_entropy
 expit = sigmoid
 hard_sigmoid = hardsigmoid
 hard_swish = hardswish
