@@ -42,25 +42,35 @@ def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
 def _fma(a: Any, b: Any, c: Any) -> Any:
     """a*b + c with (nearly always) one rounding, for measuring a graph without compiling it.
 
-    Where the product or a splitting would overflow, a and c are scaled down and the result up again.
+    Where the product or a splitting would overflow, or parts of a product would underflow, factors are scaled.
     """
     with np.errstate(all="ignore"):
+        size = np.abs(a * b)
+        small = (size < 2.0**-900) & (c != 0) & (np.abs(c) < 2.0**-800)
         # the common case first: nothing near the end of the range (a NaN compares false)
         if np.max(np.abs(a)) < 2.0**450 and np.max(np.abs(b)) < 2.0**450 and np.max(np.abs(c)) < 2.0**1000:
-            p, e = _two_product(a, b)
-            s = p + c
-            t = s - p
-            return s + (((p - (s - t)) + (c - t)) + e)
-        large_b = np.abs(b) > 2.0**900
-        shrink_b = np.where(large_b, 2.0**-200, 1.0)
-        shrink_a = np.where((np.abs(a) > 2.0**900) | ((np.abs(a * b) > 2.0**1000) & ~large_b), 2.0**-200, 1.0)
-        p, e = _two_product(a * shrink_a, b * shrink_b)
-        d = c * shrink_a * shrink_b
-        s = p + d
-        t = s - p
-        low = (p - (s - t)) + (d - t)
-        r = (s + (low + e)) / shrink_a / shrink_b
-        return np.where(np.isfinite(r), r, a * b + c)
+            r = _sum_of_product(a, b, c)
+        else:
+            large_b = np.abs(b) > 2.0**900
+            shrink_b = np.where(large_b, 2.0**-200, 1.0)
+            shrink_a = np.where((np.abs(a) > 2.0**900) | ((size > 2.0**1000) & ~large_b), 2.0**-200, 1.0)
+            r = _sum_of_product(a * shrink_a, b * shrink_b, c * shrink_a * shrink_b) / shrink_a / shrink_b
+            r = np.where(np.isfinite(r), r, a * b + c)
+        if np.any(small):
+            a, b, c, r = (np.broadcast_to(v, np.shape(small)) for v in (a, b, c, r))
+            r = r.copy()
+            # the smaller factor has room above
+            larger = np.abs(a) > np.abs(b)
+            one, other = np.where(larger, a, b)[small], np.where(larger, b, a)[small]
+            r[small] = _sum_of_product(one, other * 2.0**400, c[small] * 2.0**400) * 2.0**-400
+        return r
+
+
+def _sum_of_product(a: Any, b: Any, c: Any) -> Any:
+    p, e = _two_product(a, b)
+    s = p + c
+    t = s - p
+    return s + (((p - (s - t)) + (c - t)) + e)
 
 
 ROUNDING = 1.5 * 2.0**52  # added to a number of moderate size, it leaves the nearest integer in the last bits

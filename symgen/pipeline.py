@@ -33,7 +33,7 @@ from symgen.stabilize.leaves import ARITHMETICS, INNER_ARITHMETICS, Bench, Leaf
 from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, scaled
 from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import Unresolved, evaluate
-from symgen.stabilize.sampler import Question, Sampler
+from symgen.stabilize.sampler import Question, Sampler, products
 from symgen.structure import Structure, annihilated, structure
 
 STRUCTURES_OF_CASES = (Cases, weighted)
@@ -272,7 +272,7 @@ class Workshop:
             tuple(n for n in order if n in names),
             tuple(tensors),
             tuple(a.name for a in op.arguments if a.name in names and a.name not in tensors and a is not first),
-            Sampler(x, tried, points),
+            Sampler(x, tried, points, products(parts.core, x)),
             tuple((r, float(v)) for r, v in limits),
             (low, high),
             pieces,

@@ -102,6 +102,15 @@ def test_fma_rounds_once() -> None:
     np.testing.assert_array_equal(got, exact)
 
 
+def test_fma_of_subnormal_numbers_rounds_once() -> None:
+    """What a quotient leaves of a subnormal number is no artefact, beside numbers of any size."""
+    a, b = np.array([-4.94065646e-316, 5e-324, 1e-300, 1e300]), np.array([1e-30, 3.0, 7e-20, 1e-5])
+    quotient = a / b
+    (got,) = function(fma(X, Y, var("z")), parameters=("x", "y", "z")).evaluate([-quotient, b, a])
+    triples = zip(quotient, b, a, strict=True)
+    assert got.tolist() == [float(Fraction(-q) * Fraction(d) + Fraction(n)) for q, d, n in triples]
+
+
 def test_fma_of_special_values() -> None:
     """Overflow, infinities and NaN come out of fma as out of the plain expression."""
     a = np.array([np.inf, -np.inf, np.nan, 1e300, 0.0])

@@ -206,6 +206,13 @@ def test_an_annihilated_product_is_zero_where_the_other_factor_overflows(e: Expr
     assert math.isnan(at(e, math.nan, arithmetic=ANNIHILATING))
 
 
+def test_a_square_is_spread_over_a_halved_product() -> None:
+    """x^2 overflows before a small factor brings the product back: the factors of the square stand apart."""
+    e = x**2 * sigmoid(x / 10**200) * sigmoid(-x / 10**200)
+    assert at(e, 2e154, arithmetic=COMPENSATED) == math.inf
+    assert at(e, 2e154, arithmetic=HALVED) == pytest.approx(1e308, rel=1e-15)
+
+
 def test_halving_is_needed() -> None:
     """Where erfc is subnormal and x is 27, the product has lost bits that nothing brings back."""
     xs = np.linspace(26.3, 26.9, 61)

@@ -31,7 +31,7 @@ from symgen.stabilize.probe import (
     neighbours,
     roots,
 )
-from symgen.stabilize.sampler import Question, Sampler
+from symgen.stabilize.sampler import Question, Sampler, products
 from symgen.vocabulary import erfc, expm1, log1p, sigmoid, softplus, tanh
 
 x = Symbol("x", real=True)
@@ -372,3 +372,21 @@ def test_an_expression_without_any_head_has_nothing_to_split() -> None:
     """erfc(x/sqrt(2)) has a scale that is a number, a polynomial has no head."""
     assert split(erfc(x / sqrt(2)), x) is None
     assert split(log(beta) * x, x) is None
+
+
+def test_a_limit_of_zero_times_infinity_is_not_asked_for() -> None:
+    """A factor made of parameters that vanishes leaves the limit to IEEE; one that does not is asked for."""
+    formula = (w - 1) * x
+    found = measure(Oracle(formula, x, 0), 0, np.array([1.0, math.inf]), ({"w": 1.0}, {"w": 3.0}))
+    assert found.high[:, 0].tolist() == [0.0, 2.0]
+    assert math.isnan(found.high[0, 1])
+    assert found.high[1, 1] == math.inf
+
+
+def test_a_switch_that_underflows_has_no_side() -> None:
+    """Where a product of operands is smaller than any float64, nothing is asked; a switch that is exact is."""
+    formula = Cases(w * x > 0, sp.Integer(1), sp.Integer(-1))
+    sampler = Sampler(x, ({"w": 0.25}, {"w": 1.0}), np.array([-5e-324, 0.0, 5e-324, 1.0]), products(formula, x))
+    high = sampler.sample(Question(formula, formula, x, 0), sampler.points).high
+    assert np.isnan(high).tolist() == [[True, False, True, False], [False] * 4]
+    assert products(Cases(x - 1 > 0, x, w), x) == ()

@@ -59,13 +59,27 @@ def _factors(e: Expr) -> tuple[Expr, list[tuple[Expr, Expr]]]:
     return sp.Mul(*numbers), [(f.base, f.exp) if f.is_Pow else (f, sp.Integer(1)) for f in ordered]
 
 
+def _spread(parts: list[tuple[Expr, Expr]]) -> list[tuple[Expr, Expr]]:
+    """Single factors instead of powers: those that can underflow first, then the highest power, its copies apart.
+
+    With a divisor after each, neither ``x*x`` leaves the range nor does what it is divided by.
+    """
+    powers = [(b, int(n)) for b, n in parts if n.is_Integer and 0 < n <= MOST_FACTORS]
+    most = max((n for _, n in powers), default=0)
+    if most <= 1:
+        return parts
+    powers.sort(key=lambda bn: (type(bn[0]) not in SPLIT, -bn[1]))
+    rest = [(b, n) for b, n in parts if not (n.is_Integer and 0 < n <= MOST_FACTORS)]
+    return [(b, sp.Integer(1)) for k in range(most) for b, n in powers if k < n] + rest
+
+
 def lower_mul(s: Walk, e: Expr) -> Pair:
     a = s.arithmetic
     constant, parts = _factors(e)
     above: list[Pair] = []
     below: list[Pair] = []
     last: list[Pair] = []
-    for base, exponent in parts:
+    for base, exponent in _spread(parts) if a.halved else parts:
         n = int(exponent) if exponent.is_Integer else 0
         split = SPLIT.get(type(base)) if a.halved and n > 0 else None
         if split:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sympy as sp
 from sympy import Expr, Symbol
 
 from symgen.kinks import switches
@@ -162,10 +163,18 @@ def measure(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, 
         high[row, finite] = np.where(truth.unknown, np.nan, truth.high)
         low[row, finite] = truth.low
         for i in np.flatnonzero(~finite):
-            # zero times infinity has no value: with a parameter at zero IEEE's NaN stands
-            limit = oracle.limit(1 if x[i] > 0 else -1, order, parameters) if all(parameters.values()) else None
+            # zero times infinity has no value: with a parameter or another factor at zero IEEE's NaN stands
+            told = all(parameters.values()) and not vanishes(oracle.expression, parameters)
+            limit = oracle.limit(1 if x[i] > 0 else -1, order, parameters) if told else None
             high[row, i] = np.nan if limit is None else limit
     return Probe(x, settings, high, low)
+
+
+def vanishes(expression: Expr, parameters: Mapping[str, float]) -> bool:
+    """Whether some product in a formula has a factor made of parameters that is zero at these."""
+    given = {s: parameters[s.name] for s in expression.free_symbols if s.name in parameters}
+    factors = {f for product in expression.atoms(sp.Mul) for f in product.args if f.is_Add}
+    return any(f.free_symbols <= set(given) and f.xreplace(given) == 0 for f in factors)
 
 
 def scaled(settings: Sequence[Mapping[str, float]], thin: int) -> Floats:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import sympy as sp
 from sympy import Expr, Symbol
 
+from symgen.kinks import switches
 from symgen.oracle import Oracle
 from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, roots
 from symgen.ulp import log_spaced
 
+LEAST = sp.Rational(2) ** -1022  # the smallest normal float64
 FRESH = 1600  # points of each kind at which a choice is checked; all settings together where there are several
 
 
@@ -44,17 +48,31 @@ class Sampler:
         x: the operand that runs over the line.
         settings: values of everything else.
         points: the grid.
+        products: switches of the formula that can underflow; where one does, its case is anybody's guess.
     """
 
     x: Symbol
     settings: tuple[Mapping[str, float], ...]
     points: Floats
+    products: tuple[Expr, ...] = ()
 
     def sample(self, question: Question, points: Floats) -> Probe:
         """The truth at any points, for every setting."""
         if question.wrt != self.x:
-            return self._along_parameter(question, points)
-        return measure(question.oracle(), question.order, points, self.settings)
+            return self._told(self._along_parameter(question, points))
+        return self._told(measure(question.oracle(), question.order, points, self.settings))
+
+    def _told(self, probe: Probe) -> Probe:
+        """Without the truth where a switch is smaller than any float64, so that no result tells its sign."""
+        lost = np.zeros_like(probe.high, bool)
+        for switch, (row, setting) in itertools.product(self.products, enumerate(self.settings)):
+            given = {s: sp.Rational(setting[s.name]) for s in switch.free_symbols - {self.x}}
+            with np.errstate(all="ignore"):
+                rounded = sp.lambdify(self.x, switch.xreplace({s: float(v) for s, v in given.items()}))(probe.x)
+            for i in np.flatnonzero((rounded == 0) & (probe.x != 0)):
+                exact = switch.xreplace({**given, self.x: sp.Rational(float(probe.x[i]))})
+                lost[row, i] |= bool(0 < abs(exact) < LEAST)
+        return replace(probe, high=np.where(lost, np.nan, probe.high))
 
     def probe(self, question: Question) -> Probe:
         """The truth on the grid, and around the roots of a function without parameters."""
@@ -113,6 +131,12 @@ class Sampler:
                 if not inside[end] and high[row, last] == 0:
                     high[row, end] = 0.0
         return Probe(points, self.settings, high, low)
+
+
+def products(formula: Expr, x: Symbol) -> tuple[Expr, ...]:
+    """The switches of a formula that are products of several symbols, x among them."""
+    found = (s for s in switches(formula) if x in s.free_symbols and s.is_polynomial(*s.free_symbols))
+    return tuple(s for s in found if sp.Poly(s, *s.free_symbols).total_degree() > 1 and len(s.free_symbols) > 1)
 
 
 def refined(oracle: Oracle, order: int, guess: float, probe: Probe) -> float:

@@ -232,8 +232,11 @@ def test_weights_of_zero() -> None:
 # A call, the loss, and its derivative in the first operand: PyTorch's conventions, and probabilities of zero.
 EDGES = {
     "l1 at zero": (lambda **k: F.l1_loss.value_and_grad(1.0, 1.0, **k), 0.0, 0.0),
+    "smooth l1 at beta": (lambda **k: F.smooth_l1_loss.value_and_grad(1.0, 0.0, **k), 0.5, 1.0),
+    "smooth l1 of beta zero": (lambda **k: F.smooth_l1_loss.value_and_grad(2.0, 2.0, beta=0.0, **k), 0.0, 0.0),
     "huber at delta": (lambda **k: F.huber_loss.value_and_grad(1.5, 0.0, delta=1.5, **k), 1.125, 1.5),
     "hinge at the margin": (lambda **k: F.hinge_loss.value_and_grad(1.0, 1.0, **k), 0.0, -1.0),
+    "ranking tie": (lambda **k: F.margin_ranking_loss.value_and_grad(1.0, 1.0, 1.0, **k), 0.0, -1.0),
     "embedding at the margin": (lambda **k: F.hinge_embedding_loss.value_and_grad(1.0, -1.0, **k), 0.0, -1.0),
     "bce of certain wrong": (lambda **k: F.binary_cross_entropy.value_and_grad(0.0, 1.0, **k), np.inf, -np.inf),
     "bce of certain right": (lambda **k: F.binary_cross_entropy.value_and_grad(1.0, 1.0, **k), 0.0, -1.0),
@@ -247,11 +250,12 @@ EDGES = {
 def test_edges(edge: str) -> None:
     """At kinks, ties and certain events losses and slopes are the conventions'."""
     call, loss, slope = EDGES[edge]
-    found = call(wrt="input")
+    found = call(wrt="input1" if edge == "ranking tie" else "input")
     assert (float(found[0]), float(found[1])) == (loss, slope)
 
 
 def test_values_of_known_samples() -> None:
     """Losses of single samples, worked out to sixty digits and rounded once."""
+    assert F.soft_margin_loss(40.0, 1.0, reduction="sum") == 4.248354255291589e-18
     assert F.log_cosh_loss(1e-9, 0.0, reduction="sum") == 5e-19
     assert F.log_cosh_loss(1000.0, 0.0, reduction="sum") == 999.3068528194401
