@@ -20,6 +20,7 @@ __all__ = [
     "erfc",
     "expit",
     "exponential",
+    "gaussian_nll_loss",
     "gelu",
     "hard_sigmoid",
     "hard_swish",
@@ -39,9 +40,13 @@ __all__ = [
     "log_ndtr",
     "log_sigmoid",
     "logsigmoid",
+    "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "pinball_loss",
+    "poisson_nll_loss",
     "prelu",
+    "quantile_loss",
     "quick_gelu",
     "relu",
     "relu6",
@@ -49,6 +54,8 @@ __all__ = [
     "sigmoid",
     "silu",
     "sine",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softcap",
     "softplus",
     "softshrink",
@@ -349,6 +356,87 @@ class _exponential(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 exponential: _exponential
+
+class _gaussian_nll_loss(Kernel):
+    """Negative log likelihood of a Gaussian whose variance is given.
+
+        v = straight_through(max(var, eps), var)
+        return (log(v) + (input - target) ** 2 / v + (log(2 * pi) if full else 0)) / 2
+
+    full: False or True.
+    eps: a number > 0.
+    PyTorch: gaussian_nll_loss. Source: specs/losses/gaussian_nll_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        var: _ArrayLike,
+        *,
+        full: bool = False,
+        eps: float = 1e-06,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        var: _ArrayLike,
+        *,
+        full: bool = False,
+        eps: float = 1e-06,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        var: _ArrayLike,
+        *,
+        full: bool = False,
+        eps: float = 1e-06,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        var: _ArrayLike,
+        *,
+        full: bool = False,
+        eps: float = 1e-06,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        var: _ArrayLike,
+        *,
+        full: bool = False,
+        eps: float = 1e-06,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+gaussian_nll_loss: _gaussian_nll_loss
 
 class _gelu(Kernel):
     """Gaussian error linear unit: the input weighted by its Gaussian CDF.
@@ -1204,6 +1292,75 @@ class _logsigmoid(Kernel):
 
 logsigmoid: _logsigmoid
 
+class _margin_ranking_loss(Kernel):
+    """How far the first score, label 1, or the second, label -1, falls short of leading by the margin.
+
+        return max(margin - target * (input1 - input2), 0)
+
+    margin: a number.
+    PyTorch: margin_ranking_loss. Source: specs/losses/margin_ranking_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+margin_ranking_loss: _margin_ranking_loss
+
 class _mish(Kernel):
     """Input weighted by the hyperbolic tangent of its softplus.
 
@@ -1314,6 +1471,86 @@ class _mse_loss(Kernel):
 
 mse_loss: _mse_loss
 
+class _poisson_nll_loss(Kernel):
+    """Negative log likelihood of a Poisson distribution whose rate, or its logarithm, is given.
+
+        stirling = target * log(target) - target + log(2 * pi * target) / 2 if target > 1 else 0
+        constant = stirling if full else 0
+        if log_input:
+            return exp(input) - target * input + constant
+        return input - target * log(input + eps) + constant if input >= 0 else inf
+
+    log_input: False or True.
+    full: False or True.
+    eps: a number > 0.
+    PyTorch: poisson_nll_loss. Source: specs/losses/poisson_nll_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-08,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-08,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-08,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-08,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-08,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+poisson_nll_loss: _poisson_nll_loss
+
 class _prelu(Kernel):
     """Leaky relu whose slope is learned, one for all or one per channel.
 
@@ -1359,6 +1596,71 @@ class _prelu(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 prelu: _prelu
+
+class _quantile_loss(Kernel):
+    """Difference of target and input, by its sign weighted with q or 1 - q: the pinball loss.
+
+        r = target - input
+        return q * r if r >= 0 else (q - 1) * r
+
+    q: a number >= 0 and <= 1.
+    Source: specs/losses/quantile_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        q: float = 0.5,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        q: float = 0.5,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        q: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        q: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        q: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+quantile_loss: _quantile_loss
 
 class _quick_gelu(Kernel):
     """Gaussian error linear unit with the Gaussian CDF approximated by a logistic function.
@@ -1658,6 +1960,131 @@ class _sine(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 sine: _sine
+
+class _smooth_l1_loss(Kernel):
+    """Squared near zero, absolute beyond beta.
+
+        r = abs(input - target)
+        if beta == 0:
+            return r
+        return r**2 / (2 * beta) if r < beta else r - beta / 2
+
+    beta: a number >= 0.
+    PyTorch: smooth_l1_loss. Source: specs/losses/smooth_l1_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        beta: float = 1.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        beta: float = 1.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        beta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        beta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        beta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+smooth_l1_loss: _smooth_l1_loss
+
+class _soft_margin_loss(Kernel):
+    """Logistic loss of a score whose sign should be the label's, -1 or 1.
+
+        return log(1 + exp(-target * input))
+
+    PyTorch: soft_margin_loss. Source: specs/losses/soft_margin_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+soft_margin_loss: _soft_margin_loss
 
 class _softcap(Kernel):
     """Input bounded smoothly to between -c and c.
@@ -2139,4 +2566,5 @@ expit = sigmoid
 hard_sigmoid = hardsigmoid
 hard_swish = hardswish
 log_sigmoid = logsigmoid
+pinball_loss = quantile_loss
 swish = silu

@@ -56,28 +56,20 @@ def value_device(x):
 
 @core
 def grad_device(x):
-    t1 = dmul(x, 0.5)
-    t2 = libdevice.exp(t1)
-    t3 = dmul(1.7580993408473768, t2)
-    t4 = dmul(t3, t2)
-    t5 = nothing(t1)
-    t6 = dadd(libdevice.fma(1.7580993408473768, t2, -t3), dmul(1.7580993408473768, t5))
-    t7 = dmul(dadd(t6, dmul(1.41535193800845e-17, t2)), t2)
-    t8 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t5)), t7)
-    return 1.0507009873554805 if 0.0 < x else dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+    t1 = libdevice.exp(x)
+    t2 = dmul(1.7580993408473768, t1)
+    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, nothing(x)))
+    t4 = dadd(t3, dmul(1.41535193800845e-17, t1))
+    return 1.0507009873554805 if 0.0 < x else dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
 
 
 @core
 def grad2_device(x):
-    t1 = dmul(x, 0.5)
-    t2 = libdevice.exp(t1)
-    t3 = dmul(1.7580993408473768, t2)
-    t4 = dmul(t3, t2)
-    t5 = nothing(t1)
-    t6 = dadd(libdevice.fma(1.7580993408473768, t2, -t3), dmul(1.7580993408473768, t5))
-    t7 = dmul(dadd(t6, dmul(1.41535193800845e-17, t2)), t2)
-    t8 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t5)), t7)
-    return 0.0 if 0.0 < x else dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+    t1 = libdevice.exp(x)
+    t2 = dmul(1.7580993408473768, t1)
+    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, nothing(x)))
+    t4 = dadd(t3, dmul(1.41535193800845e-17, t1))
+    return 0.0 if 0.0 < x else dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
 
 
 @core
@@ -88,17 +80,13 @@ def value_and_grad_device(x):
     t4 = dadd(libdevice.fma(1.7580993408473768, t2, -t3), dmul(1.7580993408473768, nothing(x)))
     t5 = dadd(t4, dmul(1.41535193800845e-17, t2))
     t6 = dmul(1.0507009873554805, x) if t1 else dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
-    t7 = dmul(x, 0.5)
-    t8 = libdevice.exp(t7)
-    t9 = dmul(1.7580993408473768, t8)
-    t10 = dmul(t9, t8)
-    t11 = nothing(t7)
-    t12 = dadd(libdevice.fma(1.7580993408473768, t8, -t9), dmul(1.7580993408473768, t11))
-    t13 = dmul(dadd(t12, dmul(1.41535193800845e-17, t8)), t8)
-    t14 = dadd(dadd(libdevice.fma(t9, t8, -t10), dmul(t9, t11)), t13)
-    t15 = x if x == 0.0 else t6
-    t16 = 1.0507009873554805 if t1 else dadd(t10, t14) if dadd(t14, -t14) == 0.0 else t10
-    return t15, t16
+    t7 = libdevice.exp(x)
+    t8 = dmul(1.7580993408473768, t7)
+    t9 = dadd(libdevice.fma(1.7580993408473768, t7, -t8), dmul(1.7580993408473768, nothing(x)))
+    t10 = dadd(t9, dmul(1.41535193800845e-17, t7))
+    t11 = x if x == 0.0 else t6
+    t12 = 1.0507009873554805 if t1 else dadd(t8, t10) if dadd(t10, -t10) == 0.0 else t8
+    return t11, t12
 
 
 @kernel
