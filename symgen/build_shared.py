@@ -46,10 +46,14 @@ def _runtime_hashes() -> list[str]:
 def texts(config: Config, entries: Mapping[str, Any]) -> Shared:
     """The text of each of these files, from what the manifest says of the functions."""
     from symgen.backends import numba_elementary, stubs
+    from symgen.build_compile import CUDA
 
     runtime = "symgen.runtime" if config.runtime == "shared" else "._runtime"
     files = {f"{folder}/__init__.py": HEADER for folder in _folders(entries)}
     files[numba_elementary.FILE] = numba_elementary.emit(runtime)
+    if config.cuda:
+        below = runtime if config.runtime == "shared" else f".{runtime}"
+        files[f"{CUDA}/{numba_elementary.FILE}"] = numba_elementary.emit_cuda(below)
     files["__init__.py"] = stubs.package_init("" if config.face else runtime)
     stub = stubs.functional_stub(entries, runtime)
     if config.face is None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from symgen.backends.numba_cpu import OPERATIONS as CPU
 from symgen.backends.numba_cpu import (
+    ELEMENTARY,
+    INTRINSICS,
     TENSOR,
     TOGETHER,
     TRIG,
@@ -64,23 +66,26 @@ FLOAT64 = {
 IMPORTED = frozenset({"core", "kernel", "thread", "u32"}) | {
     f"{v}{n}" for v in ("load", "store") for n in ("", "2", "4")
 }
-HELPERS = frozenset({"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "nothing"})
-RESERVED = IMPORTED | HELPERS | TRIG | {"math", "libdevice", "i", "n", "place", "whole"}
+HELPERS = frozenset({"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv"}) | INTRINSICS
+RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole"}
 SAME = {"log1p_unit": "log1p"}
 
 
-def function(primitive: str, suffix: str) -> str:
-    """Which function stands for a primitive; libdevice's own do not tell what they lose."""
+def single(primitive: str) -> str:
+    """Which function stands for a primitive in float32: libdevice's, which has no NAME_low, nor do graphs ask for it."""
     if primitive in TRIG:
         return primitive
-    if primitive.endswith("_low"):
-        return "nothing"
     name = primitive.removesuffix("_short")
-    return f"libdevice.{SAME.get(name, name)}{suffix}"
+    return f"libdevice.{SAME.get(name, name)}f"
 
 
-SINGLE = Dialect(FLOAT32, {p: function(p, "f") for p in PRIMITIVES}, RESERVED, literal="f32")
-DOUBLE = Dialect(FLOAT64, {p: function(p, "") for p in PRIMITIVES}, RESERVED)
+def double(primitive: str) -> str:
+    """In float64 the package's own elementary functions, as on the CPU: libdevice's do not tell what they lose."""
+    return primitive if primitive in TRIG | ELEMENTARY else f"libdevice.{primitive}"
+
+
+SINGLE = Dialect(FLOAT32, {p: single(p) for p in PRIMITIVES}, RESERVED, literal="f32")
+DOUBLE = Dialect(FLOAT64, {p: double(p) for p in PRIMITIVES}, RESERVED)
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,8 @@ def emit(module: ModuleText) -> str:
         "documentation": doc_text(module),
         "sections": sections,
         "math": "math" in needs,
-        "names": sorted((needs - {"math"}) | IMPORTED),
+        "names": sorted((needs - {"math"} - ELEMENTARY) | IMPORTED),
+        "elementary": sorted(needs & ELEMENTARY),
     }
     head, text, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)
     return '"""'.join((head, text, fold(code)))

@@ -1,4 +1,4 @@
-"""Prints the functions of specs/elementary as one Numba module, which the kernels of a package import."""
+"""Prints the functions of specs/elementary as one Numba module for each backend, which the kernels of a package import."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from symgen.backends.numba_cpu import BACKEND, DIALECT, INTRINSICS
-from symgen.backends.python_text import Body, fold, print_graph
+from symgen.backends import numba_cpu, numba_cuda
+from symgen.backends.python_text import Body, Dialect, fold, print_graph
 from symgen.backends.render import render
 from symgen.elementary import SUFFIXES, catalogue, graph_of
 from symgen.kernel import GENERATED, topological
@@ -26,7 +26,7 @@ class Function:
 
 
 def emit(runtime: str, names: Iterable[str] | None = None) -> str:
-    """The text of the module.
+    """The text of the module for the CPU.
 
     Args:
         runtime: where the module finds the runtime's helpers, such as ``symgen.runtime``.
@@ -36,10 +36,25 @@ def emit(runtime: str, names: Iterable[str] | None = None) -> str:
         Python source; called functions stand before those that call them.
     """
     wanted = [n + s for n in GENERATED for s in SUFFIXES.values()] if names is None else sorted(names)
-    functions = [_function(name) for name in _with_called(wanted)]
+    return _text(runtime, wanted, numba_cpu.BACKEND, numba_cpu.DIALECT)
+
+
+def emit_cuda(runtime: str) -> str:
+    """The text of the module for the GPU: what float64 kernels call."""
+    wanted = [n + s for n in GENERATED for s in SUFFIXES.values() if s != SUFFIXES["short"]]
+    return _text(runtime, wanted, numba_cuda.BACKEND, numba_cuda.DOUBLE)
+
+
+def _text(runtime: str, names: Iterable[str], backend: str, dialect: Dialect) -> str:
+    functions = [_function(name, dialect) for name in _with_called(names)]
     needs = frozenset().union(*(f.body.needs for f in functions))
-    values = {"runtime": runtime, "functions": functions, "intrinsics": sorted(needs & INTRINSICS)}
-    return fold(render(BACKEND, "elementary.py.jinja", values))
+    values = {
+        "runtime": runtime,
+        "functions": functions,
+        "math": "math" in needs,
+        "helpers": sorted(needs - {"math"} - numba_cpu.ELEMENTARY),
+    }
+    return fold(render(backend, "elementary.py.jinja", values))
 
 
 def _with_called(names: Iterable[str]) -> list[str]:
@@ -58,8 +73,8 @@ def _with_called(names: Iterable[str]) -> list[str]:
 
 
 @cache
-def _function(name: str) -> Function:
+def _function(name: str, dialect: Dialect) -> Function:
     graph = graph_of(name)
     base = next(n for n in GENERATED if name in {n + s for s in SUFFIXES.values()})
     summary = catalogue()[base].summary if name == base else ""
-    return Function(name, graph.parameters, summary, print_graph(graph, DIALECT))
+    return Function(name, graph.parameters, summary, print_graph(graph, dialect))

@@ -31,7 +31,7 @@ class Form:
     needs: str = ""  # a name that the text takes from the module's imports
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dialect:
     """The two tables of a backend that prints Python, the names that its modules take, and how a number is written."""
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import cuda, types
 from numba.core import cgutils
@@ -43,10 +44,27 @@ def thread() -> Any:
     return u32(cuda.blockIdx.x) * u32(cuda.blockDim.x) + u32(cuda.threadIdx.x)
 
 
+# of graphs in float64, as in `intrinsics` on the CPU
+HALF_ROOT = np.int64(np.float64(2.0**-0.5).view(np.int64))
+bits, number = libdevice.double_as_longlong, libdevice.longlong_as_double
+
+
 @core
-def nothing(_: Any) -> Any:
-    """What is known of the rounding error of a function of libdevice, in float64."""
-    return 0.0
+def pow2(k: Any) -> Any:
+    """``2**n`` from ``k = 1.5 * 2**52 + 1023 + n``, whose last bits are the exponent's; for n from -1022 to 1023."""
+    return number(bits(k) << 52)
+
+
+@core
+def exponent(x: Any) -> Any:
+    """The integer n for which ``x / 2**n`` lies between the roots of 1/2 and 2, for normal positive x."""
+    return np.float64((bits(x) - HALF_ROOT) >> 52)
+
+
+@core
+def mantissa(x: Any) -> Any:
+    """``x / 2**exponent(x)``."""
+    return number(bits(x) - (((bits(x) - HALF_ROOT) >> 52) << 52))
 
 
 @core
@@ -93,9 +111,9 @@ def _narrowed(builder: Any, kind: Any, value: Any) -> Any:
     if kind is types.float16:
         return builder.bitcast(builder.fptrunc(value, HALF), BITS)
     if kind is types.int16:
-        bits = builder.bitcast(value, WORD)
-        odd = builder.and_(builder.lshr(bits, ir.Constant(WORD, 16)), ir.Constant(WORD, 1))
-        rounded = builder.add(builder.add(bits, ir.Constant(WORD, 0x7FFF)), odd)
+        whole = builder.bitcast(value, WORD)
+        odd = builder.and_(builder.lshr(whole, ir.Constant(WORD, 16)), ir.Constant(WORD, 1))
+        rounded = builder.add(builder.add(whole, ir.Constant(WORD, 0x7FFF)), odd)
         nan = builder.fcmp_unordered("uno", value, value)
         rounded = builder.select(nan, ir.Constant(WORD, 0x7FFF0000), rounded)
         return builder.trunc(builder.lshr(rounded, ir.Constant(WORD, 16)), BITS)

@@ -22,8 +22,6 @@ from symgen.stabilize.recognize import recognize
 
 # the largest error in ULP, away from roots, of the value and of the first and second derivative
 BARS = {"float32": (4.0, 4.0, 8.0), "float64": (4.0, 4.0, 8.0), "float16": (0.51, 0.51, 0.51), "bfloat16": (0.51,) * 3}
-# in float64, where a graph asks for the rounding error of a primitive, which libdevice does not tell
-WITHOUT_LOW = 32.0
 # the share of points that may miss it, or give NaN, where the build says itself that some do
 EXCUSED = 0.01
 DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16), **{n: np.dtype(n) for n in ("float16", "float32", "float64")}}
@@ -99,7 +97,6 @@ def calls(kernel: Any, functions: str) -> bool:
 def check(ops: Any, device_array: Any, kernel: Any, name: str, dtype: str, orders: range) -> None:
     complaints = []
     excused = missing(name) if dtype != "float64" else set()
-    rough = dtype == "float64" and calls(kernel, "nothing")
     for case in cases(ops()[name]):
         several = (
             len([v for _, v in case.operands if v is None])
@@ -109,8 +106,7 @@ def check(ops: Any, device_array: Any, kernel: Any, name: str, dtype: str, order
         for output, order in case.outputs:
             if order not in orders or (order and several):
                 continue
-            bar = WITHOUT_LOW if rough else BARS[dtype][order]
-            found = measure(device_array, kernel, case, dtype, order, bar)
+            found = measure(device_array, kernel, case, dtype, order, BARS[dtype][order])
             allowed = EXCUSED if (case.variant.suffix, output) in excused else 0.0
             if found.beyond > allowed or found.wrong > allowed:
                 complaints.append(f"{output} {case.settings}: {found}")

@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # where x > 0: x
@@ -102,8 +102,8 @@ def value_device(x, alpha):
     t3 = dadd(t2, -t2) == 0.0
     t4 = dadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = libdevice.expm1(t5)
-    t7 = dadd(nothing(t5), dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, dadd(t6, 1.0)))
+    t6 = expm1(t5)
+    t7 = dadd(expm1_low(t5), dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, dadd(t6, 1.0)))
     t8 = dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6
     t9 = dmul(t8, alpha)
     t10 = libdevice.fma(t8, alpha, -t9)
@@ -114,8 +114,8 @@ def value_device(x, alpha):
 @core
 def grad_device(x, alpha):
     t1 = ddiv(x, alpha)
-    t2 = libdevice.exp(t1)
-    t3 = dadd(nothing(t1), dmul(ddiv(libdevice.fma(-t1, alpha, x), alpha), t2))
+    t2 = exp(t1)
+    t3 = dadd(exp_low(t1), dmul(ddiv(libdevice.fma(-t1, alpha, x), alpha), t2))
     return 1.0 if 0.0 < x else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
 
 
@@ -124,10 +124,10 @@ def grad2_device(x, alpha):
     t1 = ddiv(1.0, alpha)
     t2 = ddiv(x, alpha)
     t3 = dmul(t2, 0.5)
-    t4 = libdevice.exp(t3)
+    t4 = exp(t3)
     t5 = dmul(t1, t4)
     t6 = dmul(t5, t4)
-    t7 = dadd(nothing(t3), dmul(ddiv(libdevice.fma(-t2, alpha, x), alpha), dmul(t4, 0.5)))
+    t7 = dadd(exp_low(t3), dmul(ddiv(libdevice.fma(-t2, alpha, x), alpha), dmul(t4, 0.5)))
     t8 = dmul(ddiv(libdevice.fma(-t1, alpha, 1.0), alpha), t4)
     t9 = dmul(dadd(dadd(libdevice.fma(t1, t4, -t5), dmul(t1, t7)), t8), t4)
     t10 = dadd(dadd(libdevice.fma(t5, t4, -t6), dmul(t5, t7)), t9)
@@ -142,14 +142,14 @@ def value_and_grad_device(x, alpha):
     t4 = dadd(t3, -t3) == 0.0
     t5 = dadd(t2, t3)
     t6 = t5 if t4 else t2
-    t7 = libdevice.expm1(t6)
-    t8 = dadd(nothing(t6), dmul(dadd(t3, -dadd(t5, -t2)) if t4 else 0.0, dadd(t7, 1.0)))
+    t7 = expm1(t6)
+    t8 = dadd(expm1_low(t6), dmul(dadd(t3, -dadd(t5, -t2)) if t4 else 0.0, dadd(t7, 1.0)))
     t9 = dadd(t7, t8) if dadd(t8, -t8) == 0.0 else t7
     t10 = dmul(t9, alpha)
     t11 = libdevice.fma(t9, alpha, -t10)
     t12 = dadd(t10, t11) if dadd(t11, -t11) == 0.0 else t10
-    t13 = libdevice.exp(t2)
-    t14 = dadd(nothing(t2), dmul(t3, t13))
+    t13 = exp(t2)
+    t14 = dadd(exp_low(t2), dmul(t3, t13))
     t15 = x if t1 else x if libdevice.fabs(t6) < 5.421010862427522e-20 else t12
     t16 = 1.0 if t1 else dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
     return t15, t16

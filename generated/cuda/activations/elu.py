@@ -6,25 +6,9 @@ return x if x > 0 else alpha * (exp(x) - 1)
 """
 
 from symgen.runtime.device import (
-    core,
-    dadd,
-    dmul,
-    f32,
-    fadd,
-    fmul,
-    fsub,
-    kernel,
-    libdevice,
-    load,
-    load2,
-    load4,
-    nothing,
-    store,
-    store2,
-    store4,
-    thread,
-    u32,
+    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # where x > 0: x
@@ -75,19 +59,19 @@ def value_and_grad_device32(x, alpha, alpha_low):
 @core
 def value_device(x, alpha):
     t1 = 0.0 < x
-    t2 = libdevice.expm1(x)
+    t2 = expm1(x)
     t3 = dmul(alpha, t2)
-    t4 = dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, nothing(x)))
+    t4 = dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, expm1_low(x)))
     return (x if t1 else t3) if x == 0.0 else x if t1 else dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
 
 
 @core
 def grad_device(x, alpha):
     t1 = dmul(x, 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(alpha, t2)
     t4 = dmul(t3, t2)
-    t5 = nothing(t1)
+    t5 = exp_low(t1)
     t6 = dmul(dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, t5)), t2)
     t7 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t5)), t6)
     return 1.0 if 0.0 < x else dadd(t4, t7) if dadd(t7, -t7) == 0.0 else t4
@@ -96,10 +80,10 @@ def grad_device(x, alpha):
 @core
 def grad2_device(x, alpha):
     t1 = dmul(x, 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(alpha, t2)
     t4 = dmul(t3, t2)
-    t5 = nothing(t1)
+    t5 = exp_low(t1)
     t6 = dmul(dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, t5)), t2)
     t7 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t5)), t6)
     return 0.0 if 0.0 < x else dadd(t4, t7) if dadd(t7, -t7) == 0.0 else t4
@@ -108,14 +92,14 @@ def grad2_device(x, alpha):
 @core
 def value_and_grad_device(x, alpha):
     t1 = 0.0 < x
-    t2 = libdevice.expm1(x)
+    t2 = expm1(x)
     t3 = dmul(alpha, t2)
-    t4 = dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, nothing(x)))
+    t4 = dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, expm1_low(x)))
     t5 = dmul(x, 0.5)
-    t6 = libdevice.exp(t5)
+    t6 = exp(t5)
     t7 = dmul(alpha, t6)
     t8 = dmul(t7, t6)
-    t9 = nothing(t5)
+    t9 = exp_low(t5)
     t10 = dmul(dadd(libdevice.fma(alpha, t6, -t7), dmul(alpha, t9)), t6)
     t11 = dadd(dadd(libdevice.fma(t7, t6, -t8), dmul(t7, t9)), t10)
     t12 = (x if t1 else t3) if x == 0.0 else x if t1 else dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3

@@ -6,25 +6,9 @@ return error_function(x)
 """
 
 from symgen.runtime.device import (
-    core,
-    dadd,
-    dmul,
-    f32,
-    fadd,
-    fmul,
-    fsub,
-    kernel,
-    libdevice,
-    load,
-    load2,
-    load4,
-    nothing,
-    store,
-    store2,
-    store4,
-    thread,
-    u32,
+    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
+from ..elementary import (erf, exp, exp_low)
 
 
 # erf(x)
@@ -77,15 +61,15 @@ def value_and_grad_device32(x):
 
 @core
 def value_device(x):
-    return libdevice.erf(x)
+    return erf(x)
 
 
 @core
 def grad_device(x):
     t1 = -dmul(x, x)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(1.1283791670955126, t2)
-    t4 = dmul(1.1283791670955126, dadd(nothing(t1), dmul(-libdevice.fma(x, x, t1), t2)))
+    t4 = dmul(1.1283791670955126, dadd(exp_low(t1), dmul(-libdevice.fma(x, x, t1), t2)))
     t5 = dadd(dadd(libdevice.fma(1.1283791670955126, t2, -t3), t4), dmul(1.533545961316588e-17, t2))
     return dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
 
@@ -94,12 +78,12 @@ def grad_device(x):
 def grad2_device(x):
     t1 = -dmul(x, x)
     t2 = dmul(t1, 0.5)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = t3 == 0.0
     t5 = -dmul(2.256758334191025, x)
     t6 = dmul(t5, t3)
     t7 = dmul(t6, t3)
-    t8 = dadd(nothing(t2), dmul(-libdevice.fma(x, x, t1), dmul(t3, 0.5)))
+    t8 = dadd(exp_low(t2), dmul(-libdevice.fma(x, x, t1), dmul(t3, 0.5)))
     t9 = dmul(-dadd(libdevice.fma(2.256758334191025, x, t5), dmul(3.067091922633176e-17, x)), t3)
     t10 = dmul(dadd(dadd(libdevice.fma(t5, t3, -t6), dmul(t5, t8)), t9), t3)
     t11 = 0.0 if t4 else dadd(dadd(libdevice.fma(t6, t3, -t7), dmul(t6, t8)), t10)
@@ -110,12 +94,12 @@ def grad2_device(x):
 @core
 def value_and_grad_device(x):
     t1 = -dmul(x, x)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(1.1283791670955126, t2)
-    t4 = dmul(1.1283791670955126, dadd(nothing(t1), dmul(-libdevice.fma(x, x, t1), t2)))
+    t4 = dmul(1.1283791670955126, dadd(exp_low(t1), dmul(-libdevice.fma(x, x, t1), t2)))
     t5 = dadd(dadd(libdevice.fma(1.1283791670955126, t2, -t3), t4), dmul(1.533545961316588e-17, t2))
     t6 = dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
-    return libdevice.erf(x), t6
+    return erf(x), t6
 
 
 @kernel

@@ -6,25 +6,9 @@ return 1 - erf(x)
 """
 
 from symgen.runtime.device import (
-    core,
-    dadd,
-    dmul,
-    f32,
-    fadd,
-    fmul,
-    fsub,
-    kernel,
-    libdevice,
-    load,
-    load2,
-    load4,
-    nothing,
-    store,
-    store2,
-    store4,
-    thread,
-    u32,
+    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
+from ..elementary import (erfcx, erfcx_low, exp, exp_low)
 
 
 # -inf to -1499.22: 2.0, which the function has reached to the last bit
@@ -108,13 +92,13 @@ def value_and_grad_device32(x):
 def value_device(x):
     t1 = 0.0 <= x
     t2 = libdevice.fabs(x)
-    t3 = libdevice.erfcx(t2)
+    t3 = erfcx(t2)
     t4 = -dmul(t2, t2)
-    t5 = libdevice.exp(t4)
+    t5 = exp(t4)
     t6 = dmul(t3, t5)
     t7 = -t6
-    t8 = dmul(t3, dadd(nothing(t4), dmul(libdevice.fma(t2, t2, t4), -dmul(t5, 1.0))))
-    t9 = dadd(dadd(libdevice.fma(t3, t5, t7), t8), dmul(nothing(t2), t5))
+    t8 = dmul(t3, dadd(exp_low(t4), dmul(libdevice.fma(t2, t2, t4), -dmul(t5, 1.0))))
+    t9 = dadd(dadd(libdevice.fma(t3, t5, t7), t8), dmul(erfcx_low(t2), t5))
     t10 = dadd(2.0, t7)
     t11 = dadd(t10, -2.0)
     t12 = t9 if t1 else dadd(dadd(dadd(2.0, -dadd(t10, -t11)), dadd(t7, -t11)), -t9)
@@ -126,9 +110,9 @@ def value_device(x):
 @core
 def grad_device(x):
     t1 = -dmul(x, x)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = -dmul(1.1283791670955126, t2)
-    t4 = dmul(1.1283791670955126, dadd(nothing(t1), dmul(-libdevice.fma(x, x, t1), t2)))
+    t4 = dmul(1.1283791670955126, dadd(exp_low(t1), dmul(-libdevice.fma(x, x, t1), t2)))
     t5 = -dadd(dadd(libdevice.fma(1.1283791670955126, t2, t3), t4), dmul(1.533545961316588e-17, t2))
     return dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
 
@@ -137,12 +121,12 @@ def grad_device(x):
 def grad2_device(x):
     t1 = -dmul(x, x)
     t2 = dmul(t1, 0.5)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = t3 == 0.0
     t5 = dmul(2.256758334191025, x)
     t6 = dmul(t5, t3)
     t7 = dmul(t6, t3)
-    t8 = dadd(nothing(t2), dmul(-libdevice.fma(x, x, t1), dmul(t3, 0.5)))
+    t8 = dadd(exp_low(t2), dmul(-libdevice.fma(x, x, t1), dmul(t3, 0.5)))
     t9 = dmul(dadd(libdevice.fma(2.256758334191025, x, -t5), dmul(3.067091922633176e-17, x)), t3)
     t10 = dmul(dadd(dadd(libdevice.fma(t5, t3, -t6), dmul(t5, t8)), t9), t3)
     t11 = 0.0 if t4 else dadd(dadd(libdevice.fma(t6, t3, -t7), dmul(t6, t8)), t10)
@@ -154,22 +138,22 @@ def grad2_device(x):
 def value_and_grad_device(x):
     t1 = 0.0 <= x
     t2 = libdevice.fabs(x)
-    t3 = libdevice.erfcx(t2)
+    t3 = erfcx(t2)
     t4 = -dmul(t2, t2)
-    t5 = libdevice.exp(t4)
+    t5 = exp(t4)
     t6 = dmul(t3, t5)
     t7 = -t6
-    t8 = dmul(t3, dadd(nothing(t4), dmul(libdevice.fma(t2, t2, t4), -dmul(t5, 1.0))))
-    t9 = dadd(dadd(libdevice.fma(t3, t5, t7), t8), dmul(nothing(t2), t5))
+    t8 = dmul(t3, dadd(exp_low(t4), dmul(libdevice.fma(t2, t2, t4), -dmul(t5, 1.0))))
+    t9 = dadd(dadd(libdevice.fma(t3, t5, t7), t8), dmul(erfcx_low(t2), t5))
     t10 = dadd(2.0, t7)
     t11 = dadd(t10, -2.0)
     t12 = t9 if t1 else dadd(dadd(dadd(2.0, -dadd(t10, -t11)), dadd(t7, -t11)), -t9)
     t13 = t6 if t1 else t10
     t14 = (dadd(t13, t12) if dadd(t12, -t12) == 0.0 else t13) if x < 39238.98046875 else 0.0
     t15 = -dmul(x, x)
-    t16 = libdevice.exp(t15)
+    t16 = exp(t15)
     t17 = -dmul(1.1283791670955126, t16)
-    t18 = dmul(1.1283791670955126, dadd(nothing(t15), dmul(-libdevice.fma(x, x, t15), t16)))
+    t18 = dmul(1.1283791670955126, dadd(exp_low(t15), dmul(-libdevice.fma(x, x, t15), t16)))
     t19 = -dadd(dadd(libdevice.fma(1.1283791670955126, t16, t17), t18), dmul(1.533545961316588e-17, t16))
     t20 = x if x != x else 2.0 if x < -1069.7070211732052 else t14
     t21 = dadd(t17, t19) if dadd(t19, -t19) == 0.0 else t17

@@ -6,6 +6,7 @@ return exp(x)
 """
 
 from symgen.runtime.device import (core, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32)
+from ..elementary import (exp)
 
 
 # exp(x)
@@ -35,22 +36,22 @@ def value_and_grad_device32(x):
 
 @core
 def value_device(x):
-    return libdevice.exp(x)
+    return exp(x)
 
 
 @core
 def grad_device(x):
-    return libdevice.exp(x)
+    return exp(x)
 
 
 @core
 def grad2_device(x):
-    return libdevice.exp(x)
+    return exp(x)
 
 
 @core
 def value_and_grad_device(x):
-    t1 = libdevice.exp(x)
+    t1 = exp(x)
     return t1, t1
 
 

@@ -21,13 +21,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low, log, log1p)
 
 
 # log1mexp(x)
@@ -87,31 +87,30 @@ def value_and_grad_device32(x):
 @core
 def value_device(x):
     t1 = -x
-    t2 = libdevice.log(-libdevice.expm1(t1))
-    return (t2 if x <= 0.6931471805599453 else libdevice.log1p(-libdevice.exp(t1))) if 0.0 <= x else math.nan
+    return (log(-expm1(t1)) if x <= 0.6931471805599453 else log1p(-exp(t1))) if 0.0 <= x else math.nan
 
 
 @core
 def grad_device(x):
     t1 = -x
-    t2 = libdevice.exp(t1)
-    t3 = libdevice.expm1(t1)
+    t2 = exp(t1)
+    t3 = expm1(t1)
     t4 = ddiv(t2, t3)
     t5 = -t4
-    t6 = -ddiv(dadd(dadd(libdevice.fma(t5, t3, t2), nothing(t1)), -dmul(t4, nothing(t1))), t3)
+    t6 = -ddiv(dadd(dadd(libdevice.fma(t5, t3, t2), exp_low(t1)), -dmul(t4, expm1_low(t1))), t3)
     return (dadd(t5, t6) if dadd(t6, -t6) == 0.0 else t5) if 0.0 <= x else math.nan
 
 
 @core
 def grad2_device(x):
     t1 = -x
-    t2 = libdevice.exp(t1)
-    t3 = libdevice.expm1(t1)
+    t2 = exp(t1)
+    t3 = expm1(t1)
     t4 = ddiv(t2, t3)
     t5 = ddiv(t4, t3)
     t6 = -t5
-    t7 = nothing(t1)
-    t8 = ddiv(dadd(dadd(libdevice.fma(-t4, t3, t2), nothing(t1)), -dmul(t4, t7)), t3)
+    t7 = expm1_low(t1)
+    t8 = ddiv(dadd(dadd(libdevice.fma(-t4, t3, t2), exp_low(t1)), -dmul(t4, t7)), t3)
     t9 = -ddiv(dadd(dadd(libdevice.fma(t6, t3, t4), t8), -dmul(t5, t7)), t3)
     return (dadd(t6, t9) if dadd(t9, -t9) == 0.0 else t6) if 0.0 <= x else math.nan
 
@@ -120,12 +119,12 @@ def grad2_device(x):
 def value_and_grad_device(x):
     t1 = 0.0 <= x
     t2 = -x
-    t3 = libdevice.expm1(t2)
-    t4 = libdevice.exp(t2)
+    t3 = expm1(t2)
+    t4 = exp(t2)
     t5 = ddiv(t4, t3)
     t6 = -t5
-    t7 = -ddiv(dadd(dadd(libdevice.fma(t6, t3, t4), nothing(t2)), -dmul(t5, nothing(t2))), t3)
-    t8 = (libdevice.log(-t3) if x <= 0.6931471805599453 else libdevice.log1p(-t4)) if t1 else math.nan
+    t7 = -ddiv(dadd(dadd(libdevice.fma(t6, t3, t4), exp_low(t2)), -dmul(t5, expm1_low(t2))), t3)
+    t8 = (log(-t3) if x <= 0.6931471805599453 else log1p(-t4)) if t1 else math.nan
     t9 = (dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6) if t1 else math.nan
     return t8, t9
 

@@ -22,13 +22,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (erfcx, erfcx_low, exp, exp_low, log, log1p, log1p_low, log_low)
 
 
 # -inf to -3.40113e+28: -inf, which the function has reached to the last bit
@@ -259,24 +259,24 @@ def value_device(x):
     t2 = -t1
     t3 = 0.0 < t2
     t4 = libdevice.fabs(t1)
-    t5 = libdevice.erfcx(t4)
+    t5 = erfcx(t4)
     t6 = dmul(t5, 0.5)
-    t7 = libdevice.log(t6)
+    t7 = log(t6)
     t8 = -dmul(t4, t4)
     t9 = dadd(t7, t8)
     t10 = dadd(t9, -t7)
-    t11 = dmul(nothing(t4), 0.5)
+    t11 = dmul(erfcx_low(t4), 0.5)
     t12 = libdevice.fma(t4, t4, t8)
-    t13 = dadd(dadd(dadd(t7, -dadd(t9, -t10)), dadd(t8, -t10)), dadd(nothing(t6), dmul(t11, ddiv(1.0, t6))))
-    t14 = libdevice.exp(t8)
+    t13 = dadd(dadd(dadd(t7, -dadd(t9, -t10)), dadd(t8, -t10)), dadd(log_low(t6), dmul(t11, ddiv(1.0, t6))))
+    t14 = exp(t8)
     t15 = dmul(t6, t14)
     t16 = -t15
-    t17 = dadd(libdevice.fma(t6, t14, t16), dmul(t6, dadd(nothing(t8), dmul(t12, -dmul(t14, 1.0)))))
-    t18 = dadd(nothing(t16), dmul(-dadd(t17, dmul(t11, t14)), ddiv(1.0, dadd(1.0, -t15))))
+    t17 = dadd(libdevice.fma(t6, t14, t16), dmul(t6, dadd(exp_low(t8), dmul(t12, -dmul(t14, 1.0)))))
+    t18 = dadd(log1p_low(t16), dmul(-dadd(t17, dmul(t11, t14)), ddiv(1.0, dadd(1.0, -t15))))
     t19 = dmul(-1.1283791670955126, ddiv(1.0, t5) if t3 else ddiv(t14, dadd(2.0, -dmul(t5, t14))))
     t20 = dmul(-dadd(libdevice.fma(0.7071067811865476, x, t2), dmul(-4.833646656726457e-17, x)), t19)
     t21 = dadd(dadd(t13, -t12) if t3 else t18, t20)
-    t22 = t9 if t3 else libdevice.log1p(t16)
+    t22 = t9 if t3 else log1p(t16)
     t23 = (dadd(t22, t21) if dadd(t21, -t21) == 0.0 else t22) if x < 2011722.625 else 0.0
     return x if x != x else -math.inf if x < -1.045020688786386e+216 else t23
 
@@ -287,17 +287,17 @@ def grad_device(x):
     t2 = -t1
     t3 = 0.0 <= t2
     t4 = libdevice.fabs(t1)
-    t5 = libdevice.erfcx(t4)
+    t5 = erfcx(t4)
     t6 = dmul(t2, t2)
-    t7 = libdevice.exp(t6)
+    t7 = exp(t6)
     t8 = dmul(t7, 2.0)
     t9 = -t5
     t10 = dadd(t8, t9)
     t11 = t5 if t3 else t10
     t12 = ddiv(0.7978845608028654, t11)
-    t13 = nothing(t4)
+    t13 = erfcx_low(t4)
     t14 = dadd(t10, -t8)
-    t15 = dmul(dadd(nothing(t6), dmul(libdevice.fma(t2, t2, -t6), t7)), 2.0)
+    t15 = dmul(dadd(exp_low(t6), dmul(libdevice.fma(t2, t2, -t6), t7)), 2.0)
     t16 = -dadd(libdevice.fma(0.7071067811865476, x, t2), dmul(-4.833646656726457e-17, x))
     t17 = 4096.0 < t2
     t18 = dmul(2.0, t2)
@@ -308,21 +308,21 @@ def grad_device(x):
     t23 = dadd(t12, t22) if dadd(t22, -t22) == 0.0 else t12
     t24 = dmul(t4, t4)
     t25 = -t24
-    t26 = libdevice.exp(t25)
+    t26 = exp(t25)
     t27 = -dmul(t5, t26)
     t28 = dadd(2.0, t27)
     t29 = t5 if t3 else t28
     t30 = ddiv(0.7978845608028654, t29)
     t31 = -dmul(t24, 0.5)
-    t32 = libdevice.exp(t31)
+    t32 = exp(t31)
     t33 = 1.0 if t3 else t32
     t34 = dmul(t30, t33)
     t35 = dmul(t34, t33)
     t36 = libdevice.fma(t4, t4, t25)
-    t37 = 0.0 if t3 else dadd(nothing(t31), dmul(t36, -dmul(t32, 0.5)))
+    t37 = 0.0 if t3 else dadd(exp_low(t31), dmul(t36, -dmul(t32, 0.5)))
     t38 = (-ddiv(t5, t2) if t17 else dadd(dmul(t18, t5), -1.1283791670955126)) if t3 else dmul(t18, t28)
     t39 = dadd(t28, -2.0)
-    t40 = dadd(libdevice.fma(t5, t26, t27), dmul(t5, dadd(nothing(t25), dmul(t36, -dmul(t26, 1.0)))))
+    t40 = dadd(libdevice.fma(t5, t26, t27), dmul(t5, dadd(exp_low(t25), dmul(t36, -dmul(t26, 1.0)))))
     t41 = dadd(dadd(dadd(2.0, -dadd(t28, -t39)), dadd(t27, -t39)), -dadd(t40, dmul(t13, t26)))
     t42 = dadd(t41, dmul(t16, dadd(t38, 0.0 if t3 else dmul(-1.1283791670955126, t26))))
     t43 = dadd(libdevice.fma(-t30, t29, 0.7978845608028654), -4.98465440455546e-17)
@@ -366,9 +366,9 @@ def grad2_device(x):
     t28 = -t27
     t29 = 0.0 <= t28
     t30 = libdevice.fabs(t27)
-    t31 = libdevice.erfcx(t30)
+    t31 = erfcx(t30)
     t32 = dmul(t28, t28)
-    t33 = libdevice.exp(t32)
+    t33 = exp(t32)
     t34 = dmul(t33, 2.0)
     t35 = -t31
     t36 = dadd(t34, t35)
@@ -381,9 +381,9 @@ def grad2_device(x):
     t43 = dmul(t38, t42)
     t44 = dadd(t42, -t39)
     t45 = -dadd(libdevice.fma(1.4142135623730951, x, t39), dmul(-9.667293313452913e-17, x))
-    t46 = nothing(t30)
+    t46 = erfcx_low(t30)
     t47 = dadd(t36, -t34)
-    t48 = dmul(dadd(nothing(t32), dmul(libdevice.fma(t28, t28, -t32), t33)), 2.0)
+    t48 = dmul(dadd(exp_low(t32), dmul(libdevice.fma(t28, t28, -t32), t33)), 2.0)
     t49 = -dadd(libdevice.fma(0.7071067811865476, x, t28), dmul(-4.833646656726457e-17, x))
     t50 = 4096.0 < t28
     t51 = dmul(2.0, t28)
@@ -396,7 +396,7 @@ def grad2_device(x):
     t58 = dadd(t43, t57) if dadd(t57, -t57) == 0.0 else t43
     t59 = dmul(t30, t30)
     t60 = -t59
-    t61 = libdevice.exp(t60)
+    t61 = exp(t60)
     t62 = -dmul(t31, t61)
     t63 = dadd(2.0, t62)
     t64 = t31 if t29 else t63
@@ -404,7 +404,7 @@ def grad2_device(x):
     t66 = ddiv(1.1283791670955126, t64)
     t67 = -t66
     t68 = -dmul(t59, 0.5)
-    t69 = libdevice.exp(t68)
+    t69 = exp(t68)
     t70 = 1.0 if t29 else t69
     t71 = dmul(t67, t70)
     t72 = dmul(t71, t70)
@@ -413,11 +413,11 @@ def grad2_device(x):
     t75 = dmul(t74, t70)
     t76 = dmul(t75, t70)
     t77 = libdevice.fma(t30, t30, t60)
-    t78 = 0.0 if t29 else dadd(nothing(t68), dmul(t77, -dmul(t69, 0.5)))
+    t78 = 0.0 if t29 else dadd(exp_low(t68), dmul(t77, -dmul(t69, 0.5)))
     t79 = dadd(t73, -t39)
     t80 = (-ddiv(t31, t28) if t50 else dadd(dmul(t51, t31), -1.1283791670955126)) if t29 else dmul(t51, t63)
     t81 = dadd(t63, -2.0)
-    t82 = dadd(libdevice.fma(t31, t61, t62), dmul(t31, dadd(nothing(t60), dmul(t77, -dmul(t61, 1.0)))))
+    t82 = dadd(libdevice.fma(t31, t61, t62), dmul(t31, dadd(exp_low(t60), dmul(t77, -dmul(t61, 1.0)))))
     t83 = dadd(dadd(dadd(2.0, -dadd(t63, -t81)), dadd(t62, -t81)), -dadd(t82, dmul(t46, t61)))
     t84 = dadd(t83, dmul(t49, dadd(t80, 0.0 if t29 else dmul(-1.1283791670955126, t61))))
     t85 = dadd(t46, dmul(t49, t80)) if t29 else t84
@@ -444,38 +444,38 @@ def value_and_grad_device(x):
     t3 = -t2
     t4 = 0.0 < t3
     t5 = libdevice.fabs(t2)
-    t6 = libdevice.erfcx(t5)
+    t6 = erfcx(t5)
     t7 = dmul(t6, 0.5)
-    t8 = libdevice.log(t7)
+    t8 = log(t7)
     t9 = dmul(t5, t5)
     t10 = -t9
     t11 = dadd(t8, t10)
     t12 = dadd(t11, -t8)
-    t13 = nothing(t5)
+    t13 = erfcx_low(t5)
     t14 = dmul(t13, 0.5)
     t15 = libdevice.fma(t5, t5, t10)
-    t16 = dadd(dadd(dadd(t8, -dadd(t11, -t12)), dadd(t10, -t12)), dadd(nothing(t7), dmul(t14, ddiv(1.0, t7))))
-    t17 = libdevice.exp(t10)
+    t16 = dadd(dadd(dadd(t8, -dadd(t11, -t12)), dadd(t10, -t12)), dadd(log_low(t7), dmul(t14, ddiv(1.0, t7))))
+    t17 = exp(t10)
     t18 = dmul(t7, t17)
     t19 = -t18
-    t20 = dadd(nothing(t10), dmul(t15, -dmul(t17, 1.0)))
+    t20 = dadd(exp_low(t10), dmul(t15, -dmul(t17, 1.0)))
     t21 = -dadd(dadd(libdevice.fma(t7, t17, t19), dmul(t7, t20)), dmul(t14, t17))
     t22 = -dadd(libdevice.fma(0.7071067811865476, x, t3), dmul(-4.833646656726457e-17, x))
     t23 = dmul(t6, t17)
     t24 = dmul(t22, dmul(-1.1283791670955126, ddiv(1.0, t6) if t4 else ddiv(t17, dadd(2.0, -t23))))
-    t25 = dadd(dadd(t16, -t15) if t4 else dadd(nothing(t19), dmul(t21, ddiv(1.0, dadd(1.0, -t18)))), t24)
-    t26 = t11 if t4 else libdevice.log1p(t19)
+    t25 = dadd(dadd(t16, -t15) if t4 else dadd(log1p_low(t19), dmul(t21, ddiv(1.0, dadd(1.0, -t18)))), t24)
+    t26 = t11 if t4 else log1p(t19)
     t27 = (dadd(t26, t25) if dadd(t25, -t25) == 0.0 else t26) if x < 2011722.625 else 0.0
     t28 = 0.0 <= t3
     t29 = dmul(t3, t3)
-    t30 = libdevice.exp(t29)
+    t30 = exp(t29)
     t31 = dmul(t30, 2.0)
     t32 = -t6
     t33 = dadd(t31, t32)
     t34 = t6 if t28 else t33
     t35 = ddiv(0.7978845608028654, t34)
     t36 = dadd(t33, -t31)
-    t37 = dmul(dadd(nothing(t29), dmul(libdevice.fma(t3, t3, -t29), t30)), 2.0)
+    t37 = dmul(dadd(exp_low(t29), dmul(libdevice.fma(t3, t3, -t29), t30)), 2.0)
     t38 = 4096.0 < t3
     t39 = dmul(2.0, t3)
     t40 = t13 if t28 else dadd(dadd(dadd(dadd(t31, -dadd(t33, -t36)), dadd(t32, -t36)), t37), -t13)
@@ -488,11 +488,11 @@ def value_and_grad_device(x):
     t47 = t6 if t28 else t46
     t48 = ddiv(0.7978845608028654, t47)
     t49 = -dmul(t9, 0.5)
-    t50 = libdevice.exp(t49)
+    t50 = exp(t49)
     t51 = 1.0 if t28 else t50
     t52 = dmul(t48, t51)
     t53 = dmul(t52, t51)
-    t54 = 0.0 if t28 else dadd(nothing(t49), dmul(t15, -dmul(t50, 0.5)))
+    t54 = 0.0 if t28 else dadd(exp_low(t49), dmul(t15, -dmul(t50, 0.5)))
     t55 = (-ddiv(t6, t3) if t38 else dadd(dmul(t39, t6), -1.1283791670955126)) if t28 else dmul(t39, t46)
     t56 = dadd(t46, -2.0)
     t57 = -dadd(dadd(libdevice.fma(t6, t17, t45), dmul(t6, t20)), dmul(t13, t17))

@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, log1p_unit, log1p_unit_low)
 
 
 # -softplus(-x)
@@ -75,11 +75,11 @@ def value_device(x):
     t1 = -x
     t2 = t1 if 0.0 < t1 else 0.0
     t3 = -libdevice.fabs(x)
-    t4 = libdevice.exp(t3)
-    t5 = libdevice.log1p(t4)
+    t4 = exp(t3)
+    t5 = log1p_unit(t4)
     t6 = dadd(t2, t5)
     t7 = dadd(t6, -t2)
-    t8 = dadd(nothing(t4), dmul(nothing(t3), ddiv(1.0, dadd(1.0, t4))))
+    t8 = dadd(log1p_unit_low(t4), dmul(exp_low(t3), ddiv(1.0, dadd(1.0, t4))))
     t9 = -dadd(dadd(dadd(t2, -dadd(t6, -t7)), dadd(t5, -t7)), t8)
     t10 = -t6
     return dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10
@@ -89,11 +89,11 @@ def value_device(x):
 def grad_device(x):
     t1 = 0.0 <= -x
     t2 = -libdevice.fabs(x)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = dadd(1.0, t3)
     t6 = ddiv(t4, t5)
-    t7 = nothing(t2)
+    t7 = exp_low(t2)
     t8 = dadd(t5, -1.0)
     t9 = dmul(t6, dadd(dadd(dadd(1.0, -dadd(t5, -t8)), dadd(t3, -t8)), t7))
     t10 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), 0.0 if t1 else t7), -t9), t5)
@@ -104,7 +104,7 @@ def grad_device(x):
 def grad2_device(x):
     t1 = 0.0 <= -x
     t2 = -libdevice.fabs(x)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = dadd(1.0, t3)
     t6 = ddiv(t4, t5)
@@ -112,7 +112,7 @@ def grad2_device(x):
     t8 = 1.0 if t7 else t3
     t9 = ddiv(t8, t5)
     t10 = -dmul(t6, t9)
-    t11 = nothing(t2)
+    t11 = exp_low(t2)
     t12 = dadd(t5, -1.0)
     t13 = dadd(dadd(dadd(1.0, -dadd(t5, -t12)), dadd(t3, -t12)), t11)
     t14 = dmul(t6, ddiv(dadd(dadd(libdevice.fma(-t9, t5, t8), 0.0 if t7 else t11), -dmul(t9, t13)), t5))
@@ -126,23 +126,24 @@ def value_and_grad_device(x):
     t1 = -x
     t2 = t1 if 0.0 < t1 else 0.0
     t3 = -libdevice.fabs(x)
-    t4 = libdevice.exp(t3)
-    t5 = libdevice.log1p(t4)
+    t4 = exp(t3)
+    t5 = log1p_unit(t4)
     t6 = dadd(t2, t5)
     t7 = dadd(t6, -t2)
-    t8 = nothing(t3)
+    t8 = exp_low(t3)
     t9 = dadd(1.0, t4)
-    t10 = -dadd(dadd(dadd(t2, -dadd(t6, -t7)), dadd(t5, -t7)), dadd(nothing(t4), dmul(t8, ddiv(1.0, t9))))
-    t11 = -t6
-    t12 = 0.0 <= t1
-    t13 = 1.0 if t12 else t4
-    t14 = ddiv(t13, t9)
-    t15 = dadd(t9, -1.0)
-    t16 = dmul(t14, dadd(dadd(dadd(1.0, -dadd(t9, -t15)), dadd(t4, -t15)), t8))
-    t17 = ddiv(dadd(dadd(libdevice.fma(-t14, t9, t13), 0.0 if t12 else t8), -t16), t9)
-    t18 = dadd(t11, t10) if dadd(t10, -t10) == 0.0 else t11
-    t19 = dadd(t14, t17) if dadd(t17, -t17) == 0.0 else t14
-    return t18, t19
+    t10 = dadd(log1p_unit_low(t4), dmul(t8, ddiv(1.0, t9)))
+    t11 = -dadd(dadd(dadd(t2, -dadd(t6, -t7)), dadd(t5, -t7)), t10)
+    t12 = -t6
+    t13 = 0.0 <= t1
+    t14 = 1.0 if t13 else t4
+    t15 = ddiv(t14, t9)
+    t16 = dadd(t9, -1.0)
+    t17 = dmul(t15, dadd(dadd(dadd(1.0, -dadd(t9, -t16)), dadd(t4, -t16)), t8))
+    t18 = ddiv(dadd(dadd(libdevice.fma(-t15, t9, t14), 0.0 if t13 else t8), -t17), t9)
+    t19 = dadd(t12, t11) if dadd(t11, -t11) == 0.0 else t12
+    t20 = dadd(t15, t18) if dadd(t18, -t18) == 0.0 else t15
+    return t19, t20
 
 
 @kernel

@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low)
 
 
 # sigmoid(x)
@@ -106,11 +106,11 @@ def value_and_grad_device32(x):
 def value_device(x):
     t1 = 0.0 <= x
     t2 = -libdevice.fabs(x)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = dadd(1.0, t3)
     t6 = ddiv(t4, t5)
-    t7 = nothing(t2)
+    t7 = exp_low(t2)
     t8 = dadd(t5, -1.0)
     t9 = dmul(t6, dadd(dadd(dadd(1.0, -dadd(t5, -t8)), dadd(t3, -t8)), t7))
     t10 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), 0.0 if t1 else t7), -t9), t5)
@@ -121,7 +121,7 @@ def value_device(x):
 def grad_device(x):
     t1 = 0.0 <= -x
     t2 = -libdevice.fabs(x)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = dadd(1.0, t3)
     t6 = ddiv(t4, t5)
@@ -129,7 +129,7 @@ def grad_device(x):
     t8 = 1.0 if t7 else t3
     t9 = ddiv(t8, t5)
     t10 = dmul(t6, t9)
-    t11 = nothing(t2)
+    t11 = exp_low(t2)
     t12 = dadd(t5, -1.0)
     t13 = dadd(dadd(dadd(1.0, -dadd(t5, -t12)), dadd(t3, -t12)), t11)
     t14 = dmul(t6, ddiv(dadd(dadd(libdevice.fma(-t9, t5, t8), 0.0 if t7 else t11), -dmul(t9, t13)), t5))
@@ -142,7 +142,7 @@ def grad_device(x):
 def grad2_device(x):
     t1 = 0.0 <= -x
     t2 = -libdevice.fabs(x)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = dadd(1.0, t3)
     t6 = ddiv(t4, t5)
@@ -155,7 +155,7 @@ def grad2_device(x):
     t13 = dmul(t12, t9)
     t14 = dadd(t11, t13)
     t15 = dadd(t14, -t11)
-    t16 = nothing(t2)
+    t16 = exp_low(t2)
     t17 = dadd(t5, -1.0)
     t18 = dadd(dadd(dadd(1.0, -dadd(t5, -t17)), dadd(t3, -t17)), t16)
     t19 = ddiv(dadd(dadd(libdevice.fma(-t9, t5, t8), 0.0 if t7 else t16), -dmul(t9, t18)), t5)
@@ -173,11 +173,11 @@ def grad2_device(x):
 def value_and_grad_device(x):
     t1 = 0.0 <= x
     t2 = -libdevice.fabs(x)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = dadd(1.0, t3)
     t6 = ddiv(t4, t5)
-    t7 = nothing(t2)
+    t7 = exp_low(t2)
     t8 = dadd(t5, -1.0)
     t9 = dadd(dadd(dadd(1.0, -dadd(t5, -t8)), dadd(t3, -t8)), t7)
     t10 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), 0.0 if t1 else t7), -dmul(t6, t9)), t5)

@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # c*tanh(x/c) (compensated)
@@ -170,11 +170,11 @@ def value_device(x, c):
     t5 = t4 if t3 else t1
     t6 = libdevice.fabs(t5)
     t7 = dmul(t6, -2.0)
-    t8 = libdevice.expm1(t7)
+    t8 = expm1(t7)
     t9 = -t8
     t10 = dadd(2.0, t8)
     t11 = ddiv(t9, t10)
-    t12 = nothing(t7)
+    t12 = expm1_low(t7)
     t13 = dadd(t10, -2.0)
     t14 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t13)), dadd(t8, -t13)), t12))
     t15 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t12), -t14), t10)
@@ -193,14 +193,14 @@ def value_device(x, c):
 def grad_device(x, c):
     t1 = ddiv(x, c)
     t2 = -libdevice.fabs(t1)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = dmul(t3, t3)
     t5 = dadd(1.0, t4)
     t6 = dmul(t5, t5)
     t7 = ddiv(4.0, t6)
     t8 = dmul(t7, t3)
     t9 = dmul(t8, t3)
-    t10 = nothing(t2)
+    t10 = exp_low(t2)
     t11 = dadd(t5, -1.0)
     t12 = dadd(dadd(libdevice.fma(t3, t3, -t4), dmul(t3, t10)), dmul(t10, t3))
     t13 = dadd(dadd(dadd(1.0, -dadd(t5, -t11)), dadd(t4, -t11)), t12)
@@ -219,14 +219,14 @@ def grad2_device(x, c):
     t2 = ddiv(x, c)
     t3 = libdevice.fabs(t2)
     t4 = dmul(t3, -2.0)
-    t5 = libdevice.expm1(t4)
+    t5 = expm1(t4)
     t6 = -t5
     t7 = dadd(2.0, t5)
     t8 = ddiv(t6, t7)
     t9 = libdevice.copysign(t8, t2)
     t10 = dmul(t1, t9)
     t11 = -t3
-    t12 = libdevice.exp(t11)
+    t12 = exp(t11)
     t13 = dmul(t12, t12)
     t14 = dadd(1.0, t13)
     t15 = dmul(t14, t14)
@@ -234,7 +234,7 @@ def grad2_device(x, c):
     t17 = -dmul(t10, t16)
     t18 = dmul(t17, t12)
     t19 = dmul(t18, t12)
-    t20 = nothing(t11)
+    t20 = exp_low(t11)
     t21 = dadd(t14, -1.0)
     t22 = dadd(dadd(libdevice.fma(t12, t12, -t13), dmul(t12, t20)), dmul(t20, t12))
     t23 = dadd(dadd(dadd(1.0, -dadd(t14, -t21)), dadd(t13, -t21)), t22)
@@ -243,7 +243,7 @@ def grad2_device(x, c):
     t26 = t2 < 0.0
     t27 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t13, -1.0), t14), 2.0), t2))
     t28 = ddiv(dadd(libdevice.fma(-t16, t15, 4.0), -t24), t15)
-    t29 = nothing(t4)
+    t29 = expm1_low(t4)
     t30 = dadd(t7, -2.0)
     t31 = dmul(t8, dadd(dadd(dadd(2.0, -dadd(t7, -t30)), dadd(t5, -t30)), t29))
     t32 = ddiv(dadd(dadd(libdevice.fma(-t8, t7, t6), -t29), -t31), t7)
@@ -266,11 +266,11 @@ def value_and_grad_device(x, c):
     t5 = t4 if t3 else t1
     t6 = libdevice.fabs(t5)
     t7 = dmul(t6, -2.0)
-    t8 = libdevice.expm1(t7)
+    t8 = expm1(t7)
     t9 = -t8
     t10 = dadd(2.0, t8)
     t11 = ddiv(t9, t10)
-    t12 = nothing(t7)
+    t12 = expm1_low(t7)
     t13 = dadd(t10, -2.0)
     t14 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t13)), dadd(t8, -t13)), t12))
     t15 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t12), -t14), t10)
@@ -283,14 +283,14 @@ def value_and_grad_device(x, c):
     t22 = dmul(t21, c)
     t23 = libdevice.fma(t21, c, -t22)
     t24 = -libdevice.fabs(t1)
-    t25 = libdevice.exp(t24)
+    t25 = exp(t24)
     t26 = dmul(t25, t25)
     t27 = dadd(1.0, t26)
     t28 = dmul(t27, t27)
     t29 = ddiv(4.0, t28)
     t30 = dmul(t29, t25)
     t31 = dmul(t30, t25)
-    t32 = nothing(t24)
+    t32 = exp_low(t24)
     t33 = dadd(t27, -1.0)
     t34 = dadd(dadd(libdevice.fma(t25, t25, -t26), dmul(t25, t32)), dmul(t32, t25))
     t35 = dadd(dadd(dadd(1.0, -dadd(t27, -t33)), dadd(t26, -t33)), t34)

@@ -22,13 +22,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, log1p_unit, log1p_unit_low)
 
 
 # ---- threshold=None
@@ -191,14 +191,14 @@ def value_device_threshold_none(x, beta, threshold):
     t3 = -t2
     t4 = 0.0 < t3
     t5 = t3 if t4 else 0.0
-    t6 = libdevice.exp(t3)
-    t7 = libdevice.log1p(t6)
+    t6 = exp(t3)
+    t7 = log1p_unit(t6)
     t8 = dadd(t5, t7)
     t9 = -dmul(t2, 0.5)
-    t10 = libdevice.exp(t9)
+    t10 = exp(t9)
     t11 = dmul(t10, t10)
     t12 = t11 < 8.673617379884035e-19
-    t13 = libdevice.log1p(t11)
+    t13 = log1p_unit(t11)
     t14 = ddiv(t13, t11)
     t15 = 1.0 if t12 else t14
     t16 = t8 if t4 else t15
@@ -213,17 +213,17 @@ def value_device_threshold_none(x, beta, threshold):
     t25 = dmul(t24, t21)
     t26 = dadd(t20, t25)
     t27 = dadd(t26, -t20)
-    t28 = nothing(t9)
+    t28 = exp_low(t9)
     t29 = 0.0 if t4 else t28
     t30 = dadd(t8, -t5)
     t31 = dadd(1.0, t6)
-    t32 = dadd(nothing(t6), dmul(nothing(t3), ddiv(1.0, t31)))
+    t32 = dadd(log1p_unit_low(t6), dmul(exp_low(t3), ddiv(1.0, t31)))
     t33 = libdevice.fma(beta, x, -t1)
     t34 = -(-t33 if t1 < 0.0 else t33)
     t35 = dadd(dadd(dadd(t5, -dadd(t8, -t30)), dadd(t7, -t30)), t32)
     t36 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
     t37 = dadd(1.0, t11)
-    t38 = dadd(libdevice.fma(-t14, t11, t13), dadd(nothing(t11), dmul(t36, ddiv(1.0, t37))))
+    t38 = dadd(libdevice.fma(-t14, t11, t13), dadd(log1p_unit_low(t11), dmul(t36, ddiv(1.0, t37))))
     t39 = dmul(t34, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t37, t13)), -1.0))))
     t40 = dadd(0.0 if t12 else ddiv(dadd(t38, -dmul(t14, t36)), t11), t39)
     t41 = dadd(t35, dmul(t34, ddiv(1.0 if t4 else t6, t31))) if t4 else t40
@@ -240,11 +240,11 @@ def grad_device_threshold_none(x, beta, threshold):
     t1 = dmul(beta, x)
     t2 = 0.0 <= t1
     t3 = -libdevice.fabs(t1)
-    t4 = libdevice.exp(t3)
+    t4 = exp(t3)
     t5 = 1.0 if t2 else t4
     t6 = dadd(1.0, t4)
     t7 = ddiv(t5, t6)
-    t8 = nothing(t3)
+    t8 = exp_low(t3)
     t9 = dadd(t6, -1.0)
     t10 = dmul(t7, dadd(dadd(dadd(1.0, -dadd(t6, -t9)), dadd(t4, -t9)), t8))
     t11 = ddiv(dadd(dadd(libdevice.fma(-t7, t6, t5), 0.0 if t2 else t8), -t10), t6)
@@ -256,7 +256,7 @@ def grad_device_threshold_none(x, beta, threshold):
 def grad2_device_threshold_none(x, beta, threshold):
     t1 = dmul(beta, x)
     t2 = -dmul(libdevice.fabs(t1), 0.5)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = dmul(t3, t3)
     t5 = dadd(1.0, t4)
     t6 = ddiv(1.0, t5)
@@ -271,7 +271,7 @@ def grad2_device_threshold_none(x, beta, threshold):
     t15 = 1.0 if t14 else t3
     t16 = dmul(t13, t15)
     t17 = dmul(t16, t15)
-    t18 = nothing(t2)
+    t18 = exp_low(t2)
     t19 = 0.0 if t14 else t18
     t20 = 0.0 if t10 else t18
     t21 = dadd(t5, -1.0)
@@ -296,14 +296,14 @@ def value_and_grad_device_threshold_none(x, beta, threshold):
     t3 = -t2
     t4 = 0.0 < t3
     t5 = t3 if t4 else 0.0
-    t6 = libdevice.exp(t3)
-    t7 = libdevice.log1p(t6)
+    t6 = exp(t3)
+    t7 = log1p_unit(t6)
     t8 = dadd(t5, t7)
     t9 = -dmul(t2, 0.5)
-    t10 = libdevice.exp(t9)
+    t10 = exp(t9)
     t11 = dmul(t10, t10)
     t12 = t11 < 8.673617379884035e-19
-    t13 = libdevice.log1p(t11)
+    t13 = log1p_unit(t11)
     t14 = ddiv(t13, t11)
     t15 = 1.0 if t12 else t14
     t16 = t8 if t4 else t15
@@ -318,35 +318,36 @@ def value_and_grad_device_threshold_none(x, beta, threshold):
     t25 = dmul(t24, t21)
     t26 = dadd(t20, t25)
     t27 = dadd(t26, -t20)
-    t28 = nothing(t9)
+    t28 = exp_low(t9)
     t29 = 0.0 if t4 else t28
     t30 = dadd(t8, -t5)
-    t31 = nothing(t3)
+    t31 = exp_low(t3)
     t32 = dadd(1.0, t6)
-    t33 = libdevice.fma(beta, x, -t1)
-    t34 = -(-t33 if t1 < 0.0 else t33)
-    t35 = dadd(dadd(dadd(t5, -dadd(t8, -t30)), dadd(t7, -t30)), dadd(nothing(t6), dmul(t31, ddiv(1.0, t32))))
-    t36 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
-    t37 = dadd(1.0, t11)
-    t38 = dadd(libdevice.fma(-t14, t11, t13), dadd(nothing(t11), dmul(t36, ddiv(1.0, t37))))
-    t39 = dmul(t34, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t37, t13)), -1.0))))
-    t40 = dadd(0.0 if t12 else ddiv(dadd(t38, -dmul(t14, t36)), t11), t39)
-    t41 = dadd(t35, dmul(t34, ddiv(1.0 if t4 else t6, t32))) if t4 else t40
-    t42 = dmul(ddiv(dadd(libdevice.fma(-t17, beta, t16), t41), beta), t18)
-    t43 = dmul(dadd(dadd(libdevice.fma(t17, t18, -t19), dmul(t17, t29)), t42), t18)
-    t44 = dadd(dadd(libdevice.fma(t19, t18, -t20), dmul(t19, t29)), t43)
-    t45 = dadd(libdevice.fma(t24, t21, -t25), dmul(0.0 if t23 else libdevice.fma(x, t21, -t22), t21))
-    t46 = dadd(dadd(dadd(dadd(t20, -dadd(t26, -t27)), dadd(t25, -t27)), t44), t45)
-    t47 = 0.0 <= t1
-    t48 = 1.0 if t47 else t6
-    t49 = ddiv(t48, t32)
-    t50 = dadd(t32, -1.0)
-    t51 = dmul(t49, dadd(dadd(dadd(1.0, -dadd(t32, -t50)), dadd(t6, -t50)), t31))
-    t52 = ddiv(dadd(dadd(libdevice.fma(-t49, t32, t48), 0.0 if t47 else t31), -t51), t32)
-    t53 = dadd(t52, dmul(t33, dmul(t49, ddiv(t6 if t47 else 1.0, t32))))
-    t54 = dadd(t26, t46) if dadd(t46, -t46) == 0.0 else t26
-    t55 = dadd(t49, t53) if dadd(t53, -t53) == 0.0 else t49
-    return t54, t55
+    t33 = dadd(log1p_unit_low(t6), dmul(t31, ddiv(1.0, t32)))
+    t34 = libdevice.fma(beta, x, -t1)
+    t35 = -(-t34 if t1 < 0.0 else t34)
+    t36 = dadd(dadd(dadd(t5, -dadd(t8, -t30)), dadd(t7, -t30)), t33)
+    t37 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
+    t38 = dadd(1.0, t11)
+    t39 = dadd(libdevice.fma(-t14, t11, t13), dadd(log1p_unit_low(t11), dmul(t37, ddiv(1.0, t38))))
+    t40 = dmul(t35, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t38, t13)), -1.0))))
+    t41 = dadd(0.0 if t12 else ddiv(dadd(t39, -dmul(t14, t37)), t11), t40)
+    t42 = dadd(t36, dmul(t35, ddiv(1.0 if t4 else t6, t32))) if t4 else t41
+    t43 = dmul(ddiv(dadd(libdevice.fma(-t17, beta, t16), t42), beta), t18)
+    t44 = dmul(dadd(dadd(libdevice.fma(t17, t18, -t19), dmul(t17, t29)), t43), t18)
+    t45 = dadd(dadd(libdevice.fma(t19, t18, -t20), dmul(t19, t29)), t44)
+    t46 = dadd(libdevice.fma(t24, t21, -t25), dmul(0.0 if t23 else libdevice.fma(x, t21, -t22), t21))
+    t47 = dadd(dadd(dadd(dadd(t20, -dadd(t26, -t27)), dadd(t25, -t27)), t45), t46)
+    t48 = 0.0 <= t1
+    t49 = 1.0 if t48 else t6
+    t50 = ddiv(t49, t32)
+    t51 = dadd(t32, -1.0)
+    t52 = dmul(t50, dadd(dadd(dadd(1.0, -dadd(t32, -t51)), dadd(t6, -t51)), t31))
+    t53 = ddiv(dadd(dadd(libdevice.fma(-t50, t32, t49), 0.0 if t48 else t31), -t52), t32)
+    t54 = dadd(t53, dmul(t34, dmul(t50, ddiv(t6 if t48 else 1.0, t32))))
+    t55 = dadd(t26, t47) if dadd(t47, -t47) == 0.0 else t26
+    t56 = dadd(t50, t54) if dadd(t54, -t54) == 0.0 else t50
+    return t55, t56
 
 
 @kernel
@@ -833,14 +834,14 @@ def value_device_threshold_given(x, beta, threshold):
     t11 = t1 if t10 else 0.0
     t12 = libdevice.fabs(t1)
     t13 = -t12
-    t14 = libdevice.exp(t13)
-    t15 = libdevice.log1p(t14)
+    t14 = exp(t13)
+    t15 = log1p_unit(t14)
     t16 = dadd(t11, t15)
     t17 = -dmul(t12, 0.5)
-    t18 = libdevice.exp(t17)
+    t18 = exp(t17)
     t19 = dmul(t18, t18)
     t20 = t19 < 8.673617379884035e-19
-    t21 = libdevice.log1p(t19)
+    t21 = log1p_unit(t19)
     t22 = ddiv(t21, t19)
     t23 = 1.0 if t20 else t22
     t24 = t16 if t10 else t23
@@ -848,15 +849,15 @@ def value_device_threshold_given(x, beta, threshold):
     t26 = 1.0 if t10 else t18
     t27 = dmul(t25, t26)
     t28 = dmul(t27, t26)
-    t29 = nothing(t17)
+    t29 = exp_low(t17)
     t30 = 0.0 if t10 else t29
     t31 = dadd(t16, -t11)
     t32 = dadd(1.0, t14)
-    t33 = dadd(nothing(t14), dmul(nothing(t13), ddiv(1.0, t32)))
+    t33 = dadd(log1p_unit_low(t14), dmul(exp_low(t13), ddiv(1.0, t32)))
     t34 = dadd(dadd(dadd(t11, -dadd(t16, -t31)), dadd(t15, -t31)), t33)
     t35 = dadd(dadd(libdevice.fma(t18, t18, -t19), dmul(t18, t29)), dmul(t29, t18))
     t36 = dadd(1.0, t19)
-    t37 = dadd(libdevice.fma(-t22, t19, t21), dadd(nothing(t19), dmul(t35, ddiv(1.0, t36))))
+    t37 = dadd(libdevice.fma(-t22, t19, t21), dadd(log1p_unit_low(t19), dmul(t35, ddiv(1.0, t36))))
     t38 = dmul(t5, dmul(t23, dadd(1.0, 0.0 if t20 else dadd(ddiv(t19, dmul(t36, t21)), -1.0))))
     t39 = dadd(0.0 if t20 else ddiv(dadd(t37, -dmul(t22, t35)), t19), t38)
     t40 = dadd(t34, dmul(t5, ddiv(1.0 if t10 else t14, t32))) if t10 else t39
@@ -880,11 +881,11 @@ def grad_device_threshold_given(x, beta, threshold):
     t9 = t8 if t7 else t3
     t10 = 0.0 <= t1
     t11 = -libdevice.fabs(t1)
-    t12 = libdevice.exp(t11)
+    t12 = exp(t11)
     t13 = 1.0 if t10 else t12
     t14 = dadd(1.0, t12)
     t15 = ddiv(t13, t14)
-    t16 = nothing(t11)
+    t16 = exp_low(t11)
     t17 = dadd(t14, -1.0)
     t18 = dmul(t15, dadd(dadd(dadd(1.0, -dadd(t14, -t17)), dadd(t12, -t17)), t16))
     t19 = ddiv(dadd(dadd(libdevice.fma(-t15, t14, t13), 0.0 if t10 else t16), -t18), t14)
@@ -906,7 +907,7 @@ def grad2_device_threshold_given(x, beta, threshold):
     t9 = dadd(t3, t7)
     t10 = t9 if t8 else t3
     t11 = -dmul(libdevice.fabs(t1), 0.5)
-    t12 = libdevice.exp(t11)
+    t12 = exp(t11)
     t13 = dmul(t12, t12)
     t14 = dadd(1.0, t13)
     t15 = ddiv(1.0, t14)
@@ -920,7 +921,7 @@ def grad2_device_threshold_given(x, beta, threshold):
     t23 = 1.0 if t22 else t12
     t24 = dmul(t21, t23)
     t25 = dmul(t24, t23)
-    t26 = nothing(t11)
+    t26 = exp_low(t11)
     t27 = 0.0 if t22 else t26
     t28 = 0.0 if t18 else t26
     t29 = dadd(t14, -1.0)
@@ -954,14 +955,14 @@ def value_and_grad_device_threshold_given(x, beta, threshold):
     t12 = t1 if t11 else 0.0
     t13 = libdevice.fabs(t1)
     t14 = -t13
-    t15 = libdevice.exp(t14)
-    t16 = libdevice.log1p(t15)
+    t15 = exp(t14)
+    t16 = log1p_unit(t15)
     t17 = dadd(t12, t16)
     t18 = -dmul(t13, 0.5)
-    t19 = libdevice.exp(t18)
+    t19 = exp(t18)
     t20 = dmul(t19, t19)
     t21 = t20 < 8.673617379884035e-19
-    t22 = libdevice.log1p(t20)
+    t22 = log1p_unit(t20)
     t23 = ddiv(t22, t20)
     t24 = 1.0 if t21 else t23
     t25 = t17 if t11 else t24
@@ -969,16 +970,16 @@ def value_and_grad_device_threshold_given(x, beta, threshold):
     t27 = 1.0 if t11 else t19
     t28 = dmul(t26, t27)
     t29 = dmul(t28, t27)
-    t30 = nothing(t18)
+    t30 = exp_low(t18)
     t31 = 0.0 if t11 else t30
     t32 = dadd(t17, -t12)
-    t33 = nothing(t14)
+    t33 = exp_low(t14)
     t34 = dadd(1.0, t15)
-    t35 = dadd(dadd(t12, -dadd(t17, -t32)), dadd(t16, -t32))
-    t36 = dadd(t35, dadd(nothing(t15), dmul(t33, ddiv(1.0, t34))))
+    t35 = dadd(log1p_unit_low(t15), dmul(t33, ddiv(1.0, t34)))
+    t36 = dadd(dadd(dadd(t12, -dadd(t17, -t32)), dadd(t16, -t32)), t35)
     t37 = dadd(dadd(libdevice.fma(t19, t19, -t20), dmul(t19, t30)), dmul(t30, t19))
     t38 = dadd(1.0, t20)
-    t39 = dadd(libdevice.fma(-t23, t20, t22), dadd(nothing(t20), dmul(t37, ddiv(1.0, t38))))
+    t39 = dadd(libdevice.fma(-t23, t20, t22), dadd(log1p_unit_low(t20), dmul(t37, ddiv(1.0, t38))))
     t40 = dmul(t5, dmul(t24, dadd(1.0, 0.0 if t21 else dadd(ddiv(t20, dmul(t38, t22)), -1.0))))
     t41 = dadd(0.0 if t21 else ddiv(dadd(t39, -dmul(t23, t37)), t20), t40)
     t42 = dadd(t36, dmul(t5, ddiv(1.0 if t11 else t15, t34))) if t11 else t41

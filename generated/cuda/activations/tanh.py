@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # tanh(x) (compensated)
@@ -120,11 +120,11 @@ def value_and_grad_device32(x):
 @core
 def value_device(x):
     t1 = dmul(libdevice.fabs(x), -2.0)
-    t2 = libdevice.expm1(t1)
+    t2 = expm1(t1)
     t3 = -t2
     t4 = dadd(2.0, t2)
     t5 = ddiv(t3, t4)
-    t6 = nothing(t1)
+    t6 = expm1_low(t1)
     t7 = dadd(t4, -2.0)
     t8 = dmul(t5, dadd(dadd(dadd(2.0, -dadd(t4, -t7)), dadd(t2, -t7)), t6))
     t9 = ddiv(dadd(dadd(libdevice.fma(-t5, t4, t3), -t6), -t8), t4)
@@ -136,14 +136,14 @@ def value_device(x):
 @core
 def grad_device(x):
     t1 = -libdevice.fabs(x)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = dmul(t4, t4)
     t6 = ddiv(4.0, t5)
     t7 = dmul(t6, t2)
     t8 = dmul(t7, t2)
-    t9 = nothing(t1)
+    t9 = exp_low(t1)
     t10 = dadd(t4, -1.0)
     t11 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t9)), dmul(t9, t2))
     t12 = dadd(dadd(dadd(1.0, -dadd(t4, -t10)), dadd(t3, -t10)), t11)
@@ -158,13 +158,13 @@ def grad_device(x):
 def grad2_device(x):
     t1 = libdevice.fabs(x)
     t2 = dmul(t1, -2.0)
-    t3 = libdevice.expm1(t2)
+    t3 = expm1(t2)
     t4 = -t3
     t5 = dadd(2.0, t3)
     t6 = ddiv(t4, t5)
     t7 = dmul(libdevice.copysign(t6, x), 2.0)
     t8 = -t1
-    t9 = libdevice.exp(t8)
+    t9 = exp(t8)
     t10 = dmul(t9, t9)
     t11 = dadd(1.0, t10)
     t12 = dmul(t11, t11)
@@ -172,12 +172,12 @@ def grad2_device(x):
     t14 = -dmul(t7, t13)
     t15 = dmul(t14, t9)
     t16 = dmul(t15, t9)
-    t17 = nothing(t8)
+    t17 = exp_low(t8)
     t18 = dadd(t11, -1.0)
     t19 = dadd(dadd(libdevice.fma(t9, t9, -t10), dmul(t9, t17)), dmul(t17, t9))
     t20 = dadd(dadd(dadd(1.0, -dadd(t11, -t18)), dadd(t10, -t18)), t19)
     t21 = dmul(t13, dadd(dadd(libdevice.fma(t11, t11, -t12), dmul(t11, t20)), dmul(t20, t11)))
-    t22 = nothing(t2)
+    t22 = expm1_low(t2)
     t23 = dadd(t5, -2.0)
     t24 = dmul(t6, dadd(dadd(dadd(2.0, -dadd(t5, -t23)), dadd(t3, -t23)), t22))
     t25 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), -t22), -t24), t5)
@@ -192,25 +192,25 @@ def grad2_device(x):
 def value_and_grad_device(x):
     t1 = libdevice.fabs(x)
     t2 = dmul(t1, -2.0)
-    t3 = libdevice.expm1(t2)
+    t3 = expm1(t2)
     t4 = -t3
     t5 = dadd(2.0, t3)
     t6 = ddiv(t4, t5)
-    t7 = nothing(t2)
+    t7 = expm1_low(t2)
     t8 = dadd(t5, -2.0)
     t9 = dmul(t6, dadd(dadd(dadd(2.0, -dadd(t5, -t8)), dadd(t3, -t8)), t7))
     t10 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), -t7), -t9), t5)
     t11 = -t10 if x < 0.0 else t10
     t12 = libdevice.copysign(t6, x)
     t13 = -t1
-    t14 = libdevice.exp(t13)
+    t14 = exp(t13)
     t15 = dmul(t14, t14)
     t16 = dadd(1.0, t15)
     t17 = dmul(t16, t16)
     t18 = ddiv(4.0, t17)
     t19 = dmul(t18, t14)
     t20 = dmul(t19, t14)
-    t21 = nothing(t13)
+    t21 = exp_low(t13)
     t22 = dadd(t16, -1.0)
     t23 = dadd(dadd(libdevice.fma(t14, t14, -t15), dmul(t14, t21)), dmul(t21, t14))
     t24 = dadd(dadd(dadd(1.0, -dadd(t16, -t22)), dadd(t15, -t22)), t23)

@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # -inf to -2.14784: x - tanh(x)
@@ -195,14 +195,14 @@ def value_and_grad_device32(x):
 @core
 def value_device(x):
     t1 = dmul(libdevice.fabs(x), -2.0)
-    t2 = libdevice.expm1(t1)
+    t2 = expm1(t1)
     t3 = -t2
     t4 = dadd(2.0, t2)
     t5 = ddiv(t3, t4)
     t6 = -libdevice.copysign(t5, x)
     t7 = dadd(x, t6)
     t8 = dadd(t7, -x)
-    t9 = nothing(t1)
+    t9 = expm1_low(t1)
     t10 = dadd(t4, -2.0)
     t11 = dmul(t5, dadd(dadd(dadd(2.0, -dadd(t4, -t10)), dadd(t2, -t10)), t9))
     t12 = ddiv(dadd(dadd(libdevice.fma(-t5, t4, t3), -t9), -t11), t4)
@@ -227,13 +227,13 @@ def value_device(x):
 @core
 def grad_device(x):
     t1 = dmul(libdevice.fabs(x), -2.0)
-    t2 = libdevice.expm1(t1)
+    t2 = expm1(t1)
     t3 = -t2
     t4 = dadd(2.0, t2)
     t5 = ddiv(t3, t4)
     t6 = libdevice.copysign(t5, x)
     t7 = dmul(t6, t6)
-    t8 = nothing(t1)
+    t8 = expm1_low(t1)
     t9 = dadd(t4, -2.0)
     t10 = dmul(t5, dadd(dadd(dadd(2.0, -dadd(t4, -t9)), dadd(t2, -t9)), t8))
     t11 = ddiv(dadd(dadd(libdevice.fma(-t5, t4, t3), -t8), -t10), t4)
@@ -246,13 +246,13 @@ def grad_device(x):
 def grad2_device(x):
     t1 = libdevice.fabs(x)
     t2 = dmul(t1, -2.0)
-    t3 = libdevice.expm1(t2)
+    t3 = expm1(t2)
     t4 = -t3
     t5 = dadd(2.0, t3)
     t6 = ddiv(t4, t5)
     t7 = dmul(libdevice.copysign(t6, x), 2.0)
     t8 = -t1
-    t9 = libdevice.exp(t8)
+    t9 = exp(t8)
     t10 = dmul(t9, t9)
     t11 = dadd(1.0, t10)
     t12 = dmul(t11, t11)
@@ -260,12 +260,12 @@ def grad2_device(x):
     t14 = dmul(t7, t13)
     t15 = dmul(t14, t9)
     t16 = dmul(t15, t9)
-    t17 = nothing(t8)
+    t17 = exp_low(t8)
     t18 = dadd(t11, -1.0)
     t19 = dadd(dadd(libdevice.fma(t9, t9, -t10), dmul(t9, t17)), dmul(t17, t9))
     t20 = dadd(dadd(dadd(1.0, -dadd(t11, -t18)), dadd(t10, -t18)), t19)
     t21 = dmul(t13, dadd(dadd(libdevice.fma(t11, t11, -t12), dmul(t11, t20)), dmul(t20, t11)))
-    t22 = nothing(t2)
+    t22 = expm1_low(t2)
     t23 = dadd(t5, -2.0)
     t24 = dmul(t6, dadd(dadd(dadd(2.0, -dadd(t5, -t23)), dadd(t3, -t23)), t22))
     t25 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), -t22), -t24), t5)
@@ -279,7 +279,7 @@ def grad2_device(x):
 @core
 def value_and_grad_device(x):
     t1 = dmul(libdevice.fabs(x), -2.0)
-    t2 = libdevice.expm1(t1)
+    t2 = expm1(t1)
     t3 = -t2
     t4 = dadd(2.0, t2)
     t5 = ddiv(t3, t4)
@@ -287,7 +287,7 @@ def value_and_grad_device(x):
     t7 = -t6
     t8 = dadd(x, t7)
     t9 = dadd(t8, -x)
-    t10 = nothing(t1)
+    t10 = expm1_low(t1)
     t11 = dadd(t4, -2.0)
     t12 = dmul(t5, dadd(dadd(dadd(2.0, -dadd(t4, -t11)), dadd(t2, -t11)), t10))
     t13 = ddiv(dadd(dadd(libdevice.fma(-t5, t4, t3), -t10), -t12), t4)
