@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from symgen.backends.numba_cpu import OPERATIONS as CPU
 from symgen.backends.numba_cpu import (
     ELEMENTARY,
     INTRINSICS,
@@ -25,6 +24,7 @@ from symgen.backends.numba_cpu import (
     function_name,
     gradient_name,
 )
+from symgen.backends.numba_cpu import OPERATIONS as CPU
 from symgen.backends.python_text import ATOM, TERNARY, Dialect, Form, fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import PRIMITIVES, ScalarFunction
@@ -72,7 +72,7 @@ SAME = {"log1p_unit": "log1p"}
 
 
 def single(primitive: str) -> str:
-    """Which function stands for a primitive in float32: libdevice's, which has no NAME_low, nor do graphs ask for it."""
+    """Which function stands for a primitive in float32: libdevice's, which has no NAME_low; graphs ask for none."""
     if primitive in TRIG:
         return primitive
     name = primitive.removesuffix("_short")

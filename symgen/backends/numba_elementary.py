@@ -1,4 +1,4 @@
-"""Prints the functions of specs/elementary as one Numba module for each backend, which the kernels of a package import."""
+"""Prints the functions of specs/elementary as one Numba module for each backend, which a package's kernels import."""
 
 from __future__ import annotations
 
