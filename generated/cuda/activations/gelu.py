@@ -24,13 +24,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (erfcx, erfcx_low, exp, exp_low)
 
 
 # ---- approximate='none'
@@ -245,33 +245,33 @@ def value_device_none(x):
     t3 = -t2
     t4 = 0.0 <= t3
     t5 = libdevice.fabs(t2)
-    t6 = libdevice.erfcx(t5)
+    t6 = erfcx(t5)
     t7 = dmul(t5, t5)
     t8 = -t7
-    t9 = libdevice.exp(t8)
+    t9 = exp(t8)
     t10 = dmul(t6, t9)
     t11 = -t10
     t12 = dadd(2.0, t11)
     t13 = t10 if t4 else t12
     t14 = dmul(t1, t13)
     t15 = libdevice.fma(t5, t5, t8)
-    t16 = nothing(t5)
-    t17 = dadd(libdevice.fma(t6, t9, t11), dmul(t6, dadd(nothing(t8), dmul(t15, -dmul(t9, 1.0)))))
+    t16 = erfcx_low(t5)
+    t17 = dadd(libdevice.fma(t6, t9, t11), dmul(t6, dadd(exp_low(t8), dmul(t15, -dmul(t9, 1.0)))))
     t18 = dadd(t17, dmul(t16, t9))
     t19 = dadd(t12, -2.0)
     t20 = -dadd(libdevice.fma(0.7071067811865476, x, t3), dmul(-4.833646656726457e-17, x))
     t21 = t18 if t4 else dadd(dadd(dadd(2.0, -dadd(t12, -t19)), dadd(t11, -t19)), -t18)
-    t22 = dadd(t21, dmul(t20, dmul(-1.1283791670955126, libdevice.exp(-dmul(t3, t3)))))
+    t22 = dadd(t21, dmul(t20, dmul(-1.1283791670955126, exp(-dmul(t3, t3)))))
     t23 = dadd(libdevice.fma(t1, t13, -t14), dmul(t1, t22))
     t24 = dadd(t14, t23) if dadd(t23, -t23) == 0.0 else t14
     t25 = t6 if t4 else t13
     t26 = dmul(t1, t25)
     t27 = -dmul(t7, 0.5)
-    t28 = libdevice.exp(t27)
+    t28 = exp(t27)
     t29 = t28 if t4 else 1.0
     t30 = dmul(t26, t29)
     t31 = dmul(t30, t29)
-    t32 = dadd(nothing(t27), dmul(t15, -dmul(t28, 0.5))) if t4 else 0.0
+    t32 = dadd(exp_low(t27), dmul(t15, -dmul(t28, 0.5))) if t4 else 0.0
     t33 = dmul(t1, dadd(t16, dmul(t20, -1.1283791670955126)) if t4 else t22)
     t34 = dadd(libdevice.fma(t26, t29, -t30), dmul(t26, t32))
     t35 = dmul(dadd(t34, dmul(dadd(libdevice.fma(t1, t25, -t26), t33), t29)), t29)
@@ -287,16 +287,16 @@ def grad_device_none(x):
     t1 = dmul(0.3989422804014327, x)
     t2 = dmul(x, 0.5)
     t3 = -dmul(t2, x)
-    t4 = libdevice.exp(t3)
+    t4 = exp(t3)
     t5 = dmul(t1, t4)
     t6 = dmul(0.7071067811865476, x)
     t7 = -t6
     t8 = 0.0 <= t7
     t9 = libdevice.fabs(t6)
-    t10 = libdevice.erfcx(t9)
+    t10 = erfcx(t9)
     t11 = dmul(t9, t9)
     t12 = -t11
-    t13 = libdevice.exp(t12)
+    t13 = exp(t12)
     t14 = dmul(t10, t13)
     t15 = -t14
     t16 = dadd(2.0, t15)
@@ -306,33 +306,33 @@ def grad_device_none(x):
     t20 = dadd(t19, -t5)
     t21 = -libdevice.fma(t2, x, t3)
     t22 = dadd(libdevice.fma(0.3989422804014327, x, -t1), dmul(-2.49232720227773e-17, x))
-    t23 = dadd(dadd(libdevice.fma(t1, t4, -t5), dmul(t1, dadd(nothing(t3), dmul(t21, t4)))), dmul(t22, t4))
+    t23 = dadd(dadd(libdevice.fma(t1, t4, -t5), dmul(t1, dadd(exp_low(t3), dmul(t21, t4)))), dmul(t22, t4))
     t24 = libdevice.fma(t9, t9, t12)
-    t25 = nothing(t9)
-    t26 = dadd(libdevice.fma(t10, t13, t15), dmul(t10, dadd(nothing(t12), dmul(t24, -dmul(t13, 1.0)))))
+    t25 = erfcx_low(t9)
+    t26 = dadd(libdevice.fma(t10, t13, t15), dmul(t10, dadd(exp_low(t12), dmul(t24, -dmul(t13, 1.0)))))
     t27 = dadd(t26, dmul(t25, t13))
     t28 = dadd(t16, -2.0)
     t29 = -dadd(libdevice.fma(0.7071067811865476, x, t7), dmul(-4.833646656726457e-17, x))
     t30 = t27 if t8 else dadd(dadd(dadd(2.0, -dadd(t16, -t28)), dadd(t15, -t28)), -t27)
-    t31 = dadd(t30, dmul(t29, dmul(-1.1283791670955126, libdevice.exp(-dmul(t7, t7)))))
+    t31 = dadd(t30, dmul(t29, dmul(-1.1283791670955126, exp(-dmul(t7, t7)))))
     t32 = dadd(dadd(dadd(dadd(t5, -dadd(t19, -t20)), dadd(t18, -t20)), t23), dmul(t31, 0.5))
     t33 = dadd(t19, t32) if dadd(t32, -t32) == 0.0 else t19
     t34 = dmul(t3, 0.5)
-    t35 = libdevice.exp(t34)
+    t35 = exp(t34)
     t36 = dmul(t1, t35)
     t37 = dmul(t36, t35)
     t38 = dmul(t10 if t8 else t17, 0.5)
     t39 = -dmul(t11, 0.5)
-    t40 = libdevice.exp(t39)
+    t40 = exp(t39)
     t41 = t40 if t8 else 1.0
     t42 = dmul(t38, t41)
     t43 = dmul(t42, t41)
     t44 = dadd(t37, t43)
     t45 = dadd(t44, -t37)
-    t46 = dadd(nothing(t34), dmul(t21, dmul(t35, 0.5)))
+    t46 = dadd(exp_low(t34), dmul(t21, dmul(t35, 0.5)))
     t47 = dmul(dadd(dadd(libdevice.fma(t1, t35, -t36), dmul(t1, t46)), dmul(t22, t35)), t35)
     t48 = dadd(dadd(libdevice.fma(t36, t35, -t37), dmul(t36, t46)), t47)
-    t49 = dadd(nothing(t39), dmul(t24, -dmul(t40, 0.5))) if t8 else 0.0
+    t49 = dadd(exp_low(t39), dmul(t24, -dmul(t40, 0.5))) if t8 else 0.0
     t50 = dmul(dmul(dadd(t25, dmul(t29, -1.1283791670955126)) if t8 else t31, 0.5), t41)
     t51 = dmul(dadd(dadd(libdevice.fma(t38, t41, -t42), dmul(t38, t49)), t50), t41)
     t52 = dadd(dadd(libdevice.fma(t42, t41, -t43), dmul(t42, t49)), t51)
@@ -365,14 +365,14 @@ def grad2_device_none(x):
     t1 = dmul(x, 0.5)
     t2 = -dmul(t1, x)
     t3 = dmul(t2, 0.5)
-    t4 = libdevice.exp(t3)
+    t4 = exp(t3)
     t5 = t4 == 0.0
     t6 = -dmul(x, x)
     t7 = dadd(t6, 2.0)
     t8 = dmul(0.3989422804014327, t7)
     t9 = dmul(t8, t4)
     t10 = dmul(t9, t4)
-    t11 = dadd(nothing(t3), dmul(-libdevice.fma(t1, x, t2), dmul(t4, 0.5)))
+    t11 = dadd(exp_low(t3), dmul(-libdevice.fma(t1, x, t2), dmul(t4, 0.5)))
     t12 = dadd(t7, -t6)
     t13 = dadd(dadd(dadd(t6, -dadd(t7, -t12)), dadd(2.0, -t12)), -libdevice.fma(x, x, t6))
     t14 = dadd(libdevice.fma(0.3989422804014327, t7, -t8), dmul(0.3989422804014327, t13))
@@ -392,34 +392,34 @@ def value_and_grad_device_none(x):
     t5 = -t4
     t6 = 0.0 <= t5
     t7 = libdevice.fabs(t4)
-    t8 = libdevice.erfcx(t7)
+    t8 = erfcx(t7)
     t9 = dmul(t7, t7)
     t10 = -t9
-    t11 = libdevice.exp(t10)
+    t11 = exp(t10)
     t12 = dmul(t8, t11)
     t13 = -t12
     t14 = dadd(2.0, t13)
     t15 = t12 if t6 else t14
     t16 = dmul(t3, t15)
     t17 = libdevice.fma(t7, t7, t10)
-    t18 = nothing(t7)
-    t19 = dadd(libdevice.fma(t8, t11, t13), dmul(t8, dadd(nothing(t10), dmul(t17, -dmul(t11, 1.0)))))
+    t18 = erfcx_low(t7)
+    t19 = dadd(libdevice.fma(t8, t11, t13), dmul(t8, dadd(exp_low(t10), dmul(t17, -dmul(t11, 1.0)))))
     t20 = dadd(t19, dmul(t18, t11))
     t21 = dadd(t14, -2.0)
     t22 = -dadd(libdevice.fma(0.7071067811865476, x, t5), dmul(-4.833646656726457e-17, x))
     t23 = t20 if t6 else dadd(dadd(dadd(2.0, -dadd(t14, -t21)), dadd(t13, -t21)), -t20)
-    t24 = dadd(t23, dmul(t22, dmul(-1.1283791670955126, libdevice.exp(-dmul(t5, t5)))))
+    t24 = dadd(t23, dmul(t22, dmul(-1.1283791670955126, exp(-dmul(t5, t5)))))
     t25 = dadd(libdevice.fma(t3, t15, -t16), dmul(t3, t24))
     t26 = dadd(t16, t25) if dadd(t25, -t25) == 0.0 else t16
     t27 = x < -32.27349192509776
     t28 = t8 if t6 else t15
     t29 = dmul(t3, t28)
     t30 = -dmul(t9, 0.5)
-    t31 = libdevice.exp(t30)
+    t31 = exp(t30)
     t32 = t31 if t6 else 1.0
     t33 = dmul(t29, t32)
     t34 = dmul(t33, t32)
-    t35 = dadd(nothing(t30), dmul(t17, -dmul(t31, 0.5))) if t6 else 0.0
+    t35 = dadd(exp_low(t30), dmul(t17, -dmul(t31, 0.5))) if t6 else 0.0
     t36 = dadd(t18, dmul(t22, -1.1283791670955126)) if t6 else t24
     t37 = dmul(dadd(libdevice.fma(t3, t28, -t29), dmul(t3, t36)), t32)
     t38 = dmul(dadd(dadd(libdevice.fma(t29, t32, -t33), dmul(t29, t35)), t37), t32)
@@ -427,19 +427,19 @@ def value_and_grad_device_none(x):
     t40 = (dadd(t34, t39) if dadd(t39, -t39) == 0.0 else t34) if t27 else t26 if x < math.inf else math.inf
     t41 = dmul(0.3989422804014327, x)
     t42 = -dmul(t3, x)
-    t43 = libdevice.exp(t42)
+    t43 = exp(t42)
     t44 = dmul(t41, t43)
     t45 = dmul(t15, 0.5)
     t46 = dadd(t44, t45)
     t47 = dadd(t46, -t44)
     t48 = -libdevice.fma(t3, x, t42)
     t49 = dadd(libdevice.fma(0.3989422804014327, x, -t41), dmul(-2.49232720227773e-17, x))
-    t50 = dadd(libdevice.fma(t41, t43, -t44), dmul(t41, dadd(nothing(t42), dmul(t48, t43))))
+    t50 = dadd(libdevice.fma(t41, t43, -t44), dmul(t41, dadd(exp_low(t42), dmul(t48, t43))))
     t51 = dadd(dadd(dadd(t44, -dadd(t46, -t47)), dadd(t45, -t47)), dadd(t50, dmul(t49, t43)))
     t52 = dadd(t51, dmul(t24, 0.5))
     t53 = dadd(t46, t52) if dadd(t52, -t52) == 0.0 else t46
     t54 = dmul(t42, 0.5)
-    t55 = libdevice.exp(t54)
+    t55 = exp(t54)
     t56 = dmul(t41, t55)
     t57 = dmul(t56, t55)
     t58 = dmul(t28, 0.5)
@@ -447,7 +447,7 @@ def value_and_grad_device_none(x):
     t60 = dmul(t59, t32)
     t61 = dadd(t57, t60)
     t62 = dadd(t61, -t57)
-    t63 = dadd(nothing(t54), dmul(t48, dmul(t55, 0.5)))
+    t63 = dadd(exp_low(t54), dmul(t48, dmul(t55, 0.5)))
     t64 = dmul(dadd(dadd(libdevice.fma(t41, t55, -t56), dmul(t41, t63)), dmul(t49, t55)), t55)
     t65 = dadd(dadd(libdevice.fma(t56, t55, -t57), dmul(t56, t63)), t64)
     t66 = dmul(dadd(dadd(libdevice.fma(t58, t32, -t59), dmul(t58, t35)), dmul(dmul(t36, 0.5), t32)), t32)
@@ -1132,7 +1132,7 @@ def value_device_tanh(x):
     t4 = dadd(x, t3)
     t5 = dmul(1.5957691216057308, t4)
     t6 = -dmul(libdevice.fabs(t5), 0.5)
-    t7 = libdevice.exp(t6)
+    t7 = exp(t6)
     t8 = dmul(t7, t7)
     t9 = dadd(1.0, t8)
     t10 = ddiv(1.0, t9)
@@ -1141,7 +1141,7 @@ def value_device_tanh(x):
     t13 = 1.0 if t12 else t7
     t14 = dmul(t11, t13)
     t15 = dmul(t14, t13)
-    t16 = nothing(t6)
+    t16 = exp_low(t6)
     t17 = 0.0 if t12 else t16
     t18 = dadd(t9, -1.0)
     t19 = dadd(dadd(libdevice.fma(t7, t7, -t8), dmul(t7, t16)), dmul(t16, t7))
@@ -1169,7 +1169,7 @@ def grad_device_tanh(x):
     t5 = dmul(1.5957691216057308, t4)
     t6 = 0.0 <= t5
     t7 = -dmul(libdevice.fabs(t5), 0.5)
-    t8 = libdevice.exp(t7)
+    t8 = exp(t7)
     t9 = 1.0 if t6 else t8
     t10 = t9 == 0.0
     t11 = -t5
@@ -1192,7 +1192,7 @@ def grad_device_tanh(x):
     t28 = dmul(t27, t22)
     t29 = dmul(t28, t9)
     t30 = dmul(t29, t9)
-    t31 = nothing(t7)
+    t31 = exp_low(t7)
     t32 = 0.0 if t6 else t31
     t33 = dadd(t21, -1.0)
     t34 = dadd(dadd(libdevice.fma(t8, t8, -t20), dmul(t8, t31)), dmul(t31, t8))
@@ -1249,7 +1249,7 @@ def grad2_device_tanh(x):
     t5 = dmul(1.5957691216057308, t4)
     t6 = 0.0 <= t5
     t7 = -dmul(libdevice.fabs(t5), 0.5)
-    t8 = libdevice.exp(t7)
+    t8 = exp(t7)
     t9 = 1.0 if t6 else t8
     t10 = t9 == 0.0
     t11 = -t5
@@ -1290,7 +1290,7 @@ def grad2_device_tanh(x):
     t46 = dmul(t45, t13)
     t47 = dmul(t46, t9)
     t48 = dmul(t47, t9)
-    t49 = nothing(t7)
+    t49 = exp_low(t7)
     t50 = 0.0 if t6 else t49
     t51 = 0.0 if t12 else t49
     t52 = dadd(t25, -1.0)
@@ -1382,7 +1382,7 @@ def value_and_grad_device_tanh(x):
     t4 = dadd(x, t3)
     t5 = dmul(1.5957691216057308, t4)
     t6 = -dmul(libdevice.fabs(t5), 0.5)
-    t7 = libdevice.exp(t6)
+    t7 = exp(t6)
     t8 = dmul(t7, t7)
     t9 = dadd(1.0, t8)
     t10 = ddiv(1.0, t9)
@@ -1391,7 +1391,7 @@ def value_and_grad_device_tanh(x):
     t13 = 1.0 if t12 else t7
     t14 = dmul(t11, t13)
     t15 = dmul(t14, t13)
-    t16 = nothing(t6)
+    t16 = exp_low(t6)
     t17 = 0.0 if t12 else t16
     t18 = dadd(t9, -1.0)
     t19 = dadd(dadd(libdevice.fma(t7, t7, -t8), dmul(t7, t16)), dmul(t16, t7))

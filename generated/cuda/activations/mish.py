@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low)
 
 
 # -inf to -2.71094e+11: 0.0, which the function has reached to the last bit
@@ -381,7 +381,7 @@ def value_and_grad_device32(x):
 @core
 def value_device(x):
     t1 = -dmul(libdevice.fabs(x), 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = ddiv(1.0, t4)
@@ -405,7 +405,7 @@ def value_device(x):
     t23 = 1.0 if t22 else t2
     t24 = dmul(t21, t23)
     t25 = dmul(t24, t23)
-    t26 = nothing(t1)
+    t26 = exp_low(t1)
     t27 = 0.0 if t22 else t26
     t28 = dadd(t4, -1.0)
     t29 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t26)), dmul(t26, t2))
@@ -435,7 +435,7 @@ def value_device(x):
 @core
 def grad_device(x):
     t1 = -dmul(libdevice.fabs(x), 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = ddiv(1.0, t4)
@@ -467,7 +467,7 @@ def grad_device(x):
     t31 = 1.0 if t30 else t2
     t32 = dmul(t29, t31)
     t33 = dmul(t32, t31)
-    t34 = nothing(t1)
+    t34 = exp_low(t1)
     t35 = 0.0 if t30 else t34
     t36 = dadd(t4, -1.0)
     t37 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t34)), dmul(t34, t2))
@@ -525,7 +525,7 @@ def grad_device(x):
 @core
 def grad2_device(x):
     t1 = -dmul(libdevice.fabs(x), 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = ddiv(1.0, t4)
@@ -566,7 +566,7 @@ def grad2_device(x):
     t40 = dmul(t39, t28)
     t41 = dmul(t40, t9)
     t42 = dmul(t41, t9)
-    t43 = nothing(t1)
+    t43 = exp_low(t1)
     t44 = 0.0 if t8 else t43
     t45 = 0.0 if t27 else t43
     t46 = dadd(t4, -1.0)
@@ -648,7 +648,7 @@ def grad2_device(x):
 @core
 def value_and_grad_device(x):
     t1 = -dmul(libdevice.fabs(x), 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = ddiv(1.0, t4)
@@ -672,7 +672,7 @@ def value_and_grad_device(x):
     t23 = 1.0 if t22 else t2
     t24 = dmul(t21, t23)
     t25 = dmul(t24, t23)
-    t26 = nothing(t1)
+    t26 = exp_low(t1)
     t27 = 0.0 if t22 else t26
     t28 = dadd(t4, -1.0)
     t29 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t26)), dmul(t26, t2))

@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # -inf to -8.64968e+09: 0.0, which the function has reached to the last bit
@@ -322,7 +322,7 @@ def value_device(x):
     t1 = ddiv(851.0, 500.0)
     t2 = dmul(t1, x)
     t3 = -dmul(libdevice.fabs(t2), 0.5)
-    t4 = libdevice.exp(t3)
+    t4 = exp(t3)
     t5 = dmul(t4, t4)
     t6 = dadd(1.0, t5)
     t7 = ddiv(1.0, t6)
@@ -331,7 +331,7 @@ def value_device(x):
     t10 = 1.0 if t9 else t4
     t11 = dmul(t8, t10)
     t12 = dmul(t11, t10)
-    t13 = nothing(t3)
+    t13 = exp_low(t3)
     t14 = 0.0 if t9 else t13
     t15 = dadd(t6, -1.0)
     t16 = dadd(dadd(libdevice.fma(t4, t4, -t5), dmul(t4, t13)), dmul(t13, t4))
@@ -352,7 +352,7 @@ def grad_device(x):
     t2 = dmul(t1, x)
     t3 = 0.0 <= t2
     t4 = -dmul(libdevice.fabs(t2), 0.5)
-    t5 = libdevice.exp(t4)
+    t5 = exp(t4)
     t6 = 1.0 if t3 else t5
     t7 = t6 == 0.0
     t8 = -t2
@@ -372,7 +372,7 @@ def grad_device(x):
     t22 = dmul(t21, t15)
     t23 = dmul(t22, t6)
     t24 = dmul(t23, t6)
-    t25 = nothing(t4)
+    t25 = exp_low(t4)
     t26 = 0.0 if t3 else t25
     t27 = dadd(t14, -1.0)
     t28 = dadd(dadd(libdevice.fma(t5, t5, -t13), dmul(t5, t25)), dmul(t25, t5))
@@ -419,7 +419,7 @@ def grad2_device(x):
     t2 = dmul(t1, x)
     t3 = 0.0 <= t2
     t4 = -dmul(libdevice.fabs(t2), 0.5)
-    t5 = libdevice.exp(t4)
+    t5 = exp(t4)
     t6 = 1.0 if t3 else t5
     t7 = t6 == 0.0
     t8 = -t2
@@ -430,7 +430,7 @@ def grad2_device(x):
     t13 = ddiv(851.0, 1000.0)
     t14 = dmul(t13, x)
     t15 = dmul(libdevice.fabs(t14), -2.0)
-    t16 = libdevice.expm1(t15)
+    t16 = expm1(t15)
     t17 = -t16
     t18 = dadd(2.0, t16)
     t19 = ddiv(t17, t18)
@@ -446,7 +446,7 @@ def grad2_device(x):
     t29 = dmul(t28, t10)
     t30 = dmul(t29, t6)
     t31 = dmul(t30, t6)
-    t32 = nothing(t4)
+    t32 = exp_low(t4)
     t33 = 0.0 if t3 else t32
     t34 = 0.0 if t9 else t32
     t35 = dadd(t24, -1.0)
@@ -457,7 +457,7 @@ def grad2_device(x):
     t40 = dmul(t26, dadd(t38, dmul(t39, dmul(t25, ddiv(t23 if t3 else 1.0, t24)))))
     t41 = dmul(t22, dadd(t38, dmul(-t39, dmul(t25, ddiv(t23 if t9 else 1.0, t24)))))
     t42 = dadd(t22, -t21)
-    t43 = nothing(t15)
+    t43 = expm1_low(t15)
     t44 = dadd(t18, -2.0)
     t45 = dmul(t19, dadd(dadd(dadd(2.0, -dadd(t18, -t44)), dadd(t16, -t44)), t43))
     t46 = ddiv(dadd(dadd(libdevice.fma(-t19, t18, t17), -t43), -t45), t18)
@@ -517,7 +517,7 @@ def value_and_grad_device(x):
     t1 = ddiv(851.0, 500.0)
     t2 = dmul(t1, x)
     t3 = -dmul(libdevice.fabs(t2), 0.5)
-    t4 = libdevice.exp(t3)
+    t4 = exp(t3)
     t5 = dmul(t4, t4)
     t6 = dadd(1.0, t5)
     t7 = ddiv(1.0, t6)
@@ -526,7 +526,7 @@ def value_and_grad_device(x):
     t10 = 1.0 if t9 else t4
     t11 = dmul(t8, t10)
     t12 = dmul(t11, t10)
-    t13 = nothing(t3)
+    t13 = exp_low(t3)
     t14 = 0.0 if t9 else t13
     t15 = dadd(t6, -1.0)
     t16 = dadd(dadd(libdevice.fma(t4, t4, -t5), dmul(t4, t13)), dmul(t13, t4))

@@ -6,8 +6,9 @@ return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916
 """
 
 from symgen.runtime.device import (
-    core, dadd, dmul, f32, fmul, kernel, libdevice, load, load2, load4, nothing, store, store2, store4, thread, u32
+    core, dadd, dmul, f32, fmul, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # where x > 0: 5253504936777402467096674926473*x/5000000000000000000000000000000
@@ -46,9 +47,9 @@ def value_and_grad_device32(x):
 
 @core
 def value_device(x):
-    t1 = libdevice.expm1(x)
+    t1 = expm1(x)
     t2 = dmul(1.7580993408473768, t1)
-    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, nothing(x)))
+    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, expm1_low(x)))
     t4 = dadd(t3, dmul(1.41535193800845e-17, t1))
     t5 = dmul(1.0507009873554805, x) if 0.0 < x else dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
     return x if x == 0.0 else t5
@@ -56,18 +57,18 @@ def value_device(x):
 
 @core
 def grad_device(x):
-    t1 = libdevice.exp(x)
+    t1 = exp(x)
     t2 = dmul(1.7580993408473768, t1)
-    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, nothing(x)))
+    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, exp_low(x)))
     t4 = dadd(t3, dmul(1.41535193800845e-17, t1))
     return 1.0507009873554805 if 0.0 < x else dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
 
 
 @core
 def grad2_device(x):
-    t1 = libdevice.exp(x)
+    t1 = exp(x)
     t2 = dmul(1.7580993408473768, t1)
-    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, nothing(x)))
+    t3 = dadd(libdevice.fma(1.7580993408473768, t1, -t2), dmul(1.7580993408473768, exp_low(x)))
     t4 = dadd(t3, dmul(1.41535193800845e-17, t1))
     return 0.0 if 0.0 < x else dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
 
@@ -75,14 +76,14 @@ def grad2_device(x):
 @core
 def value_and_grad_device(x):
     t1 = 0.0 < x
-    t2 = libdevice.expm1(x)
+    t2 = expm1(x)
     t3 = dmul(1.7580993408473768, t2)
-    t4 = dadd(libdevice.fma(1.7580993408473768, t2, -t3), dmul(1.7580993408473768, nothing(x)))
+    t4 = dadd(libdevice.fma(1.7580993408473768, t2, -t3), dmul(1.7580993408473768, expm1_low(x)))
     t5 = dadd(t4, dmul(1.41535193800845e-17, t2))
     t6 = dmul(1.0507009873554805, x) if t1 else dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
-    t7 = libdevice.exp(x)
+    t7 = exp(x)
     t8 = dmul(1.7580993408473768, t7)
-    t9 = dadd(libdevice.fma(1.7580993408473768, t7, -t8), dmul(1.7580993408473768, nothing(x)))
+    t9 = dadd(libdevice.fma(1.7580993408473768, t7, -t8), dmul(1.7580993408473768, exp_low(x)))
     t10 = dadd(t9, dmul(1.41535193800845e-17, t7))
     t11 = x if x == 0.0 else t6
     t12 = 1.0507009873554805 if t1 else dadd(t8, t10) if dadd(t10, -t10) == 0.0 else t8

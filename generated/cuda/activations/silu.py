@@ -20,13 +20,13 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    nothing,
     store,
     store2,
     store4,
     thread,
     u32,
 )
+from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
 # -inf to -2.71094e+11: 0.0, which the function has reached to the last bit
@@ -309,7 +309,7 @@ def value_and_grad_device32(x):
 @core
 def value_device(x):
     t1 = -dmul(libdevice.fabs(x), 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = ddiv(1.0, t4)
@@ -318,7 +318,7 @@ def value_device(x):
     t8 = 1.0 if t7 else t2
     t9 = dmul(t6, t8)
     t10 = dmul(t9, t8)
-    t11 = nothing(t1)
+    t11 = exp_low(t1)
     t12 = 0.0 if t7 else t11
     t13 = dadd(t4, -1.0)
     t14 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t11)), dmul(t11, t2))
@@ -334,7 +334,7 @@ def value_device(x):
 def grad_device(x):
     t1 = 0.0 <= x
     t2 = -dmul(libdevice.fabs(x), 0.5)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = t4 == 0.0
     t6 = 0.0 <= -x
@@ -351,7 +351,7 @@ def grad_device(x):
     t17 = dmul(t16, t11)
     t18 = dmul(t17, t4)
     t19 = dmul(t18, t4)
-    t20 = nothing(t2)
+    t20 = exp_low(t2)
     t21 = 0.0 if t1 else t20
     t22 = dadd(t10, -1.0)
     t23 = dadd(dadd(libdevice.fma(t3, t3, -t9), dmul(t3, t20)), dmul(t20, t3))
@@ -391,7 +391,7 @@ def grad_device(x):
 def grad2_device(x):
     t1 = 0.0 <= x
     t2 = -dmul(libdevice.fabs(x), 0.5)
-    t3 = libdevice.exp(t2)
+    t3 = exp(t2)
     t4 = 1.0 if t1 else t3
     t5 = t4 == 0.0
     t6 = 0.0 <= -x
@@ -399,7 +399,7 @@ def grad2_device(x):
     t8 = t7 == 0.0
     t9 = dmul(x, 0.5)
     t10 = dmul(libdevice.fabs(t9), -2.0)
-    t11 = libdevice.expm1(t10)
+    t11 = expm1(t10)
     t12 = -t11
     t13 = dadd(2.0, t11)
     t14 = ddiv(t12, t13)
@@ -415,7 +415,7 @@ def grad2_device(x):
     t24 = dmul(t23, t7)
     t25 = dmul(t24, t4)
     t26 = dmul(t25, t4)
-    t27 = nothing(t2)
+    t27 = exp_low(t2)
     t28 = 0.0 if t1 else t27
     t29 = 0.0 if t6 else t27
     t30 = dadd(t19, -1.0)
@@ -423,7 +423,7 @@ def grad2_device(x):
     t32 = dmul(t20, dadd(dadd(dadd(1.0, -dadd(t19, -t30)), dadd(t18, -t30)), t31))
     t33 = ddiv(dadd(libdevice.fma(-t20, t19, 1.0), -t32), t19)
     t34 = dadd(t17, -t16)
-    t35 = nothing(t10)
+    t35 = expm1_low(t10)
     t36 = dadd(t13, -2.0)
     t37 = dmul(t14, dadd(dadd(dadd(2.0, -dadd(t13, -t36)), dadd(t11, -t36)), t35))
     t38 = ddiv(dadd(dadd(libdevice.fma(-t14, t13, t12), -t35), -t37), t13)
@@ -476,7 +476,7 @@ def grad2_device(x):
 @core
 def value_and_grad_device(x):
     t1 = -dmul(libdevice.fabs(x), 0.5)
-    t2 = libdevice.exp(t1)
+    t2 = exp(t1)
     t3 = dmul(t2, t2)
     t4 = dadd(1.0, t3)
     t5 = ddiv(1.0, t4)
@@ -485,7 +485,7 @@ def value_and_grad_device(x):
     t8 = 1.0 if t7 else t2
     t9 = dmul(t6, t8)
     t10 = dmul(t9, t8)
-    t11 = nothing(t1)
+    t11 = exp_low(t1)
     t12 = 0.0 if t7 else t11
     t13 = dadd(t4, -1.0)
     t14 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t11)), dmul(t11, t2))
