@@ -158,9 +158,12 @@ class Kernel(Quick):
     def _device(self) -> DeviceKernel:
         """The CUDA kernels of this function."""
         if not self.function.cuda:
-            raise AttributeError(
-                f"{self.__name__}.cuda: CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen]"
+            why = (
+                "CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen]"
+                if self.function.kind == "activation" and self.function.archetype == "elementwise"
+                else "what is reduced over elements has no CUDA kernels in this version; elementwise functions have"
             )
+            raise AttributeError(f"{self.__name__}.cuda: {why}")
         return DeviceKernel(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
 
     def __dir__(self) -> list[str]:
