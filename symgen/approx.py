@@ -88,7 +88,7 @@ def fit(f: Exact, low: float, high: float, bits: float, step: int = 1, most: int
         most: the largest number of coefficients tried.
     """
     for count in _lengths(f, low, high, bits, step, most):
-        candidate = _interpolate(f, low, high, count, step)
+        candidate = _interpolate(f, low, high, count, step, 2.0**-bits)
         if candidate is None:
             return None
         if candidate.error < 2.0**-bits:
@@ -129,7 +129,10 @@ def _points(low: float, high: float, count: int, shift: float) -> list[arb]:
     return [(middle + half * arb(math.cos(math.pi * (k + shift) / count))).mid() for k in range(count)]
 
 
-def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Polynomial | None:
+def _interpolate(
+    f: Exact, low: float, high: float, count: int, step: int, most: float = math.inf
+) -> Polynomial | None:
+    """The polynomial of a length; measured only until its error is known to be larger than `most`."""
     saved = ctx.prec
     ctx.prec = PRECISION
     try:
@@ -155,6 +158,8 @@ def _interpolate(f: Exact, low: float, high: float, count: int, step: int) -> Po
             signs.add(bool(truth > 0))
             gap = abs((rounded(x if step == 1 else x * x) - truth) / truth)
             worst = max(worst, float(gap.abs_upper()))
+            if worst > most:
+                break
         # next to a root no relative error holds, however good it looks at the points
         return Polynomial(coefficients, rest, step, worst) if len(signs) == 1 else None
     finally:
@@ -172,7 +177,7 @@ def fit_proved(f: Callable[[Any], Any], low: float, high: float, bits: float, mo
         most: the largest number of coefficients tried.
     """
     for count in range(2, most + 1):
-        candidate = _interpolate(f, low, high, count, 1)
+        candidate = _interpolate(f, low, high, count, 1, 2.0**-bits)
         if candidate is not None and candidate.error < 2.0**-bits:
             bound = prove(candidate, f, low, high)
             if bound < 2.0**-bits:

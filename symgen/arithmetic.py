@@ -37,6 +37,11 @@ def computing_in(dtype: type) -> Iterator[None]:
         _format.reset(token)
 
 
+def number_format() -> type:
+    """The dtype that graphs are built for at present."""
+    return _format.get()
+
+
 def nearest(value: float | Fraction) -> float:
     """The number of the format in use that is nearest."""
     with np.errstate(over="ignore"):

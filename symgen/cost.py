@@ -22,9 +22,9 @@ WEIGHTS: dict[str, float] = {
 SCALAR = 100.0  # a call of the C library, which keeps the whole loop from being vector code
 
 
-def weights(results: Iterable[Node]) -> dict[int, float]:
-    """The weight of every node that the results need, by identity, so that costs of unions can be summed."""
-    return {id(n): of_call(n.value) if n.op == "call" else WEIGHTS[n.op] for n in topological(results)}
+def weights(results: Iterable[Node]) -> dict[Node, float]:
+    """The weight of every node that the results need, so that costs of unions can be summed."""
+    return {n: of_call(n.value) if n.op == "call" else WEIGHTS[n.op] for n in topological(results)}
 
 
 @cache

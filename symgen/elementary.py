@@ -182,4 +182,4 @@ def evaluate(primitive: str, arrays: tuple[Any, ...]) -> Any:
     return spec.graph(part).evaluate(arrays, known)[0]
 
 
-_recent: dict[str, tuple[tuple[Any, ...], dict[int, Any]]] = {}
+_recent: dict[str, tuple[tuple[Any, ...], dict[Node, Any]]] = {}

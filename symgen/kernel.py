@@ -8,14 +8,15 @@ is a named graph with several results; backends wrap it in the loops of an arche
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from symgen import trig_numpy
+from symgen import fused, trig_numpy
 
 Array = npt.NDArray[Any]
 
@@ -27,50 +28,6 @@ class Operation:
     takes: str
     gives: str
     numpy: Callable[..., Any]
-
-
-def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
-    """a*b as an exact sum of two floats, by Veltkamp splitting; NumPy has no fma."""
-    split = 134217729.0
-    p = a * b
-    c, d = split * a, split * b
-    ah, bh = c - (c - a), d - (d - b)
-    al, bl = a - ah, b - bh
-    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
-
-
-def _fma(a: Any, b: Any, c: Any) -> Any:
-    """a*b + c with (nearly always) one rounding, for measuring a graph without compiling it.
-
-    Where the product or a splitting would overflow, or parts of a product would underflow, factors are scaled.
-    """
-    with np.errstate(all="ignore"):
-        size = np.abs(a * b)
-        small = (size < 2.0**-900) & (c != 0) & (np.abs(c) < 2.0**-800)
-        # the common case first: nothing near the end of the range (a NaN compares false)
-        if np.max(np.abs(a)) < 2.0**450 and np.max(np.abs(b)) < 2.0**450 and np.max(np.abs(c)) < 2.0**1000:
-            r = _sum_of_product(a, b, c)
-        else:
-            large_b = np.abs(b) > 2.0**900
-            shrink_b = np.where(large_b, 2.0**-200, 1.0)
-            shrink_a = np.where((np.abs(a) > 2.0**900) | ((size > 2.0**1000) & ~large_b), 2.0**-200, 1.0)
-            r = _sum_of_product(a * shrink_a, b * shrink_b, c * shrink_a * shrink_b) / shrink_a / shrink_b
-            r = np.where(np.isfinite(r), r, a * b + c)
-        if np.any(small):
-            a, b, c, r = (np.broadcast_to(v, np.shape(small)) for v in (a, b, c, r))
-            r = r.copy()
-            # the smaller factor has room above
-            larger = np.abs(a) > np.abs(b)
-            one, other = np.where(larger, a, b)[small], np.where(larger, b, a)[small]
-            r[small] = _sum_of_product(one, other * 2.0**400, c[small] * 2.0**400) * 2.0**-400
-        return r
-
-
-def _sum_of_product(a: Any, b: Any, c: Any) -> Any:
-    p, e = _two_product(a, b)
-    s = p + c
-    t = s - p
-    return s + (((p - (s - t)) + (c - t)) + e)
 
 
 ROUNDING = 1.5 * 2.0**52  # added to a number of moderate size, it leaves the nearest integer in the last bits
@@ -103,7 +60,7 @@ OPERATIONS: dict[str, Operation] = {
     "div": Operation("ff", "f", np.divide),
     "neg": Operation("f", "f", np.negative),
     "abs": Operation("f", "f", np.abs),
-    "fma": Operation("fff", "f", _fma),
+    "fma": Operation("fff", "f", fused.fma),
     "sqrt": Operation("f", "f", np.sqrt),
     "copysign": Operation("ff", "f", np.copysign),
     "pow2": Operation("f", "f", _pow2),
@@ -248,7 +205,7 @@ def node(op: str, *args: Node, value: Any = None) -> Node:
     if op not in OPERATIONS:
         raise KernelError(f"unknown operation {op!r}; a backend knows {', '.join(OPERATIONS)}")
     # repr tells 0.0 from -0.0 and equal-looking int from float, which == does not
-    key = (op, repr(value), *(id(a) for a in args))
+    key = (op, args) if value is None else (op, args, repr(value))
     found = _interned.get(key)
     if found is None:
         found = _interned[key] = Node(op, args, value, len(_interned))
@@ -311,19 +268,29 @@ def select(condition: Node, then: Node, otherwise: Node) -> Node:
     return then if then is otherwise else node("select", condition, then, otherwise)
 
 
-def topological(results: Iterable[Node]) -> tuple[Node, ...]:
-    """Every node that the results need, arguments before users, in a fixed order."""
+def topological(results: Iterable[Node], known: Container[Node] = ()) -> tuple[Node, ...]:
+    """Every node that the results need, arguments before users, in a fixed order.
+
+    Args:
+        results: where to start.
+        known: nodes that are left out, with all that only they need.
+    """
     order: list[Node] = []
-    seen: set[int] = set()
-    stack: list[tuple[Node, bool]] = [(r, False) for r in reversed(list(results))]
+    seen: set[Node] = set()
+    open_nodes: list[Node] = []
+    stack: list[Node | None] = [*results][::-1]  # None where the arguments of the last open node are done
     while stack:
-        n, ready = stack.pop()
-        if ready:
-            order.append(n)
-        elif id(n) not in seen:
-            seen.add(id(n))
-            stack.append((n, True))
-            stack.extend((a, False) for a in reversed(n.args) if id(a) not in seen)
+        n = stack.pop()
+        if n is None:
+            order.append(open_nodes.pop())
+        elif n not in seen and n not in known:
+            seen.add(n)
+            if n.args:
+                open_nodes.append(n)
+                stack.append(None)
+                stack.extend(n.args[::-1])
+            else:
+                order.append(n)
     return tuple(order)
 
 
@@ -355,7 +322,7 @@ class ScalarFunction:
     results: tuple[Node, ...]
 
     def evaluate(
-        self, values: Sequence[Array | float], known: dict[int, Any] | None = None, dtype: type = np.float64
+        self, values: Sequence[Array | float], known: dict[Node, Any] | None = None, dtype: type = np.float64
     ) -> tuple[Array, ...]:
         """The results by NumPy, elementwise: for measuring a candidate without compiling it.
 
@@ -366,19 +333,22 @@ class ScalarFunction:
         """
         bound = dict(zip(self.parameters, values, strict=True))
         table = _operations(dtype)
-        computed: dict[int, Any] = {} if known is None else known
+        computed: dict[Node, Any] = {} if known is None else known
         with np.errstate(all="ignore"):
-            for n in topological(self.results):
-                if id(n) in computed:
-                    continue
+            for n in topological(self.results, computed) if computed else self.order:
                 if n.op == "const":
-                    computed[id(n)] = dtype(n.value)
+                    computed[n] = dtype(n.value)
                 elif n.op == "var":
-                    computed[id(n)] = np.asarray(bound[n.value], dtype)
+                    computed[n] = np.asarray(bound[n.value], dtype)
                 else:
-                    computed[id(n)] = table(n)(*(computed[id(a)] for a in n.args))
+                    computed[n] = table(n)(*[computed[a] for a in n.args])
         shape = np.broadcast_shapes(*(np.shape(v) for v in values)) if values else ()
-        return tuple(np.broadcast_to(np.asarray(computed[id(r)], dtype=np.float64), shape) for r in self.results)
+        return tuple(np.broadcast_to(np.asarray(computed[r], dtype=np.float64), shape) for r in self.results)
+
+    @cached_property
+    def order(self) -> tuple[Node, ...]:
+        """Every node, arguments before users."""
+        return topological(self.results)
 
 
 def verify(function: ScalarFunction) -> ScalarFunction:

@@ -26,7 +26,7 @@ from symgen.oracle_balls import OracleError, UndecidedError, UndefinedError
 from symgen.oracle_jets import Body, compile_jet
 from symgen.truth import BITS, Floats, Table, Truth, is_tiny, power_of_two
 
-__all__ = ["Oracle", "OracleError", "Truth"]
+__all__ = ["Oracle", "OracleError", "Truth", "shared"]
 
 Parameters = Mapping[str, Any]
 NONE: Parameters = MappingProxyType({})
@@ -97,7 +97,7 @@ class Oracle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         fallback = None if self.fallback is None else self.fallback.expression
-        return _shared, (self.expression, self.wrt, self.order, fallback, self.ladder)
+        return shared, (self.expression, self.wrt, self.order, fallback, self.ladder)
 
     # --- programs ---------------------------------------------------------------------------------------------------
 
@@ -352,6 +352,8 @@ def _truth_of_chunk(job: tuple[Oracle, Floats, Parameters, Mapping[str, Floats],
 
 
 @lru_cache(maxsize=64)
-def _shared(expression: Expr, wrt: Symbol, order: int, fallback: Expr | None, ladder: tuple[int, ...]) -> Oracle:
-    """A worker compiles each oracle once, not once per chunk."""
+def shared(
+    expression: Expr, wrt: Symbol, order: int = 2, fallback: Expr | None = None, ladder: tuple[int, ...] = LADDER
+) -> Oracle:
+    """The same oracle for the same question: compiling one takes as long as some hundred points do."""
     return Oracle(expression, wrt, order, fallback, ladder)

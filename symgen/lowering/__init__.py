@@ -9,11 +9,12 @@ before it is divided.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import Arithmetic, Pair
+from symgen.arithmetic import Arithmetic, Pair, number_format
 from symgen.lowering import gaussian, heads, kinks, products
 from symgen.lowering.walk import Code, LoweringError, Walk, number
 
@@ -67,4 +68,10 @@ def lower(expression: Expr, bound: Mapping[Symbol, Pair], arithmetic: Arithmetic
         >>> lower(exp(x), {x: Pair(var("x"))}, PLAIN).high.value
         'exp'
     """
-    return Lowering(arithmetic, bound).pair(sp.sympify(expression))
+    return _walk(arithmetic, tuple(bound.items()), number_format()).pair(sp.sympify(expression))
+
+
+@lru_cache(maxsize=64)
+def _walk(arithmetic: Arithmetic, bound: tuple[tuple[Symbol, Pair], ...], _format: type) -> Lowering:
+    """One walk for all candidates of an output: they share most of their subexpressions."""
+    return Lowering(arithmetic, dict(bound))

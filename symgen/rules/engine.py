@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import sympy as sp
 from sympy import Expr
@@ -73,13 +74,20 @@ def _kinds(parts: Sequence[Expr]) -> frozenset[type[Expr]]:
     return frozenset(found | {sp.Pow for n in parts if n.is_Pow and not n.exp.is_Integer})
 
 
+@lru_cache(maxsize=65536)
+def _inside(e: Expr) -> frozenset[type[Expr]]:
+    """The same of one node and all in it; a bare e is an exponential."""
+    own = _kinds([e]) | ({sp.exp} if e is sp.E else frozenset())
+    return own.union(*map(_inside, operands(e)))
+
+
 def ordered(rules: Iterable[Rule | Procedure]) -> tuple[Rule | Procedure, ...]:
     """Larger patterns first, since a smaller one would take a larger one apart; else as listed."""
     return tuple(sorted(rules, key=lambda r: -_rank(r)))
 
 
 class _Search:
-    """One fixpoint computation; remembers what did not match, since nodes never change."""
+    """One list of rules; remembers what did not match, since nodes never change."""
 
     def __init__(self, rules: Sequence[Rule | Procedure]) -> None:
         self.rules = rules
@@ -94,13 +102,19 @@ class _Search:
             if not self.needs[i] <= kinds:
                 continue
             for node in here:
-                if (i, node) in self.failed:
+                if (i, node) in self.failed or not self.needs[i] <= _inside(node):
                     continue
                 after = apply(rule, node) if isinstance(rule, Rule) else rule.run(node)
                 if after is not None and after != node:
                     return Step(rule.name, node, after)
                 self.failed.add((i, node))
         return None
+
+
+@lru_cache(maxsize=8)
+def _search(rules: tuple[Rule | Procedure, ...]) -> _Search:
+    """What did not match for one expression does not match for the next: they share most of their nodes."""
+    return _Search(rules)
 
 
 def fixpoint(rules: Sequence[Rule | Procedure], expression: Expr) -> tuple[Expr, tuple[Step, ...]]:
@@ -116,7 +130,7 @@ def fixpoint(rules: Sequence[Rule | Procedure], expression: Expr) -> tuple[Expr,
     Raises:
         RewriteError: the rules do not come to an end.
     """
-    search = _Search(rules)
+    search = _search(tuple(rules))
     steps: list[Step] = []
     start, allowed = expression, LARGEST_GROWTH * (10 + sum(1 for _ in nodes(expression)))
     while (step := search.first(expression)) is not None:

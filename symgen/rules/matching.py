@@ -238,6 +238,11 @@ def match_product(pattern: Expr, e: Expr, bindings: Bindings) -> Iterator[Match]
         yield found, rest.join()
 
 
+@lru_cache(maxsize=65536)
+def _sorted_terms(e: Expr) -> tuple[Expr, ...]:
+    return tuple(sorted(sp.Add.make_args(e), key=default_sort_key))
+
+
 def _remove(terms: tuple[Expr, ...], wanted: Expr) -> tuple[Expr, ...] | None:
     """The terms without those of a sum, if all are there."""
     rest = list(terms)
@@ -284,9 +289,9 @@ def match_sum(
     terms = sp.Add.make_args(e)
     if len(terms) < len(patterns):
         return
-    for i, t in enumerate(sorted(terms, key=default_sort_key)):
-        remaining = tuple(sorted(terms, key=default_sort_key))
-        remaining = remaining[:i] + remaining[i + 1 :]
+    ordered = _sorted_terms(e)
+    for i, t in enumerate(ordered):
+        remaining = ordered[:i] + ordered[i + 1 :]
         for b, factor in match_product(patterns[0], t, bindings):
             for found, rest in _rest_of_sum(patterns[1:], remaining, factor, b, whole=whole):
                 yield found, factor, rest
@@ -325,7 +330,7 @@ def _apply_sum(rule: Rule, e: Expr) -> Expr | None:
 
 def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
     """Two terms of a sum over their common denominator: ``1 - y/h`` holds the pattern ``h - y``."""
-    terms = sorted(e.args, key=default_sort_key)
+    terms = _sorted_terms(e)
     below = [denominator(t) for t in terms]
     for i, j in itertools.combinations(range(len(terms)), 2):
         if below[i] == below[j]:

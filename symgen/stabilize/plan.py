@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +57,11 @@ class Plan:
     reach: Sequence[Sequence[int]]
     start: Sequence[Sequence[int]]
     cells: Sequence[float]
-    weights: Sequence[Mapping[int, float]]
+    weights: Sequence[Mapping[Any, float]]
     gap: float = 1.0
 
     @staticmethod
-    def of(good: Flags, points: Floats, weights: Sequence[Mapping[int, float]], gap: float = 1.0) -> Plan:
+    def of(good: Flags, points: Floats, weights: Sequence[Mapping[Any, float]], gap: float = 1.0) -> Plan:
         reach, along = reaches(good), np.append(cells(points), np.inf)
         return Plan(reach.tolist(), starts(reach, along).tolist(), along.tolist(), weights, gap)
 

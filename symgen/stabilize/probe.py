@@ -17,8 +17,9 @@ import numpy.typing as npt
 import sympy as sp
 from sympy import Expr, Symbol
 
+from symgen.kernel import Node
 from symgen.kinks import switches
-from symgen.oracle import Oracle
+from symgen.oracle import Oracle, Truth
 from symgen.stabilize.form import Segment
 
 Floats = npt.NDArray[np.float64]
@@ -143,8 +144,8 @@ class Probe:
     settings: tuple[Mapping[str, float], ...]
     high: Floats  # (settings, points); NaN where the truth is undefined or unknown
     low: Floats
-    # what nodes came to at these points, by setting: candidates share most of their subexpressions
-    memory: dict[tuple[type, int], dict[int, Any]] = field(default_factory=dict, compare=False, repr=False)
+    # what nodes came to at these points, in each dtype: candidates share most of their subexpressions
+    memory: dict[type, dict[Node, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def single(self) -> Flags:
@@ -156,10 +157,18 @@ class Probe:
 def measure(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, float], ...]) -> Probe:
     """The truth at the points; at the infinities it is the limit, where there is one."""
     finite = np.isfinite(x)
+    truths = [oracle.truth(x[finite], parameters, orders=(order,))[0] for parameters in settings]
+    return _probe(oracle, order, x, settings, truths)
+
+
+def _probe(
+    oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, float], ...], truths: Sequence[Truth]
+) -> Probe:
+    """A probe from the truth at its finite points, for each setting."""
+    finite = np.isfinite(x)
     high = np.full((len(settings), x.size), np.nan)
     low = np.zeros_like(high)
-    for row, parameters in enumerate(settings):
-        (truth,) = oracle.truth(x[finite], parameters, orders=(order,))
+    for row, (parameters, truth) in enumerate(zip(settings, truths, strict=True)):
         high[row, finite] = np.where(truth.unknown, np.nan, truth.high)
         low[row, finite] = truth.low
         for i in np.flatnonzero(~finite):
@@ -175,6 +184,25 @@ def vanishes(expression: Expr, parameters: Mapping[str, float]) -> bool:
     given = {s: parameters[s.name] for s in expression.free_symbols if s.name in parameters}
     factors = {f for product in expression.atoms(sp.Mul) for f in product.args if f.is_Add}
     return any(f.free_symbols <= set(given) and f.xreplace(given) == 0 for f in factors)
+
+
+class Together:
+    """The truth at the same points for a value and its derivatives, which the oracle finds together.
+
+    Args:
+        oracle: whom to ask, for all orders that it was made for.
+        x: the points.
+        settings: of the parameters.
+    """
+
+    def __init__(self, oracle: Oracle, x: Floats, settings: tuple[Mapping[str, float], ...]) -> None:
+        self.oracle, self.x, self.settings = oracle, x, settings
+        finite, orders = x[np.isfinite(x)], tuple(range(oracle.order + 1))
+        self.truths = [oracle.truth(finite, parameters, orders=orders) for parameters in settings]
+
+    def probe(self, order: int) -> Probe:
+        """The truth of one of them."""
+        return _probe(self.oracle, order, self.x, self.settings, [each[order] for each in self.truths])
 
 
 def scaled(settings: Sequence[Mapping[str, float]], thin: int) -> Floats:

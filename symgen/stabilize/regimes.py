@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,12 +72,11 @@ class Choice:
 
 def evaluate(function: ScalarFunction, probe: Probe, dtype: type = np.float64) -> Floats:
     """Results for each setting of the parameters (rows) at each point, computed in a dtype."""
-    rows = []
-    for row, setting in enumerate(probe.settings):
-        values = [probe.x if p not in setting else np.float64(setting[p]) for p in function.parameters]
-        known = probe.memory.setdefault((dtype, row), {})
-        rows.append(function.evaluate(values, known, dtype)[0])
-    return np.stack(rows)
+    fixed = probe.settings[0]
+    columns = {p: np.array([[s[p]] for s in probe.settings]) for p in function.parameters if p in fixed}
+    values = [columns[p] if p in fixed else probe.x[None] for p in function.parameters]
+    (got,) = function.evaluate(values, probe.memory.setdefault(dtype, {}), dtype)
+    return np.broadcast_to(got, (len(probe.settings), probe.x.size))
 
 
 def all_errors(problem: Problem, candidate: Body | Form) -> Floats:
@@ -115,7 +115,7 @@ class Table:
 
     bodies: tuple[Body, ...]
     codes: tuple[Node, ...]
-    weights: tuple[Mapping[int, float], ...]
+    weights: tuple[Mapping[Any, float], ...]
     probe: Probe
     worst: Floats
     failing: npt.NDArray[np.int64]

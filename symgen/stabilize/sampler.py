@@ -6,14 +6,15 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import sympy as sp
 from sympy import Expr, Symbol
 
 from symgen.kinks import switches
-from symgen.oracle import Oracle
-from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, roots
+from symgen.oracle import Oracle, shared
+from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, Together, measure, merged, neighbours, roots
 from symgen.ulp import log_spaced
 
 LEAST = sp.Rational(2) ** -1022  # the smallest normal float64
@@ -37,7 +38,7 @@ class Question:
     order: int
 
     def oracle(self) -> Oracle:
-        return Oracle(self.naive, self.wrt, 2, fallback=self.known)
+        return shared(self.naive, self.wrt, 2, self.known)
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,16 @@ class Sampler:
                 lost[row, i] |= bool(0 < abs(exact) < LEAST)
         return replace(probe, high=np.where(lost, np.nan, probe.high))
 
+    def _together(self, question: Question, points: Floats) -> Probe:
+        """The same at points that several outputs are measured at: what one costs is little less than all cost."""
+        if question.wrt != self.x:
+            return self.sample(question, points)
+        settings = tuple(tuple(setting.items()) for setting in self.settings)
+        return self._told(_together(question.oracle(), points.tobytes(), settings).probe(question.order))
+
     def probe(self, question: Question) -> Probe:
         """The truth on the grid, and around the roots of a function without parameters."""
-        first = self.sample(question, self.points)
+        first = self._together(question, self.points)
         if self.settings != ({},):
             return first
         oracle = question.oracle()
@@ -98,13 +106,13 @@ class Sampler:
         bends = np.concatenate([2.0**octaves, -(2.0**octaves)])
         bends = np.concatenate([bends[::2], bends[1::2].astype(np.float32).astype(np.float64)])
         points = np.unique(np.concatenate([single, double, bends]))
-        return self.sample(question, points[(points >= low) & (points <= high)])
+        return self._together(question, points[(points >= low) & (points <= high)])
 
     def _double(self, oracle: Oracle, question: Question, first: Probe) -> list[float]:
         """Where the derivative has a root and the function, one there, is next to nothing."""
         if question.order == 2:
             return []
-        slope = self.sample(replace(question, order=question.order + 1), self.points)
+        slope = self._together(replace(question, order=question.order + 1), self.points)
         found = []
         for guess in roots(slope):
             at = refined(oracle, question.order + 1, guess, slope)
@@ -137,6 +145,11 @@ def products(formula: Expr, x: Symbol) -> tuple[Expr, ...]:
     """The switches of a formula that are products of several symbols, x among them."""
     found = (s for s in switches(formula) if x in s.free_symbols and s.is_polynomial(*s.free_symbols))
     return tuple(s for s in found if sp.Poly(s, *s.free_symbols).total_degree() > 1 and len(s.free_symbols) > 1)
+
+
+@lru_cache(maxsize=16)  # of one function at a time
+def _together(oracle: Oracle, points: bytes, settings: tuple[tuple[tuple[str, float], ...], ...]) -> Together:
+    return Together(oracle, np.frombuffer(points), tuple(map(dict, settings)))
 
 
 def refined(oracle: Oracle, order: int, guess: float, probe: Probe) -> float:
