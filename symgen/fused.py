@@ -81,9 +81,13 @@ def fma(a: Any, b: Any, c: Any) -> Array:
         True
     """
     operands = [np.asarray(v, dtype=np.float64) for v in (a, b, c)]
-    shape = np.broadcast_shapes(*(v.shape for v in operands))
-    whole = [v if v.ndim == 0 else np.ascontiguousarray(np.broadcast_to(v, shape)) for v in operands]
+    shape = max((v.shape for v in operands), key=len)
+    if any(v.ndim and (v.shape != shape or not v.flags.c_contiguous) for v in operands):
+        shape = np.broadcast_shapes(*(v.shape for v in operands))
+        operands = [np.ascontiguousarray(np.broadcast_to(v, shape)) if v.ndim else v for v in operands]
     result = np.empty(shape)
-    steps = ((v.ctypes.data, int(v.ndim > 0)) for v in whole)
-    _loop()[0](*(part for each in steps for part in each), result.ctypes.data, result.size)
+    loop, _ = _loop()
+    x, y, z, r = (v.__array_interface__["data"][0] for v in (*operands, result))
+    i, j, k = (int(v.ndim > 0) for v in operands)
+    loop(x, i, y, j, z, k, r, result.size)
     return result

@@ -278,7 +278,7 @@ def topological(results: Iterable[Node], known: Container[Node] = ()) -> tuple[N
     order: list[Node] = []
     seen: set[Node] = set()
     open_nodes: list[Node] = []
-    stack: list[Node | None] = [*results][::-1]  # None where the arguments of the last open node are done
+    stack: list[Node | None] = [*reversed([*results])]  # None: the arguments of the last open node are done
     while stack:
         n = stack.pop()
         if n is None:

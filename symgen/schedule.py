@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from symgen.arithmetic import ZERO, negative
 from symgen.kernel import Node, ScalarFunction, const, node, select, var, verify
@@ -40,7 +41,7 @@ def finish(
     """
     operand = var(x)
     sign = -1.0 if below_zero is not None and below_zero < 0 else 1.0
-    if below_zero is not None and any(_sign_at_minus_zero(parameters, x, result, s) != sign for s in settings):
+    if below_zero is not None and (np.copysign(1.0, _at(parameters, x, result, settings, -0.0)) != sign).any():
         passed = ZERO if below_zero == 0 else operand if below_zero < 0 else negative(operand)
         result = select(node("eq", operand, ZERO), passed, result)
     for relation, end in limits:
@@ -50,7 +51,7 @@ def finish(
         elif relation in ("<", "<="):
             result = select(node("le", operand, const(end)), result, const(math.nan))
     for name_of in (x, *others):
-        if any(not math.isnan(_at(parameters, name_of, result, {x: 1.5, **s}, math.nan)) for s in settings):
+        if not np.isnan(_at(parameters, name_of, result, [{x: 1.5, **s} for s in settings], math.nan)).all():
             result = select(node("ne", var(name_of), var(name_of)), var(name_of), result)
     return verify(ScalarFunction(name, tuple(parameters), (result,)))
 
@@ -62,18 +63,14 @@ def with_sign_of_zero(
 
     A pair loses the sign of a zero to its low part; where parameters turn the function over, no one sign replaces it.
     """
-    for setting in settings:
-        ours, theirs = (_at(parameters, x, node_, setting, -0.0) for node_ in (result, plain))
-        if ours == theirs == 0 and math.copysign(1.0, ours) != math.copysign(1.0, theirs):
-            return select(node("eq", var(x), ZERO), plain, result)
-    return result
+    ours, theirs = (_at(parameters, x, node_, settings, -0.0) for node_ in (result, plain))
+    turned = (ours == 0) & (theirs == 0) & (np.signbit(ours) != np.signbit(theirs))
+    return select(node("eq", var(x), ZERO), plain, result) if turned.any() else result
 
 
-def _at(parameters: Sequence[str], x: str, result: Node, setting: Mapping[str, float], value: float) -> float:
+def _at(
+    parameters: Sequence[str], x: str, result: Node, settings: Sequence[Mapping[str, float]], value: float
+) -> npt.NDArray[np.float64]:
+    """The graph at one value of x, for each setting of the others."""
     function = ScalarFunction("probe", tuple(parameters), (result,))
-    values = [np.array([value if p == x else setting[p]]) for p in parameters]
-    return float(function.evaluate(values)[0][0])
-
-
-def _sign_at_minus_zero(parameters: Sequence[str], x: str, result: Node, setting: Mapping[str, float]) -> float:
-    return math.copysign(1.0, _at(parameters, x, result, setting, -0.0))
+    return function.evaluate([np.array([value if p == x else s[p] for s in settings]) for p in parameters])[0]

@@ -64,6 +64,22 @@ def test_topological_order_puts_arguments_first_and_each_node_once() -> None:
     assert [n.op for n in order] == ["var", "var", "mul", "add", "sub"]
 
 
+def test_what_is_known_is_left_out_of_the_order_with_all_that_only_it_needs() -> None:
+    """A graph is walked no further than to nodes whose values are there already."""
+    shared = abs(X) * Y
+    assert [n.op for n in topological([shared + Y], {shared: None})] == ["var", "add"]
+
+
+def test_known_values_are_taken_and_new_ones_left_behind() -> None:
+    """Candidates evaluated one after the other compute what they share once."""
+    shared, known = X * X, {}
+    square = function(shared, parameters=("x",)).evaluate([VALUES], known)[0]
+    known[shared] = known[shared] + 1.0
+    (got,) = function(shared + X, parameters=("x",)).evaluate([VALUES], known)
+    with np.errstate(invalid="ignore"):
+        assert np.array_equal(got, square + 1.0 + VALUES, equal_nan=True)
+
+
 def test_topological_order_of_a_deep_chain_needs_no_recursion() -> None:
     """A chain far longer than Python's stack is ordered too."""
     chain = X

@@ -21,6 +21,7 @@ from symgen.stabilize.inner import G, Inner, U, split
 from symgen.stabilize.probe import (
     TARGETS,
     Probe,
+    Together,
     between,
     error,
     grid,
@@ -316,6 +317,16 @@ def test_fresh_points_are_not_those_of_the_grid() -> None:
     assert np.isin(fresh.x, points).mean() < 0.1
     assert fresh.x.max() > 1e300
     assert 0.3 < fresh.single.mean() < 0.9
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_truth_of_all_orders_together_is_that_of_each_alone(order: int) -> None:
+    """Asking once for a value and its derivatives changes none of them, at points where some are undefined too."""
+    x = Symbol("x", real=True)
+    oracle, points, settings = Oracle(sqrt(x) * exp(-x), x), np.array([-1.0, 0.0, 1e-300, 0.5, 700.0, np.inf]), ({},)
+    ours, alone = Together(oracle, points, settings).probe(order), measure(oracle, order, points, settings)
+    assert np.array_equal(ours.high, alone.high, equal_nan=True)
+    assert np.array_equal(ours.low, alone.low)
 
 
 def test_merging_keeps_each_point_once_in_order() -> None:
