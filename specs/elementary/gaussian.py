@@ -41,6 +41,9 @@ middle = Core(
 )
 
 
+INFINITY = const(float("inf"))
+
+
 def product(a, b):
     """The product of two sums high + low, as such a sum."""
     high = a[0] * b[0]
@@ -76,8 +79,9 @@ class erfcx:
         far, lost = product(value, reciprocal(*two_sum(u, const(0.5))))
         step, rest = product((u, const(0)), start.sum(u))
         near, left = quick_sum(const(1), -step)
-        inner = u < const(NEAR_ONE)
-        return quick_sum(select(inner, near, far), select(inner, left - rest, lost))
+        inner, ended = u < const(NEAR_ONE), u.equals(INFINITY)  # there the sums above are inf - inf
+        high, low = quick_sum(select(inner, near, far), select(inner, left - rest, lost))
+        return select(ended, const(0), high), select(ended, const(0), low)
 
 
 @elementary
