@@ -193,13 +193,13 @@ class Arithmetic:
                 return result
             square = self.mul(square, square)
 
-    def function(self, name: str, u: Node) -> Pair:
+    def function(self, name: str, *at: Node) -> Pair:
         """A function of specs/elementary: its short form, its rounded value, or its value with what rounding left."""
         if self.short:
-            return Pair(call(f"{name}_short", u))
+            return Pair(call(f"{name}_short", *at))
         # a GPU's own functions, which stand behind the name in float32, do not tell what they lose
         tracked = self.compensated and _format.get() is np.float64
-        return Pair(call(name, u), call(f"{name}_low", u) if tracked else None)
+        return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
 
     def correct(self, value: Pair, a: Pair, slope: Node | None) -> Pair:
         """f(a.high + a.low) from f(a.high) and f'(a.high), to first order."""

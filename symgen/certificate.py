@@ -25,7 +25,7 @@ class Bar:
 
 
 BARS: tuple[Bar, ...] = (
-    Bar("float64", 4.0),
+    Bar("float64", 2.0),
     Bar("float32", 0.51),
     Bar("float16", 0.501),
     Bar("bfloat16", 0.501),

@@ -98,14 +98,13 @@ def _libm(name: str) -> Callable[..., Any]:
     return lambda *arrays: np.asarray(call_each(*arrays), dtype=np.float64)
 
 
-ARITY = {"hypot": 2, "pow": 2}
+ARITY = {"pow": 2}
 # where Python's math raises instead of giving what the C library gives
 OVERFLOWS: dict[str, Callable[..., float]] = {
     "exp": lambda u: math.inf,
     "expm1": lambda u: math.inf,
     "cosh": lambda u: math.inf,
     "sinh": lambda u: math.copysign(math.inf, u),
-    "hypot": lambda u, v: math.inf,
     "pow": lambda u, v: -math.inf if u < 0 and v % 2 == 1 else math.inf,
 }
 POLES: dict[tuple[Any, ...], float] = {
@@ -125,7 +124,7 @@ def _generated(name: str) -> Callable[..., Any]:
 
 
 # Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too.
-GENERATED = ("exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf")
+GENERATED = ("exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot")
 PARTS = ("", "_low", "_short")
 BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS)
 
@@ -133,7 +132,6 @@ BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS)
 PRIMITIVES: dict[str, Callable[..., Any]] = {
     **{name: _generated(name) for name in sorted(BRANCH_FREE)},
     **{name: _libm(name) for name in ("sin", "cos", "tan", "atan", "asinh", "sinh", "cosh", "tanh")},
-    "hypot": _libm("hypot"),
     "pow": _libm("pow"),
     "sin_sum": trig_numpy.sin_sum,  # of the exact sum of the two arguments
     "cos_sum": trig_numpy.cos_sum,
@@ -185,6 +183,9 @@ class Node:
 
     def __and__(self, other: Node) -> Node:
         return node("and", self, other)
+
+    def __or__(self, other: Node) -> Node:
+        return node("or", self, other)
 
     def equals(self, other: Node | float) -> Node:
         """The condition that both are equal; == compares the objects."""

@@ -72,7 +72,6 @@ PRIMITIVES = {
     "sinh": "math.sinh",
     "cosh": "math.cosh",
     "tanh": "math.tanh",
-    "hypot": "math.hypot",
     "pow": "math.pow",
     "floor": "np.floor",  # math.floor gives an integer
     "sin_sum": "sin_sum",

@@ -179,9 +179,11 @@ def _lower_atanh(s: Walk, e: Expr) -> Pair:
 
 def _lower_hypot(s: Walk, e: Expr) -> Pair:
     a, u, v = s.arithmetic, s.pair(e.args[0]), s.pair(e.args[1])
-    value = call("hypot", u.high, v.high)
-    if not a.compensated:
-        return Pair(value)
+    found = a.function("hypot", u.high, v.high)
+    value = found.high
+    parts = [p.high / value * p.low for p in (u, v) if p.low is not None]
+    if found.low is not None or not a.compensated:
+        return a.with_low(value, found.low, *parts)
     # the residual of the root, u^2 + v^2 - h^2, without cancellation: the larger square first
     first = node("lt", absolute(v.high), absolute(u.high))
     large, small = select(first, u.high, v.high), select(first, v.high, u.high)
@@ -190,7 +192,6 @@ def _lower_hypot(s: Walk, e: Expr) -> Pair:
     for sign, square in zip((1, -1, 1), squares, strict=True):
         assert square.low is not None
         rest = rest + square.low if sign > 0 else rest - square.low
-    parts = [p.high / value * p.low for p in (u, v) if p.low is not None]
     return a.with_low(value, rest / (value + value), *parts)
 
 

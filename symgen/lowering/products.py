@@ -121,15 +121,19 @@ def _with_constant(a: Arithmetic, constant: Expr, above: list[Pair], below: list
     """constant * above / below with as few and as harmless roundings as there can be."""
     sign = constant.could_extract_minus_sign()
     constant = -constant if sign else constant
+    factor: Pair | None = None
     if constant.is_Rational and not _is_float(Fraction(int(constant.p), int(constant.q))):
         top, bottom = Fraction(int(constant.p)), Fraction(int(constant.q))
         if _is_float(top) and _is_float(bottom) and bottom <= LARGEST_COMMON_DENOMINATOR:
-            above = above if top == 1 and above else [exact(const(float(top))), *above]
+            factor = None if top == 1 and above else exact(const(float(top)))
             below = [exact(const(float(bottom))), *below]
         else:
-            above = [a.constant(*number(constant)), *above]
+            factor = a.constant(*number(constant))
     elif constant != 1:
-        above = [a.constant(*number(constant)), *above]
+        factor = a.constant(*number(constant))
+    if factor is not None:
+        # alternating, a divisor takes what comes first: a number over it could leave the range where x over it does not
+        above = [*above, factor] if a.compensated and below else [factor, *above]
     if not a.compensated:
         total = _product(a, above)
         total = a.div(total, _product(a, below)) if below else total

@@ -100,6 +100,14 @@ def leading(expression: Expr, x: Symbol) -> list[Expr]:
     return [at_zero] if at_zero.is_finite else []
 
 
+def distributed(expression: Expr, x: Symbol) -> Expr:
+    """What scales a whole sum by parameters, in each of its terms: a sum that underflows may be none once scaled."""
+    scale, rest = expression.as_independent(x, as_Add=False)
+    if not rest.is_Add or scale.is_number:
+        return expression
+    return sp.Add(*(scale * term for term in rest.args))
+
+
 def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequence[str]) -> list[Formula]:
     """Formulas in order of preference: cheap arithmetic first, then the rewritten form, then the rest.
 
@@ -122,6 +130,9 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
     unfolded, steps = fixpoint(UNFOLD, stable)
     if steps:
         shapes.append((unfolded, 0, "rules, unfolded"))
+    spread = distributed(stable, x)
+    if spread != stable:
+        shapes.append((spread, 0, "rules, scaled term by term"))
     unique = list(dict.fromkeys(shapes))
     unique += [(t, 0, "leading term at zero") for t in leading(stable, x) if (t, 0, "rules") not in unique]
     return [Formula(e, a, side, source, x.name) for a in arithmetics for e, side, source in unique]

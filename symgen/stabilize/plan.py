@@ -18,11 +18,13 @@ from symgen.stabilize.probe import Flags, Floats, cells
 
 SHORTEST = 10  # cells a candidate must be good for, lest a lucky stretch inside a bad one cut the line
 CUT = 2.0  # a comparison and a selection
-GAP = 60.0  # a piece, two or three times what its operations cost
-GAP_CELL = 1.5  # longer gaps need longer or more pieces
+# a piece costs this for each bit that it must be right to, about twice what its operations take: of two forms that
+# cost nearly the same the algebraic one explains itself
+GAP = 1.2
+GAP_CELL = 0.03  # longer gaps need longer or more pieces
 MOST_CELLS = 1000.0  # where the last gap ends
 UNFILLED = 1e6  # a gap that no piece can fill
-STARTS = 4  # single candidates from which the search begins
+STARTS = 4  # candidates from which the search begins
 
 Ends = npt.NDArray[np.int64]
 
@@ -51,17 +53,18 @@ class Plan:
         start: as `starts`.
         cells: where each point lies, see `probe.cells`, and infinity for the end.
         weights: the nodes of each candidate and what they cost.
-        gap: by how much a gap is dearer than usual; infinity where no pieces can fill it.
+        gap: the bits that a piece must be right to, times as much as a gap is dearer than usual; infinity where no
+            pieces can fill it.
     """
 
     reach: Sequence[Sequence[int]]
     start: Sequence[Sequence[int]]
     cells: Sequence[float]
     weights: Sequence[Mapping[Any, float]]
-    gap: float = 1.0
+    gap: float
 
     @staticmethod
-    def of(good: Flags, points: Floats, weights: Sequence[Mapping[Any, float]], gap: float = 1.0) -> Plan:
+    def of(good: Flags, points: Floats, weights: Sequence[Mapping[Any, float]], gap: float) -> Plan:
         reach, along = reaches(good), np.append(cells(points), np.inf)
         return Plan(reach.tolist(), starts(reach, along).tolist(), along.tolist(), weights, gap)
 
@@ -88,8 +91,10 @@ class Plan:
         useful = [k for k in range(len(self.reach)) if self.start[k][0] < n]
         if not useful:
             return [0]
-        singles = sorted((self.cost([k]), k) for k in useful)
-        return min(self._improved(cost, [k], useful) for cost, k in singles[:STARTS])[1]
+        # what costs nothing comes along: without the constants at its ends, a cheap formula looks dear
+        free = [k for k in useful if not self.weights[k]]
+        first = sorted((self.cost(s), s) for s in {tuple(sorted({k, *free})) for k in useful})
+        return min(self._improved(cost, list(chosen), useful) for cost, chosen in first[:STARTS])[1]
 
     def _improved(self, cost: float, chosen: list[int], useful: Sequence[int]) -> tuple[float, list[int]]:
         while True:

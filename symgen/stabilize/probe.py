@@ -28,7 +28,9 @@ Flags = npt.NDArray[np.bool_]
 DENSE = (-12, 11)  # octaves in which functions of the catalogue's kind bend
 PER_OCTAVE = 20
 SPARSE = 0.71  # octaves from one point to the next outside
+PRECISE = (-110, 55)  # octaves in which float64 loses one term beside another, or the square of it
 APART = 12  # points on each side of a root of even order at which the function is well away from zero
+LARGEST = (float(np.finfo(np.float32).max), 2.0**1023 * 1.5, float(np.finfo(np.float64).max))  # where doubling overflows
 TOUCHING = 2.0**-36  # of the values there
 MOST_ROOTS = 12  # an oscillating function has more than anybody can treat one by one
 
@@ -61,7 +63,7 @@ class Target:
 
 TARGETS = (
     Target("f32", (0.004,), 0.01, 33.0, 24, -126, float(np.finfo(np.float32).max), 2),
-    Target("f64", (1.0, 2.0, 2.6), 4.0, 55.0, 53, -1022, float(np.finfo(np.float64).max), 10),
+    Target("f64", (1.0, 1.6, 2.0), 2.0, 55.0, 53, -1022, float(np.finfo(np.float64).max), 10),
 )
 
 # float32 arithmetic on a GPU: the bar is 4 ULP. Candidates are measured with correctly rounded primitives, which a GPU
@@ -83,19 +85,20 @@ def magnitudes() -> Floats:
     double = np.concatenate(
         [
             2.0 ** np.arange(-1074.0, -149.0, 13.7),
-            2.0 ** np.arange(-148.6, DENSE[0], 2.9),
+            2.0 ** np.arange(-148.6, PRECISE[0], 2.9),
+            2.0 ** np.arange(PRECISE[0], DENSE[0], SPARSE),
             2.0 ** np.arange(DENSE[0] + 0.013, float(DENSE[1]), 1 / PER_OCTAVE),
-            2.0 ** np.arange(DENSE[1] + 0.3, 128.0, 2.9),
+            2.0 ** np.arange(DENSE[1] + 0.3, PRECISE[1], SPARSE),
+            2.0 ** np.arange(PRECISE[1] + 0.3, 128.0, 2.9),
             2.0 ** np.arange(128.5, 1023.99, 13.7),
         ]
     )
-    ends = np.array([float(np.finfo(np.float32).max), float(np.finfo(np.float64).max), 2.0**1023 * 1.5])
-    return np.unique(np.concatenate([single, double, ends]))
+    return np.unique(np.concatenate([single, double, LARGEST]))
 
 
 def grid(low: float, high: float, thin: int = 1) -> Floats:
     """Probe points of both signs and zero inside [low, high], with the infinities where they are."""
-    m = magnitudes()[::thin]
+    m = np.union1d(magnitudes()[::thin], LARGEST)
     points = np.concatenate([-m[::-1], [0.0], m])
     points = points[(points >= low) & (points <= high)]
     ends = [e for e in (low, high) if np.isinf(e)]

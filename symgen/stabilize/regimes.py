@@ -190,7 +190,7 @@ def chosen(problem: Problem, table: Table) -> Choice:
         # the ends of the line, which constants serve, cost next to nothing
         flags, prices = np.concatenate([good, finished]), [*price, {}, {}]
         for dearer in GAPS if problem.fitter is not None else (math.inf,):
-            plan = Plan.of(flags, points, prices, dearer).cheapest()
+            plan = Plan.of(flags, points, prices, dearer * problem.target.bits).cheapest()
             plan = [j for j in plan if j < len(table.bodies)] or [0]
             choice = _Walk(problem, table.bodies, plan, points, worst, raw, good, failing).run()
             results.append((len(choice.unresolved), _cost(problem, choice) * (1 + LOOSER * k), len(results), choice))
