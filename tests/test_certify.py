@@ -66,7 +66,7 @@ def good_slope(v: Any) -> Any:
 GOOD = (
     lambda v: np.where(v >= 0, 1, np.exp(-np.abs(v))) / (1 + np.exp(-np.abs(v))) + 0 * np.where(np.isnan(v), v, 0),
     good_slope,
-    lambda v: -good_slope(v) * np.tanh(v / 2),
+    lambda v: -good_slope(v.astype(np.longdouble)) * np.tanh(v.astype(np.longdouble) / 2),
 )
 
 

@@ -15,7 +15,7 @@ from symgen.heads import Cases, first_max
 from symgen.kernel import ScalarFunction, var, verify
 from symgen.oracle import Oracle
 from symgen.rules import UNFOLD, Procedure
-from symgen.stabilize.candidates import attempt, candidates, hoist, leading, resolve, sided
+from symgen.stabilize.candidates import attempt, candidates, distributed, hoist, leading, resolve, sided
 from symgen.stabilize.form import ARITHMETICS, MAGNITUDE, Body, Constant, Form, Formula, Piece, Segment
 from symgen.stabilize.inner import G, Inner, U, split
 from symgen.stabilize.probe import (
@@ -163,6 +163,15 @@ def test_candidates_come_cheapest_first_and_once() -> None:
     assert {f.side for f in found} == {-1, 0, 1}
 
 
+def test_a_sum_is_scaled_by_parameters_in_each_term() -> None:
+    """Its own terms may underflow where what is left of them after scaling is a number like others."""
+    b = sigmoid(-x) * softplus(x) + sigmoid(x) * softplus(-x)
+    assert distributed(b / beta**2, x) == sigmoid(-x) * softplus(x) / beta**2 + sigmoid(x) * softplus(-x) / beta**2
+    assert distributed(b / 3, x) == b / 3
+    found = candidates(b / beta**2, [], x, ("plain",))
+    assert any(c.expression == distributed(b / beta**2, x) for c in found)
+
+
 def test_candidates_on_a_side_hold_there() -> None:
     """Each one, evaluated on its own side, is the function."""
     e = tanh(softplus(x))
@@ -220,6 +229,7 @@ def test_the_grid_keeps_to_the_domain() -> None:
     assert points[0] == 0.0
     assert 9.5 < points[-1] <= 10.0
     assert grid(-math.inf, math.inf, 3)[-1] == math.inf
+    assert set(grid(-math.inf, math.inf, 3)[-3:-1]) == {2.0**1023 * 1.5, LARGEST}  # where twice a number overflows
     assert grid(-math.inf, math.inf, 3).size < grid(-math.inf, math.inf).size / 2.5
 
 

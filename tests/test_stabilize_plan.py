@@ -15,7 +15,7 @@ POINTS = grid(-np.inf, np.inf)
 BELOW, ABOVE = POINTS < 0, POINTS >= 0
 
 
-def plan(*rows: tuple[object, dict[int, float]], gap: float = 1.0) -> list[int]:
+def plan(*rows: tuple[object, dict[int, float]], gap: float = 50.0) -> list[int]:
     good = np.stack([np.broadcast_to(r[0], POINTS.shape) for r in rows])
     return Plan.of(good, POINTS, [r[1] for r in rows], gap).cheapest()
 
@@ -43,6 +43,13 @@ def test_two_cheap_halves_beat_one_dear_whole() -> None:
 def test_shared_code_is_counted_once() -> None:
     """Two forms of the same exponential cost little more than one."""
     assert plan((True, {1: 40.0}), (BELOW, {2: 30.0, 3: 1.0}), (ABOVE, {2: 30.0, 4: 1.0})) == [1, 2]
+
+
+def test_a_cheap_formula_is_found_that_needs_constants_at_both_ends() -> None:
+    """Alone it is dearer than the one that needs none, and with either of them too."""
+    middle = np.abs(POINTS) < 1e3
+    ends = (POINTS <= -1e3, {}), (POINTS >= 1e3, {})
+    assert plan((True, {1: 130.0}), (middle, {2: 50.0}), *ends) == [1, 2, 3]
 
 
 def test_a_gap_is_left_only_where_no_candidate_is_good() -> None:

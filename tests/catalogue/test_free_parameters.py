@@ -17,7 +17,7 @@ from symgen.stabilize.recognize import recognize
 KIND = "activations"  # losses have rules of their own: test_losses.py
 
 LARGEST = sys.float_info.max
-BAR = 4.0  # ULP of float64
+BAR = 2.0  # ULP of float64
 AROUND = np.array([-30.0, -3.0, -1.0, -0.3, -1e-3, 1e-3, 0.3, 1.0, 3.0, 30.0])
 
 
