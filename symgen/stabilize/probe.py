@@ -30,7 +30,7 @@ PER_OCTAVE = 20
 SPARSE = 0.71  # octaves from one point to the next outside
 PRECISE = (-110, 55)  # octaves in which float64 loses one term beside another, or the square of it
 APART = 12  # points on each side of a root of even order at which the function is well away from zero
-LARGEST = (float(np.finfo(np.float32).max), 2.0**1023 * 1.5, float(np.finfo(np.float64).max))  # where doubling overflows
+LARGEST = (float(np.finfo(np.float32).max), 2.0**1023 * 1.5, float(np.finfo(np.float64).max))  # doubled, they overflow
 TOUCHING = 2.0**-36  # of the values there
 MOST_ROOTS = 12  # an oscillating function has more than anybody can treat one by one
 

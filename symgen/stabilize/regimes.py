@@ -195,7 +195,7 @@ def chosen(problem: Problem, table: Table) -> Choice:
             choice = _Walk(problem, table.bodies, plan, points, worst, raw, good, failing).run()
             results.append((len(choice.unresolved), _cost(problem, choice) * (1 + LOOSER * k), len(results), choice))
             simple = not choice.unresolved and sum(s.kind == "piece" for s in choice.segments) <= MANY
-            if simple and as_planned(problem, table, choice, plan):
+            if simple and as_planned(table, choice, plan):
                 break
         if simple:
             break
@@ -210,7 +210,7 @@ def chosen(problem: Problem, table: Table) -> Choice:
     return walk.single()
 
 
-def as_planned(problem: Problem, table: Table, choice: Choice, plan: Sequence[int]) -> bool:
+def as_planned(table: Table, choice: Choice, plan: Sequence[int]) -> bool:
     """Whether the formulas of a choice are those of its plan; a dear one in a gap may be worth more of the line."""
     taken = {s.body for s in choice.segments if s.kind == "formula"}
     return taken <= {table.bodies[j] for j in plan}
