@@ -355,7 +355,7 @@ def erfcx(u):
     t36 = fma(t35, 1.0 - (t13 - t32) + (t12 - t32) - t34, t24 - (t25 - 0.6164975593127763)) * t27
     t37 = t25 * ((fma(-t27, t26, 1.0) - t27 * (u - (t26 - t29) + (0.5 - t29))) * t27) + t36
     t38 = t8 - (t9 - 1.0) - (fma(u, t7, t8) + (u * (t6 - (t7 - 1.1283791670955126)) + 0.0 * t7))
-    return (t9 if t1 else t28) + (t38 if t1 else fma(t25, t27, -t28) + t37)
+    return 0.0 if u == math.inf else (t9 if t1 else t28) + (t38 if t1 else fma(t25, t27, -t28) + t37)
 
 
 @core
@@ -400,7 +400,7 @@ def erfcx_low(u):
     t38 = t8 - (t9 - 1.0) - (fma(u, t7, t8) + (u * (t6 - (t7 - 1.1283791670955126)) + 0.0 * t7))
     t39 = t38 if t1 else fma(t25, t27, -t28) + t37
     t40 = t9 if t1 else t28
-    return t39 - (t40 + t39 - t40)
+    return 0.0 if u == math.inf else t39 - (t40 + t39 - t40)
 
 
 @core
@@ -457,3 +457,50 @@ def erf_low(x):
     t18 = t9 if t3 else t14
     t19 = t17 - (t18 + t17 - t18)
     return -t19 if x < 0.0 else t19
+
+
+@core
+def hypot_short(x, y):
+    return math.sqrt(fma(x, x, y * y))
+
+
+@core
+def hypot(x, y):
+    """The root of x^2 + y^2; in the short form both are below 2^500 and one of them above 2^-400."""
+    t1 = abs(x)
+    t2 = abs(y)
+    t3 = t1 < t2
+    t4 = t2 if t3 else t1
+    t5 = t1 if t3 else t2
+    t6 = 3.273390607896142e+150 < t4
+    t7 = t4 < 3.8725919148493183e-121
+    t8 = 2.409919865102884e-181 if t6 else 4.149515568880993e+180 if t7 else 1.0
+    t9 = t4 * t8
+    t10 = t9 * t9
+    t11 = t5 * t8
+    t12 = t11 * t11
+    t13 = t10 + t12
+    t14 = math.sqrt(t13)
+    t15 = fma(-t14, t14, t13) + (t12 - (t13 - t10) + (fma(t9, t9, -t10) + fma(t11, t11, -t12)))
+    t16 = 4.149515568880993e+180 if t6 else 2.409919865102884e-181 if t7 else 1.0
+    return t4 + t5 if t4 == 0.0 or t4 == math.inf else (t14 + t15 / (t14 + t14)) * t16
+
+
+@core
+def hypot_low(x, y):
+    t1 = abs(x)
+    t2 = abs(y)
+    t3 = t1 < t2
+    t4 = t2 if t3 else t1
+    t5 = 3.273390607896142e+150 < t4
+    t6 = t4 < 3.8725919148493183e-121
+    t7 = 2.409919865102884e-181 if t5 else 4.149515568880993e+180 if t6 else 1.0
+    t8 = t4 * t7
+    t9 = t8 * t8
+    t10 = (t1 if t3 else t2) * t7
+    t11 = t10 * t10
+    t12 = t9 + t11
+    t13 = math.sqrt(t12)
+    t14 = (fma(-t13, t13, t12) + (t11 - (t12 - t9) + (fma(t8, t8, -t9) + fma(t10, t10, -t11)))) / (t13 + t13)
+    t15 = 4.149515568880993e+180 if t5 else 2.409919865102884e-181 if t6 else 1.0
+    return 0.0 if t4 == 0.0 or t4 == math.inf else (t14 - (t13 + t14 - t13)) * t15

@@ -127,18 +127,18 @@ def grad_alpha_scalar(x, alpha):
     t33 = fma(fma(fma(t32, t26, -0.027515854473985024), t26, -0.10803224724010434), t26, -0.3139408863798652)
     t34 = fma(fma(fma(t33, t26, -0.5872583513977025), t26, -0.4653880873119358), t26, 0.24374052817153335)
     t35 = t30 - (t31 - -0.047130856344997495) + t11 * t34
-    t36 = fma(-0.3333333333333333, t5, -4.3230773072706384e-27)
+    t36 = fma(-0.3333333333333333, t5, -3.151229458380823e-29)
     t37 = -0.5 + t36
     t38 = t37 * t5
     t39 = t38 * t5
     t40 = (fma(t37, t5, -t38) + t37 * t11 + (t36 - (t37 - -0.5) + t11 * -0.3333333333333333) * t5) * t5
     t41 = fma(t38, t5, -t39) + t38 * t11 + t40
     t42 = t15 if t5 < 705.743438323672 else -math.inf
-    t43 = (t39 + t41 if t41 - t41 == 0.0 else t39) if t5 < 1.607774650176294e-13 else t42
-    t44 = t15 if t5 < -2.630004504108885e-13 else t43
+    t43 = (t39 + t41 if t41 - t41 == 0.0 else t39) if t5 < 2.2454325047547782e-14 else t42
+    t44 = t15 if t5 < -8.391457152626472e-15 else t43
     t45 = (t31 + t35 if t35 - t35 == 0.0 else t31) if t5 < -0.2973017692565918 else t44
     t46 = (t21 + t25 if t25 - t25 == 0.0 else t21) if t5 < -0.3901349604129791 else t45
-    t47 = 0.0 if 0.0 < x else -1.0 if t5 < -3290784.25 else t15 if t5 < -0.48296815156936646 else t46
+    t47 = 0.0 if 0.0 < x else -1.0 if t5 < -63050304.0 else t15 if t5 < -0.48296815156936646 else t46
     return x if x != x else x if x == 0.0 else t47
 
 
@@ -161,7 +161,7 @@ def grad_alpha_scalar32(x, alpha):
     t13 = t7 - (t9 - t10) + (t8 - t10) + -(fma(t5, t6, t7) + t5 * (exp_low(t5) + t12) + t12)
     t14 = t13 + (expm1_low(t5) + t11 * (t8 + 1.0))
     t15 = (t9 + t14 if t14 - t14 == 0.0 else t9) if t5 < 230.72012329101562 else -math.inf
-    return x if x != x else x if x == 0.0 else 0.0 if 0.0 < x else -1.0 if t5 < -23562676.0 else t15
+    return x if x != x else x if x == 0.0 else 0.0 if 0.0 < x else -1.0 if t5 < -14404338.0 else t15
 
 
 # Together, so that what they share is computed once.

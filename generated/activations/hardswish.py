@@ -14,10 +14,10 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -608.874: 0.0, which the function has reached to the last bit
-# -608.874 to -5.14277e-43: x*first_min(6, first_max(0, x + 3))/6 (compensated)
-# -5.14277e-43 to 3.03425e-37: x*first_min(6, first_max(0, x + 3))/6
-# 3.03425e-37 to 1.90256e+265: x*first_min(6, first_max(0, x + 3))/6 (compensated)
+# -inf to -899.513: 0.0, which the function has reached to the last bit
+# -899.513 to -9.85533e-42: x*first_min(6, first_max(0, x + 3))/6 (compensated)
+# -9.85533e-42 to 2.25189e-42: x*first_min(6, first_max(0, x + 3))/6
+# 2.25189e-42 to 1.90256e+265: x*first_min(6, first_max(0, x + 3))/6 (compensated)
 # 1.90256e+265 to inf: polynomial of degree 0 in 1/x, within 2^-255.1 at the points checked (compensated)
 @core
 def value_scalar(x):
@@ -36,8 +36,8 @@ def value_scalar(x):
     t12 = 1.0 * x
     t13 = fma(1.0, x, -t12) + -8.636168555094445e-78 * x
     t14 = t11 if x < 1.9025623629477707e+265 else t12 + t13 if t13 - t13 == 0.0 else t12
-    t15 = t11 if x < -5.142765364072079e-43 else x * t6 / 6.0 if x < 3.034249053007361e-37 else t14
-    return 0.0 if x < -608.8740234375 else t15
+    t15 = t11 if x < -9.855332099596438e-42 else x * t6 / 6.0 if x < 2.251886632169981e-42 else t14
+    return 0.0 if x < -899.5127994762755 else t15
 
 
 @core
@@ -45,13 +45,13 @@ def value_scalar32(x):
     x = np.float64(x)
     t1 = x + 3.0
     t2 = 0.0 if t1 < 0.0 else t1
-    return 0.0 if x < -1060.111328125 else x * (6.0 if 6.0 < t2 else t2) / 6.0
+    return 0.0 if x < -1024.0 else x * (6.0 if 6.0 < t2 else t2) / 6.0
 
 
-# -inf to -608.874: 0.0, which the function has reached to the last bit
-# -608.874 to 776.047: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
+# -inf to -899.513: 0.0, which the function has reached to the last bit
+# -899.513 to 1146.48: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
 # + 3))/6 (compensated)
-# 776.047 to inf: 1.0, which the function has reached to the last bit
+# 1146.48 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_scalar(x):
     x = np.float64(x)
@@ -84,8 +84,8 @@ def grad_scalar(x):
     t27 = t25 - t22
     t28 = fma(-t26, 6.0, t25) + (t22 - (t25 - t27) + (t24 - t27) + fma(x, t21, -t22) + (0.0 if t23 else t9))
     t29 = t28 / 6.0
-    t30 = 0.0 if x < -608.8740234375 else (t26 + t29 if t29 - t29 == 0.0 else t26) if x < 776.046875 else 1.0
-    return x if x != x else t30
+    t30 = (t26 + t29 if t29 - t29 == 0.0 else t26) if x < 1146.4835979821912 else 1.0
+    return x if x != x else 0.0 if x < -899.5127994762755 else t30
 
 
 @core
@@ -111,8 +111,8 @@ def grad_scalar32(x):
     t18 = t17 if t16 else t13
     t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) <= 0.0 else 1.0
     t20 = x * (0.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else t19)
-    t21 = (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 1398.8251953125 else 1.0
-    return x if x != x else 0.0 if x < -1060.111328125 else t21
+    t21 = 0.0 if x < -1024.0 else (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 1305.1500244140625 else 1.0
+    return x if x != x else t21
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/3
@@ -148,7 +148,7 @@ grad2_scalar32 = grad2_scalar
 @core
 def value_and_grad_scalar(x):
     x = np.float64(x)
-    t1 = x < -608.8740234375
+    t1 = x < -899.5127994762755
     t2 = x / 6.0
     t3 = x + 3.0
     t4 = t3 < 0.0
@@ -165,7 +165,7 @@ def value_and_grad_scalar(x):
     t15 = 1.0 * x
     t16 = fma(1.0, x, -t15) + -8.636168555094445e-78 * x
     t17 = t14 if x < 1.9025623629477707e+265 else t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = t14 if x < -5.142765364072079e-43 else x * t7 / 6.0 if x < 3.034249053007361e-37 else t17
+    t18 = t14 if x < -9.855332099596438e-42 else x * t7 / 6.0 if x < 2.251886632169981e-42 else t17
     t19 = -t5
     t20 = 6.0 + t19
     t21 = t20 - 6.0
@@ -186,15 +186,16 @@ def value_and_grad_scalar(x):
     t36 = t35 / 6.0
     t37 = t35 - t34
     t38 = (fma(-t36, 6.0, t35) + (t34 - (t35 - t37) + (t7 - t37) + fma(x, t33, -t34) + t12)) / 6.0
-    t39 = 0.0 if t1 else t18
-    t40 = x if x != x else 0.0 if t1 else (t36 + t38 if t38 - t38 == 0.0 else t36) if x < 776.046875 else 1.0
-    return t39, t40
+    t39 = 0.0 if t1 else (t36 + t38 if t38 - t38 == 0.0 else t36) if x < 1146.4835979821912 else 1.0
+    t40 = 0.0 if t1 else t18
+    t41 = x if x != x else t39
+    return t40, t41
 
 
 @core
 def value_and_grad_scalar32(x):
     x = np.float64(x)
-    t1 = x < -1060.111328125
+    t1 = x < -1024.0
     t2 = x + 3.0
     t3 = t2 < 0.0
     t4 = 0.0 if t3 else t2
@@ -217,7 +218,7 @@ def value_and_grad_scalar32(x):
     t21 = 0.0 if t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) <= 0.0 else 1.0
     t22 = x * (0.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t7) if t12 else 0.0) <= 0.0 else t21) + t5
     t23 = 0.0 if t1 else x * t5 / 6.0
-    t24 = x if x != x else 0.0 if t1 else t22 / 6.0 if x < 1398.8251953125 else 1.0
+    t24 = x if x != x else 0.0 if t1 else t22 / 6.0 if x < 1305.1500244140625 else 1.0
     return t23, t24
 
 

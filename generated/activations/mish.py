@@ -15,53 +15,58 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -7.26739e+20: 0.0, which the function has reached to the last bit
-# -7.26739e+20 to inf: x*(sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1) (halved)
+# -inf to -5.97588e+16: 0.0, which the function has reached to the last bit
+# -5.97588e+16 to 751806: x*(sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1) (halved)
+# 751806 to inf: y*(1 + 2*exp(-y))/((2 + 2*exp(-y))*exp(-y) + 1)
 @core
 def value_scalar(x):
     x = np.float64(x)
-    t1 = -(abs(x) * 0.5)
-    t2 = exp(t1)
-    t3 = t2 * t2
-    t4 = 1.0 + t3
-    t5 = 1.0 / t4
-    t6 = t5 * 0.5
-    t7 = t6 * t5
-    t8 = 0.0 <= -x
-    t9 = 1.0 if t8 else t2
-    t10 = t7 * t9
-    t11 = t10 * t9
-    t12 = t11 * t9
-    t13 = t12 * t9
-    t14 = t13 + 0.5
-    t15 = 0.5 / t14
-    t16 = t15 * x
-    t17 = t5 * t9
-    t18 = t17 * t9
+    t1 = abs(x)
+    t2 = -(t1 * 0.5)
+    t3 = exp(t2)
+    t4 = t3 * t3
+    t5 = 1.0 + t4
+    t6 = 1.0 / t5
+    t7 = t6 * 0.5
+    t8 = t7 * t6
+    t9 = 0.0 <= -x
+    t10 = 1.0 if t9 else t3
+    t11 = t8 * t10
+    t12 = t11 * t10
+    t13 = t12 * t10
+    t14 = t13 * t10
+    t15 = t14 + 0.5
+    t16 = x / t15
+    t17 = t6 * t10
+    t18 = t17 * t10
     t19 = t18 + 1.0
     t20 = t16 * t19
-    t21 = t20 * t5
-    t22 = 0.0 <= x
-    t23 = 1.0 if t22 else t2
-    t24 = t21 * t23
-    t25 = t24 * t23
-    t26 = exp_low(t1)
-    t27 = 0.0 if t22 else t26
-    t28 = t4 - 1.0
-    t29 = fma(-t5, t4, 1.0) - t5 * (1.0 - (t4 - t28) + (t3 - t28) + (fma(t2, t2, -t3) + t2 * t26 + t26 * t2))
-    t30 = t29 / t4
-    t31 = t19 - t18
-    t32 = 0.0 if t8 else t26
-    t33 = fma(t17, t9, -t18) + t17 * t32 + (fma(t5, t9, -t17) + t5 * t32 + t30 * t9) * t9
-    t34 = t14 - t13
-    t35 = (fma(t7, t9, -t10) + t7 * t32 + (fma(t6, t5, -t7) + t6 * t30 + t30 * 0.5 * t5) * t9) * t9
-    t36 = (fma(t11, t9, -t12) + t11 * t32 + (fma(t10, t9, -t11) + t10 * t32 + t35) * t9) * t9
-    t37 = t15 * (t13 - (t14 - t34) + (0.5 - t34) + (fma(t12, t9, -t13) + t12 * t32 + t36))
-    t38 = fma(t16, t19, -t20) + t16 * (t18 - (t19 - t31) + (1.0 - t31) + t33)
-    t39 = (t38 + (fma(t15, x, -t16) + (fma(-t15, t14, 0.5) - t37) / t14 * x) * t19) * t5
-    t40 = (fma(t21, t23, -t24) + t21 * t27 + (fma(t20, t5, -t21) + t20 * t30 + t39) * t23) * t23
-    t41 = fma(t24, t23, -t25) + t24 * t27 + t40
-    return x if x == 0.0 else 0.0 if x < -7.267393891440363e+20 else t25 + t41 if t41 - t41 == 0.0 else t25
+    t21 = t20 * t6
+    t22 = t21 * 0.5
+    t23 = 0.0 <= x
+    t24 = 1.0 if t23 else t3
+    t25 = t22 * t24
+    t26 = t25 * t24
+    t27 = exp_low(t2)
+    t28 = 0.0 if t23 else t27
+    t29 = t5 - 1.0
+    t30 = fma(-t6, t5, 1.0) - t6 * (1.0 - (t5 - t29) + (t4 - t29) + (fma(t3, t3, -t4) + t3 * t27 + t27 * t3))
+    t31 = t30 / t5
+    t32 = t19 - t18
+    t33 = 0.0 if t9 else t27
+    t34 = fma(t17, t10, -t18) + t17 * t33 + (fma(t6, t10, -t17) + t6 * t33 + t31 * t10) * t10
+    t35 = t15 - t14
+    t36 = (fma(t8, t10, -t11) + t8 * t33 + (fma(t7, t6, -t8) + t7 * t31 + t31 * 0.5 * t6) * t10) * t10
+    t37 = (fma(t12, t10, -t13) + t12 * t33 + (fma(t11, t10, -t12) + t11 * t33 + t36) * t10) * t10
+    t38 = t16 * (t14 - (t15 - t35) + (0.5 - t35) + (fma(t13, t10, -t14) + t13 * t33 + t37))
+    t39 = fma(t16, t19, -t20) + t16 * (t18 - (t19 - t32) + (1.0 - t32) + t34)
+    t40 = (fma(t20, t6, -t21) + t20 * t31 + (t39 + (fma(-t16, t15, x) - t38) / t15 * t19) * t6) * 0.5 * t24
+    t41 = fma(t25, t24, -t26) + t25 * t28 + (fma(t22, t24, -t25) + t22 * t28 + t40) * t24
+    t42 = exp(-t1)
+    t43 = t42 * 2.0
+    t44 = t1 * (t43 + 1.0) / ((t43 + 2.0) * t42 + 1.0)
+    t45 = (t26 + t41 if t41 - t41 == 0.0 else t26) if x < 751805.5 else t44
+    return x if x == 0.0 else 0.0 if x < -5.975877050223821e+16 else t45
 
 
 @core
@@ -73,14 +78,14 @@ def value_scalar32(x):
     return 0.0 if x < -725407170560.0 else x * (t3 + 1.0) * ((1.0 if 0.0 <= x else t1) / t2) / (t3 * t3 + 1.0)
 
 
-# -inf to -6.87537e+20: 0.0, which the function has reached to the last bit
-# -6.87537e+20 to -1.53162: (4*x*sigmoid(-x)**2/(sigmoid(-x)**2 + 1) + sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 +
+# -inf to -5.97588e+16: 0.0, which the function has reached to the last bit
+# -5.97588e+16 to -1.53162: (4*x*sigmoid(-x)**2/(sigmoid(-x)**2 + 1) + sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 +
 # 1) (halved)
 # -1.53162 to -0.877991: polynomial of degree 15 around the root -1.1924312145154952, within 2^-55.6 at the points
 # checked (compensated)
-# -0.877991 to 1978.24: (4*x*sigmoid(-x)**2/(sigmoid(-x)**2 + 1) + sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1)
+# -0.877991 to 345901: (4*x*sigmoid(-x)**2/(sigmoid(-x)**2 + 1) + sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1)
 # (halved)
-# 1978.24 to inf: 1.0, which the function has reached to the last bit
+# 345901 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_scalar(x):
     x = np.float64(x)
@@ -98,21 +103,21 @@ def grad_scalar(x):
     t12 = t11 * t9
     t13 = t12 * t9
     t14 = t13 + 0.5
-    t15 = 0.5 / t14
-    t16 = 2.0 / t14
+    t15 = t5 / t14
+    t16 = t15 * x
     t17 = t16 * t5
-    t18 = t17 * x
-    t19 = t18 * t5
+    t18 = t17 * 2.0
+    t19 = t18 * t9
     t20 = t19 * t9
     t21 = t20 * t9
     t22 = t21 * t9
-    t23 = t22 * t9
-    t24 = t5 * t9
-    t25 = t24 * t9
-    t26 = t23 + t25
-    t27 = t26 + 1.0
-    t28 = t15 * t27
-    t29 = t28 * t5
+    t23 = t5 * t9
+    t24 = t23 * t9
+    t25 = t22 + t24
+    t26 = t25 + 1.0
+    t27 = t26 / t14
+    t28 = t27 * t5
+    t29 = t28 * 0.5
     t30 = 0.0 <= x
     t31 = 1.0 if t30 else t2
     t32 = t29 * t31
@@ -122,40 +127,39 @@ def grad_scalar(x):
     t36 = t4 - 1.0
     t37 = fma(-t5, t4, 1.0) - t5 * (1.0 - (t4 - t36) + (t3 - t36) + (fma(t2, t2, -t3) + t2 * t34 + t34 * t2))
     t38 = t37 / t4
-    t39 = t27 - t26
-    t40 = t26 - t23
+    t39 = t26 - t25
+    t40 = t25 - t22
     t41 = 0.0 if t8 else t34
     t42 = t14 - t13
     t43 = (fma(t7, t9, -t10) + t7 * t41 + (fma(t6, t5, -t7) + t6 * t38 + t38 * 0.5 * t5) * t9) * t9
     t44 = (fma(t11, t9, -t12) + t11 * t41 + (fma(t10, t9, -t11) + t10 * t41 + t43) * t9) * t9
     t45 = t13 - (t14 - t42) + (0.5 - t42) + (fma(t12, t9, -t13) + t12 * t41 + t44)
-    t46 = (fma(t16, t5, -t17) + t16 * t38 + (fma(-t16, t14, 2.0) - t16 * t45) / t14 * t5) * x
-    t47 = (fma(t18, t5, -t19) + t18 * t38 + (fma(t17, x, -t18) + t46) * t5) * t9
+    t46 = (fma(t15, x, -t16) + (fma(-t15, t14, t5) + t38 - t15 * t45) / t14 * x) * t5
+    t47 = (fma(t18, t9, -t19) + t18 * t41 + (fma(t16, t5, -t17) + t16 * t38 + t46) * 2.0 * t9) * t9
     t48 = (fma(t20, t9, -t21) + t20 * t41 + (fma(t19, t9, -t20) + t19 * t41 + t47) * t9) * t9
-    t49 = fma(t22, t9, -t23) + t22 * t41 + (fma(t21, t9, -t22) + t21 * t41 + t48) * t9
-    t50 = fma(t24, t9, -t25) + t24 * t41 + (fma(t5, t9, -t24) + t5 * t41 + t38 * t9) * t9
-    t51 = t15 * (t26 - (t27 - t39) + (1.0 - t39) + (t23 - (t26 - t40) + (t25 - t40) + t49 + t50))
-    t52 = (fma(t15, t27, -t28) + t51 + (fma(-t15, t14, 0.5) - t15 * t45) / t14 * t27) * t5
-    t53 = (fma(t29, t31, -t32) + t29 * t35 + (fma(t28, t5, -t29) + t28 * t38 + t52) * t31) * t31
-    t54 = fma(t32, t31, -t33) + t32 * t35 + t53
-    t55 = t33 + t54 if t54 - t54 == 0.0 else t33
-    t56 = x - -1.1924312145154952
-    t57 = fma(fma(4.447569106010783e-08, t56, 1.004609328089741e-06), t56, 2.8934301745388744e-06)
-    t58 = fma(fma(t57, t56, 9.556586043285776e-07), t56, -1.7296046504481173e-05)
-    t59 = fma(fma(t58, t56, -5.583021925232993e-05), t56, -4.1961812921819744e-05)
-    t60 = fma(fma(t59, t56, 0.0002541294373691446), t56, 0.0009898181183224395)
-    t61 = fma(fma(t60, t56, 0.0010924055386655977), t56, -0.0033606849274416453)
-    t62 = fma(fma(t61, t56, -0.015821126561698123), t56, -0.020271822716679534)
-    t63 = fma(fma(fma(t62, t56, 0.041907821043609655), t56, 0.20473126408010586), t56, 2.5472924527564976e-17)
-    t64 = 0.2669479140495345 + t63
-    t65 = t56 + 4.8484829848031044e-17
-    t66 = t64 * t65
-    t67 = t65 - t56
-    t68 = fma(t64, t65, -t66) + t64 * (t56 - (t65 - t67) + (4.8484829848031044e-17 - t67))
-    t69 = t68 + (t63 - (t64 - 0.2669479140495345)) * t65
-    t70 = t66 + t69 if t69 - t69 == 0.0 else t66
-    t71 = t70 if x < -0.8779908418655396 else t55 if x < 1978.237548828125 else 1.0
-    return x if x != x else 0.0 if x < -6.875373224066569e+20 else t55 if x < -1.5316169261932373 else t71
+    t49 = fma(t23, t9, -t24) + t23 * t41 + (fma(t5, t9, -t23) + t5 * t41 + t38 * t9) * t9
+    t50 = t22 - (t25 - t40) + (t24 - t40) + (fma(t21, t9, -t22) + t21 * t41 + t48) + t49
+    t51 = (fma(-t27, t14, t26) + (t25 - (t26 - t39) + (1.0 - t39) + t50) - t27 * t45) / t14 * t5
+    t52 = (fma(t29, t31, -t32) + t29 * t35 + (fma(t27, t5, -t28) + t27 * t38 + t51) * 0.5 * t31) * t31
+    t53 = fma(t32, t31, -t33) + t32 * t35 + t52
+    t54 = t33 + t53 if t53 - t53 == 0.0 else t33
+    t55 = x - -1.1924312145154952
+    t56 = fma(fma(4.447569106010783e-08, t55, 1.004609328089741e-06), t55, 2.8934301745388744e-06)
+    t57 = fma(fma(t56, t55, 9.556586043285776e-07), t55, -1.7296046504481173e-05)
+    t58 = fma(fma(t57, t55, -5.583021925232993e-05), t55, -4.1961812921819744e-05)
+    t59 = fma(fma(t58, t55, 0.0002541294373691446), t55, 0.0009898181183224395)
+    t60 = fma(fma(t59, t55, 0.0010924055386655977), t55, -0.0033606849274416453)
+    t61 = fma(fma(t60, t55, -0.015821126561698123), t55, -0.020271822716679534)
+    t62 = fma(fma(fma(t61, t55, 0.041907821043609655), t55, 0.20473126408010586), t55, 2.5472924527564976e-17)
+    t63 = 0.2669479140495345 + t62
+    t64 = t55 + 4.8484829848031044e-17
+    t65 = t63 * t64
+    t66 = t64 - t55
+    t67 = fma(t63, t64, -t65) + t63 * (t55 - (t64 - t66) + (4.8484829848031044e-17 - t66))
+    t68 = t67 + (t62 - (t63 - 0.2669479140495345)) * t64
+    t69 = t65 + t68 if t68 - t68 == 0.0 else t65
+    t70 = t69 if x < -0.8779908418655396 else t54 if x < 345901.0817616518 else 1.0
+    return x if x != x else 0.0 if x < -5.975877050223821e+16 else t54 if x < -1.5316169261932373 else t70
 
 
 @core
@@ -172,12 +176,12 @@ def grad_scalar32(x):
     t9 = fma(fma(fma(t8, t6, -0.0033606867795872492), t6, -0.01582113844873514), t6, -0.02027182282825117)
     t10 = fma(fma(fma(t9, t6, 0.04190782136685197), t6, 0.2047312640815052), t6, 1.0812958793705388e-17)
     t11 = (0.26694791404809404 + t10) * (t6 + 4.8484829848031044e-17)
-    t12 = t11 if x < -0.7801253199577332 else t5 if x < 280958.96875 else 1.0
+    t12 = t11 if x < -0.7801253199577332 else t5 if x < 104997.828125 else 1.0
     return x if x != x else 0.0 if x < -725407170560.0 else t5 if x < -1.8698064088821411 else t12
 
 
-# -inf to -6.87537e+20: 0.0, which the function has reached to the last bit
-# -6.87537e+20 to -2.49878: 4*(-2*x*(sigmoid(-x) + 1)*sigmoid(x)**2/(sigmoid(-x)**2 + 1) + x*sigmoid(-x) +
+# -inf to -5.97588e+16: 0.0, which the function has reached to the last bit
+# -5.97588e+16 to -2.49878: 4*(-2*x*(sigmoid(-x) + 1)*sigmoid(x)**2/(sigmoid(-x)**2 + 1) + x*sigmoid(-x) +
 # 2)*sigmoid(-x)**2*sigmoid(x)/(sigmoid(-x)**2 + 1)**2 (halved)
 # -2.49878 to -2.06758: polynomial of degree 11 around the root -2.256376396360793, within 2^-55.8 at the points
 # checked (compensated)
@@ -185,9 +189,9 @@ def grad_scalar32(x):
 # 2)*sigmoid(-x)**2*sigmoid(x)/(sigmoid(-x)**2 + 1)**2 (halved)
 # 1.41563 to 1.61068: polynomial of degree 11 around the root 1.4905711794854284, within 2^-55.7 at the points checked
 # (compensated)
-# 1.61068 to 2.34116e+17: 4*(-2*x*(sigmoid(-x) + 1)*sigmoid(x)**2/(sigmoid(-x)**2 + 1) + x*sigmoid(-x) +
+# 1.61068 to 4.35601e+14: 4*(-2*x*(sigmoid(-x) + 1)*sigmoid(x)**2/(sigmoid(-x)**2 + 1) + x*sigmoid(-x) +
 # 2)*sigmoid(-x)**2*sigmoid(x)/(sigmoid(-x)**2 + 1)**2 (halved)
-# 2.34116e+17 to inf: 0.0, which the function has reached to the last bit
+# 4.35601e+14 to inf: 0.0, which the function has reached to the last bit
 @core
 def grad2_scalar(x):
     x = np.float64(x)
@@ -285,11 +289,11 @@ def grad2_scalar(x):
     t92 = t90 - t83
     t93 = fma(t89, t90, -t91) + t89 * (t83 - (t90 - t92) + (-7.126036715834263e-17 - t92))
     t94 = t93 + (t88 - (t89 - -0.23069451159746054)) * t90
-    t95 = t70 if x < 2.341158137318875e+17 else 0.0
-    t96 = (t91 + t94 if t94 - t94 == 0.0 else t91) if x < 1.6106764037381782 else t95
+    t95 = t91 + t94 if t94 - t94 == 0.0 else t91
+    t96 = t95 if x < 1.6106764037381782 else t70 if x < 435600817651712.0 else 0.0
     t97 = t79 + t82 if t82 - t82 == 0.0 else t79
     t98 = t97 if x < -2.067581937092507 else t70 if x < 1.4156302213668823 else t96
-    return x if x != x else 0.0 if x < -6.875373224066569e+20 else t70 if x < -2.4987770904083537 else t98
+    return x if x != x else 0.0 if x < -5.975877050223821e+16 else t70 if x < -2.4987770904083537 else t98
 
 
 @core
@@ -326,90 +330,95 @@ def grad2_scalar32(x):
 @core
 def value_and_grad_scalar(x):
     x = np.float64(x)
-    t1 = -(abs(x) * 0.5)
-    t2 = exp(t1)
-    t3 = t2 * t2
-    t4 = 1.0 + t3
-    t5 = 1.0 / t4
-    t6 = t5 * 0.5
-    t7 = t6 * t5
-    t8 = 0.0 <= -x
-    t9 = 1.0 if t8 else t2
-    t10 = t7 * t9
-    t11 = t10 * t9
-    t12 = t11 * t9
-    t13 = t12 * t9
-    t14 = t13 + 0.5
-    t15 = 0.5 / t14
-    t16 = t15 * x
-    t17 = t5 * t9
-    t18 = t17 * t9
-    t19 = t18 + 1.0
-    t20 = t16 * t19
-    t21 = t20 * t5
-    t22 = 0.0 <= x
-    t23 = 1.0 if t22 else t2
-    t24 = t21 * t23
-    t25 = t24 * t23
-    t26 = exp_low(t1)
-    t27 = 0.0 if t22 else t26
-    t28 = t4 - 1.0
-    t29 = fma(-t5, t4, 1.0) - t5 * (1.0 - (t4 - t28) + (t3 - t28) + (fma(t2, t2, -t3) + t2 * t26 + t26 * t2))
-    t30 = t29 / t4
-    t31 = t19 - t18
-    t32 = 0.0 if t8 else t26
-    t33 = fma(t17, t9, -t18) + t17 * t32 + (fma(t5, t9, -t17) + t5 * t32 + t30 * t9) * t9
-    t34 = t14 - t13
-    t35 = (fma(t7, t9, -t10) + t7 * t32 + (fma(t6, t5, -t7) + t6 * t30 + t30 * 0.5 * t5) * t9) * t9
-    t36 = (fma(t11, t9, -t12) + t11 * t32 + (fma(t10, t9, -t11) + t10 * t32 + t35) * t9) * t9
-    t37 = t13 - (t14 - t34) + (0.5 - t34) + (fma(t12, t9, -t13) + t12 * t32 + t36)
-    t38 = (fma(-t15, t14, 0.5) - t15 * t37) / t14
-    t39 = fma(t16, t19, -t20) + t16 * (t18 - (t19 - t31) + (1.0 - t31) + t33)
-    t40 = (fma(t20, t5, -t21) + t20 * t30 + (t39 + (fma(t15, x, -t16) + t38 * x) * t19) * t5) * t23
-    t41 = fma(t24, t23, -t25) + t24 * t27 + (fma(t21, t23, -t24) + t21 * t27 + t40) * t23
-    t42 = 2.0 / t14
-    t43 = t42 * t5
-    t44 = t43 * x
-    t45 = t44 * t5
-    t46 = t45 * t9
-    t47 = t46 * t9
-    t48 = t47 * t9
-    t49 = t48 * t9
-    t50 = t49 + t18
-    t51 = t50 + 1.0
-    t52 = t15 * t51
-    t53 = t52 * t5
-    t54 = t53 * t23
-    t55 = t54 * t23
-    t56 = t51 - t50
-    t57 = t50 - t49
-    t58 = (fma(t42, t5, -t43) + t42 * t30 + (fma(-t42, t14, 2.0) - t42 * t37) / t14 * t5) * x
-    t59 = (fma(t44, t5, -t45) + t44 * t30 + (fma(t43, x, -t44) + t58) * t5) * t9
-    t60 = (fma(t46, t9, -t47) + t46 * t32 + (fma(t45, t9, -t46) + t45 * t32 + t59) * t9) * t9
-    t61 = fma(t48, t9, -t49) + t48 * t32 + (fma(t47, t9, -t48) + t47 * t32 + t60) * t9
-    t62 = t15 * (t50 - (t51 - t56) + (1.0 - t56) + (t49 - (t50 - t57) + (t18 - t57) + t61 + t33))
-    t63 = (fma(t52, t5, -t53) + t52 * t30 + (fma(t15, t51, -t52) + t62 + t38 * t51) * t5) * t23
-    t64 = fma(t54, t23, -t55) + t54 * t27 + (fma(t53, t23, -t54) + t53 * t27 + t63) * t23
-    t65 = t55 + t64 if t64 - t64 == 0.0 else t55
-    t66 = x - -1.1924312145154952
-    t67 = fma(fma(4.447569106010783e-08, t66, 1.004609328089741e-06), t66, 2.8934301745388744e-06)
-    t68 = fma(fma(t67, t66, 9.556586043285776e-07), t66, -1.7296046504481173e-05)
-    t69 = fma(fma(t68, t66, -5.583021925232993e-05), t66, -4.1961812921819744e-05)
-    t70 = fma(fma(t69, t66, 0.0002541294373691446), t66, 0.0009898181183224395)
-    t71 = fma(fma(t70, t66, 0.0010924055386655977), t66, -0.0033606849274416453)
-    t72 = fma(fma(t71, t66, -0.015821126561698123), t66, -0.020271822716679534)
-    t73 = fma(fma(fma(t72, t66, 0.041907821043609655), t66, 0.20473126408010586), t66, 2.5472924527564976e-17)
-    t74 = 0.2669479140495345 + t73
-    t75 = t66 + 4.8484829848031044e-17
-    t76 = t74 * t75
-    t77 = t75 - t66
-    t78 = fma(t74, t75, -t76) + t74 * (t66 - (t75 - t77) + (4.8484829848031044e-17 - t77))
-    t79 = t78 + (t73 - (t74 - 0.2669479140495345)) * t75
-    t80 = t76 + t79 if t79 - t79 == 0.0 else t76
-    t81 = t80 if x < -0.8779908418655396 else t65 if x < 1978.237548828125 else 1.0
-    t82 = x if x == 0.0 else 0.0 if x < -7.267393891440363e+20 else t25 + t41 if t41 - t41 == 0.0 else t25
-    t83 = x if x != x else 0.0 if x < -6.875373224066569e+20 else t65 if x < -1.5316169261932373 else t81
-    return t82, t83
+    t1 = x < -5.975877050223821e+16
+    t2 = abs(x)
+    t3 = -(t2 * 0.5)
+    t4 = exp(t3)
+    t5 = t4 * t4
+    t6 = 1.0 + t5
+    t7 = 1.0 / t6
+    t8 = t7 * 0.5
+    t9 = t8 * t7
+    t10 = 0.0 <= -x
+    t11 = 1.0 if t10 else t4
+    t12 = t9 * t11
+    t13 = t12 * t11
+    t14 = t13 * t11
+    t15 = t14 * t11
+    t16 = t15 + 0.5
+    t17 = x / t16
+    t18 = t7 * t11
+    t19 = t18 * t11
+    t20 = t19 + 1.0
+    t21 = t17 * t20
+    t22 = t21 * t7
+    t23 = t22 * 0.5
+    t24 = 0.0 <= x
+    t25 = 1.0 if t24 else t4
+    t26 = t23 * t25
+    t27 = t26 * t25
+    t28 = exp_low(t3)
+    t29 = 0.0 if t24 else t28
+    t30 = t6 - 1.0
+    t31 = fma(-t7, t6, 1.0) - t7 * (1.0 - (t6 - t30) + (t5 - t30) + (fma(t4, t4, -t5) + t4 * t28 + t28 * t4))
+    t32 = t31 / t6
+    t33 = t20 - t19
+    t34 = 0.0 if t10 else t28
+    t35 = fma(t18, t11, -t19) + t18 * t34 + (fma(t7, t11, -t18) + t7 * t34 + t32 * t11) * t11
+    t36 = t16 - t15
+    t37 = (fma(t9, t11, -t12) + t9 * t34 + (fma(t8, t7, -t9) + t8 * t32 + t32 * 0.5 * t7) * t11) * t11
+    t38 = (fma(t13, t11, -t14) + t13 * t34 + (fma(t12, t11, -t13) + t12 * t34 + t37) * t11) * t11
+    t39 = t15 - (t16 - t36) + (0.5 - t36) + (fma(t14, t11, -t15) + t14 * t34 + t38)
+    t40 = fma(t17, t20, -t21) + t17 * (t19 - (t20 - t33) + (1.0 - t33) + t35)
+    t41 = (fma(t21, t7, -t22) + t21 * t32 + (t40 + (fma(-t17, t16, x) - t17 * t39) / t16 * t20) * t7) * 0.5
+    t42 = fma(t26, t25, -t27) + t26 * t29 + (fma(t23, t25, -t26) + t23 * t29 + t41 * t25) * t25
+    t43 = exp(-t2)
+    t44 = t43 * 2.0
+    t45 = t2 * (t44 + 1.0) / ((t44 + 2.0) * t43 + 1.0)
+    t46 = t7 / t16
+    t47 = t46 * x
+    t48 = t47 * t7
+    t49 = t48 * 2.0
+    t50 = t49 * t11
+    t51 = t50 * t11
+    t52 = t51 * t11
+    t53 = t52 * t11
+    t54 = t53 + t19
+    t55 = t54 + 1.0
+    t56 = t55 / t16
+    t57 = t56 * t7
+    t58 = t57 * 0.5
+    t59 = t58 * t25
+    t60 = t59 * t25
+    t61 = t55 - t54
+    t62 = t54 - t53
+    t63 = (fma(t46, x, -t47) + (fma(-t46, t16, t7) + t32 - t46 * t39) / t16 * x) * t7
+    t64 = (fma(t49, t11, -t50) + t49 * t34 + (fma(t47, t7, -t48) + t47 * t32 + t63) * 2.0 * t11) * t11
+    t65 = (fma(t51, t11, -t52) + t51 * t34 + (fma(t50, t11, -t51) + t50 * t34 + t64) * t11) * t11
+    t66 = t53 - (t54 - t62) + (t19 - t62) + (fma(t52, t11, -t53) + t52 * t34 + t65) + t35
+    t67 = (fma(-t56, t16, t55) + (t54 - (t55 - t61) + (1.0 - t61) + t66) - t56 * t39) / t16 * t7
+    t68 = (fma(t58, t25, -t59) + t58 * t29 + (fma(t56, t7, -t57) + t56 * t32 + t67) * 0.5 * t25) * t25
+    t69 = fma(t59, t25, -t60) + t59 * t29 + t68
+    t70 = t60 + t69 if t69 - t69 == 0.0 else t60
+    t71 = x - -1.1924312145154952
+    t72 = fma(fma(4.447569106010783e-08, t71, 1.004609328089741e-06), t71, 2.8934301745388744e-06)
+    t73 = fma(fma(t72, t71, 9.556586043285776e-07), t71, -1.7296046504481173e-05)
+    t74 = fma(fma(t73, t71, -5.583021925232993e-05), t71, -4.1961812921819744e-05)
+    t75 = fma(fma(t74, t71, 0.0002541294373691446), t71, 0.0009898181183224395)
+    t76 = fma(fma(t75, t71, 0.0010924055386655977), t71, -0.0033606849274416453)
+    t77 = fma(fma(t76, t71, -0.015821126561698123), t71, -0.020271822716679534)
+    t78 = fma(fma(fma(t77, t71, 0.041907821043609655), t71, 0.20473126408010586), t71, 2.5472924527564976e-17)
+    t79 = 0.2669479140495345 + t78
+    t80 = t71 + 4.8484829848031044e-17
+    t81 = t79 * t80
+    t82 = t80 - t71
+    t83 = fma(t79, t80, -t81) + t79 * (t71 - (t80 - t82) + (4.8484829848031044e-17 - t82))
+    t84 = t83 + (t78 - (t79 - 0.2669479140495345)) * t80
+    t85 = t81 + t84 if t84 - t84 == 0.0 else t81
+    t86 = t85 if x < -0.8779908418655396 else t70 if x < 345901.0817616518 else 1.0
+    t87 = x if x == 0.0 else 0.0 if t1 else (t27 + t42 if t42 - t42 == 0.0 else t27) if x < 751805.5 else t45
+    t88 = x if x != x else 0.0 if t1 else t70 if x < -1.5316169261932373 else t86
+    return t87, t88
 
 
 @core
@@ -428,7 +437,7 @@ def value_and_grad_scalar32(x):
     t11 = fma(fma(fma(t10, t8, -0.0033606867795872492), t8, -0.01582113844873514), t8, -0.02027182282825117)
     t12 = fma(fma(fma(t11, t8, 0.04190782136685197), t8, 0.2047312640815052), t8, 1.0812958793705388e-17)
     t13 = (0.26694791404809404 + t12) * (t8 + 4.8484829848031044e-17)
-    t14 = t13 if x < -0.7801253199577332 else t7 if x < 280958.96875 else 1.0
+    t14 = t13 if x < -0.7801253199577332 else t7 if x < 104997.828125 else 1.0
     t15 = 0.0 if t1 else x * (t4 + 1.0) * t5 / t6
     t16 = x if x != x else 0.0 if t1 else t7 if x < -1.8698064088821411 else t14
     return t15, t16

@@ -70,37 +70,54 @@ def grad_scalar32(x):
     return (1.0 if 0.0 <= -x else t1) / t2 * ((1.0 if 0.0 <= x else t1) / t2)
 
 
-# -inf to -8.60784e-283: sigmoid(-x)**2*sigmoid(x) - sigmoid(-x)*sigmoid(x)**2 (compensated)
-# -8.60784e-283 to 2.75707e-12: -x/8
-# 2.75707e-12 to inf: sigmoid(-x)**2*sigmoid(x) - sigmoid(-x)*sigmoid(x)**2 (compensated)
+# -inf to -6.25977e-221: sigmoid(-x)**2*sigmoid(x) - sigmoid(-x)*sigmoid(x)**2 (halved)
+# -6.25977e-221 to 2.97551e-12: -x/8
+# 2.97551e-12 to inf: sigmoid(-x)**2*sigmoid(x) - sigmoid(-x)*sigmoid(x)**2 (halved)
 @core
 def grad2_scalar(x):
     x = np.float64(x)
-    t1 = 0.0 <= -x
-    t2 = -abs(x)
-    t3 = exp(t2)
-    t4 = 1.0 if t1 else t3
-    t5 = 1.0 + t3
-    t6 = t4 / t5
-    t7 = 0.0 <= x
-    t8 = 1.0 if t7 else t3
-    t9 = t8 / t5
-    t10 = t6 * t9
-    t11 = -(t10 * t9)
-    t12 = t6 * t6
-    t13 = t12 * t9
-    t14 = t11 + t13
-    t15 = t14 - t11
-    t16 = exp_low(t2)
-    t17 = t5 - 1.0
-    t18 = 1.0 - (t5 - t17) + (t3 - t17) + t16
-    t19 = (fma(-t9, t5, t8) + (0.0 if t7 else t16) - t9 * t18) / t5
-    t20 = (fma(-t6, t5, t4) + (0.0 if t1 else t16) - t6 * t18) / t5
-    t21 = -(fma(t10, t9, t11) + t10 * t19 + (fma(t6, t9, -t10) + t6 * t19 + t20 * t9) * t9)
-    t22 = fma(t12, t9, -t13) + t12 * t19 + (fma(t6, t6, -t12) + t6 * t20 + t20 * t6) * t9
-    t23 = t11 - (t14 - t15) + (t13 - t15) + t21 + t22
-    t24 = t14 + t23 if t23 - t23 == 0.0 else t14
-    return t24 if x < -8.607837561919206e-283 else -(x * 0.125) if x < 2.757072373261746e-12 else t24
+    t1 = -(abs(x) * 0.5)
+    t2 = exp(t1)
+    t3 = t2 * t2
+    t4 = 1.0 + t3
+    t5 = 1.0 / t4
+    t6 = t5 * t5
+    t7 = t6 * t5
+    t8 = -t7
+    t9 = 0.0 <= x
+    t10 = 1.0 if t9 else t2
+    t11 = t8 * t10
+    t12 = t11 * t10
+    t13 = 0.0 <= -x
+    t14 = 1.0 if t13 else t2
+    t15 = t12 * t14
+    t16 = t15 * t14
+    t17 = t16 * t10
+    t18 = t17 * t10
+    t19 = t7 * t14
+    t20 = t19 * t14
+    t21 = t20 * t10
+    t22 = t21 * t10
+    t23 = t22 * t14
+    t24 = t23 * t14
+    t25 = t18 + t24
+    t26 = t25 - t18
+    t27 = exp_low(t1)
+    t28 = 0.0 if t9 else t27
+    t29 = 0.0 if t13 else t27
+    t30 = t4 - 1.0
+    t31 = fma(-t5, t4, 1.0) - t5 * (1.0 - (t4 - t30) + (t3 - t30) + (fma(t2, t2, -t3) + t2 * t27 + t27 * t2))
+    t32 = t31 / t4
+    t33 = fma(t6, t5, t8) + t6 * t32 + (fma(t5, t5, -t6) + t5 * t32 + t32 * t5) * t5
+    t34 = (fma(t11, t10, -t12) + t11 * t28 + (fma(t8, t10, -t11) + t8 * t28 + -t33 * t10) * t10) * t14
+    t35 = (fma(t15, t14, -t16) + t15 * t29 + (fma(t12, t14, -t15) + t12 * t29 + t34) * t14) * t10
+    t36 = fma(t17, t10, -t18) + t17 * t28 + (fma(t16, t10, -t17) + t16 * t28 + t35) * t10
+    t37 = (fma(t19, t14, -t20) + t19 * t29 + (fma(t7, t14, -t19) + t7 * t29 + t33 * t14) * t14) * t10
+    t38 = (fma(t21, t10, -t22) + t21 * t28 + (fma(t20, t10, -t21) + t20 * t28 + t37) * t10) * t14
+    t39 = fma(t23, t14, -t24) + t23 * t29 + (fma(t22, t14, -t23) + t22 * t29 + t38) * t14
+    t40 = t18 - (t25 - t26) + (t24 - t26) + t36 + t39
+    t41 = t25 + t40 if t40 - t40 == 0.0 else t25
+    return t41 if x < -6.259767050784648e-221 else -(x * 0.125) if x < 2.9755103553085902e-12 else t41
 
 
 @core

@@ -93,42 +93,41 @@ def grad_scalar32(x, c):
 def grad2_scalar(x, c):
     x = np.float64(x)
     c = np.float64(c)
-    t1 = 2.0 / c
-    t2 = x / c
-    t3 = abs(t2)
-    t4 = t3 * -2.0
-    t5 = expm1(t4)
-    t6 = -t5
-    t7 = 2.0 + t5
-    t8 = t6 / t7
-    t9 = math.copysign(t8, t2)
-    t10 = t1 * t9
-    t11 = -t3
-    t12 = exp(t11)
-    t13 = t12 * t12
-    t14 = 1.0 + t13
-    t15 = t14 * t14
-    t16 = 4.0 / t15
-    t17 = -(t10 * t16)
-    t18 = t17 * t12
-    t19 = t18 * t12
-    t20 = exp_low(t11)
-    t21 = t14 - 1.0
-    t22 = 1.0 - (t14 - t21) + (t13 - t21) + (fma(t12, t12, -t13) + t12 * t20 + t20 * t12)
-    t23 = fma(-t2, c, x) / c
-    t24 = t2 < 0.0
-    t25 = abs(math.copysign((t13 - 1.0) / t14 * 2.0, t2))
-    t26 = (fma(-t16, t15, 4.0) - t16 * (fma(t14, t14, -t15) + t14 * t22 + t22 * t14)) / t15
-    t27 = expm1_low(t4)
-    t28 = t7 - 2.0
-    t29 = (fma(-t8, t7, t6) + -t27 - t8 * (2.0 - (t7 - t28) + (t5 - t28) + t27)) / t7
-    t30 = 1.0 + t5
+    t1 = x / c
+    t2 = abs(t1)
+    t3 = t2 * -2.0
+    t4 = expm1(t3)
+    t5 = -t4
+    t6 = 2.0 + t4
+    t7 = t5 / t6
+    t8 = math.copysign(t7, t1)
+    t9 = t8 / c
+    t10 = -t2
+    t11 = exp(t10)
+    t12 = t11 * t11
+    t13 = 1.0 + t12
+    t14 = t13 * t13
+    t15 = 4.0 / t14
+    t16 = t9 * t15
+    t17 = -(t16 * 2.0)
+    t18 = t17 * t11
+    t19 = t18 * t11
+    t20 = exp_low(t10)
+    t21 = t13 - 1.0
+    t22 = 1.0 - (t13 - t21) + (t12 - t21) + (fma(t11, t11, -t12) + t11 * t20 + t20 * t11)
+    t23 = fma(-t1, c, x) / c
+    t24 = t1 < 0.0
+    t25 = abs(math.copysign((t12 - 1.0) / t13 * 2.0, t1))
+    t26 = (fma(-t15, t14, 4.0) - t15 * (fma(t13, t13, -t14) + t13 * t22 + t22 * t13)) / t14
+    t27 = expm1_low(t3)
+    t28 = t6 - 2.0
+    t29 = (fma(-t7, t6, t5) + -t27 - t7 * (2.0 - (t6 - t28) + (t4 - t28) + t27)) / t6
+    t30 = 1.0 + t4
     t31 = 1.0 + t30
-    t32 = fma(t1, t9, -t10) + t1 * ((-t29 if t24 else t29) + t23 * (4.0 * t30 / (t31 * t31)))
-    t33 = fma(t10, t16, t17) + t10 * (t26 + t23 * (t16 * (t25 if t24 else -t25)))
-    t34 = (fma(t17, t12, -t18) + t17 * t20 + -(t33 + (t32 + fma(-t1, c, 2.0) / c * t9) * t16) * t12) * t12
-    t35 = fma(t18, t12, -t19) + t18 * t20 + t34
-    return t19 + t35 if t35 - t35 == 0.0 else t19
+    t32 = (fma(-t9, c, t8) + ((-t29 if t24 else t29) + t23 * (4.0 * t30 / (t31 * t31)))) / c * t15
+    t33 = -((fma(t9, t15, -t16) + t9 * (t26 + t23 * (t15 * (t25 if t24 else -t25))) + t32) * 2.0) * t11
+    t34 = fma(t18, t11, -t19) + t18 * t20 + (fma(t17, t11, -t18) + t17 * t20 + t33) * t11
+    return t19 + t34 if t34 - t34 == 0.0 else t19
 
 
 @core
@@ -196,9 +195,9 @@ def grad_c_scalar(x, c):
     t46 = t45 * t5
     t47 = (fma(t43, t5, -t44) + t43 * t25 + (t42 - (t43 - 0.6666666666666666)) * t5) * t5
     t48 = fma(t45, t5, -t46) + t45 * t25 + (fma(t44, t5, -t45) + t44 * t25 + t47) * t5
-    t49 = t37 if t5 < 1996.1438840663432 else 1.0
-    t50 = (t46 + t48 if t48 - t48 == 0.0 else t46) if t5 < 0.3328629033091268 else t49
-    t51 = x if x == 0.0 else -1.0 if t5 < -1996.1438840663432 else t37 if t5 < -0.3328629033091268 else t50
+    t49 = t46 + t48 if t48 - t48 == 0.0 else t46
+    t50 = t49 if t5 < 0.3328629033091268 else t37 if t5 < 565826.4136604371 else 1.0
+    t51 = x if x == 0.0 else -1.0 if t5 < -565826.4136604371 else t37 if t5 < -0.3328629033091268 else t50
     return x if x != x else t51
 
 
@@ -212,45 +211,42 @@ def grad_c_scalar32(x, c):
     t4 = t1 + t2
     t5 = t4 if t3 else t1
     t6 = abs(t5)
-    t7 = -t6
+    t7 = -(t6 * 2.0)
     t8 = exp(t7)
-    t9 = t8 == 0.0
-    t10 = t8 * t8
-    t11 = 1.0 + t10
-    t12 = t11 * t11
-    t13 = 4.0 / t12
-    t14 = -(t5 * t13)
-    t15 = t14 * t8
-    t16 = t15 * t8
-    t17 = 0.0 if t9 else t16
-    t18 = t6 * -2.0
-    t19 = expm1(t18)
-    t20 = -t19
-    t21 = 2.0 + t19
-    t22 = t20 / t21
-    t23 = math.copysign(t22, t5)
-    t24 = t17 + t23
-    t25 = t24 - t17
-    t26 = exp_low(t7)
-    t27 = t11 - 1.0
-    t28 = 1.0 - (t11 - t27) + (t10 - t27) + (fma(t8, t8, -t10) + t8 * t26 + t26 * t8)
-    t29 = t2 - (t4 - t1) if t3 else 0.0
-    t30 = t5 < 0.0
-    t31 = abs(math.copysign((t10 - 1.0) / t11 * 2.0, t5))
-    t32 = (fma(-t13, t12, 4.0) - t13 * (fma(t11, t11, -t12) + t11 * t28 + t28 * t11)) / t12
-    t33 = -(fma(t5, t13, t14) + t5 * (t32 + t29 * (t13 * (t31 if t30 else -t31))) + t29 * t13) * t8
-    t34 = 0.0 if t9 else fma(t15, t8, -t16) + t15 * t26 + (fma(t14, t8, -t15) + t14 * t26 + t33) * t8
-    t35 = expm1_low(t18)
-    t36 = t21 - 2.0
-    t37 = (fma(-t22, t21, t20) + -t35 - t22 * (2.0 - (t21 - t36) + (t19 - t36) + t35)) / t21
-    t38 = 1.0 + t19
-    t39 = 1.0 + t38
-    t40 = t17 - (t24 - t25) + (t23 - t25) + t34 + ((-t37 if t30 else t37) + t29 * (4.0 * t38 / (t39 * t39)))
-    t41 = t24 + t40 if t40 - t40 == 0.0 else t24
-    t42 = 0.6666666666666666 * t5 * t5 * t5
-    t43 = t41 if t5 < 5.2223737780805695e-18 else t42 if t5 < 2.583417646473407e-10 else t41
-    t44 = t41 if t5 < -2.583417646473407e-10 else t42 if t5 < -5.2223737780805695e-18 else t43
-    return x if x == 0.0 else t44
+    t9 = 1.0 + t8
+    t10 = t9 * t9
+    t11 = 4.0 / t10
+    t12 = t11 * t8
+    t13 = -(t5 * t12)
+    t14 = t6 * -2.0
+    t15 = expm1(t14)
+    t16 = -t15
+    t17 = 2.0 + t15
+    t18 = t16 / t17
+    t19 = math.copysign(t18, t5)
+    t20 = t13 + t19
+    t21 = t20 - t13
+    t22 = exp_low(t7)
+    t23 = t9 - 1.0
+    t24 = 1.0 - (t9 - t23) + (t8 - t23) + t22
+    t25 = t2 - (t4 - t1) if t3 else 0.0
+    t26 = t5 < 0.0
+    t27 = abs(math.copysign((t8 - 1.0) / t9 * 2.0, t5))
+    t28 = (fma(-t11, t10, 4.0) - t11 * (fma(t9, t9, -t10) + t9 * t24 + t24 * t9)) / t10
+    t29 = t5 * (fma(t11, t8, -t12) + t11 * t22 + (t28 + t25 * (t11 * (t27 if t26 else -t27))) * t8)
+    t30 = expm1_low(t14)
+    t31 = t17 - 2.0
+    t32 = (fma(-t18, t17, t16) + -t30 - t18 * (2.0 - (t17 - t31) + (t15 - t31) + t30)) / t17
+    t33 = 1.0 + t15
+    t34 = 1.0 + t33
+    t35 = t13 - (t20 - t21) + (t19 - t21) + -(fma(t5, t12, t13) + t29 + t25 * t12)
+    t36 = t35 + ((-t32 if t26 else t32) + t25 * (4.0 * t33 / (t34 * t34)))
+    t37 = t20 + t36 if t36 - t36 == 0.0 else t20
+    t38 = 0.6666666666666666 * t5 * t5 * t5
+    t39 = t38 if t5 < 2.583417646473407e-10 else t37 if t5 < 171755.890625 else 1.0
+    t40 = t38 if t5 < -1.397431482221572e-17 else t37 if t5 < 1.397431482221572e-17 else t39
+    t41 = x if x == 0.0 else -1.0 if t5 < -171755.890625 else t37 if t5 < -2.583417646473407e-10 else t40
+    return x if x != x else t41
 
 
 # Together, so that what they share is computed once.

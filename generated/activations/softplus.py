@@ -152,9 +152,94 @@ def grad2_scalar32_threshold_none(x, beta, threshold):
     return beta * ((1.0 if 0.0 <= -t1 else t2) / t3) * ((1.0 if 0.0 <= t1 else t2) / t3)
 
 
-# -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (annihilating)
+# -sigmoid(-beta*x)*softplus(beta*x)/beta**2 - sigmoid(beta*x)*softplus(-beta*x)/beta**2 (annihilating)
 @core
 def grad_beta_scalar_threshold_none(x, beta, threshold):
+    x = np.float64(x)
+    beta = np.float64(beta)
+    t1 = beta * x
+    t2 = 0.0 < t1
+    t3 = abs(t1)
+    t4 = -(t3 * 0.5)
+    t5 = exp(t4)
+    t6 = 1.0 if t2 else t5
+    t7 = t6 == 0.0
+    t8 = -t1
+    t9 = 0.0 <= t8
+    t10 = 1.0 if t9 else t5
+    t11 = t10 == 0.0
+    t12 = t5 * t5
+    t13 = 1.0 + t12
+    t14 = 1.0 / t13
+    t15 = t14 / beta
+    t16 = t1 if t2 else 0.0
+    t17 = -t3
+    t18 = exp(t17)
+    t19 = log1p_unit(t18)
+    t20 = t16 + t19
+    t21 = t12 < 8.673617379884035e-19
+    t22 = log1p_unit(t12)
+    t23 = t22 / t12
+    t24 = 1.0 if t21 else t23
+    t25 = t20 if t2 else t24
+    t26 = t15 * t25
+    t27 = -(t26 / beta)
+    t28 = t27 * t10
+    t29 = t28 * t10
+    t30 = t29 * t6
+    t31 = t30 * t6
+    t32 = 0.0 if t7 else 0.0 if t11 else t31
+    t33 = 0.0 < t8
+    t34 = 1.0 if t33 else t5
+    t35 = t34 == 0.0
+    t36 = 0.0 <= t1
+    t37 = 1.0 if t36 else t5
+    t38 = t37 == 0.0
+    t39 = t8 if t33 else 0.0
+    t40 = t39 + t19
+    t41 = t40 if t33 else t24
+    t42 = t15 * t41
+    t43 = -(t42 / beta)
+    t44 = t43 * t37
+    t45 = t44 * t37
+    t46 = t45 * t34
+    t47 = t46 * t34
+    t48 = 0.0 if t35 else 0.0 if t38 else t47
+    t49 = t32 + t48
+    t50 = t49 - t32
+    t51 = exp_low(t4)
+    t52 = 0.0 if t2 else t51
+    t53 = 0.0 if t9 else t51
+    t54 = t20 - t16
+    t55 = 1.0 + t18
+    t56 = log1p_unit_low(t18) + exp_low(t17) * (1.0 / t55)
+    t57 = fma(beta, x, t8)
+    t58 = fma(t5, t5, -t12) + t5 * t51 + t51 * t5
+    t59 = 0.0 if t21 else (fma(-t23, t12, t22) + (log1p_unit_low(t12) + t58 * t14) - t23 * t58) / t12
+    t60 = t24 * (1.0 + (0.0 if t21 else t12 / (t13 * t22) - 1.0))
+    t61 = t16 - (t20 - t54) + (t19 - t54) + t56 + t57 * ((1.0 if t2 else t18) / t55)
+    t62 = fma(-t15, beta, t14)
+    t63 = t13 - 1.0
+    t64 = (fma(-t14, t13, 1.0) - t14 * (1.0 - (t13 - t63) + (t12 - t63) + t58)) / t13
+    t65 = -t57
+    t66 = (t62 + (t64 + t65 * (t14 * ((t12 if t9 else 1.0) / t13)))) / beta * t25
+    t67 = (fma(t27, beta, t26) + (fma(t15, t25, -t26) + t15 * (t61 if t2 else t59 + t57 * t60) + t66)) / beta
+    t68 = (fma(t28, t10, -t29) + t28 * t53 + (fma(t27, t10, -t28) + t27 * t53 + -t67 * t10) * t10) * t6
+    t69 = 0.0 if t11 else fma(t30, t6, -t31) + t30 * t52 + (fma(t29, t6, -t30) + t29 * t52 + t68) * t6
+    t70 = 0.0 if t33 else t51
+    t71 = 0.0 if t36 else t51
+    t72 = t40 - t39
+    t73 = t39 - (t40 - t72) + (t19 - t72) + t56 + t65 * ((1.0 if t33 else t18) / t55)
+    t74 = (t62 + (t64 + t57 * (t14 * ((t12 if t36 else 1.0) / t13)))) / beta * t41
+    t75 = (fma(t43, beta, t42) + (fma(t15, t41, -t42) + t15 * (t73 if t33 else t59 + t65 * t60) + t74)) / beta
+    t76 = (fma(t44, t37, -t45) + t44 * t71 + (fma(t43, t37, -t44) + t43 * t71 + -t75 * t37) * t37) * t34
+    t77 = 0.0 if t38 else fma(t46, t34, -t47) + t46 * t70 + (fma(t45, t34, -t46) + t45 * t70 + t76) * t34
+    t78 = t32 - (t49 - t50) + (t48 - t50) + (0.0 if t7 else t69) + (0.0 if t35 else t77)
+    return t49 + t78 if t78 - t78 == 0.0 else t49
+
+
+@core
+def grad_beta_scalar32_threshold_none(x, beta, threshold):
     x = np.float64(x)
     beta = np.float64(beta)
     t1 = beta * x
@@ -235,9 +320,6 @@ def grad_beta_scalar_threshold_none(x, beta, threshold):
     t76 = t30 - (t46 - t49) + (t45 - t49) + (0.0 if t7 else t67) + (0.0 if t33 else t75)
     t77 = -((fma(t48, beta, t47) + (fma(-t47, beta, t46) + t76) / beta) / beta)
     return t48 + t77 if t77 - t77 == 0.0 else t48
-
-
-grad_beta_scalar32_threshold_none = grad_beta_scalar_threshold_none
 
 
 # Together, so that what they share is computed once.

@@ -14,9 +14,9 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -1.62259e+32: -1.0, which the function has reached to the last bit
-# -1.62259e+32 to 1.62259e+32: x/(Abs(x) + 1) (compensated)
-# 1.62259e+32 to inf: 1.0, which the function has reached to the last bit
+# -inf to -1.46236e+32: -1.0, which the function has reached to the last bit
+# -1.46236e+32 to 1.46236e+32: x/(Abs(x) + 1) (compensated)
+# 1.46236e+32 to inf: 1.0, which the function has reached to the last bit
 @core
 def value_scalar(x):
     x = np.float64(x)
@@ -25,14 +25,14 @@ def value_scalar(x):
     t3 = x / t2
     t4 = t2 - t1
     t5 = (fma(-t3, t2, x) - t3 * (t1 - (t2 - t4) + (1.0 - t4))) / t2
-    t6 = (t3 + t5 if t5 - t5 == 0.0 else t3) if x < 1.6225927682921495e+32 else 1.0
-    return x if x != x else x if x == 0.0 else -1.0 if x < -1.6225927682921495e+32 else t6
+    t6 = (t3 + t5 if t5 - t5 == 0.0 else t3) if x < 1.4623625138729352e+32 else 1.0
+    return x if x != x else x if x == 0.0 else -1.0 if x < -1.4623625138729352e+32 else t6
 
 
 @core
 def value_scalar32(x):
     x = np.float64(x)
-    t1 = -1.0 if x < -4.1286032610858345e+23 else x / (abs(x) + 1.0) if x < 4.1286032610858345e+23 else 1.0
+    t1 = -1.0 if x < -6.75358647198975e+23 else x / (abs(x) + 1.0) if x < 6.75358647198975e+23 else 1.0
     return x if x != x else t1
 
 
@@ -61,18 +61,18 @@ def grad_scalar32(x):
 @core
 def grad2_scalar(x):
     x = np.float64(x)
-    t1 = abs(x)
-    t2 = t1 + 1.0
-    t3 = 2.0 / t2
-    t4 = 1.0 if 0.0 < x else -1.0 if x < 0.0 else 0.0
-    t5 = t3 * t4
-    t6 = t5 / t2
-    t7 = t6 / t2
+    t1 = 1.0 if 0.0 < x else -1.0 if x < 0.0 else 0.0
+    t2 = abs(x)
+    t3 = t2 + 1.0
+    t4 = t1 / t3
+    t5 = t4 * 2.0
+    t6 = t5 / t3
+    t7 = t6 / t3
     t8 = -t7
-    t9 = t2 - t1
-    t10 = t1 - (t2 - t9) + (1.0 - t9)
-    t11 = (fma(-t6, t2, t5) + (fma(t3, t4, -t5) + (fma(-t3, t2, 2.0) - t3 * t10) / t2 * t4) - t6 * t10) / t2
-    t12 = -((fma(t8, t2, t6) + t11 - t7 * t10) / t2)
+    t9 = t3 - t2
+    t10 = t2 - (t3 - t9) + (1.0 - t9)
+    t11 = fma(t8, t3, t6) + (fma(-t6, t3, t5) + (fma(-t4, t3, t1) - t4 * t10) / t3 * 2.0 - t6 * t10) / t3
+    t12 = -((t11 - t7 * t10) / t3)
     return -x if x == 0.0 else t8 + t12 if t12 - t12 == 0.0 else t8
 
 
@@ -93,11 +93,11 @@ def value_and_grad_scalar(x):
     t4 = t2 - t1
     t5 = t1 - (t2 - t4) + (1.0 - t4)
     t6 = (fma(-t3, t2, x) - t3 * t5) / t2
-    t7 = (t3 + t6 if t6 - t6 == 0.0 else t3) if x < 1.6225927682921495e+32 else 1.0
+    t7 = (t3 + t6 if t6 - t6 == 0.0 else t3) if x < 1.4623625138729352e+32 else 1.0
     t8 = 1.0 / t2
     t9 = t8 / t2
     t10 = (fma(-t9, t2, t8) + (fma(-t8, t2, 1.0) - t8 * t5) / t2 - t9 * t5) / t2
-    t11 = x if x != x else x if x == 0.0 else -1.0 if x < -1.6225927682921495e+32 else t7
+    t11 = x if x != x else x if x == 0.0 else -1.0 if x < -1.4623625138729352e+32 else t7
     t12 = t9 + t10 if t10 - t10 == 0.0 else t9
     return t11, t12
 
@@ -106,10 +106,9 @@ def value_and_grad_scalar(x):
 def value_and_grad_scalar32(x):
     x = np.float64(x)
     t1 = abs(x) + 1.0
-    t2 = -1.0 if x < -4.1286032610858345e+23 else x / t1 if x < 4.1286032610858345e+23 else 1.0
-    t3 = x if x != x else t2
-    t4 = 1.0 / (t1 * t1)
-    return t3, t4
+    t2 = x if x != x else -1.0 if x < -6.75358647198975e+23 else x / t1 if x < 6.75358647198975e+23 else 1.0
+    t3 = 1.0 / (t1 * t1)
+    return t2, t3
 
 
 @loop

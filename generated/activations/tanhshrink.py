@@ -68,8 +68,8 @@ def value_scalar32(x):
     t12 = x - (t7 - t8) + (t6 - t8) + -(-t11 if x < 0.0 else t11)
     t13 = t7 + t12 if t12 - t12 == 0.0 else t7
     t14 = 0.3333333333333333 * x * x * x
-    t15 = t13 if x < 1.524807668172408e-16 else t14 if x < 2.8991972017555767e-11 else t13
-    return t13 if x < -2.8991972017555767e-11 else t14 if x < -1.524807668172408e-16 else t15
+    t15 = t13 if x < 1.6336192411123697e-16 else t14 if x < 3.700898962288868e-11 else t13
+    return t13 if x < -3.700898962288868e-11 else t14 if x < -1.6336192411123697e-16 else t15
 
 
 # tanh(x)**2 (compensated)
@@ -196,10 +196,10 @@ def value_and_grad_scalar32(x):
     t12 = x - (t7 - t8) + (t6 - t8) + -(-t11 if x < 0.0 else t11)
     t13 = t7 + t12 if t12 - t12 == 0.0 else t7
     t14 = 0.3333333333333333 * x * x * x
-    t15 = t13 if x < 1.524807668172408e-16 else t14 if x < 2.8991972017555767e-11 else t13
+    t15 = t13 if x < 1.6336192411123697e-16 else t14 if x < 3.700898962288868e-11 else t13
     t16 = expm1_short(t1)
     t17 = math.copysign(-t16 / (2.0 + t16), x)
-    t18 = t13 if x < -2.8991972017555767e-11 else t14 if x < -1.524807668172408e-16 else t15
+    t18 = t13 if x < -3.700898962288868e-11 else t14 if x < -1.6336192411123697e-16 else t15
     t19 = t17 * t17
     return t18, t19
 

@@ -318,7 +318,7 @@ def erfcx(u):
     t43 = dmul(libdevice.fma(t41, t42, dadd(t27, -dadd(t28, -0.6164975593127763))), t30)
     t44 = dadd(libdevice.fma(t28, t30, -t31), dadd(dmul(t28, dmul(t34, t30)), t43))
     t45 = dadd(dadd(t10, -dadd(t11, -1.0)), -dadd(libdevice.fma(u, t9, t10), t32)) if t1 else t44
-    return dadd(t11 if t1 else t31, t45)
+    return 0.0 if u == math.inf else dadd(t11 if t1 else t31, t45)
 
 
 @core
@@ -369,7 +369,7 @@ def erfcx_low(u):
     t44 = dadd(libdevice.fma(t29, t31, -t32), dadd(dmul(t29, dmul(t34, t31)), t43))
     t45 = dadd(dadd(t10, -dadd(t11, -1.0)), -dadd(libdevice.fma(u, t9, t10), t12)) if t1 else t44
     t46 = t11 if t1 else t32
-    return dadd(t45, -dadd(dadd(t46, t45), -t46))
+    return 0.0 if u == math.inf else dadd(t45, -dadd(dadd(t46, t45), -t46))
 
 
 @core
@@ -425,3 +425,47 @@ def erf_low(x):
     t22 = t11 if t3 else t17
     t23 = dadd(t21, -dadd(dadd(t22, t21), -t22))
     return -t23 if x < 0.0 else t23
+
+
+@core
+def hypot(x, y):
+    """The root of x^2 + y^2; in the short form both are below 2^500 and one of them above 2^-400."""
+    t1 = libdevice.fabs(x)
+    t2 = libdevice.fabs(y)
+    t3 = t1 < t2
+    t4 = t2 if t3 else t1
+    t5 = t1 if t3 else t2
+    t6 = 3.273390607896142e+150 < t4
+    t7 = t4 < 3.8725919148493183e-121
+    t8 = 2.409919865102884e-181 if t6 else 4.149515568880993e+180 if t7 else 1.0
+    t9 = dmul(t4, t8)
+    t10 = dmul(t9, t9)
+    t11 = dmul(t5, t8)
+    t12 = dmul(t11, t11)
+    t13 = dadd(t10, t12)
+    t14 = libdevice.dsqrt_rn(t13)
+    t15 = dadd(dadd(t12, -dadd(t13, -t10)), dadd(libdevice.fma(t9, t9, -t10), libdevice.fma(t11, t11, -t12)))
+    t16 = dadd(t14, ddiv(dadd(libdevice.fma(-t14, t14, t13), t15), dadd(t14, t14)))
+    t17 = dmul(t16, 4.149515568880993e+180 if t6 else 2.409919865102884e-181 if t7 else 1.0)
+    return dadd(t4, t5) if t4 == 0.0 or t4 == math.inf else t17
+
+
+@core
+def hypot_low(x, y):
+    t1 = libdevice.fabs(x)
+    t2 = libdevice.fabs(y)
+    t3 = t1 < t2
+    t4 = t2 if t3 else t1
+    t5 = 3.273390607896142e+150 < t4
+    t6 = t4 < 3.8725919148493183e-121
+    t7 = 2.409919865102884e-181 if t5 else 4.149515568880993e+180 if t6 else 1.0
+    t8 = dmul(t4, t7)
+    t9 = dmul(t8, t8)
+    t10 = dmul(t1 if t3 else t2, t7)
+    t11 = dmul(t10, t10)
+    t12 = dadd(t9, t11)
+    t13 = libdevice.dsqrt_rn(t12)
+    t14 = dadd(dadd(t11, -dadd(t12, -t9)), dadd(libdevice.fma(t8, t8, -t9), libdevice.fma(t10, t10, -t11)))
+    t15 = ddiv(dadd(libdevice.fma(-t13, t13, t12), t14), dadd(t13, t13))
+    t16 = 4.149515568880993e+180 if t5 else 2.409919865102884e-181 if t6 else 1.0
+    return 0.0 if t4 == 0.0 or t4 == math.inf else dmul(dadd(t15, -dadd(dadd(t13, t15), -t13)), t16)

@@ -28,18 +28,18 @@ def value_scalar_no_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 0.5 / t1
-    t3 = input - target
-    t4 = t2 * t3
-    t5 = t4 * t3
-    t6 = log(t1) * 0.5
+    t1 = input - target
+    t2 = var if eps < var else eps
+    t3 = t1 / t2
+    t4 = t3 * t1
+    t5 = t4 * 0.5
+    t6 = log(t2) * 0.5
     t7 = t5 + t6
     t8 = t7 - t5
-    t9 = t3 - input
-    t10 = input - (t3 - t9) + (-target - t9)
-    t11 = fma(t4, t3, -t5) + t4 * t10 + (fma(t2, t3, -t4) + t2 * t10 + fma(-t2, t1, 0.5) / t1 * t3) * t3
-    t12 = t5 - (t7 - t8) + (t6 - t8) + t11 + log_low(t1) * 0.5
+    t9 = t1 - input
+    t10 = input - (t1 - t9) + (-target - t9)
+    t11 = (fma(t3, t1, -t4) + t3 * t10 + (fma(-t3, t2, t1) + t10) / t2 * t1) * 0.5
+    t12 = t5 - (t7 - t8) + (t6 - t8) + t11 + log_low(t2) * 0.5
     return var if var != var else t7 + t12 if t12 - t12 == 0.0 else t7
 
 
@@ -154,8 +154,7 @@ def grad2_target_scalar32_no_full(input, target, var, eps):
     return var if var != var else t1
 
 
-# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var))
-# (compensated)
+# (-r**2/straight_through(first_max(var, eps), var) + 1)/(2*straight_through(first_max(var, eps), var)) (compensated)
 # with r = input - target
 @core
 def grad_var_scalar_no_full(input, target, var, eps):
@@ -163,20 +162,19 @@ def grad_var_scalar_no_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 0.5 / t1
-    t3 = input - target
-    t4 = t2 * t3
-    t5 = t4 / t1
-    t6 = -(t5 * t3)
-    t7 = t6 + t2
-    t8 = t7 - t6
-    t9 = t3 - input
-    t10 = input - (t3 - t9) + (-target - t9)
-    t11 = fma(-t2, t1, 0.5) / t1
-    t12 = fma(t5, t3, t6) + t5 * t10 + (fma(-t5, t1, t4) + (fma(t2, t3, -t4) + t2 * t10 + t11 * t3)) / t1 * t3
-    t13 = t6 - (t7 - t8) + (t2 - t8) + -t12 + t11
-    return var if var != var else t7 + t13 if t13 - t13 == 0.0 else t7
+    t1 = input - target
+    t2 = var if eps < var else eps
+    t3 = t1 / t2
+    t4 = -(t3 * t1)
+    t5 = t4 + 1.0
+    t6 = t5 / t2
+    t7 = t5 - t4
+    t8 = t1 - input
+    t9 = input - (t1 - t8) + (-target - t8)
+    t10 = t4 - (t5 - t7) + (1.0 - t7) + -(fma(t3, t1, t4) + t3 * t9 + (fma(-t3, t2, t1) + t9) / t2 * t1)
+    t11 = (fma(-t6, t2, t5) + t10) / t2 * 0.5
+    t12 = t6 * 0.5
+    return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
 
 
 @core
@@ -190,7 +188,7 @@ def grad_var_scalar32_no_full(input, target, var, eps):
     return var if var != var else (1.0 - t1 * t1 / t2) * 0.5 / t2
 
 
-# r**2/straight_through(first_max(var, eps), var)**3 - 1/(2*straight_through(first_max(var, eps), var)**2)
+# (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
 # (compensated)
 # with r = input - target
 @core
@@ -203,42 +201,20 @@ def grad2_var_scalar_no_full(input, target, var, eps):
     t2 = var if eps < var else eps
     t3 = t1 / t2
     t4 = t3 * t1
-    t5 = t4 / t2
-    t6 = t5 / t2
-    t7 = 0.5 / t2
-    t8 = -(t7 / t2)
-    t9 = t6 + t8
-    t10 = t9 - t6
+    t5 = t4 * 2.0
+    t6 = t5 + -1.0
+    t7 = t6 / t2
+    t8 = t7 * 0.5
+    t9 = t8 / t2
+    t10 = t6 - t5
     t11 = t1 - input
     t12 = input - (t1 - t11) + (-target - t11)
-    t13 = (fma(-t5, t2, t4) + (fma(t3, t1, -t4) + t3 * t12 + (fma(-t3, t2, t1) + t12) / t2 * t1)) / t2
-    t14 = t6 - (t9 - t10) + (t8 - t10) + (fma(-t6, t2, t5) + t13) / t2
-    t15 = t14 + -((fma(t8, t2, t7) + fma(-t7, t2, 0.5) / t2) / t2)
-    return var if var != var else t9 + t15 if t15 - t15 == 0.0 else t9
+    t13 = (fma(t3, t1, -t4) + t3 * t12 + (fma(-t3, t2, t1) + t12) / t2 * t1) * 2.0
+    t14 = (fma(-t9, t2, t8) + (fma(-t7, t2, t6) + (t5 - (t6 - t10) + (-1.0 - t10) + t13)) / t2 * 0.5) / t2
+    return var if var != var else t9 + t14 if t14 - t14 == 0.0 else t9
 
 
-@core
-def grad2_var_scalar32_no_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 0.5 / t1
-    t3 = 2.0 / t1
-    t4 = input - target
-    t5 = t3 * t4
-    t6 = t5 * t4
-    t7 = t6 + -1.0
-    t8 = t2 * t7
-    t9 = t8 / t1
-    t10 = t7 - t6
-    t11 = t4 - input
-    t12 = input - (t4 - t11) + (-target - t11)
-    t13 = fma(t5, t4, -t6) + t5 * t12 + (fma(t3, t4, -t5) + t3 * t12 + fma(-t3, t1, 2.0) / t1 * t4) * t4
-    t14 = fma(t2, t7, -t8) + t2 * (t6 - (t7 - t10) + (-1.0 - t10) + t13) + fma(-t2, t1, 0.5) / t1 * t7
-    t15 = (fma(-t9, t1, t8) + t14) / t1
-    return var if var != var else t9 + t15 if t15 - t15 == 0.0 else t9
+grad2_var_scalar32_no_full = grad2_var_scalar_no_full
 
 
 # 0 (compensated)
@@ -269,18 +245,16 @@ def grads_scalar_no_full(input, target, var, eps):
     t6 = input - (t2 - t5) + (-target - t5)
     t7 = (fma(-t4, t3, t2) + t6) / t3
     t8 = var if t1 else t4 + t7 if t7 - t7 == 0.0 else t4
-    t9 = 0.5 / t3
-    t10 = t9 * t2
+    t9 = -(t4 * t2)
+    t10 = t9 + 1.0
     t11 = t10 / t3
-    t12 = -(t11 * t2)
-    t13 = t12 + t9
-    t14 = t13 - t12
-    t15 = fma(-t9, t3, 0.5) / t3
-    t16 = (fma(-t11, t3, t10) + (fma(t9, t2, -t10) + t9 * t6 + t15 * t2)) / t3 * t2
-    t17 = t12 - (t13 - t14) + (t9 - t14) + -(fma(t11, t2, t12) + t11 * t6 + t16) + t15
-    t18 = -t8
-    t19 = var if t1 else t13 + t17 if t17 - t17 == 0.0 else t13
-    return t8, t18, t19
+    t12 = t10 - t9
+    t13 = fma(-t11, t3, t10) + (t9 - (t10 - t12) + (1.0 - t12) + -(fma(t4, t2, t9) + t4 * t6 + t7 * t2))
+    t14 = t13 / t3 * 0.5
+    t15 = t11 * 0.5
+    t16 = -t8
+    t17 = var if t1 else t15 + t14 if t14 - t14 == 0.0 else t15
+    return t8, t16, t17
 
 
 @core
@@ -306,32 +280,30 @@ def value_and_grad_scalar_no_full(input, target, var, eps):
     var = np.float64(var)
     eps = np.float64(eps)
     t1 = var != var
-    t2 = var if eps < var else eps
-    t3 = 0.5 / t2
-    t4 = input - target
-    t5 = t3 * t4
-    t6 = t5 * t4
-    t7 = log(t2) * 0.5
+    t2 = input - target
+    t3 = var if eps < var else eps
+    t4 = t2 / t3
+    t5 = t4 * t2
+    t6 = t5 * 0.5
+    t7 = log(t3) * 0.5
     t8 = t6 + t7
     t9 = t8 - t6
-    t10 = t4 - input
-    t11 = input - (t4 - t10) + (-target - t10)
-    t12 = fma(-t3, t2, 0.5) / t2
-    t13 = fma(t3, t4, -t5) + t3 * t11 + t12 * t4
-    t14 = t6 - (t8 - t9) + (t7 - t9) + (fma(t5, t4, -t6) + t5 * t11 + t13 * t4) + log_low(t2) * 0.5
-    t15 = t4 / t2
-    t16 = (fma(-t15, t2, t4) + t11) / t2
-    t17 = var if t1 else t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = t5 / t2
-    t19 = -(t18 * t4)
-    t20 = t19 + t3
-    t21 = t20 - t19
-    t22 = -(fma(t18, t4, t19) + t18 * t11 + (fma(-t18, t2, t5) + t13) / t2 * t4)
-    t23 = t19 - (t20 - t21) + (t3 - t21) + t22 + t12
-    t24 = var if t1 else t8 + t14 if t14 - t14 == 0.0 else t8
-    t25 = -t17
-    t26 = var if t1 else t20 + t23 if t23 - t23 == 0.0 else t20
-    return t24, t17, t25, t26
+    t10 = -t5
+    t11 = t2 - input
+    t12 = input - (t2 - t11) + (-target - t11)
+    t13 = (fma(-t4, t3, t2) + t12) / t3
+    t14 = fma(t4, t2, t10) + t4 * t12 + t13 * t2
+    t15 = t6 - (t8 - t9) + (t7 - t9) + t14 * 0.5 + log_low(t3) * 0.5
+    t16 = var if t1 else t4 + t13 if t13 - t13 == 0.0 else t4
+    t17 = t10 + 1.0
+    t18 = t17 / t3
+    t19 = t17 - t10
+    t20 = (fma(-t18, t3, t17) + (t10 - (t17 - t19) + (1.0 - t19) + -t14)) / t3 * 0.5
+    t21 = t18 * 0.5
+    t22 = var if t1 else t8 + t15 if t15 - t15 == 0.0 else t8
+    t23 = -t16
+    t24 = var if t1 else t21 + t20 if t20 - t20 == 0.0 else t21
+    return t22, t16, t23, t24
 
 
 @core
@@ -622,20 +594,20 @@ def value_scalar_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 0.5 / t1
-    t3 = input - target
-    t4 = t2 * t3
-    t5 = t4 * t3
-    t6 = log(t1) * 0.5
+    t1 = input - target
+    t2 = var if eps < var else eps
+    t3 = t1 / t2
+    t4 = t3 * t1
+    t5 = t4 * 0.5
+    t6 = log(t2) * 0.5
     t7 = t5 + t6
     t8 = t7 + 0.9189385332046728
     t9 = t8 - t7
     t10 = t7 - t5
-    t11 = t3 - input
-    t12 = input - (t3 - t11) + (-target - t11)
-    t13 = fma(t4, t3, -t5) + t4 * t12 + (fma(t2, t3, -t4) + t2 * t12 + fma(-t2, t1, 0.5) / t1 * t3) * t3
-    t14 = t5 - (t7 - t10) + (t6 - t10) + t13 + log_low(t1) * 0.5
+    t11 = t1 - input
+    t12 = input - (t1 - t11) + (-target - t11)
+    t13 = (fma(t3, t1, -t4) + t3 * t12 + (fma(-t3, t2, t1) + t12) / t2 * t1) * 0.5
+    t14 = t5 - (t7 - t10) + (t6 - t10) + t13 + log_low(t2) * 0.5
     t15 = t7 - (t8 - t9) + (0.9189385332046728 - t9) + t14 + -3.8782941580672414e-17
     return var if var != var else t8 + t15 if t15 - t15 == 0.0 else t8
 
@@ -751,8 +723,7 @@ def grad2_target_scalar32_full(input, target, var, eps):
     return var if var != var else t1
 
 
-# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var))
-# (compensated)
+# (-r**2/straight_through(first_max(var, eps), var) + 1)/(2*straight_through(first_max(var, eps), var)) (compensated)
 # with r = input - target
 @core
 def grad_var_scalar_full(input, target, var, eps):
@@ -760,20 +731,19 @@ def grad_var_scalar_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 0.5 / t1
-    t3 = input - target
-    t4 = t2 * t3
-    t5 = t4 / t1
-    t6 = -(t5 * t3)
-    t7 = t6 + t2
-    t8 = t7 - t6
-    t9 = t3 - input
-    t10 = input - (t3 - t9) + (-target - t9)
-    t11 = fma(-t2, t1, 0.5) / t1
-    t12 = fma(t5, t3, t6) + t5 * t10 + (fma(-t5, t1, t4) + (fma(t2, t3, -t4) + t2 * t10 + t11 * t3)) / t1 * t3
-    t13 = t6 - (t7 - t8) + (t2 - t8) + -t12 + t11
-    return var if var != var else t7 + t13 if t13 - t13 == 0.0 else t7
+    t1 = input - target
+    t2 = var if eps < var else eps
+    t3 = t1 / t2
+    t4 = -(t3 * t1)
+    t5 = t4 + 1.0
+    t6 = t5 / t2
+    t7 = t5 - t4
+    t8 = t1 - input
+    t9 = input - (t1 - t8) + (-target - t8)
+    t10 = t4 - (t5 - t7) + (1.0 - t7) + -(fma(t3, t1, t4) + t3 * t9 + (fma(-t3, t2, t1) + t9) / t2 * t1)
+    t11 = (fma(-t6, t2, t5) + t10) / t2 * 0.5
+    t12 = t6 * 0.5
+    return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
 
 
 @core
@@ -787,7 +757,7 @@ def grad_var_scalar32_full(input, target, var, eps):
     return var if var != var else (1.0 - t1 * t1 / t2) * 0.5 / t2
 
 
-# r**2/straight_through(first_max(var, eps), var)**3 - 1/(2*straight_through(first_max(var, eps), var)**2)
+# (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
 # (compensated)
 # with r = input - target
 @core
@@ -800,42 +770,20 @@ def grad2_var_scalar_full(input, target, var, eps):
     t2 = var if eps < var else eps
     t3 = t1 / t2
     t4 = t3 * t1
-    t5 = t4 / t2
-    t6 = t5 / t2
-    t7 = 0.5 / t2
-    t8 = -(t7 / t2)
-    t9 = t6 + t8
-    t10 = t9 - t6
+    t5 = t4 * 2.0
+    t6 = t5 + -1.0
+    t7 = t6 / t2
+    t8 = t7 * 0.5
+    t9 = t8 / t2
+    t10 = t6 - t5
     t11 = t1 - input
     t12 = input - (t1 - t11) + (-target - t11)
-    t13 = (fma(-t5, t2, t4) + (fma(t3, t1, -t4) + t3 * t12 + (fma(-t3, t2, t1) + t12) / t2 * t1)) / t2
-    t14 = t6 - (t9 - t10) + (t8 - t10) + (fma(-t6, t2, t5) + t13) / t2
-    t15 = t14 + -((fma(t8, t2, t7) + fma(-t7, t2, 0.5) / t2) / t2)
-    return var if var != var else t9 + t15 if t15 - t15 == 0.0 else t9
+    t13 = (fma(t3, t1, -t4) + t3 * t12 + (fma(-t3, t2, t1) + t12) / t2 * t1) * 2.0
+    t14 = (fma(-t9, t2, t8) + (fma(-t7, t2, t6) + (t5 - (t6 - t10) + (-1.0 - t10) + t13)) / t2 * 0.5) / t2
+    return var if var != var else t9 + t14 if t14 - t14 == 0.0 else t9
 
 
-@core
-def grad2_var_scalar32_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 0.5 / t1
-    t3 = 2.0 / t1
-    t4 = input - target
-    t5 = t3 * t4
-    t6 = t5 * t4
-    t7 = t6 + -1.0
-    t8 = t2 * t7
-    t9 = t8 / t1
-    t10 = t7 - t6
-    t11 = t4 - input
-    t12 = input - (t4 - t11) + (-target - t11)
-    t13 = fma(t5, t4, -t6) + t5 * t12 + (fma(t3, t4, -t5) + t3 * t12 + fma(-t3, t1, 2.0) / t1 * t4) * t4
-    t14 = fma(t2, t7, -t8) + t2 * (t6 - (t7 - t10) + (-1.0 - t10) + t13) + fma(-t2, t1, 0.5) / t1 * t7
-    t15 = (fma(-t9, t1, t8) + t14) / t1
-    return var if var != var else t9 + t15 if t15 - t15 == 0.0 else t9
+grad2_var_scalar32_full = grad2_var_scalar_full
 
 
 # 0 (compensated)
@@ -866,18 +814,16 @@ def grads_scalar_full(input, target, var, eps):
     t6 = input - (t2 - t5) + (-target - t5)
     t7 = (fma(-t4, t3, t2) + t6) / t3
     t8 = var if t1 else t4 + t7 if t7 - t7 == 0.0 else t4
-    t9 = 0.5 / t3
-    t10 = t9 * t2
+    t9 = -(t4 * t2)
+    t10 = t9 + 1.0
     t11 = t10 / t3
-    t12 = -(t11 * t2)
-    t13 = t12 + t9
-    t14 = t13 - t12
-    t15 = fma(-t9, t3, 0.5) / t3
-    t16 = (fma(-t11, t3, t10) + (fma(t9, t2, -t10) + t9 * t6 + t15 * t2)) / t3 * t2
-    t17 = t12 - (t13 - t14) + (t9 - t14) + -(fma(t11, t2, t12) + t11 * t6 + t16) + t15
-    t18 = -t8
-    t19 = var if t1 else t13 + t17 if t17 - t17 == 0.0 else t13
-    return t8, t18, t19
+    t12 = t10 - t9
+    t13 = fma(-t11, t3, t10) + (t9 - (t10 - t12) + (1.0 - t12) + -(fma(t4, t2, t9) + t4 * t6 + t7 * t2))
+    t14 = t13 / t3 * 0.5
+    t15 = t11 * 0.5
+    t16 = -t8
+    t17 = var if t1 else t15 + t14 if t14 - t14 == 0.0 else t15
+    return t8, t16, t17
 
 
 @core
@@ -903,35 +849,33 @@ def value_and_grad_scalar_full(input, target, var, eps):
     var = np.float64(var)
     eps = np.float64(eps)
     t1 = var != var
-    t2 = var if eps < var else eps
-    t3 = 0.5 / t2
-    t4 = input - target
-    t5 = t3 * t4
-    t6 = t5 * t4
-    t7 = log(t2) * 0.5
+    t2 = input - target
+    t3 = var if eps < var else eps
+    t4 = t2 / t3
+    t5 = t4 * t2
+    t6 = t5 * 0.5
+    t7 = log(t3) * 0.5
     t8 = t6 + t7
     t9 = t8 + 0.9189385332046728
     t10 = t9 - t8
     t11 = t8 - t6
-    t12 = t4 - input
-    t13 = input - (t4 - t12) + (-target - t12)
-    t14 = fma(-t3, t2, 0.5) / t2
-    t15 = fma(t3, t4, -t5) + t3 * t13 + t14 * t4
-    t16 = t6 - (t8 - t11) + (t7 - t11) + (fma(t5, t4, -t6) + t5 * t13 + t15 * t4) + log_low(t2) * 0.5
-    t17 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t16 + -3.8782941580672414e-17
-    t18 = t4 / t2
-    t19 = (fma(-t18, t2, t4) + t13) / t2
-    t20 = var if t1 else t18 + t19 if t19 - t19 == 0.0 else t18
-    t21 = t5 / t2
-    t22 = -(t21 * t4)
-    t23 = t22 + t3
-    t24 = t23 - t22
-    t25 = -(fma(t21, t4, t22) + t21 * t13 + (fma(-t21, t2, t5) + t15) / t2 * t4)
-    t26 = t22 - (t23 - t24) + (t3 - t24) + t25 + t14
-    t27 = var if t1 else t9 + t17 if t17 - t17 == 0.0 else t9
-    t28 = -t20
-    t29 = var if t1 else t23 + t26 if t26 - t26 == 0.0 else t23
-    return t27, t20, t28, t29
+    t12 = -t5
+    t13 = t2 - input
+    t14 = input - (t2 - t13) + (-target - t13)
+    t15 = (fma(-t4, t3, t2) + t14) / t3
+    t16 = fma(t4, t2, t12) + t4 * t14 + t15 * t2
+    t17 = t6 - (t8 - t11) + (t7 - t11) + t16 * 0.5 + log_low(t3) * 0.5
+    t18 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t17 + -3.8782941580672414e-17
+    t19 = var if t1 else t4 + t15 if t15 - t15 == 0.0 else t4
+    t20 = t12 + 1.0
+    t21 = t20 / t3
+    t22 = t20 - t12
+    t23 = (fma(-t21, t3, t20) + (t12 - (t20 - t22) + (1.0 - t22) + -t16)) / t3 * 0.5
+    t24 = t21 * 0.5
+    t25 = var if t1 else t9 + t18 if t18 - t18 == 0.0 else t9
+    t26 = -t19
+    t27 = var if t1 else t24 + t23 if t23 - t23 == 0.0 else t24
+    return t25, t19, t26, t27
 
 
 @core

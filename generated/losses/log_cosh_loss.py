@@ -17,11 +17,11 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -1.33708e-05: y + log1p(exp(-2*y)) - log(2) (compensated)
-# -1.33708e-05 to -1.14571e-09: polynomial of degree 2 around zero, within 2^-69.1 at the points checked (compensated)
-# -1.14571e-09 to 1.14571e-09: log1p(2*sinh(Abs(r)/2)**2) (compensated)
-# 1.14571e-09 to 1.33708e-05: polynomial of degree 2 around zero, within 2^-69.0 at the points checked (compensated)
-# 1.33708e-05 to inf: y + log1p(exp(-2*y)) - log(2) (compensated)
+# -inf to -1.86378e-06: y + log1p(exp(-2*y)) - log(2) (compensated)
+# -1.86378e-06 to -1.74193e-09: polynomial of degree 2 around zero, within 2^-81.8 at the points checked (compensated)
+# -1.74193e-09 to 1.74193e-09: log1p(2*sinh(Abs(r)/2)**2) (compensated)
+# 1.74193e-09 to 1.86378e-06: polynomial of degree 2 around zero, within 2^-81.7 at the points checked (compensated)
+# 1.86378e-06 to inf: y + log1p(exp(-2*y)) - log(2) (compensated)
 # with r = input - target
 @core
 def value_scalar(input, target):
@@ -43,11 +43,11 @@ def value_scalar(input, target):
     t14 = t6 - (t7 - t8) + (-0.6931471805599453 - t8) + (t2 - (t6 - t9) + (t5 - t9) + t12 + t13)
     t15 = t14 + -2.3190468138462996e-17
     t16 = t7 + t15 if t15 - t15 == 0.0 else t7
-    t17 = fma(fma(-0.08333333330686436, t1, 3.386003362831331e-16), t1, 5.19141574077563e-22)
+    t17 = fma(fma(-0.08333333333300186, t1, 4.747932656347597e-19), t1, 8.177747406692802e-26)
     t18 = 0.5 + t17
     t19 = t18 * t1
     t20 = t19 * t1
-    t21 = (t17 - (t18 - 0.5) + t11 * fma(-0.16666666661372873, t1, 3.386003362831331e-16)) * t1
+    t21 = (t17 - (t18 - 0.5) + t11 * fma(-0.16666666666600372, t1, 4.747932656347597e-19)) * t1
     t22 = fma(t19, t1, -t20) + t19 * t11 + (fma(t18, t1, -t19) + t18 * t11 + t21) * t1
     t23 = t2 * 0.5
     t24 = math.sinh(t23)
@@ -56,16 +56,16 @@ def value_scalar(input, target):
     t27 = t12 * 0.5 * math.cosh(t23)
     t28 = log1p_low(t26) + (fma(t25, t24, -t26) + t25 * t27 + t27 * 2.0 * t24) * (1.0 / (1.0 + t26))
     t29 = log1p(t26)
-    t30 = fma(fma(-0.08333333330686436, t1, -3.3860033628313315e-16), t1, 5.191415740775631e-22)
+    t30 = fma(fma(-0.08333333333300186, t1, -4.747932656347598e-19), t1, 8.177747406692804e-26)
     t31 = 0.5 + t30
     t32 = t31 * t1
     t33 = t32 * t1
-    t34 = (t30 - (t31 - 0.5) + t11 * fma(-0.16666666661372873, t1, -3.3860033628313315e-16)) * t1
+    t34 = (t30 - (t31 - 0.5) + t11 * fma(-0.16666666666600372, t1, -4.747932656347598e-19)) * t1
     t35 = fma(t32, t1, -t33) + t32 * t11 + (fma(t31, t1, -t32) + t31 * t11 + t34) * t1
-    t36 = (t33 + t35 if t35 - t35 == 0.0 else t33) if t1 < 1.3370791748457123e-05 else t16
-    t37 = (t29 + t28 if t28 - t28 == 0.0 else t29) if t1 < 1.1457098614223939e-09 else t36
-    t38 = (t20 + t22 if t22 - t22 == 0.0 else t20) if t1 < -1.1457098614223924e-09 else t37
-    return t16 if t1 < -1.3370791748457123e-05 else t38
+    t36 = (t33 + t35 if t35 - t35 == 0.0 else t33) if t1 < 1.8637846324054408e-06 else t16
+    t37 = (t29 + t28 if t28 - t28 == 0.0 else t29) if t1 < 1.7419294895404391e-09 else t36
+    t38 = (t20 + t22 if t22 - t22 == 0.0 else t20) if t1 < -1.7419294895404391e-09 else t37
+    return t16 if t1 < -1.8637846324054408e-06 else t38
 
 
 @core
@@ -272,11 +272,11 @@ def value_and_grad_scalar(input, target):
     t15 = t6 - (t7 - t8) + (-0.6931471805599453 - t8) + (t2 - (t6 - t9) + (t5 - t9) + t13 + t14)
     t16 = t15 + -2.3190468138462996e-17
     t17 = t7 + t16 if t16 - t16 == 0.0 else t7
-    t18 = fma(fma(-0.08333333330686436, t1, 3.386003362831331e-16), t1, 5.19141574077563e-22)
+    t18 = fma(fma(-0.08333333333300186, t1, 4.747932656347597e-19), t1, 8.177747406692802e-26)
     t19 = 0.5 + t18
     t20 = t19 * t1
     t21 = t20 * t1
-    t22 = (t18 - (t19 - 0.5) + t12 * fma(-0.16666666661372873, t1, 3.386003362831331e-16)) * t1
+    t22 = (t18 - (t19 - 0.5) + t12 * fma(-0.16666666666600372, t1, 4.747932656347597e-19)) * t1
     t23 = fma(t20, t1, -t21) + t20 * t12 + (fma(t19, t1, -t20) + t19 * t12 + t22) * t1
     t24 = t2 * 0.5
     t25 = math.sinh(t24)
@@ -285,15 +285,15 @@ def value_and_grad_scalar(input, target):
     t28 = t13 * 0.5 * math.cosh(t24)
     t29 = log1p_low(t27) + (fma(t26, t25, -t27) + t26 * t28 + t28 * 2.0 * t25) * (1.0 / (1.0 + t27))
     t30 = log1p(t27)
-    t31 = fma(fma(-0.08333333330686436, t1, -3.3860033628313315e-16), t1, 5.191415740775631e-22)
+    t31 = fma(fma(-0.08333333333300186, t1, -4.747932656347598e-19), t1, 8.177747406692804e-26)
     t32 = 0.5 + t31
     t33 = t32 * t1
     t34 = t33 * t1
-    t35 = (t31 - (t32 - 0.5) + t12 * fma(-0.16666666661372873, t1, -3.3860033628313315e-16)) * t1
+    t35 = (t31 - (t32 - 0.5) + t12 * fma(-0.16666666666600372, t1, -4.747932656347598e-19)) * t1
     t36 = fma(t33, t1, -t34) + t33 * t12 + (fma(t32, t1, -t33) + t32 * t12 + t35) * t1
-    t37 = (t34 + t36 if t36 - t36 == 0.0 else t34) if t1 < 1.3370791748457123e-05 else t17
-    t38 = (t30 + t29 if t29 - t29 == 0.0 else t30) if t1 < 1.1457098614223939e-09 else t37
-    t39 = (t21 + t23 if t23 - t23 == 0.0 else t21) if t1 < -1.1457098614223924e-09 else t38
+    t37 = (t34 + t36 if t36 - t36 == 0.0 else t34) if t1 < 1.8637846324054408e-06 else t17
+    t38 = (t30 + t29 if t29 - t29 == 0.0 else t30) if t1 < 1.7419294895404391e-09 else t37
+    t39 = (t21 + t23 if t23 - t23 == 0.0 else t21) if t1 < -1.7419294895404391e-09 else t38
     t40 = t2 * -2.0
     t41 = expm1(t40)
     t42 = -t41
@@ -307,7 +307,7 @@ def value_and_grad_scalar(input, target):
     t50 = (-t47 if t10 else t47) + t12 * (4.0 * t48 / (t49 * t49))
     t51 = math.copysign(t44, t1)
     t52 = t51 + t50 if t50 - t50 == 0.0 else t51
-    t53 = t17 if t1 < -1.3370791748457123e-05 else t39
+    t53 = t17 if t1 < -1.8637846324054408e-06 else t39
     t54 = -t52
     return t53, t52, t54
 

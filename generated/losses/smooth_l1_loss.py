@@ -354,18 +354,17 @@ def value_scalar_beta_ne_0(input, target, beta):
     t9 = t8 - t8 == 0.0
     t10 = t3 + t8
     t11 = t10 if t9 else t3
-    t12 = 0.5 / beta
+    t12 = t1 / beta
     t13 = t12 * t1
-    t14 = t13 * t1
-    t15 = (fma(t12, t1, -t13) + t12 * t6 + fma(-t12, beta, 0.5) / beta * t1) * t1
-    t16 = fma(t13, t1, -t14) + t13 * t6 + t15
-    t17 = beta * 0.5
-    t18 = -t17
-    t19 = t2 - t17
-    t20 = t19 - t18
-    t21 = t18 - (t19 - t20) + (t2 - t20) + t7
-    t22 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
-    return (t14 + t16 if t16 - t16 == 0.0 else t14) if t22 else t19 + t21 if t21 - t21 == 0.0 else t19
+    t14 = (fma(t12, t1, -t13) + t12 * t6 + (fma(-t12, beta, t1) + t6) / beta * t1) * 0.5
+    t15 = t13 * 0.5
+    t16 = beta * 0.5
+    t17 = -t16
+    t18 = t2 - t16
+    t19 = t18 - t17
+    t20 = t17 - (t18 - t19) + (t2 - t19) + t7
+    t21 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
+    return (t15 + t14 if t14 - t14 == 0.0 else t15) if t21 else t18 + t20 if t20 - t20 == 0.0 else t18
 
 
 @core
@@ -589,14 +588,14 @@ def grad_beta_scalar_beta_ne_0(input, target, beta):
     t8 = t7 - t7 == 0.0
     t9 = t3 + t7
     t10 = t9 if t8 else t3
-    t11 = 0.5 / beta
+    t11 = t1 / beta
     t12 = t11 * t1
     t13 = t12 / beta
-    t14 = -(t13 * t1)
-    t15 = (fma(-t13, beta, t12) + (fma(t11, t1, -t12) + t11 * t6 + fma(-t11, beta, 0.5) / beta * t1)) / beta
-    t16 = -(fma(t13, t1, t14) + t13 * t6 + t15 * t1)
+    t14 = fma(-t13, beta, t12) + (fma(t11, t1, -t12) + t11 * t6 + (fma(-t11, beta, t1) + t6) / beta * t1)
+    t15 = -(t14 / beta * 0.5)
+    t16 = -(t13 * 0.5)
     t17 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t18 = input if input != input else (t14 + t16 if t16 - t16 == 0.0 else t14) if t17 else -0.5
+    t18 = input if input != input else (t16 + t15 if t15 - t15 == 0.0 else t16) if t17 else -0.5
     return target if target != target else t18
 
 
@@ -688,25 +687,23 @@ def value_and_grad_scalar_beta_ne_0(input, target, beta):
     t10 = t3 + t8
     t11 = t10 if t9 else t3
     t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
-    t13 = 0.5 / beta
+    t13 = t1 / beta
     t14 = t13 * t1
-    t15 = t14 * t1
-    t16 = (fma(t13, t1, -t14) + t13 * t6 + fma(-t13, beta, 0.5) / beta * t1) * t1
-    t17 = fma(t14, t1, -t15) + t14 * t6 + t16
+    t15 = (fma(-t13, beta, t1) + t6) / beta
+    t16 = (fma(t13, t1, -t14) + t13 * t6 + t15 * t1) * 0.5
+    t17 = t14 * 0.5
     t18 = beta * 0.5
     t19 = -t18
     t20 = t2 - t18
     t21 = t20 - t19
     t22 = t19 - (t20 - t21) + (t2 - t21) + t7
-    t23 = t1 / beta
-    t24 = (fma(-t23, beta, t1) + t6) / beta
-    t25 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = input if input != input else (t23 + t24 if t24 - t24 == 0.0 else t23) if t12 else t26
-    t28 = target if target != target else t27
-    t29 = (t15 + t17 if t17 - t17 == 0.0 else t15) if t12 else t20 + t22 if t22 - t22 == 0.0 else t20
-    t30 = -t28
-    return t29, t28, t30
+    t23 = t1 + t6 if t6 - t6 == 0.0 else t1
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = input if input != input else (t13 + t15 if t15 - t15 == 0.0 else t13) if t12 else t24
+    t26 = target if target != target else t25
+    t27 = (t17 + t16 if t16 - t16 == 0.0 else t17) if t12 else t20 + t22 if t22 - t22 == 0.0 else t20
+    t28 = -t26
+    return t27, t26, t28
 
 
 @core

@@ -28,8 +28,8 @@ from symgen.runtime.device import (
 )
 
 
-# -inf to -1024: 0.0, which the function has reached to the last bit
-# -1024 to inf: x*first_min(6, first_max(0, x + 3))/6 (compensated)
+# -inf to -989.119: 0.0, which the function has reached to the last bit
+# -989.119 to inf: x*first_min(6, first_max(0, x + 3))/6 (compensated)
 @core
 def value_device32(x):
     t1 = fdiv(x, f32(6.0))
@@ -43,14 +43,14 @@ def value_device32(x):
     t9 = fmul(t1, f32(0.0) if t5 else f32(0.0) if t3 else fadd(fsub(x, fsub(t2, t8)), fsub(f32(3.0), t8)))
     t10 = fmul(fdiv(libdevice.fmaf(-t1, f32(6.0), x), f32(6.0)), t6)
     t11 = fadd(fadd(libdevice.fmaf(t1, t6, -t7), t9), t10)
-    t12 = f32(0.0) if x < f32(-1024.0) else fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
+    t12 = f32(0.0) if x < f32(-989.1187744140625) else fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
     return x if x == f32(0.0) else t12
 
 
-# -inf to -1024: 0.0, which the function has reached to the last bit
-# -1024 to 1351.18: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x +
-# 3))/6
-# 1351.18 to inf: 1.0, which the function has reached to the last bit
+# -inf to -989.119: 0.0, which the function has reached to the last bit
+# -989.119 to 1260.69: x*(0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6 + first_min(6, first_max(0, x
+# + 3))/6
+# 1260.69 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_device32(x):
     t1 = fadd(x, f32(3.0))
@@ -74,8 +74,8 @@ def grad_device32(x):
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t13)) if t16 else f32(0.0)) <= f32(0.0)
     t20 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) <= f32(0.0)
     t21 = fadd(fmul(x, f32(0.0) if t20 else f32(0.0) if t19 else f32(1.0)), f32(6.0) if f32(6.0) < t3 else t3)
-    t22 = f32(0.0) if x < f32(-1024.0) else fdiv(t21, f32(6.0)) if x < f32(1351.1761474609375) else f32(1.0)
-    return x if x != x else t22
+    t22 = fdiv(t21, f32(6.0)) if x < f32(1260.69189453125) else f32(1.0)
+    return x if x != x else f32(0.0) if x < f32(-989.1187744140625) else t22
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/3
@@ -106,7 +106,7 @@ def grad2_device32(x):
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x):
-    t1 = x < f32(-1024.0)
+    t1 = x < f32(-989.1187744140625)
     t2 = fdiv(x, f32(6.0))
     t3 = fadd(x, f32(3.0))
     t4 = t3 < f32(0.0)
@@ -136,7 +136,7 @@ def value_and_grad_device32(x):
     t28 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) <= f32(0.0)
     t29 = fdiv(fadd(fmul(x, f32(0.0) if t28 else f32(0.0) if t27 else f32(1.0)), t7), f32(6.0))
     t30 = x if x == f32(0.0) else f32(0.0) if t1 else fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
-    t31 = x if x != x else f32(0.0) if t1 else t29 if x < f32(1351.1761474609375) else f32(1.0)
+    t31 = x if x != x else f32(0.0) if t1 else t29 if x < f32(1260.69189453125) else f32(1.0)
     return t30, t31
 
 
@@ -156,8 +156,8 @@ def value_device(x):
     t12 = dmul(1.0, x)
     t13 = dadd(libdevice.fma(1.0, x, -t12), dmul(-8.636168555094445e-78, x))
     t14 = t11 if x < 1.9025623629477707e+265 else dadd(t12, t13) if dadd(t13, -t13) == 0.0 else t12
-    t15 = t11 if x < -5.142765364072079e-43 else ddiv(dmul(x, t6), 6.0) if x < 3.034249053007361e-37 else t14
-    return 0.0 if x < -608.8740234375 else t15
+    t15 = t11 if x < -9.855332099596438e-42 else ddiv(dmul(x, t6), 6.0) if x < 2.251886632169981e-42 else t14
+    return 0.0 if x < -899.5127994762755 else t15
 
 
 @core
@@ -191,8 +191,8 @@ def grad_device(x):
     t27 = dadd(t25, -t22)
     t28 = dadd(dadd(dadd(t22, -dadd(t25, -t27)), dadd(t24, -t27)), libdevice.fma(x, t21, -t22))
     t29 = ddiv(dadd(libdevice.fma(-t26, 6.0, t25), dadd(t28, 0.0 if t23 else t9)), 6.0)
-    t30 = (dadd(t26, t29) if dadd(t29, -t29) == 0.0 else t26) if x < 776.046875 else 1.0
-    return x if x != x else 0.0 if x < -608.8740234375 else t30
+    t30 = (dadd(t26, t29) if dadd(t29, -t29) == 0.0 else t26) if x < 1146.4835979821912 else 1.0
+    return x if x != x else 0.0 if x < -899.5127994762755 else t30
 
 
 @core
@@ -221,7 +221,7 @@ def grad2_device(x):
 
 @core
 def value_and_grad_device(x):
-    t1 = x < -608.8740234375
+    t1 = x < -899.5127994762755
     t2 = ddiv(x, 6.0)
     t3 = dadd(x, 3.0)
     t4 = t3 < 0.0
@@ -239,7 +239,7 @@ def value_and_grad_device(x):
     t16 = dmul(1.0, x)
     t17 = dadd(libdevice.fma(1.0, x, -t16), dmul(-8.636168555094445e-78, x))
     t18 = t15 if x < 1.9025623629477707e+265 else dadd(t16, t17) if dadd(t17, -t17) == 0.0 else t16
-    t19 = t15 if x < -5.142765364072079e-43 else ddiv(dmul(x, t7), 6.0) if x < 3.034249053007361e-37 else t18
+    t19 = t15 if x < -9.855332099596438e-42 else ddiv(dmul(x, t7), 6.0) if x < 2.251886632169981e-42 else t18
     t20 = -t5
     t21 = dadd(6.0, t20)
     t22 = dadd(t21, -6.0)
@@ -261,9 +261,9 @@ def value_and_grad_device(x):
     t38 = dadd(t36, -t35)
     t39 = dadd(dadd(dadd(dadd(t35, -dadd(t36, -t38)), dadd(t7, -t38)), libdevice.fma(x, t34, -t35)), t12)
     t40 = ddiv(dadd(libdevice.fma(-t37, 6.0, t36), t39), 6.0)
-    t41 = 0.0 if t1 else (dadd(t37, t40) if dadd(t40, -t40) == 0.0 else t37) if x < 776.046875 else 1.0
+    t41 = (dadd(t37, t40) if dadd(t40, -t40) == 0.0 else t37) if x < 1146.4835979821912 else 1.0
     t42 = 0.0 if t1 else t19
-    t43 = x if x != x else t41
+    t43 = x if x != x else 0.0 if t1 else t41
     return t42, t43
 
 

@@ -140,33 +140,56 @@ def grad_device(x):
 
 @core
 def grad2_device(x):
-    t1 = 0.0 <= -x
-    t2 = -libdevice.fabs(x)
-    t3 = exp(t2)
-    t4 = 1.0 if t1 else t3
-    t5 = dadd(1.0, t3)
-    t6 = ddiv(t4, t5)
-    t7 = 0.0 <= x
-    t8 = 1.0 if t7 else t3
-    t9 = ddiv(t8, t5)
-    t10 = dmul(t6, t9)
-    t11 = -dmul(t10, t9)
-    t12 = dmul(t6, t6)
-    t13 = dmul(t12, t9)
-    t14 = dadd(t11, t13)
-    t15 = dadd(t14, -t11)
-    t16 = exp_low(t2)
-    t17 = dadd(t5, -1.0)
-    t18 = dadd(dadd(dadd(1.0, -dadd(t5, -t17)), dadd(t3, -t17)), t16)
-    t19 = ddiv(dadd(dadd(libdevice.fma(-t9, t5, t8), 0.0 if t7 else t16), -dmul(t9, t18)), t5)
-    t20 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t4), 0.0 if t1 else t16), -dmul(t6, t18)), t5)
-    t21 = dmul(dadd(dadd(libdevice.fma(t6, t9, -t10), dmul(t6, t19)), dmul(t20, t9)), t9)
-    t22 = -dadd(dadd(libdevice.fma(t10, t9, t11), dmul(t10, t19)), t21)
-    t23 = dmul(dadd(dadd(libdevice.fma(t6, t6, -t12), dmul(t6, t20)), dmul(t20, t6)), t9)
-    t24 = dadd(dadd(dadd(t11, -dadd(t14, -t15)), dadd(t13, -t15)), t22)
-    t25 = dadd(t24, dadd(dadd(libdevice.fma(t12, t9, -t13), dmul(t12, t19)), t23))
-    t26 = dadd(t14, t25) if dadd(t25, -t25) == 0.0 else t14
-    return t26 if x < -8.607837561919206e-283 else -dmul(x, 0.125) if x < 2.757072373261746e-12 else t26
+    t1 = -dmul(libdevice.fabs(x), 0.5)
+    t2 = exp(t1)
+    t3 = dmul(t2, t2)
+    t4 = dadd(1.0, t3)
+    t5 = ddiv(1.0, t4)
+    t6 = dmul(t5, t5)
+    t7 = dmul(t6, t5)
+    t8 = -t7
+    t9 = 0.0 <= x
+    t10 = 1.0 if t9 else t2
+    t11 = dmul(t8, t10)
+    t12 = dmul(t11, t10)
+    t13 = 0.0 <= -x
+    t14 = 1.0 if t13 else t2
+    t15 = dmul(t12, t14)
+    t16 = dmul(t15, t14)
+    t17 = dmul(t16, t10)
+    t18 = dmul(t17, t10)
+    t19 = dmul(t7, t14)
+    t20 = dmul(t19, t14)
+    t21 = dmul(t20, t10)
+    t22 = dmul(t21, t10)
+    t23 = dmul(t22, t14)
+    t24 = dmul(t23, t14)
+    t25 = dadd(t18, t24)
+    t26 = dadd(t25, -t18)
+    t27 = exp_low(t1)
+    t28 = 0.0 if t9 else t27
+    t29 = 0.0 if t13 else t27
+    t30 = dadd(t4, -1.0)
+    t31 = dadd(dadd(libdevice.fma(t2, t2, -t3), dmul(t2, t27)), dmul(t27, t2))
+    t32 = dmul(t5, dadd(dadd(dadd(1.0, -dadd(t4, -t30)), dadd(t3, -t30)), t31))
+    t33 = ddiv(dadd(libdevice.fma(-t5, t4, 1.0), -t32), t4)
+    t34 = dmul(dadd(dadd(libdevice.fma(t5, t5, -t6), dmul(t5, t33)), dmul(t33, t5)), t5)
+    t35 = dadd(dadd(libdevice.fma(t6, t5, t8), dmul(t6, t33)), t34)
+    t36 = dmul(dadd(dadd(libdevice.fma(t8, t10, -t11), dmul(t8, t28)), dmul(-t35, t10)), t10)
+    t37 = dmul(dadd(dadd(libdevice.fma(t11, t10, -t12), dmul(t11, t28)), t36), t14)
+    t38 = dmul(dadd(dadd(libdevice.fma(t12, t14, -t15), dmul(t12, t29)), t37), t14)
+    t39 = dmul(dadd(dadd(libdevice.fma(t15, t14, -t16), dmul(t15, t29)), t38), t10)
+    t40 = dmul(dadd(dadd(libdevice.fma(t16, t10, -t17), dmul(t16, t28)), t39), t10)
+    t41 = dadd(dadd(libdevice.fma(t17, t10, -t18), dmul(t17, t28)), t40)
+    t42 = dmul(dadd(dadd(libdevice.fma(t7, t14, -t19), dmul(t7, t29)), dmul(t35, t14)), t14)
+    t43 = dmul(dadd(dadd(libdevice.fma(t19, t14, -t20), dmul(t19, t29)), t42), t10)
+    t44 = dmul(dadd(dadd(libdevice.fma(t20, t10, -t21), dmul(t20, t28)), t43), t10)
+    t45 = dmul(dadd(dadd(libdevice.fma(t21, t10, -t22), dmul(t21, t28)), t44), t14)
+    t46 = dmul(dadd(dadd(libdevice.fma(t22, t14, -t23), dmul(t22, t29)), t45), t14)
+    t47 = dadd(dadd(libdevice.fma(t23, t14, -t24), dmul(t23, t29)), t46)
+    t48 = dadd(dadd(dadd(dadd(t18, -dadd(t25, -t26)), dadd(t24, -t26)), t41), t47)
+    t49 = dadd(t25, t48) if dadd(t48, -t48) == 0.0 else t25
+    return t49 if x < -6.259767050784648e-221 else -dmul(x, 0.125) if x < 2.9755103553085902e-12 else t49
 
 
 @core

@@ -54,19 +54,19 @@ def grad_device32(x):
 # -2*sign(x)/(Abs(x) + 1)**3 (compensated)
 @core
 def grad2_device32(x):
-    t1 = libdevice.fabsf(x)
-    t2 = fadd(t1, f32(1.0))
-    t3 = fdiv(f32(2.0), t2)
-    t4 = f32(1.0) if f32(0.0) < x else f32(-1.0) if x < f32(0.0) else f32(0.0)
-    t5 = fmul(t3, t4)
-    t6 = fdiv(t5, t2)
-    t7 = fdiv(t6, t2)
+    t1 = f32(1.0) if f32(0.0) < x else f32(-1.0) if x < f32(0.0) else f32(0.0)
+    t2 = libdevice.fabsf(x)
+    t3 = fadd(t2, f32(1.0))
+    t4 = fdiv(t1, t3)
+    t5 = fmul(t4, f32(2.0))
+    t6 = fdiv(t5, t3)
+    t7 = fdiv(t6, t3)
     t8 = -t7
-    t9 = fsub(t2, t1)
-    t10 = fadd(fsub(t1, fsub(t2, t9)), fsub(f32(1.0), t9))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t3, t2, f32(2.0)), fmul(t3, t10)), t2), t4)
-    t12 = fsub(fadd(libdevice.fmaf(-t6, t2, t5), fadd(libdevice.fmaf(t3, t4, -t5), t11)), fmul(t6, t10))
-    t13 = -fdiv(fsub(fadd(libdevice.fmaf(t8, t2, t6), fdiv(t12, t2)), fmul(t7, t10)), t2)
+    t9 = fsub(t3, t2)
+    t10 = fadd(fsub(t2, fsub(t3, t9)), fsub(f32(1.0), t9))
+    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t4, t3, t1), fmul(t4, t10)), t3), f32(2.0))
+    t12 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t11), fmul(t6, t10)), t3)
+    t13 = -fdiv(fsub(fadd(libdevice.fmaf(t8, t3, t6), t12), fmul(t7, t10)), t3)
     return -x if x == f32(0.0) else fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
 
 
@@ -94,8 +94,8 @@ def value_device(x):
     t3 = ddiv(x, t2)
     t4 = dadd(t2, -t1)
     t5 = ddiv(dadd(libdevice.fma(-t3, t2, x), -dmul(t3, dadd(dadd(t1, -dadd(t2, -t4)), dadd(1.0, -t4)))), t2)
-    t6 = (dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3) if x < 1.6225927682921495e+32 else 1.0
-    return x if x != x else x if x == 0.0 else -1.0 if x < -1.6225927682921495e+32 else t6
+    t6 = (dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3) if x < 1.4623625138729352e+32 else 1.0
+    return x if x != x else x if x == 0.0 else -1.0 if x < -1.4623625138729352e+32 else t6
 
 
 @core
@@ -113,19 +113,19 @@ def grad_device(x):
 
 @core
 def grad2_device(x):
-    t1 = libdevice.fabs(x)
-    t2 = dadd(t1, 1.0)
-    t3 = ddiv(2.0, t2)
-    t4 = 1.0 if 0.0 < x else -1.0 if x < 0.0 else 0.0
-    t5 = dmul(t3, t4)
-    t6 = ddiv(t5, t2)
-    t7 = ddiv(t6, t2)
+    t1 = 1.0 if 0.0 < x else -1.0 if x < 0.0 else 0.0
+    t2 = libdevice.fabs(x)
+    t3 = dadd(t2, 1.0)
+    t4 = ddiv(t1, t3)
+    t5 = dmul(t4, 2.0)
+    t6 = ddiv(t5, t3)
+    t7 = ddiv(t6, t3)
     t8 = -t7
-    t9 = dadd(t2, -t1)
-    t10 = dadd(dadd(t1, -dadd(t2, -t9)), dadd(1.0, -t9))
-    t11 = dmul(ddiv(dadd(libdevice.fma(-t3, t2, 2.0), -dmul(t3, t10)), t2), t4)
-    t12 = dadd(dadd(libdevice.fma(-t6, t2, t5), dadd(libdevice.fma(t3, t4, -t5), t11)), -dmul(t6, t10))
-    t13 = -ddiv(dadd(dadd(libdevice.fma(t8, t2, t6), ddiv(t12, t2)), -dmul(t7, t10)), t2)
+    t9 = dadd(t3, -t2)
+    t10 = dadd(dadd(t2, -dadd(t3, -t9)), dadd(1.0, -t9))
+    t11 = dmul(ddiv(dadd(libdevice.fma(-t4, t3, t1), -dmul(t4, t10)), t3), 2.0)
+    t12 = ddiv(dadd(dadd(libdevice.fma(-t6, t3, t5), t11), -dmul(t6, t10)), t3)
+    t13 = -ddiv(dadd(dadd(libdevice.fma(t8, t3, t6), t12), -dmul(t7, t10)), t3)
     return -x if x == 0.0 else dadd(t8, t13) if dadd(t13, -t13) == 0.0 else t8
 
 
@@ -137,12 +137,12 @@ def value_and_grad_device(x):
     t4 = dadd(t2, -t1)
     t5 = dadd(dadd(t1, -dadd(t2, -t4)), dadd(1.0, -t4))
     t6 = ddiv(dadd(libdevice.fma(-t3, t2, x), -dmul(t3, t5)), t2)
-    t7 = (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if x < 1.6225927682921495e+32 else 1.0
+    t7 = (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if x < 1.4623625138729352e+32 else 1.0
     t8 = ddiv(1.0, t2)
     t9 = ddiv(t8, t2)
     t10 = dadd(libdevice.fma(-t9, t2, t8), ddiv(dadd(libdevice.fma(-t8, t2, 1.0), -dmul(t8, t5)), t2))
     t11 = ddiv(dadd(t10, -dmul(t9, t5)), t2)
-    t12 = x if x != x else x if x == 0.0 else -1.0 if x < -1.6225927682921495e+32 else t7
+    t12 = x if x != x else x if x == 0.0 else -1.0 if x < -1.4623625138729352e+32 else t7
     t13 = dadd(t9, t11) if dadd(t11, -t11) == 0.0 else t9
     return t12, t13
 

@@ -77,8 +77,8 @@ def value_device32(x):
     return t2 if x < f32(-2.147843360900879) else t36
 
 
-# -inf to -3.36839e-27: expm1(-2*y)**2/(1 + exp(-2*y))**2 (compensated)
-# -3.36839e-27 to 5.51002e-27: tanh(x)**2
+# -inf to -2.05916e-27: expm1(-2*y)**2/(1 + exp(-2*y))**2 (compensated)
+# -2.05916e-27 to 5.51002e-27: tanh(x)**2
 # 5.51002e-27 to inf: expm1(-2*y)**2/(1 + exp(-2*y))**2 (compensated)
 @core
 def grad_device32(x):
@@ -99,7 +99,7 @@ def grad_device32(x):
     t15 = libdevice.expm1f(fmul(t1, f32(-2.0)))
     t16 = libdevice.copysignf(fdiv(-t15, fadd(f32(2.0), t15)), x)
     t17 = fmul(t16, t16) if x < f32(5.5100239411336614e-27) else t14
-    return t14 if x < f32(-3.3683886874170885e-27) else t17
+    return t14 if x < f32(-2.059163659417006e-27) else t17
 
 
 # 2*tanh(x)*sech2(x) (halved)
@@ -186,10 +186,9 @@ def value_and_grad_device32(x):
     t49 = fadd(libdevice.fmaf(-t45, t42, t44), fadd(libdevice.fmaf(t43, t40, -t44), t48))
     t50 = fdiv(fsub(t49, fmul(t45, t47)), t42)
     t51 = fadd(t45, t50) if fsub(t50, t50) == f32(0.0) else t45
-    t52 = fmul(t3, t3) if x < f32(5.5100239411336614e-27) else t51
-    t53 = t4 if x < f32(-2.147843360900879) else t38
-    t54 = t51 if x < f32(-3.3683886874170885e-27) else t52
-    return t53, t54
+    t52 = t4 if x < f32(-2.147843360900879) else t38
+    t53 = t51 if x < f32(-2.059163659417006e-27) else fmul(t3, t3) if x < f32(5.5100239411336614e-27) else t51
+    return t52, t53
 
 
 @core
