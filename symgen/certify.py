@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from sympy import Expr
+from sympy import Expr, Symbol
 
 from symgen.certificate import Certificate, Row
 from symgen.certify_cases import OUTPUTS, Case, CertifyError, cases, directions
@@ -115,15 +115,16 @@ def knowledge_of(derivation: Derivation) -> dict[str, Knowledge]:
         ends = [e for o in one.outputs for r in o.regions for s in r.segments for e in (s.lower, s.upper)]
         value = next((o for o in one.outputs if o.name == "value"), None)
         form = None if value is None else named(value.recognized, derivation.op)
-        sides = tuple(s for o in one.outputs if o.name in ORDERS for s in _sides(o, derivation.op))
+        along = (o for o in one.outputs if o.name in ORDERS and o.difference is None)
+        sides = tuple(s for o in along for s in sides_of(o, derivation.op.symbol))
         found[one.variant.suffix] = Knowledge(merge(map(float, ends)), form, sides)
     return found
 
 
-def _sides(output: Output, op: Op) -> Iterator[tuple[Expr, int, int]]:
+def sides_of(output: Output, symbol: Callable[[str], Symbol]) -> Iterator[tuple[Expr, int, int]]:
     """The algebraic forms of an output; the magnitude that one for a single side is written in becomes the input."""
     for segment in output.regions[0].segments if len(output.regions) == 1 else ():
         if isinstance(segment.body, Formula) and segment.body.source in IDENTITIES:
-            side, x = segment.body.side, op.symbol(segment.body.variable)
+            side, x = segment.body.side, symbol(segment.body.variable)
             form = segment.body.expression.xreplace({MAGNITUDE: side * x}) if side else segment.body.expression
-            yield named(form, op), ORDERS[output.name], side
+            yield form.xreplace({s: symbol(s.name) for s in form.free_symbols}), output.order, side

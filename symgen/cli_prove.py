@@ -61,12 +61,12 @@ def _text(value: str | list[str]) -> str:
     return value if isinstance(value, str) else " ".join(value) or "-"
 
 
-def prove(name: str | None = None, /, *, limit: float = 20.0, jobs: Count = 0, json: Flag = False) -> int:
+def prove(name: str | None = None, /, *, limit: float = 60.0, jobs: Count = 0, json: Flag = False) -> int:
     """Prove every rule, every table of derivatives and every fitted piece anew, or find a counterexample.
 
     Args:
         name: One rule, head or function.
-        limit: Seconds for one proof; what takes longer is undecided.
+        limit: Seconds of processor time for one proof; what takes longer is undecided.
         jobs: How many processes; as many as there are processors if not said.
         json: One JSON document instead of a line for each proof.
     """

@@ -21,8 +21,8 @@ from symgen import build_pool
 SOURCES: tuple[str, ...] = ("symgen.prove", "symgen.prove_pieces")
 """Modules with a function ``obligations()`` that lists what they claim."""
 
-LIMIT = 20.0
-"""Seconds for one proof: far above what any needs, so that reaching it means that a tactic does not fit."""
+LIMIT = 60.0
+"""Seconds of processor time for one proof: above what any needs; reaching it means that a tactic does not fit."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _TimeLimit(BaseException):
 
 @contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Interrupt the body after so many seconds; only Unix and only a main thread can."""
+    """Interrupt the body after so many seconds of processor time; only Unix and only a main thread can."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -110,13 +110,13 @@ def _limited(seconds: float) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise _TimeLimit
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def discharge(obligation: Obligation, limit: float = LIMIT) -> Finding:

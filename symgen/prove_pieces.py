@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
+import sympy as sp
 from flint import arb, fmpq
+from sympy import Expr, Symbol
 
 from symgen import build, build_keys, config, files
-from symgen.certify import ORDERS, Knowledge, knowledge_of, named
+from symgen.certify import Knowledge, sides_of
 from symgen.enclosure import Enclosure, ProofError
 from symgen.oracle import working_precision
 from symgen.oracle_balls import OracleError, UndecidedError
@@ -30,7 +32,7 @@ from symgen.stabilize.form import Form
 from symgen.stabilize.piece import Piece
 from symgen.taylor import Series, add, exponential, general_power, integer_power, multiply
 
-DTYPES = {"f32": "float32", "f64": "float64"}
+DTYPES = {"f32": "float32", "f64": "float64", "cuda32": "float32 on a GPU"}
 PRECISION = 320
 AT_ZERO = 6000  # bits: the definition's error at zero itself must vanish beside powers of the smallest float
 LENGTH = 24  # Taylor coefficients on a box
@@ -38,7 +40,8 @@ MARGIN = 2.0  # a proof allows so much more than the error at the points checked
 FLOOR = 2.0**-70  # below, the exact fraction does not matter
 MOST_BOXES = 20_000
 NARROWEST = 2.0**-44  # of a box, relatively
-WIDEST = 4.0  # ratio of the ends of a box on one side of zero
+WIDEST = 2.0  # octaves of a box on one side of zero
+GROWTH = 1.4  # a box this much wider than one that was good may be good too; one that failed need not be tried again
 LARGEST = sys.float_info.max
 SMALLEST = arb(2) ** -1074
 NARROWED = 40  # halvings of the box around a root
@@ -124,14 +127,16 @@ def bound(claim: Claim) -> tuple[float, int]:
                 worst, boxes = max(worst, high), boxes + 1
             else:
                 waiting.append((low, high))
+        widest = WIDEST
         while waiting:
             low, high = waiting.pop()
-            boxes += 1
-            narrow = high <= WIDEST * low if low > 0 else low >= WIDEST * high if high < 0 else False
-            found = _on_box(claim, low, high) if narrow else math.inf
-            if found <= claim.allowed:
-                worst = max(worst, found)
-                continue
+            width = _width(low, high)
+            if width <= widest:
+                boxes, found = boxes + 1, _on_box(claim, low, high)
+                if found <= claim.allowed:
+                    worst, widest = max(worst, found), max(widest, min(width * GROWTH, WIDEST))
+                    continue
+                widest = width / GROWTH
             if boxes > MOST_BOXES or high - low < NARROWEST * max(abs(low), abs(high)):
                 raise NotShownError(f"{claim.title}: no bound around {low!r}")
             middle = _middle(low, high)
@@ -139,12 +144,17 @@ def bound(claim: Claim) -> tuple[float, int]:
         return worst, boxes
 
 
+def _width(low: float, high: float) -> float:
+    """In octaves, infinite where zero is inside."""
+    return abs(math.log2(abs(high)) - math.log2(abs(low))) if low < high < 0 or 0 < low < high else math.inf
+
+
 def _middle(low: float, high: float) -> float:
     """The arithmetic mean of near ends, the geometric one of far ends of the same sign."""
     if low < 0 < high:
         return 0.0
     size = sorted((abs(low), abs(high)))
-    if size[0] == 0 or size[1] <= WIDEST * size[0]:
+    if size[0] == 0 or size[1] <= 2.0**WIDEST * size[0]:
         return low / 2 + high / 2
     return math.copysign(math.sqrt(size[0]) * math.sqrt(size[1]), low + high)
 
@@ -241,7 +251,9 @@ def _divided(claim: Claim, low: float, high: float, size: float) -> tuple[float,
             continue
         rest = abs(over[LENGTH]) * radius ** (LENGTH - power)
         total, least = rest, abs(truth[power]) - rest - moved
-        for k, c in enumerate(_minus(claim.polynomial(), truth[power:LENGTH])):
+        # the polynomial is one in x - centre
+        fitted = _evaluated(claim.polynomial(), [arb(piece.centre_low), arb(1)], LENGTH)
+        for k, c in enumerate(_minus(fitted, truth[power:LENGTH])):
             total += abs(c) * radius**k
         for k in range(power + 1, LENGTH):
             least -= abs(truth[k]) * radius ** (k - power)
@@ -272,14 +284,17 @@ def _up(ball: arb) -> float:
 # --- the pieces of a derivation -------------------------------------------------------------------------------------
 
 
-def claims(op: Op, variant: DerivedVariant, known: Knowledge) -> list[Claim]:
-    """Every piece that the kernels of a variant evaluate, for both dtypes; there are none where parameters are free."""
+def claims(op: Op, variant: DerivedVariant) -> list[Claim]:
+    """Every piece that the kernels of a variant evaluate, for each dtype; there are none where parameters are free."""
     found: dict[tuple[str, float, float, Piece], Claim] = {}
-    for output in variant.outputs:
-        if output.name not in ORDERS or len(output.naive.free_symbols) != 1:
-            continue
-        exact = _enclosures(op, output, known)
-        for target, form in output.forms.items():
+    lines = [line for line in (_line(op, output) for output in variant.outputs) if line is not None]
+    value = next((line for line in lines if not line.output.order), None)
+    sides = tuple(s for line in lines for s in sides_of(line.output, line.symbol))
+    known = Knowledge((), None if value is None else value.spelled(value.output.recognized), sides)
+    for line in lines:
+        output, exact = line.output, _enclosures(line, known)
+        device = {} if output.device is None else {"cuda32": output.device.form}
+        for target, form in {**output.forms, **device}.items():
             for lower, upper, piece in _pieces(form):
                 title = f"{output.name} {DTYPES[target]} on [{lower:.6g}, {upper:.6g}]"
                 found.setdefault((output.name, lower, upper, piece), Claim(title, piece, lower, upper, exact))
@@ -293,10 +308,41 @@ def _pieces(form: Form) -> Iterator[tuple[float, float, Piece]]:
                 yield float(segment.lower), float(segment.upper), segment.body
 
 
-def _enclosures(op: Op, output: Output, known: Knowledge) -> dict[int, Enclosure]:
-    definition = named(output.naive, op)
+@dataclass(frozen=True)
+class _Line:
+    """An output whose forms are functions of one symbol: the operand, or the difference of two."""
+
+    output: Output
+    symbols: dict[str, Symbol]  # by name
+    operands: dict[str, Expr]  # what each operand is in that symbol
+
+    def symbol(self, name: str) -> Symbol:
+        return self.symbols[name]
+
+    def spelled(self, expression: Expr) -> Expr:
+        """An expression in the operands, without the weights in front, in the one symbol."""
+        bare = expression / self.output.factor
+        return bare.xreplace({s: self.operands[s.name] for s in bare.free_symbols if s.name in self.operands})
+
+
+def _line(op: Op, output: Output) -> _Line | None:
+    """None where parameters are free, and for what another output is the negative of."""
+    if output.difference is None:
+        symbols = {a.name: op.symbol(a.name) for a in op.arguments}
+        line = _Line(output, symbols, dict(symbols))
+        along = {None, op.arguments[0].name}
+    else:
+        symbol, spelled = output.difference
+        operands = {s.name: symbol if spelled.coeff(s) == 1 else sp.S.Zero for s in spelled.free_symbols}
+        line = _Line(output, {symbol.name: symbol}, operands)
+        along = {None, *(name for name, e in operands.items() if e is symbol)}
+    return line if output.wrt in along and len(line.spelled(output.naive).free_symbols) == 1 else None
+
+
+def _enclosures(line: _Line, known: Knowledge) -> dict[int, Enclosure]:
+    definition = line.spelled(line.output.naive)
     (wrt,) = definition.free_symbols
-    order = ORDERS[output.name]
+    order = line.output.order
     return {
         side: Enclosure(tuple(dict.fromkeys(((definition, 0), *known.forms(order, side)))), wrt, order, {})
         for side in (-1, 0, 1)
@@ -308,11 +354,10 @@ def prove_function(name: str) -> Verdict:
     project = config.load() or config.catalogue()
     job = build.job(project, build_keys.targets(project)[name])
     op = load(job.file, root=job.specs)[name]
-    derivation = derive(op)
-    known = knowledge_of(derivation)
+    derivation = derive(op, device=job.cuda and op.kind == "activation")
     shown: list[str] = []
     for variant in derivation.variants:
-        for claim in claims(op, variant, known[variant.variant.suffix]):
+        for claim in claims(op, variant):
             try:
                 error, boxes = bound(claim)
             except RefutedError as reason:
@@ -321,7 +366,9 @@ def prove_function(name: str) -> Verdict:
                 return Undecided(str(reason), 0.0)
             size = f"2^{math.log2(error):.1f}" if error else "0"
             shown.append(f"{claim.title} within {size} ({boxes} boxes)")
-    return Proof("ball arithmetic on each interval", 0.0, "; ".join(shown) or "it has no pieces")
+    if not shown:
+        return Undecided("its pieces are functions of more than the operand, or of a part of the formula", 0.0)
+    return Proof("ball arithmetic on each interval", 0.0, "; ".join(shown))
 
 
 def obligations() -> list[Obligation]:

@@ -7,10 +7,13 @@ import pytest
 import sympy as sp
 from flint import arb
 
+from symgen import resources
 from symgen.approx import fit, split
 from symgen.enclosure import Enclosure
 from symgen.oracle import Oracle, working_precision
-from symgen.prove_pieces import Claim, NotShownError, RefutedError, bound
+from symgen.pipeline import derive
+from symgen.prove_pieces import Claim, NotShownError, RefutedError, bound, claims
+from symgen.spec import load
 from symgen.stabilize.piece import Piece
 from symgen.vocabulary import sigmoid, softplus
 
@@ -98,3 +101,31 @@ def test_a_piece_of_a_derivative_is_compared_with_the_derivative():
     p = fit(lambda t: 1 / (1 + (-(t + 4)).exp()), -1.0, 1.0, BITS)
     one = claim(sp.log(1 + sp.exp(X)), Piece("interior", p, centre=4.0), 3.0, 5.0, 1, (softplus(X),))
     assert bound(one)[0] <= 2 * p.error
+
+
+def test_the_series_of_a_polynomial_starts_at_the_root_between_two_floats():
+    """The polynomial is one in the distance from the nearest float, which makes a difference where it is steep."""
+    with working_precision(256):
+        exact = arb(3).log()
+        high, low = split(exact)
+    p = fit(lambda t: ((t + high).exp() - 3) / (t + high - exact), -0.25, 0.25, BITS)
+    one = claim(sp.exp(X) - 3, Piece("root", p, power=1, centre=high, centre_low=low), high - 0.25, high + 0.25)
+    assert bound(one)[0] < 2.0**-53
+
+
+def test_a_long_tail_takes_boxes_as_wide_as_they_can_be():
+    """A width that failed once is not tried again at every octave: halving alone would take 7171 boxes."""
+    _, boxes = bound(tail())
+    assert boxes < 5000
+
+
+@pytest.mark.slow
+def test_pieces_in_a_difference_of_operands_are_proved_as_functions_of_the_difference():
+    """A loss of the difference of two operands has pieces too, and none of them is passed over."""
+    op = load(resources.specs())["log_cosh_loss"]
+    derivation = derive(op)
+    pieces = [s for o in derivation.variants[0].outputs for r in o.regions for s in r.segments if s.kind == "piece"]
+    found = claims(op, derivation.variants[0])
+    assert pieces
+    assert {s.body for s in pieces} <= {c.piece for c in found}
+    assert all(bound(c)[0] <= c.allowed for c in found)
