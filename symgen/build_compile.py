@@ -21,6 +21,7 @@ from symgen.missed import Miss, misses
 if TYPE_CHECKING:
     from symgen.backends.numba_cpu import ModuleText, VariantText
     from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.rows.derive import RowDerivation
     from symgen.spec import Argument, Op, Variant
     from symgen.stabilize.form import Region
 
@@ -93,17 +94,17 @@ def compile_function(job: Job) -> Compiled | Failure:
     """
     started = time.perf_counter()
     from symgen import sheet
+    from symgen.archetypes import archetype_of
     from symgen.backends import manifest
-    from symgen.pipeline import derive
     from symgen.program import ProgramError
     from symgen.spec import SpecError, load
 
     try:
         op = load(job.file, root=job.specs)[job.name]
-        cuda = job.cuda and op.kind == "activation"  # losses are reduced on the CPU
-        derivation = derive(op, device=cuda)
-        facts = [manifest.VariantFacts(tuple(o.name for o in v.outputs)) for v in derivation.variants]
-        entry = manifest.entry(derivation.op, facts)
+        archetype = archetype_of(op)
+        cuda = job.cuda and archetype.device and op.kind == "activation"  # losses are reduced on the CPU
+        derivation = archetype.derive(op, device=cuda)
+        entry = manifest.entry(derivation.op, archetype.facts(derivation), archetype.name)
     except (SpecError, ProgramError, manifest.ManifestError) as error:
         return Failure(job.name, str(error))
     except Exception as error:
@@ -122,11 +123,26 @@ def compile_function(job: Job) -> Compiled | Failure:
 
 def emit(derivation: Derivation, job: Job) -> dict[str, str]:
     """The text of the modules of one function, by their paths below the folder of kernels."""
-    from symgen.backends import manifest, numba_cpu
+    from symgen.archetypes import archetype_of
+    from symgen.backends import manifest
 
     runtime = "symgen.runtime" if job.runtime == "shared" else ".._runtime"
-    module = _module(derivation, tuple(_variant(variant) for variant in derivation.variants), runtime)
-    return {f"{manifest.module_name(derivation.op).replace('.', '/')}.py": numba_cpu.emit(module)}
+    text = archetype_of(derivation.op).emit(derivation, runtime)
+    return {f"{manifest.module_name(derivation.op).replace('.', '/')}.py": text}
+
+
+def emit_elementwise(derivation: Derivation, runtime: str) -> str:
+    """The text of the module of an elementwise function."""
+    from symgen.backends import numba_cpu
+
+    return numba_cpu.emit(_module(derivation, tuple(_variant(variant) for variant in derivation.variants), runtime))
+
+
+def emit_rows(derivation: RowDerivation, runtime: str) -> str:
+    """The text of the module of a row function."""
+    from symgen.rows import text
+
+    return text.emit(derivation, _module(derivation, (), runtime), lambda derived: _title(derived.variant))
 
 
 def emit_cuda(derivation: Derivation, job: Job) -> dict[str, str]:
@@ -138,7 +154,7 @@ def emit_cuda(derivation: Derivation, job: Job) -> dict[str, str]:
     return {f"{CUDA}/{manifest.module_name(derivation.op).replace('.', '/')}.py": numba_cuda.emit(module)}
 
 
-def _module(derivation: Derivation, variants: tuple[VariantText, ...], runtime: str) -> ModuleText:
+def _module(derivation: Derivation | RowDerivation, variants: tuple[VariantText, ...], runtime: str) -> ModuleText:
     from symgen.backends import numba_cpu
 
     op = derivation.op
@@ -154,12 +170,13 @@ def _module(derivation: Derivation, variants: tuple[VariantText, ...], runtime: 
     )
 
 
-def inlined(derivation: Derivation) -> dict[str, str]:
+def inlined(derivation: Derivation | RowDerivation) -> dict[str, str]:
     """The text of the elementary functions that a function's kernels compile into their loops."""
+    from symgen.archetypes import archetype_of
     from symgen.backends import numba_cpu, numba_elementary
     from symgen.kernel import topological
 
-    results = [r for v in derivation.variants for o in v.outputs for core in o.cores.values() for r in core.results]
+    results = [r for core in archetype_of(derivation.op).cores(derivation) for r in core.results]
     called = {n.value for n in topological(results) if n.op == "call"} & numba_cpu.ELEMENTARY
     return {numba_elementary.FILE: numba_elementary.emit("", called)} if called else {}
 
@@ -233,9 +250,9 @@ def _span(lower: float, upper: float) -> str:
 
 def card_text(derivation: Derivation, job: Job, kernel: str) -> str:
     """The TeX of the reference card of one function; errors that were measured on other code are left out."""
-    from symgen import sheet
+    from symgen.archetypes import archetype_of
 
-    return sheet.card_text(derivation, certificate=certificate(job.certificate, kernel))
+    return archetype_of(derivation.op).card(derivation, certificate(job.certificate, kernel))
 
 
 def certificate(path: Path | None, kernel: str) -> dict[str, Any] | None:

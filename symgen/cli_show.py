@@ -78,6 +78,7 @@ def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] 
         form: The generated module as Python, or the reference card as LaTeX.
     """
     from symgen import views
+    from symgen.archetypes import archetype_of
     from symgen.spec.description import describe
 
     op, job = loaded(name)
@@ -88,7 +89,7 @@ def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] 
     elif stage == "code":
         code(views.code(_derived(op), job), "python")
     else:
-        give(views.STAGES[stage](_derived(op)))
+        give(archetype_of(op).stages[stage](_derived(op)))
     return Exit.OK
 
 
@@ -103,7 +104,12 @@ def explain(name: str, /, *, output: str | None = None, json: Flag = False) -> i
     from symgen.explain import document, report, text
 
     op, job = loaded(name)
+    from symgen.archetypes import ROWS, archetype_of
+
     derivation = _derived(op, output)
+    if archetype_of(op) is ROWS:
+        give(ROWS.stages["stabilize"](derivation))
+        return Exit.OK
     known = dict.fromkeys(name for variant in derivation.variants for name in variant.names)
     if output is not None and output not in known:
         raise UserError(f"{op.name} has no output {output!r}\n  hint: {config.did_you_mean(output, known)}")
@@ -151,9 +157,9 @@ def _located(project: Config) -> dict[str, tuple[Config, Target]]:
 
 
 def _derived(op: Op, only: str | None = None) -> Any:
-    from symgen.pipeline import derive
+    from symgen.archetypes import archetype_of
 
-    return derive(op, only=only)
+    return archetype_of(op).derive(op, only=only)
 
 
 def _listed(entry: dict[str, Any] | None) -> tuple[str, str, str]:

@@ -37,11 +37,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Program:
-    """Stages in order; the last one is the result."""
+    """Stages in order; `results` names those that are wanted, the last one where it is empty."""
 
     name: str
     inputs: tuple[Symbol, ...]
     stages: tuple[Stage, ...]
+    results: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.stages))

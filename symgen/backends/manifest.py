@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
@@ -29,6 +29,7 @@ class VariantFacts:
 
     outputs: tuple[str, ...]
     limits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    axes: tuple[str, ...] = ()  # of a row function, along which the value of a sample varies
 
 
 def module_name(op: Op) -> str:
@@ -67,7 +68,7 @@ def entry(op: Op, facts: Sequence[VariantFacts], archetype: str = "elementwise")
         "cite": op.cite,
         "reduction": op.reduction if op.kind == "loss" else None,
         "aliases": list(op.aliases),
-        "arguments": [_argument(a) for a in op.arguments],
+        "arguments": [_argument(a) | _row_facts(op, a) for a in op.arguments],
         "assertions": [condition(c) for c in op.assertions],
         "variants": [_variant(v, f) for v, f in zip(op.variants, facts, strict=True)],
         "source": {"file": op.source.file, "line": op.source.line},
@@ -122,11 +123,33 @@ def _argument(argument: Argument) -> dict[str, Any]:
     }
 
 
+def _row_facts(op: Op, argument: Argument) -> dict[str, Any]:
+    """What only operands of row functions have: several roles, the axis that an index picks from, what it skips."""
+    role, facts = argument.role, dict[str, Any]()
+    if role.kinds:
+        kinds = [replace(argument, role=kind) for kind in role.kinds]
+        facts["kinds"] = [_argument(a) | _row_facts(op, a) for a in kinds]
+    if role.of is not None:
+        facts["of"] = role.of.name
+        facts["beside"] = skipped(op, argument.name)
+    return facts
+
+
+def skipped(op: Op, name: str) -> list[str]:
+    """The options that a definition compares an index with: positions that it never looks at."""
+    options = {a.name for a in op.options}
+    relations = {r for v in op.variants for r in v.value.atoms(sp.Eq)}
+    sides = [{str(side) for side in r.args} for r in relations]
+    return sorted(option for s in sides if name in s for option in s & options)
+
+
 def _axis(axis: Axis | Parts | int) -> dict[str, Any]:
-    """A named axis; `at` is null where the caller may move it."""
+    """A named axis; `at` is null where the caller may move it; one of parts, or of a length, is unpacked."""
     if isinstance(axis, Axis):
         return {"name": axis.name, "at": None if axis.at == -1 else axis.at, "optional": axis.optional}
-    raise ManifestError(f"the axis '{axis}' is unpacked, which kernels cannot do yet")
+    if isinstance(axis, Parts):
+        return {**_axis(axis.axis), "parts": axis.count}
+    return {"name": "", "at": None, "optional": False, "parts": axis}
 
 
 def _variant(variant: Variant, facts: VariantFacts) -> dict[str, Any]:
@@ -136,4 +159,5 @@ def _variant(variant: Variant, facts: VariantFacts) -> dict[str, Any]:
         "conditions": [[condition(c), truth] for c, truth in variant.conditions],
         "outputs": list(facts.outputs),
         "limits": {output: dict(limits) for output, limits in facts.limits.items()},
+        **({"axes": list(facts.axes)} if facts.axes else {}),
     }

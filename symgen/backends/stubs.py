@@ -46,6 +46,8 @@ EXTRA_TYPES = {
     "out": "out: _Outs = None",
     "where": "where: _ArrayLike = True",
     "check": "check: bool = False",
+    "axis": "axis: int = -1",
+    "keepdims": "keepdims: bool = False",
 }
 
 
@@ -135,6 +137,8 @@ def _literal(default: object) -> str:
 
 def _type(argument: Argument) -> str:
     optional = argument.optional or None in argument.choices
+    if argument.role == "mask":
+        return "_ArrayLike"
     if argument.role in OPERAND_ROLES:
         return "_ArrayLike" if argument.required else "_ArrayLike | None"
     if argument.role == "choice":

@@ -126,7 +126,7 @@ def arrays(function: Function, leading: bool = False) -> int:
     Parameters have an axis of their own, which has to be found at each call.
     """
     operands = function.operands
-    if any(a.role != "tensor" for a in operands) or function.arguments[: len(operands)] != operands:
+    if function.is_rows or any(a.role != "tensor" for a in operands) or function.arguments[: len(operands)] != operands:
         return 0
     return len(operands) + leading
 

@@ -9,7 +9,7 @@ from inspect import Parameter, Signature
 from .conditions import SYMBOLS, holds, number, text
 from .dtypes import ACCEPTED
 from .errors import listing
-from .manifest import OPERAND_ROLES, WALKED_ROLES, Argument, Function
+from .manifest import OPERAND_ROLES, ROW_ROLES, WALKED_ROLES, Argument, Function
 from .options import default_value, expectation
 
 EXTRAS = {
@@ -18,9 +18,12 @@ EXTRAS = {
     "out": "array to write to, of the result's shape; may be an operand itself",
     "where": "boolean array; where it is False, elements stay as they are (undefined without out)",
     "reduction": "'none' for the loss of each sample, 'mean', 'sum', or 'batchmean': divided by the first axis",
+    "axis": "the axis that it works along; also answers to dim",
+    "keepdims": "whether that axis stays in the result, with length one; also answers to keepdim",
     "check": "whether to check the values of the operands against the domain, not only options",
 }
-EXTRA_DEFAULTS: dict[str, object] = {"order": 1, "wrt": None, "out": None, "where": True, "check": False}
+EXTRA_DEFAULTS: dict[str, object] = {"order": 1, "wrt": None, "out": None, "where": True, "check": False,
+                                    "axis": -1, "keepdims": False}  # fmt: skip
 METHOD_EXTRAS = {
     "": ("out", "where"),
     "grad": ("order", "wrt", "out", "where"),
@@ -33,6 +36,13 @@ LOSS_EXTRAS = {
     "vjp": ("wrt", "reduction", "out"),
     "value_and_grad": ("wrt", "reduction", "out"),
     "hvp": ("wrt", "reduction", "out"),
+}
+ROW_EXTRAS = {"": ("axis", "keepdims", "out"), "vjp": ("axis", "keepdims", "wrt", "out")}
+ROW_LOSS_EXTRAS = {
+    "": ("axis", "reduction", "out"),
+    "grad": ("axis", "wrt", "reduction", "out"),
+    "vjp": ("axis", "wrt", "reduction", "out"),
+    "value_and_grad": ("axis", "wrt", "reduction", "out"),
 }
 LEADING = {"vjp": ("g",), "hvp": ("v",)}
 LEADING_NOTES = {
@@ -75,8 +85,13 @@ Raises:
 
 def extras(function: Function, method: str) -> tuple[str, ...]:
     """The keywords that a method has beyond the spec's arguments."""
-    known = LOSS_EXTRAS if function.is_loss else METHOD_EXTRAS
-    return known[method] + (("check",) if any(a.limits for a in function.operands) else ())
+    checked = ("check",) if any(a.limits for a in function.operands) else ()
+    if function.is_rows:
+        absent = {"axis"} if not function.is_movable else set()
+        absent |= {"keepdims"} if not function.drops_axis else set()
+        of_rows = ROW_LOSS_EXTRAS if function.is_loss else ROW_EXTRAS
+        return tuple(e for e in of_rows[method] if e not in absent) + checked
+    return (LOSS_EXTRAS if function.is_loss else METHOD_EXTRAS)[method] + checked
 
 
 def extra_default(function: Function, name: str) -> object:
@@ -86,7 +101,10 @@ def extra_default(function: Function, name: str) -> object:
 
 def summaries(function: Function) -> dict[str, str]:
     """What each method of a function does, in a sentence."""
-    return LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
+    known = LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
+    if function.is_rows:
+        return {m: text for m, text in known.items() if m in (ROW_LOSS_EXTRAS if function.is_loss else ROW_EXTRAS)}
+    return known
 
 
 def _returns(function: Function, method: str) -> str:
@@ -97,6 +115,8 @@ def public_default(argument: Argument) -> object:
     """The default that a signature shows; an operand's neutral default shows as None."""
     if argument.required:
         return Parameter.empty
+    if argument.role == "mask":
+        return True
     return None if argument.role in OPERAND_ROLES else default_value(argument)
 
 
@@ -163,12 +183,35 @@ def _argument(function: Function, argument: Argument) -> str:
     if argument.role not in OPERAND_ROLES:
         default = "" if argument.required else f"; default {default_value(argument)!r}"
         return f"{expectation(argument)}{default}."
+    if function.is_rows:
+        return _row_operand(argument)
     shape = "array of any shape" if argument.role in WALKED_ROLES else _parameter_shape(argument)
     notes = [shape, ACCEPTED]
     limits = " and ".join(f"{symbol} {number(value):g}" for symbol, value in argument.limits)
     notes += [limits] if limits else []
     notes += ["also answers to input"] if argument.name == "x" and not _has_input(function) else []
     notes += [] if argument.required else [f"None stands for {number(argument.default):g}"]
+    return "; ".join(notes) + "."
+
+
+def _row_operand(argument: Argument) -> str:
+    """What a row function takes: one role, or several that the dtype tells apart."""
+    if argument.kinds:
+        return " Or ".join(_row_operand(kind) for kind in argument.kinds)
+    what = {
+        "index": f"integers, positions along {argument.of}, one for each sample",
+        "labels": f"integers, positions along {argument.of}, ended by -1",
+        "mask": "boolean array; entries where it is False count as absent",
+    }.get(argument.role, ACCEPTED)
+    axes = ", ".join(f"{a.parts} * {a.name}" if a.name and a.parts > 1 else a.name or str(a.parts)
+                     for a in argument.axes)
+    shape = f"array with axis {axes}" if len(argument.axes) == 1 else f"array with axes {axes}" if axes else "array"
+    if argument.role in ("param", "weight") and axes:
+        shape = f"array of shape ({axes},), the same for all samples"
+    limits = " and ".join(f"{symbol} {number(value):g}" for symbol, value in argument.limits)
+    notes = [shape, what, *([limits] if limits else [])]
+    if not argument.required and argument.role != "mask":
+        notes.append(f"None stands for {number(argument.default):g}")
     return "; ".join(notes) + "."
 
 
@@ -199,9 +242,10 @@ def example(function: Function, public: str, method: str = "") -> str:
     call, alias = (".".join(filter(None, parts)) for parts in (("F", function.name, method), ("F",)))
     load = f"from {parent} import {module} as {alias}" if parent and not public.endswith("functional") else (
         f"import {public} as {alias}")
-    reduced = function.is_loss and method == "vjp"
+    reduced = (function.is_loss and method == "vjp") or function.drops_axis
     leading = ["1.0" if reduced else "np.ones(3)"] if method in LEADING else []
-    operands = [_example_operand(a) for a in function.arguments if a.role in WALKED_ROLES and a.required]
+    shown = WALKED_ROLES | ROW_ROLES
+    operands = [_example_operand(a) for a in function.arguments if a.role in shown and a.required]
     rest = [_number_text(v, a) for a, v in _example_options(function)]
     parameters = [f"{a.name}=0.5" for a in function.arguments if a.role == "param" and a.required]
     arguments = ", ".join([*leading, *operands, *parameters, *rest])
@@ -214,6 +258,13 @@ def _inside(limits: Sequence[tuple[str, object]], value: float) -> bool:
 
 
 def _example_operand(argument: Argument) -> str:
+    if argument.role in ("index", "either"):
+        return "0"
+    if argument.role == "labels":
+        return "np.array([0, -1, -1])"
+    if any(a.parts > 1 for a in argument.axes):
+        count = argument.axes[0].parts * (3 if argument.axes[0].name else 1)
+        return f"np.linspace(0.25, 0.75, {count})"
     inside = [v for v in (-1.0, 0.25, 0.5, 2.0) if _inside(argument.limits, v)][:3]
     return f"np.array({(inside * 3)[:3]})" if inside else "np.ones(3)"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import derivatives, describe, losses
+from . import derivatives, describe, losses, row_losses, rows
 from .calls import Caller, arrays, fill, given_outputs, ready
 from .cuda import DeviceKernel, on_device
 from .errors import did_you_mean, listing
@@ -15,6 +15,7 @@ from .manifest import Function
 from .operands import promote
 from .options import default_variant
 from .quick import Quick, Ready
+from .rows import RowCaller
 from .warm import Warmed, warm
 
 METHODS = {
@@ -28,6 +29,8 @@ LOSS_METHODS = {
     "value_and_grad": losses.value_and_grad,
     "hvp": losses.hvp,
 }
+ROW_METHODS = {"vjp": rows.vjp}
+ROW_LOSS_METHODS = {"grad": row_losses.grad, "vjp": row_losses.vjp, "value_and_grad": row_losses.value_and_grad}
 
 
 def restore(public: str, name: str) -> Any:
@@ -78,13 +81,17 @@ class Kernel(Quick):
     cuda: DeviceKernel
 
     def __init__(self, function: Function, package: str, public: str) -> None:
-        super().__init__(self._value, arrays(function))
+        super().__init__(self._row_value if function.is_rows else self._value, arrays(function))
         self.function = function
         self.__name__ = self.__qualname__ = function.name
         self.__module__ = public
         self.__doc__ = describe.documentation(function, public)
         self.__signature__ = describe.signature(function)
-        self._caller = Caller(function, package)
+        self._caller: Any = RowCaller(function, package) if function.is_rows else Caller(function, package)
+
+    def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
+        compute = row_losses.value if self.function.is_loss else rows.value
+        return compute(self._caller, args, kwargs), None
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
         if on_device(args):
@@ -118,6 +125,8 @@ class Kernel(Quick):
 
     @property
     def _methods(self) -> dict[str, Callable[..., Any]]:
+        if self.function.is_rows:
+            return ROW_LOSS_METHODS if self.function.is_loss else ROW_METHODS
         return LOSS_METHODS if self.function.is_loss else METHODS
 
     @property
@@ -130,6 +139,8 @@ class Kernel(Quick):
         return self._scalar("value")
 
     def _scalar(self, output: str) -> Any:
+        if self.function.is_rows:
+            raise AttributeError(output)
         suffix = default_variant(self.function).suffix
         return self._caller.loops.attribute(f"{output}_scalar_{suffix}" if suffix else f"{output}_scalar")
 
@@ -137,6 +148,8 @@ class Kernel(Quick):
         if "function" in self.__dict__ and name in self._methods:
             # Made at the first use; the next access finds it in the instance.
             return self.__dict__.setdefault(name, Method(self, name))
+        if self.function.is_rows and name.startswith("scalar"):
+            raise AttributeError(f"{self.__name__} takes whole rows: there is no function of one number")
         if name == "cuda":
             return self.__dict__.setdefault(name, self._device())
         if name.startswith("scalar_"):
@@ -152,8 +165,8 @@ class Kernel(Quick):
         """What ``grad`` and the like do where no earlier call has shown a quicker way."""
         if on_device(args):
             return getattr(self.cuda, name)(*args, **kwargs), None
-        answer: tuple[Any, Ready | None] = self._methods[name](self._caller, args, kwargs)
-        return answer
+        answer = self._methods[name](self._caller, args, kwargs)
+        return (answer, None) if self.function.is_rows else answer
 
     def _device(self) -> DeviceKernel:
         """The CUDA kernels of this function."""
@@ -167,7 +180,7 @@ class Kernel(Quick):
         return DeviceKernel(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
 
     def __dir__(self) -> list[str]:
-        derived = default_variant(self.function).outputs - {"value"}
+        derived = frozenset() if self.function.is_rows else default_variant(self.function).outputs - {"value"}
         return sorted({*super().__dir__(), *self._methods, *(f"scalar_{output}" for output in derived)})
 
     def __reduce__(self) -> tuple[Any, ...]:

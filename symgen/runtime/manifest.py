@@ -14,7 +14,8 @@ from .errors import GeneratedPackageError
 
 FORMAT: Final = 1
 WALKED_ROLES: Final = frozenset({"tensor", "weight", "prob"})  # with an element for each element of the result
-OPERAND_ROLES: Final = WALKED_ROLES | {"param"}
+ROW_ROLES: Final = frozenset({"index", "labels", "mask", "either"})  # operands of row functions alone
+OPERAND_ROLES: Final = WALKED_ROLES | {"param"} | ROW_ROLES
 NUMERIC_ROLES: Final = frozenset({"real", "int"})
 OPTION_ROLES: Final = NUMERIC_ROLES | {"choice"}
 
@@ -31,11 +32,15 @@ REQUIRED: Final = _Required()
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A named axis and where it stands in an array: a position, or None for one that may be moved (last by default)."""
+    """A named axis and where it stands in an array: a position, or None for one that may be moved (last by default).
+
+    ``parts`` is how many equal parts it is unpacked into; one without a name has just that length.
+    """
 
     name: str
     at: int | str | None
     optional: bool
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ class Argument:
     optional: bool
     choices: tuple[Any, ...]
     limits: tuple[tuple[str, Any], ...]
+    kinds: tuple[Argument, ...] = ()  # of an operand that may be one of several, told apart by its dtype
+    of: str = ""  # of an index, the axis that it picks from
+    beside: tuple[str, ...] = ()  # of an index, the options whose values it may have without being a position
 
     @property
     def required(self) -> bool:
@@ -65,6 +73,7 @@ class Variant:
     conditions: tuple[tuple[Condition, bool], ...]
     outputs: frozenset[str]
     limits: Mapping[str, Mapping[str, str]]
+    axes: tuple[str, ...] = ()  # of a row function, along which axes the value of a sample varies
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,21 @@ class Function:
         """Whether it gives the loss of a sample, to be reduced."""
         return self.kind == "loss"
 
+    @property
+    def is_rows(self) -> bool:
+        """Whether elements of its result need whole rows."""
+        return self.archetype == "rows"
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether the caller says along which axis it works."""
+        return self.is_rows and any(a.at is None for o in self.operands for a in o.axes)
+
+    @property
+    def drops_axis(self) -> bool:
+        """Whether its value lacks the axis that it works along."""
+        return self.is_movable and not self.is_loss and not any(v.axes for v in self.variants)
+
     @cached_property
     def options(self) -> tuple[Argument, ...]:
         """The arguments that take one setting for the whole call, in signature order."""
@@ -125,12 +149,17 @@ def _argument(data: Mapping[str, Any]) -> Argument:
     return Argument(
         name=data["name"],
         role=data["role"],
-        axes=tuple(Axis(a["name"], a.get("at"), bool(a.get("optional"))) for a in data.get("axes", ())),
+        axes=tuple(
+            Axis(a["name"], a.get("at"), bool(a.get("optional")), a.get("parts", 1)) for a in data.get("axes", ())
+        ),
         default=REQUIRED if isinstance(default, dict) else default,
         keyword_only=bool(data.get("keyword_only")),
         optional=bool(data.get("optional")),
         choices=tuple(data.get("choices", ())),
         limits=tuple((symbol, value) for symbol, value in data.get("limits", ())),
+        kinds=tuple(map(_argument, data.get("kinds", ()))),
+        of=data.get("of", ""),
+        beside=tuple(data.get("beside", ())),
     )
 
 
@@ -141,6 +170,7 @@ def _variant(data: Mapping[str, Any]) -> Variant:
         conditions=tuple((condition, expected) for condition, expected in data["conditions"]),
         outputs=frozenset(data["outputs"]),
         limits=data.get("limits", {}),
+        axes=tuple(data.get("axes", ())),
     )
 
 

@@ -13,6 +13,7 @@ from .kernel import Kernel
 from .manifest import OPERAND_ROLES, OPTION_ROLES, Function, parse_function, read_manifest
 
 MANIFEST = "manifest.json"
+ARCHETYPES = frozenset({"elementwise", "rows"})
 
 
 class Catalogue:
@@ -90,7 +91,7 @@ def _parsed(name: str, data: Any) -> Function:
             f"{name}: its entry in {MANIFEST} is not understood ({error!r}); run `symgen build --force`"
         ) from error
     unknown = {a.role for a in function.arguments} - OPERAND_ROLES - OPTION_ROLES
-    if function.archetype != "elementwise" or unknown:
+    if function.archetype not in ARCHETYPES or unknown:
         what = f"archetype {function.archetype!r}" if not unknown else f"role {min(unknown)!r}"
         raise GeneratedPackageError(f"{name}: this runtime does not know the {what}; update symgen and rebuild")
     return function

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .calls import Caller
 from .errors import listing
 from .manifest import NUMERIC_ROLES
+from .rows import load
 
 DTYPES = {"float64": "f64", "float32": "f32", "float16": "f64", "bfloat16": "f64"}
 """The loops that compute a dtype: half precision goes through float64."""
@@ -21,7 +22,7 @@ class Warmed(NamedTuple):
     cached: int
 
 
-def warm(caller: Caller, dtypes: Iterable[str] = ("float64", "float32")) -> Warmed:
+def warm(caller: Any, dtypes: Iterable[str] = ("float64", "float32")) -> Warmed:
     """Compile every loop of a function for these dtypes, or load it from the cache.
 
     Raises:
@@ -31,7 +32,7 @@ def warm(caller: Caller, dtypes: Iterable[str] = ("float64", "float32")) -> Warm
     if unknown := [d for d in wanted if d not in DTYPES]:
         raise ValueError(f"there are no kernels for dtype {unknown[0]!r}; there are some for {listing(DTYPES, 'and')}")
     for tag in dict.fromkeys(DTYPES[d] for d in wanted):
-        _load(caller, tag)
+        (load if caller.function.is_rows else _load)(caller, tag)
     dispatchers = [caller.loops.attribute(name) for name in caller.loops.compiled]
     hits = sum(sum(d.stats.cache_hits.values()) for d in dispatchers if hasattr(d, "stats"))
     return Warmed(len(dispatchers) - hits, hits)

@@ -1,0 +1,36 @@
+"""Softmax and its kin: distributions over an axis."""
+
+from symgen.spec import Axis, Mask, Tensor, activation, exp, log, size, sum
+
+C = Axis("C")
+
+
+@activation(torch="softmax")
+def softmax(x: Tensor[C], where: Mask[C] = True):
+    """Exponentials of the inputs, normalised to sum to one along the axis."""
+    p = exp(x) if where else 0
+    return p / sum(p, C)
+
+
+@activation(torch="softmin")
+def softmin(x: Tensor[C], where: Mask[C] = True):
+    """Softmax of the negated inputs."""
+    return softmax(-x, where)
+
+
+@activation(torch="log_softmax")
+def log_softmax(x: Tensor[C], where: Mask[C] = True):
+    """Logarithm of softmax."""
+    return log(softmax(x, where))
+
+
+@activation(torch="logsumexp")
+def logsumexp(x: Tensor[C], where: Mask[C] = True):
+    """Logarithm of the sum of exponentials: a smooth maximum."""
+    return log(sum(exp(x[k]) for k in C if where[k]))
+
+
+@activation()
+def logmeanexp(x: Tensor[C]):
+    """Logarithm of the mean of exponentials: a smooth maximum that is the input itself where all are equal."""
+    return log(sum(exp(x), C) / size(C))

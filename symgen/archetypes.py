@@ -1,0 +1,77 @@
+"""What kinds of kernels there are, and how each is derived, printed and described: one line of a table for each.
+
+Whether a function is elementwise or one of rows is read off its formula; nothing else in the driver asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from symgen import build_compile, pipeline, sheet, views
+from symgen.backends.manifest import VariantFacts
+from symgen.kernel import ScalarFunction
+from symgen.rows import card as row_card
+from symgen.rows import derive as rows
+from symgen.rows import text as row_text
+from symgen.rows.lower import is_row_function
+from symgen.spec import Op
+
+Derived = Any  # a Derivation or a RowDerivation; each line of the table gets its own
+
+
+@dataclass(frozen=True)
+class Archetype:
+    """How functions of one kind are built.
+
+    Attributes:
+        name: as the manifest says it.
+        derive: makes a derivation of a definition.
+        facts: what the manifest says of its variants.
+        emit: the text of its module.
+        cores: every scalar function in it.
+        card: its card on the reference sheet, with a certificate where there is one.
+        stages: what `symgen show` can show of it, by name.
+        device: whether there is code for GPUs.
+    """
+
+    name: str
+    derive: Callable[..., Derived]
+    facts: Callable[[Derived], Sequence[VariantFacts]]
+    emit: Callable[[Derived, str], str]
+    cores: Callable[[Derived], Iterable[ScalarFunction]]
+    card: Callable[[Derived, Mapping[str, Any] | None], str]
+    stages: Mapping[str, Callable[[Derived], str]]
+    device: bool = False
+
+
+ELEMENTWISE = Archetype(
+    name="elementwise",
+    derive=pipeline.derive,
+    facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs)) for v in d.variants],
+    emit=build_compile.emit_elementwise,
+    cores=lambda d: [core for v in d.variants for o in v.outputs for core in o.cores.values()],
+    card=lambda d, certificate: sheet.card_text(d, certificate=certificate),
+    stages=views.STAGES,
+    device=True,
+)
+ROWS = Archetype(
+    name="rows",
+    derive=rows.derive,
+    facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs), axes=public_axes(v)) for v in d.variants],
+    emit=build_compile.emit_rows,
+    cores=row_text.cores,
+    card=lambda d, _certificate: sheet.render_card(row_card.card(d)),
+    stages=row_text.STAGES,
+)
+
+
+def public_axes(derived: rows.DerivedRows) -> tuple[str, ...]:
+    """The axes of a value of a sample."""
+    return derived.axes
+
+
+def archetype_of(op: Op) -> Archetype:
+    """The kind of a definition's kernels."""
+    return ROWS if is_row_function(op) else ELEMENTWISE

@@ -1,0 +1,157 @@
+"""Reverse mode over Stages: an adjoint is summed over the axes that its target lacks, and a gather's is a delta.
+
+Only scalar calculus happens here, in `symgen.calculus`; everything about axes is which indices a target has. So a
+weight shared by all classes, a picked class and a row's own sum need no case of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+from sympy import Dummy, Expr, Symbol
+
+from symgen.calculus import derivative
+from symgen.heads import Cases, weighted
+from symgen.program import Program, ProgramError, Stage
+from symgen.rows.indices import base_of, index, is_index, opened, places, read, reads, size
+from symgen.rows.lower import Stages, needed
+
+COTANGENT = "g"
+Axes = Mapping[str, tuple[str, ...]]
+
+
+def gradient_of(name: str) -> str:
+    """The stage that holds the gradient in an operand."""
+    return f"d{name}"
+
+
+def pullback(program: Program, wrt: Axes, *, value: bool = False, cotangent: str = COTANGENT) -> Program:
+    """The gradients of ``sum(g * out)`` in some operands, and the value before them where it is wanted.
+
+    Args:
+        program: one whose last stage is the value.
+        wrt: operands (or options) and the axes along which each varies.
+        value: whether the value is a result too.
+        cotangent: what g is called.
+
+    Returns:
+        Stages that compute ``dNAME`` for each.
+
+    Raises:
+        ProgramError: a reduction without a derivative here.
+    """
+    out = program.stages[-1]
+    tape = Tape.of(program, {**wrt, **{s.out: s.axes for s in program.stages}})
+    tape.add(out.out, read(cotangent, map(index, out.axes)))
+    for stage in reversed(program.stages):
+        tape.back(stage)
+    for name, axes in wrt.items():
+        tape.stages.let(gradient_of(name), axes, tape.adjoints.get(name, sp.S.Zero))
+    results = ((out.out,) if value else ()) + tuple(map(gradient_of, wrt))
+    return needed(Program(program.name, (), tuple(tape.stages.made), results))
+
+
+@dataclass
+class Tape:
+    """Adjoints as they are summed up, each at the canonical indices of what it belongs to."""
+
+    axes: Axes
+    stages: Stages
+    adjoints: dict[str, Expr] = field(default_factory=dict)
+
+    @staticmethod
+    def of(program: Program, axes: Axes) -> Tape:
+        known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages if s.over}
+        return Tape(axes, Stages(list(program.stages), known))
+
+    def add(self, name: str, term: Expr) -> None:
+        self.adjoints[name] = self.adjoints.get(name, sp.S.Zero) + term
+
+    def back(self, stage: Stage) -> None:
+        """Spread a stage's adjoint over what its body reads."""
+        adjoint = self.adjoints.get(stage.out, sp.S.Zero)
+        if adjoint == 0:
+            return
+        if adjoint.args and stage.over:
+            adjoint = self.stages.let(self.stages.fresh(), stage.axes, adjoint)
+        for target, slope in slopes(stage, self.axes):
+            self.spread(stage, target, times(self.through(stage, adjoint), slope))
+
+    def through(self, stage: Stage, adjoint: Expr) -> Expr:
+        """The adjoint of a reduction's body, from that of the reduction."""
+        if stage.op in ("=", "sum"):
+            return adjoint
+        if stage.op in ("max", "min"):
+            here = sp.Eq(stage.body, read(stage.out, map(index, stage.axes)), evaluate=False)
+            ties = self.stages.reduce("sum", Cases(here, 1, 0), map(index, stage.over))
+            return Cases(here, adjoint / ties, 0)
+        raise ProgramError(f"{stage.out}: no derivative of a reduction by {stage.op!r}; write a sum of logarithms")
+
+    def spread(self, stage: Stage, target: Expr, term: Expr) -> None:
+        """Add a term to a target's adjoint: renamed to the target's indices, summed over all others."""
+        if term == 0:
+            return
+        renamed: dict[Symbol, Symbol] = {}
+        deltas: list[tuple[Symbol, Any]] = []
+        for axis, place in zip(self.axes[base_of(target)], places(target), strict=True):
+            if is_index(place) and place not in renamed:
+                renamed[place] = index(axis)
+            else:
+                deltas.append((index(axis), place))
+        others = [index(n) for n in (*stage.axes, *stage.over) if index(n) not in renamed]
+        names = {**renamed, **{i: Dummy(i.name, integer=True, nonnegative=True) for i in others}}
+        inner = [(i, p) for i, p in deltas if set(others) & p.free_symbols]
+        outer = [(i, p) for i, p in deltas if not set(others) & p.free_symbols]
+        found = self.summed(guarded(term, inner), others, names)
+        self.add(base_of(target), guarded(found, [(i, p.xreplace(names)) for i, p in outer]))
+
+    def summed(self, term: Expr, others: list[Symbol], names: Mapping[Symbol, Symbol]) -> Expr:
+        """The sum over other indices; over those that the term does not depend on it is a product."""
+        varying = [i for i in others if i in term.free_symbols]
+        for i in others:
+            if i not in varying:
+                term = times(size(i.name), term)
+        if not varying:
+            return term.xreplace(dict(names))
+        # names by depth need the axis in front, which a dummy's own name gives
+        return self.stages.reduce("sum", term.xreplace(dict(names)), [names[i] for i in varying])
+
+
+def guarded(term: Expr, deltas: list[tuple[Symbol, Any]]) -> Expr:
+    """A term where an index is at its place, zero elsewhere: what scatters, as seen from where it goes."""
+    for i, place in deltas:
+        term = Cases(sp.Eq(i, place, evaluate=False), term, 0)
+    return term
+
+
+def slopes(stage: Stage, axes: Axes) -> Iterator[tuple[Expr, Expr]]:
+    """What a stage reads that has an adjoint, each with the derivative of the stage's body in it."""
+    body, back = opened(stage.body)
+    there = {**back, **{s: s for s in sorted(body.free_symbols, key=str) if str(s) in axes and s not in back}}
+    for symbol, target in there.items():
+        if base_of(target) in axes:
+            slope = derivative(body, symbol).xreplace(back)
+            if slope != 0:
+                yield target, slope
+
+
+def times(a: Expr, b: Expr) -> Expr:
+    """A product that a case of zero annihilates, and an exponential that is zero: a sum of such may be infinite."""
+    if 0 in (a, b):
+        return sp.S.Zero
+    if isinstance(b, sp.exp) and not a.is_number:
+        return weighted(b, a)
+    for outer, inner in ((b, a), (a, b)):
+        if isinstance(outer, Cases):
+            return Cases(outer.condition, times(inner, outer.then), times(inner, outer.otherwise))
+        if isinstance(outer, weighted):
+            return weighted(outer.args[0], times(inner, outer.args[1]))
+    return a * b
+
+
+def unread(program: Program, name: str) -> bool:
+    """Whether no stage reads an array."""
+    return not any(name in {base_of(r) for r in reads(s.body)} for s in program.stages)

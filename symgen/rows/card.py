@@ -1,0 +1,106 @@
+"""The card of a row function: its definition as stages over indices, its gradients, and what runs after the shift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sympy import Expr, Indexed, Symbol
+
+from symgen.backends import latex_names as names
+from symgen.backends.latex_card import Card, heading
+from symgen.backends.latex_expr import notation
+from symgen.backends.latex_part import Formula, Part, Rewriting
+from symgen.backends.latex_typeset import lines
+from symgen.backends.latex_variant import label
+from symgen.program import Program, Stage
+from symgen.rows.derive import DerivedRows, RowDerivation, RowOutput
+from symgen.rows.indices import index, is_index, reads
+
+OPERATORS = {"=": "", "sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}
+FREE = r"\max"  # what a free parameter is chosen as
+_WIDTH = 60  # half letters of a formula on one line
+
+
+def card(derivation: RowDerivation) -> Card:
+    """Everything that the card says."""
+    return heading(derivation.op, tuple(_part(derivation, v) for v in derivation.variants))
+
+
+def _part(derivation: RowDerivation, derived: DerivedRows) -> Part:
+    display = dict(derivation.op.symbols)
+    wanted = [o for o in derived.outputs if o.name in ("value", "vjp")]
+    return Part(
+        label=label(derivation.op, derived.variant),
+        definition=tuple(stages(derived.program, display)),
+        derivatives=tuple(f for o in wanted[1:] for f in stages(o.recognized, display)),
+        forms=tuple(f for o in wanted for f in stages(o.stable, display)),
+        running=(),
+        steps=tuple(_shift(o) for o in wanted[:1] if o.families),
+    )
+
+
+def _shift(output: RowOutput) -> tuple[str, tuple[Rewriting, ...]]:
+    """Which free parameters were put in, and what proves that they do not matter."""
+    steps = []
+    for family in output.families:
+        m = f"{family.parameter[0]}_{{{family.parameter[1:]}}}"
+        shown = rf"\frac{{\partial f}}{{\partial {m}}} = 0" if output.proved else rf"{m}\ \text{{is free}}"
+        steps.append(Rewriting(names.code("shift"), (shown,)))
+    return "f", tuple(steps)
+
+
+def stages(program: Program, display: Mapping[str, str]) -> Iterable[Formula]:
+    """Each stage as a formula; the gradient in an operand by its name."""
+    for stage in program.stages:
+        yield _formula(stage, display)
+
+
+def _formula(stage: Stage, display: Mapping[str, str]) -> Formula:
+    body, known = spelled(stage.body, display)
+    found = lines(notation(body, known), _WIDTH)
+    if stage.over:
+        operator = OPERATORS.get(stage.op, FREE) + f"_{{{', '.join(_letter(index(i)) for i in stage.over)}}}"
+        grouped = stage.body.is_Add and len(found) == 1
+        first = rf"{operator} \left({found[0]}\right)" if grouped else rf"{operator} {found[0]}"
+        found = [first, *found[1:]]
+    return Formula(_name(stage.out, map(index, stage.axes), display), tuple(found))
+
+
+def spelled(e: Expr, display: Mapping[str, str]) -> tuple[Expr, dict[str, str]]:
+    """An expression with plain symbols for what it reads, and how each is printed."""
+    known = dict(display)
+    renamed: dict[Any, Symbol] = {}
+    for r in reads(e):
+        known[str(r)] = _name(str(r.base), r.indices, display)
+        renamed[r] = Symbol(str(r), real=True)
+    for s in e.free_symbols:
+        if isinstance(s, Symbol) and is_index(s):
+            known[s.name] = _letter(s)
+        elif str(s).startswith("|"):
+            known[str(s)] = rf"\left|{str(s).strip('|')}\right|"
+    return e.xreplace(renamed), known
+
+
+def _name(base: str, at: Iterable[Any], display: Mapping[str, str]) -> str:
+    letter = names.symbol(base, display).tex
+    if base.startswith("d") and len(base) > 1 and not base[1:].isdigit():
+        letter = rf"\bar{{{names.symbol(base[1:], display).tex}}}"
+    places = ", ".join(_place(i, display) for i in at)
+    if not places:
+        return letter
+    return rf"{letter}_{{{places}}}" if "_" not in letter else rf"{{{letter}}}_{{{places}}}"
+
+
+def _place(i: Any, display: Mapping[str, str]) -> str:
+    if is_index(i):
+        return _letter(i)
+    if isinstance(i, Indexed):
+        return _name(str(i.base), i.indices, display)
+    return str(i) if i.is_Integer else names.symbol(str(i), display).tex
+
+
+def _letter(i: Symbol) -> str:
+    axis, _, depth = i.name.partition(".")
+    letter = axis[0].lower() if not axis.isdigit() else "h"
+    return letter + "'" * int(depth or 0)

@@ -1,0 +1,198 @@
+"""From the definition of a row function to its kernels, one readable line, with every intermediate kept.
+
+Op --lower--> Program --recognize--> --pullback--> gradients --shift--> --share--> --schedule--> cores of stages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sympy import Expr
+
+from symgen.calculus import DerivativeError
+from symgen.lowering import LoweringError
+from symgen.program import Program, ProgramError
+from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
+from symgen.rows.lower import lower, needed
+from symgen.rows.recognize import recognized
+from symgen.rows.schedule import Schedule, schedule
+from symgen.rows.share import shared
+from symgen.rows.shift import Family, proved, shifted
+from symgen.rules.rule import Step
+from symgen.spec import Argument, Op, Variant
+from symgen.spec.model import Axis, Parts, Role
+from symgen.stabilize.form import Region
+
+DIFFERENTIABLE = frozenset({"tensor", "param", "weight", "prob", "real"})
+TARGETS = ("f64", "f32")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the elements of an argument lie: the axes of a sample, and whether all samples share them."""
+
+    name: str
+    role: Role
+    axes: tuple[str, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Whether every sample has the same: parameters, weights of classes, and numbers."""
+        return self.role.kind == "param" or (self.role.kind == "weight" and bool(self.axes)) or self.number
+
+    @property
+    def number(self) -> bool:
+        return self.role.kind in ("real", "int")
+
+
+@dataclass(frozen=True)
+class RowOutput:
+    """One kernel of a variant, at every stage of its making.
+
+    Attributes:
+        name: "value", "vjp" (of all tensors), "vjp_NAME", "value_and_grad"; "share" and its own for losses.
+        recognized: its program in the vocabulary.
+        stable: the same with free parameters, and what is shared computed once.
+        families: the free parameters.
+        proved: whether the derivative of its results in them was shown to vanish.
+        schedule: the code.
+        trace: the rules that recognised it.
+    """
+
+    name: str
+    wrt: tuple[str, ...]
+    recognized: Program
+    stable: Program
+    families: tuple[Family, ...]
+    proved: bool
+    schedule: Schedule
+    trace: tuple[Step, ...] = ()
+    regions: tuple[Region, ...] = ()
+    unresolved: Mapping[str, tuple[()]] = field(default_factory=lambda: dict.fromkeys(TARGETS, ()))
+
+
+@dataclass(frozen=True)
+class DerivedRows:
+    """One variant of a row function with all that was derived from it."""
+
+    variant: Variant
+    places: tuple[Place, ...]
+    program: Program
+    outputs: tuple[RowOutput, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(o.name for o in self.outputs)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes along which the value of a sample varies."""
+        return self.program.stages[-1].axes
+
+    def output(self, name: str) -> RowOutput:
+        return next(o for o in self.outputs if o.name == name)
+
+
+@dataclass(frozen=True)
+class RowDerivation:
+    """Everything that the build knows of a row function."""
+
+    op: Op
+    variants: tuple[DerivedRows, ...]
+
+
+def derive(op: Op, *, only: str | None = None, device: bool = False) -> RowDerivation:  # noqa: ARG001  no GPU code yet
+    """Derive, shift and schedule every variant of a row function.
+
+    Args:
+        op: the definition.
+        only: the name of one output, if the others are not wanted.
+        device: as of `symgen.pipeline.derive`; there are no row kernels for a GPU yet.
+
+    Raises:
+        ProgramError: the definition needs calculus or code that this version does not have; the message names file,
+            line and expression.
+    """
+    try:
+        return RowDerivation(op, tuple(derive_variant(op, v, only) for v in op.variants))
+    except (DerivativeError, LoweringError, ProgramError) as missing:
+        raise ProgramError(f"{op.source.file}:{op.source.line}: {op.name}: {missing}") from missing
+
+
+def derive_variant(op: Op, variant: Variant, only: str | None = None) -> DerivedRows:
+    """The kernels of one variant."""
+    found = places(op, variant)
+    light = [p.name for p in found if p.role.kind in ("weight", "prob")]
+    program = lower(op, variant.value)
+    outputs = [*kernels(*recognized(program, light), found, op.kind == "loss")]
+    if variant.share is not None:
+        outputs += shares(*recognized(lower(op, variant.share), light), found)
+    return DerivedRows(variant, found, program, tuple(o for o in outputs if only in (None, o.name)))
+
+
+def places(op: Op, variant: Variant) -> tuple[Place, ...]:
+    """The arguments that kernels of a variant take, arrays first."""
+    settings = dict(variant.settings)
+    found = [Place(a.name, role := chosen(a, settings), sample_axes(role)) for a in op.operands]
+    found += [Place(a.name, a.role, ()) for a in op.options if a.role.kind != "choice"]
+    return tuple(found)
+
+
+def chosen(argument: Argument, settings: Mapping[str, object]) -> Role:
+    """The role of an argument in a variant, which may have been one of several."""
+    kinds = argument.role.kinds
+    return next(k for k in kinds if k.kind == settings[argument.name]) if kinds else argument.role
+
+
+def sample_axes(role: Role) -> tuple[str, ...]:
+    """The axes of one sample; an axis of parts is two, the number of parts and what is left of it."""
+    axes: list[str] = []
+    for axis in role.axes:
+        if isinstance(axis, Parts):
+            axes += [str(axis.count), axis.axis.name]
+        else:
+            axes.append(axis.name if isinstance(axis, Axis) else str(axis))
+    return tuple(axes)
+
+
+def kernels(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...], loss: bool) -> Iterator[RowOutput]:
+    """The value, the gradients in all tensors together, and those in everything else one by one."""
+    tensors = {p.name: p.axes for p in found if p.role.kind == "tensor"}
+    others = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE and p.name not in tensors}
+    yield finished("value", (), program, trace)
+    yield finished("vjp", tuple(tensors), pullback(program, tensors), trace)
+    if loss:
+        yield finished("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
+    yield from single("vjp", program, trace, others)
+
+
+def single(prefix: str, program: Program, trace: tuple[Step, ...], wrt: Mapping[str, tuple[str, ...]]
+           ) -> Iterator[RowOutput]:
+    """The gradient in each of some arguments, if there is one."""
+    for name, axes in wrt.items():
+        back = pullback(program, {name: axes})
+        if back.stages[-1].body != 0:
+            yield finished(f"{prefix}_{name}", (name,), back, trace)
+
+
+def shares(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...]) -> Iterator[RowOutput]:
+    """A sample's share in the mean, and its gradients."""
+    wrt = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE}
+    yield finished("share", (), program, trace)
+    yield from single("share_vjp", program, trace, wrt)
+
+
+def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Step, ...]) -> RowOutput:
+    """One kernel, from its program in the vocabulary."""
+    moved, families = shifted(program)
+    stable = shared(moved)
+    return RowOutput(name, wrt, program, stable, families, proved(moved, families), schedule(name, stable), trace)
+
+
+def body(output: RowOutput) -> Expr:
+    """The formula of the last result of a kernel."""
+    return needed(output.stable).stages[-1].body
+
+
+__all__ = ["COTANGENT", "DerivedRows", "Place", "RowDerivation", "RowOutput", "derive", "gradient_of"]

@@ -1,0 +1,71 @@
+"""Loop indices and reads: how stages say where along an axis they stand, and what they take from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sympy as sp
+from sympy import Dummy, Expr, Indexed, IndexedBase, Symbol
+
+
+def index(name: str) -> Symbol:
+    """The loop index of this name: an axis, or an axis and a nesting depth, as in ``C.1``."""
+    return Symbol(name, integer=True, nonnegative=True)
+
+
+def is_index(e: Any) -> bool:
+    """Whether an expression is a loop index; sizes are positive, gathered positions may be negative."""
+    return bool(isinstance(e, Symbol) and e.is_integer and e.is_nonnegative and not e.is_positive)
+
+
+def axis_of(name: str) -> str:
+    """The axis along which an index runs."""
+    return name.partition(".")[0]
+
+
+def size(name: str) -> Expr:
+    """The length of the axis along which an index runs; an unpacked axis is its own length."""
+    axis = axis_of(name)
+    return sp.Integer(axis) if axis.isdigit() else Symbol(f"|{axis}|", integer=True, positive=True)
+
+
+def loops(e: Any) -> tuple[Symbol, ...]:
+    """The loop indices that an expression depends on, by name."""
+    return tuple(sorted((s for s in e.free_symbols if is_index(s)), key=lambda s: s.name))
+
+
+def read(name: str, indices: Iterable[Any] = ()) -> Expr:
+    """An element of an operand or of an earlier stage."""
+    at = tuple(indices)
+    return IndexedBase(name, real=True)[at] if at else Symbol(name, real=True)
+
+
+def reads(e: Any) -> list[Expr]:
+    """What an expression takes from arrays, in a fixed order; a position that is itself read comes before its user."""
+    return sorted(e.atoms(Indexed), key=lambda i: (bool(i.atoms(Indexed) - {i}), sp.default_sort_key(i)))
+
+
+def base_of(e: Expr) -> str:
+    """The name of the array, or of the number, that a read takes from."""
+    return str(e.base) if isinstance(e, Indexed) else str(e)
+
+
+def places(e: Expr) -> tuple[Any, ...]:
+    """The indices of a read."""
+    return tuple(e.indices) if isinstance(e, Indexed) else ()
+
+
+def opened(e: Any, least: Mapping[str, str] | None = None) -> tuple[Any, dict[Expr, Expr]]:
+    """An expression with a symbol for each read, and the way back: for rules that know functions of numbers only.
+
+    Args:
+        e: any expression over reads.
+        least: what is known of arrays by name: "positive" or "nonnegative".
+    """
+    known = least or {}
+    there: dict[Expr, Expr] = {}
+    for r in reads(e):
+        sign = known.get(base_of(r))
+        there[r] = Dummy(base_of(r), real=True, **({sign: True} if sign else {}))
+    return e.xreplace(there), {symbol: r for r, symbol in there.items()}

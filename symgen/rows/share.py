@@ -1,0 +1,60 @@
+"""What is needed more than once is computed once and kept: elementary functions are dearer than memory for a row.
+
+Of a row's entries those that several passes read, of its sums those that a pass would compute at every entry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import sympy as sp
+from sympy import Expr, Symbol
+
+from symgen.program import Program, Stage
+from symgen.rows.indices import axis_of, index, loops, read
+from symgen.rows.lower import needed
+from symgen.vocabulary import HEADS
+
+DEAR = (sp.exp, sp.log, sp.sin, sp.cos, sp.loggamma, *HEADS)
+
+
+def shared(program: Program) -> Program:
+    """The program with a stage for each elementary function that is computed more often than it has values."""
+    count: Counter[Expr] = Counter()
+    for stage in program.stages:
+        for form in dict.fromkeys(map(canonical, dear(stage.body))):
+            inside_loop = len(loops(form)) < len(stage.axes) + len(stage.over)
+            count[form] += 2 if inside_loop else 1
+    names = {form: f"e{i}" for i, form in enumerate(f for f, n in count.items() if n > 1)}
+    made: list[Stage] = []
+    done: set[Expr] = set()
+    for stage in program.stages:
+        here = {e: canonical(e) for e in dear(stage.body)}
+        for form in dict.fromkeys(f for f in here.values() if f in names and f not in done):
+            made.append(Stage(names[form], "=", tuple(i.name for i in loops(form)), (), form))
+            done.add(form)
+        reads = {e: read(names[form], loops(e)) for e, form in here.items() if form in names}
+        made.append(replace(stage, body=stage.body.xreplace(reads)))
+    return needed(Program(program.name, program.inputs, tuple(made), program.results))
+
+
+def dear(e: Expr) -> Iterator[Expr]:
+    """The outermost elementary functions in an expression, in a fixed order."""
+    if isinstance(e, DEAR) and e.free_symbols:
+        yield e
+    else:
+        for argument in e.args:
+            yield from dear(argument)
+
+
+def canonical(e: Expr) -> Expr:
+    """An expression at its running indices, so that what two stages compute compares equal."""
+    names: dict[Symbol, Symbol] = {}
+    depth: Counter[str] = Counter()
+    for i in loops(e):
+        axis = axis_of(i.name)
+        names[i] = index(f"{axis}.{depth[axis]}" if depth[axis] else axis)
+        depth[axis] += 1
+    return e.xreplace(names)

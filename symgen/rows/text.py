@@ -1,0 +1,76 @@
+"""The module of a row function, and what a person is shown of its derivation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from symgen.backends import numba_rows
+from symgen.backends.numba_cpu import ModuleText
+from symgen.kernel import ScalarFunction, topological
+from symgen.rows.adjoint import COTANGENT
+from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
+
+
+def emit(derivation: RowDerivation, module: ModuleText, title: Callable[[DerivedRows], str]) -> str:
+    """The text of the module."""
+    return numba_rows.emit(module, [_variant(v, title(v)) for v in derivation.variants])
+
+
+def cores(derivation: RowDerivation) -> list[ScalarFunction]:
+    """Every scalar core of every kernel."""
+    return [s.core for v in derivation.variants for o in v.outputs for s in o.schedule.steps]
+
+
+def _variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
+    return numba_rows.RowVariant(derived.variant.suffix, tuple(_function(derived, o) for o in derived.outputs), title)
+
+
+def _function(derived: DerivedRows, output: RowOutput) -> numba_rows.RowFunction:
+    share = output.name.startswith("share")
+    axes = () if share else derived.axes
+    arrays = [_array(p) for p in derived.places]
+    takes = [numba_rows.Array(COTANGENT, axes), *arrays] if output.wrt else arrays
+    known = {p.name: p for p in derived.places}
+    gives: list[numba_rows.Array] = []
+    for result in output.stable.results:
+        wrt = next((known[w] for w in output.wrt if gradient_of(w) == result), None)
+        gives.append(numba_rows.Array(result, wrt.axes if wrt else axes, wrt.shared if wrt else False))
+    return numba_rows.RowFunction(output.name, output.schedule, tuple(takes), tuple(gives))
+
+
+def _array(place: Place) -> numba_rows.Array:
+    return numba_rows.Array(place.name, place.axes, place.shared, place.number)
+
+
+def programs(outputs: Iterable[RowOutput], form: Callable[[RowOutput], object]) -> str:
+    """One program for each output, indented below its name."""
+    blocks = []
+    for o in outputs:
+        lines = "\n".join(f"  {line}" for line in str(form(o)).splitlines())
+        blocks.append(f"{o.name}\n{lines}")
+    return "\n".join(blocks)
+
+
+def _sections(derivation: RowDerivation, text: Callable[[DerivedRows], str]) -> str:
+    several = len(derivation.variants) > 1
+    heads = (f"{derivation.op.name} of variant {v.variant.suffix}\n" if several else "" for v in derivation.variants)
+    return "\n\n".join(head + text(v) for head, v in zip(heads, derivation.variants, strict=True))
+
+
+def _shifts(output: RowOutput) -> str:
+    """The stable program, and what was proved of its free parameters."""
+    proof = "the derivative in it vanishes" if output.proved else "not proved free"
+    return "\n".join([str(output.stable), *(f"# {f.parameter}: {proof}" for f in output.families)])
+
+
+def _cores(output: RowOutput) -> str:
+    counts = ((s.stage.out, s.core.parameters, len(topological(s.core.results))) for s in output.schedule.steps)
+    return "\n".join(f"{name}({', '.join(parameters)}): {count} nodes" for name, parameters, count in counts)
+
+
+STAGES: dict[str, Callable[[RowDerivation], str]] = {
+    "lower": lambda d: _sections(d, lambda v: str(v.program)),
+    "recognize": lambda d: _sections(d, lambda v: programs(v.outputs, lambda o: o.recognized)),
+    "stabilize": lambda d: _sections(d, lambda v: programs(v.outputs, _shifts)),
+    "schedule": lambda d: _sections(d, lambda v: programs(v.outputs, _cores)),
+}

@@ -1,0 +1,158 @@
+"""Losses over rows, reduced to one number: their mean divides by the shares of the samples where they have one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .dtypes import FLOAT64, Array, store
+from .execute import check_out, finish
+from .losses import _reduction
+from .manifest import Argument
+from .operands import to_array
+from .rows import (
+    DIFFERENTIABLE,
+    Result,
+    RowCall,
+    RowCaller,
+    _into,
+    bare,
+    cotangent_rows,
+    defaults,
+    gradients,
+    summed,
+    targets,
+    total,
+)
+
+Arguments = tuple[Any, ...]
+Keywords = Mapping[str, Any]
+
+
+def _prepared(caller: RowCaller, method: str, args: Arguments, kwargs: Keywords, extras: dict[str, Any],
+              leading: str = "") -> tuple[RowCall, str]:
+    extras = {**defaults(caller.function), **extras, "reduction": caller.function.reduction}
+    call = caller.prepare(method, args, kwargs, extras, leading)
+    how = _reduction(method, call.extras["reduction"])
+    if how == "batchmean" and not call.shape:
+        raise ValueError(
+            f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
+        )
+    return call, how
+
+
+def _divisor(caller: RowCaller, call: RowCall, how: str) -> float:
+    """What the sum of the losses is divided by."""
+    if how in ("sum", "none"):
+        return 1.0
+    if how == "batchmean":
+        return float(call.shape[0])
+    if "share" not in call.variant.outputs:
+        return float(call.layout.rows)
+    shares = np.empty(call.layout.rows)
+    caller.run(call, "share", [shares])
+    return total(shares)
+
+
+def _quotient(number: float, divisor: float) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.float64(number) / np.float64(divisor))
+
+
+def _inverse(divisor: float) -> float:
+    """One over a divisor; over no share at all, or none, there is no gradient."""
+    return 1.0 / divisor if divisor else 0.0
+
+
+def _losses(caller: RowCaller, call: RowCall) -> Array:
+    losses = np.empty(call.layout.rows)
+    caller.run(call, "value", [losses])
+    return losses
+
+
+def value(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+    """The loss: of each sample, or reduced to a number."""
+    call, how = _prepared(caller, caller.function.name, args, kwargs, {})
+    return _given(call, how, _losses(caller, call), _divisor(caller, call, how), call.extras["out"])
+
+
+def _given(call: RowCall, how: str, losses: Array, divisor: float, out: Any) -> Any:
+    """What a call gives of the losses of its samples."""
+    found = losses.reshape(call.shape) if how == "none" else np.asarray(_quotient(total(losses), divisor))
+    result = np.empty(found.shape, call.precision.result) if out is None else check_out(call.method, out, found.shape)
+    with np.errstate(all="ignore"):
+        store(found, result)
+    return finish(result) if out is None else result
+
+
+def grad(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+    """The gradient of the loss; without reduction that of its sum, for samples are apart."""
+    call, how = _prepared(caller, f"{caller.function.name}.grad", args, kwargs, {"wrt": None})
+    return bare(_gradients(caller, call, how, np.ones(1), 1.0, ("tensor",), None)[0])
+
+
+def value_and_grad(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+    """The loss and its gradient in one pass over the rows."""
+    call, how = _prepared(caller, f"{caller.function.name}.value_and_grad", args, kwargs, {"wrt": None})
+    losses = np.empty(call.layout.rows)
+    found, divisor = _gradients(caller, call, how, np.ones(1), 1.0, ("tensor",), losses)
+    return _given(call, how, losses, divisor, None), bare(found)
+
+
+def vjp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+    """The gradients of ``sum(g * loss)``."""
+    method = f"{caller.function.name}.vjp"
+    call, how = _prepared(caller, method, args, kwargs, {"wrt": None}, "g")
+    cotangent, _ = to_array(method, "g", call.leading)
+    if how == "none":
+        return bare(_gradients(caller, call, how, cotangent_rows(call, cotangent, FLOAT64), 1.0, DIFFERENTIABLE)[0])
+    if cotangent.size != 1:
+        raise ValueError(f"{method}(): g has shape {cotangent.shape}; the reduced loss is one number")
+    return bare(_gradients(caller, call, how, np.ones(1), float(cotangent.reshape(())), DIFFERENTIABLE)[0])
+
+
+def _gradients(caller: RowCaller, call: RowCall, how: str, g: Array, factor: float, roles: tuple[str, ...],
+               losses: Array | None = None) -> tuple[list[Any], float]:
+    """The gradients in all targets, and what the sum of the losses is divided by."""
+    wanted = targets(caller, call, roles)
+    divisor = _divisor(caller, call, how)
+    scale = factor * _inverse(divisor)
+    outs = list(gradients(caller, call, g * scale, wanted, call.extras["out"], losses))
+    if how == "mean":
+        for i, argument in enumerate(wanted):
+            if f"share_vjp_{argument.name}" in call.variant.outputs:
+                outs[i] = _with_divisor(caller, call, argument, outs[i], scale, divisor)
+    return outs, divisor
+
+
+def _with_divisor(caller: RowCaller, call: RowCall, argument: Argument, found: Any, scale: float, divisor: float
+                  ) -> Any:
+    """A weight's gradient, that of the divisor in it: a mean changes with what it is divided by, too."""
+    mean = _quotient(total(_losses(caller, call)), divisor)
+    if not math.isfinite(mean):
+        return found
+    given = call.operand(argument.name)
+    assert given is not None
+    g = np.full(1, -scale * mean)
+    if given.shared:
+        own = summed(caller, call, np.full(1, scale), argument, f"vjp_{argument.name}")
+        whole = own + summed(caller, call, g, argument, f"share_vjp_{argument.name}")
+        whole = whole if given.array.shape == whole.shape else np.asarray(whole.sum()).reshape(given.array.shape)
+    else:
+        rows = [Result(call, (), None, np.dtype(FLOAT64), FLOAT64, call.layout.batch) for _ in range(2)]
+        caller.run(call, f"vjp_{argument.name}", [rows[0].rows], np.full(1, scale))
+        caller.run(call, f"share_vjp_{argument.name}", [rows[1].rows], g)
+        from .gradients import sum_to
+
+        whole = sum_to(rows[0].rows.reshape(call.layout.batch) + rows[1].rows.reshape(call.layout.batch),
+                       given.array.shape)
+    out = call.extras["out"]
+    if out is not None and isinstance(found, np.ndarray):
+        return _into(call, found, whole)
+    result = np.empty(whole.shape, np.asarray(found).dtype)
+    with np.errstate(all="ignore"):
+        store(np.asarray(whole), result)
+    return finish(result)

@@ -1,0 +1,442 @@
+"""Calls of row functions: arguments bound and laid out as rows, kernels run over the rows, results put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from .binding import MISSING, Binder
+from .calls import given_outputs
+from .derivatives import exact_output
+from .dtypes import FLOAT64, Array, DType, Precision, store
+from .errors import did_you_mean, listing
+from .execute import check_out, finish
+from .gradients import result_dtype, rounded, sum_to
+from .layout import Given, Layout, check_positions, check_skipped, check_weights, layout, samples, take
+from .loops import Loops, import_numba
+from .losses import Total
+from .manifest import Argument, Function, Variant
+from .operands import Operand, check_limits, promote, to_array
+from .options import check_assertions, check_option, choose_variant, default_value, describe, unwrap
+from .threads import in_chunks
+
+DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
+ALIASES: Final = {"dim": "axis", "keepdim": "keepdims"}
+
+
+class RowCall(NamedTuple):
+    """A call whose arguments were checked."""
+
+    method: str
+    given: list[Given]
+    layout: Layout
+    whole: list[Array]
+    variant: Variant
+    numbers: tuple[float, ...]
+    precision: Precision
+    extras: Mapping[str, Any]
+    leading: Any
+
+    @property
+    def inputs(self) -> list[Array]:
+        return [samples(a, g, self.layout, self.precision.compute)
+                for a, g in zip(self.whole, self.given, strict=True)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.layout.shape(self.variant.axes)
+
+    def operand(self, name: str) -> Given | None:
+        return next((g for g in self.given if g.argument.name == name), None)
+
+
+class RowCaller:
+    """Checks the calls of one row function and runs its kernels."""
+
+    def __init__(self, function: Function, package: str) -> None:
+        self.function = function
+        self.loops = Loops(package, function)
+        self._binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
+        self._compiled: dict[tuple[Any, ...], Callable[..., None]] = {}
+
+    def prepare(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
+                leading: str = "") -> RowCall:
+        """Bind and check a call; ``extras`` are further keywords and their defaults, ``leading`` a first argument."""
+        function, binder = self.function, self._binders[leading]
+        if any(a.limits for a in function.operands):
+            extras["check"] = False
+        values = binder.bind(method, args, _renamed(method, kwargs, extras), extras)
+        operands = [take(method, a, None if values[i] is MISSING else values[i])
+                    for a, i in zip(function.operands, binder.operand_at, strict=True)]
+        options = self._options(method, [values[i] for i in binder.option_at])
+        kinds = {a.name: g.argument.role for a, g in zip(function.operands, operands, strict=True) if a.kinds}
+        variant = choose_variant(function, options | kinds)
+        _refuse_integers(method, function, operands)
+        found, whole = layout(method, operands, _axis(method, extras.get("axis", -1)))
+        check_positions(method, operands, found, options)
+        check_weights(method, operands)
+        for argument, g in zip(function.operands, operands, strict=True):
+            if argument.kinds and g.argument.role != "index":
+                check_skipped(method, argument, options)
+        floats = [Operand(g.argument, g.array, g.array, g.weak, g.passed) for g in operands
+                  if g.argument.role in DIFFERENTIABLE]
+        if extras.get("check"):
+            check_limits(method, floats)
+        numbers = tuple(0.0 if options[a.name] is None else float(options[a.name]) for a in function.numeric_options)
+        precision = promote(method, floats)
+        return RowCall(method, operands, found, whole, variant, numbers, precision, extras,
+                       values[0] if leading else None)
+
+    def _options(self, method: str, values: Sequence[Any]) -> dict[str, Any]:
+        checked = {
+            a.name: default_value(a) if v is MISSING else check_option(method, a, v)
+            for a, v in zip(self.function.options, values, strict=True)
+        }
+        check_assertions(method, self.function, checked)
+        return checked
+
+    def run(self, call: RowCall, output: str, outputs: Sequence[Array], g: Array | None = None, *,
+            sums: Sequence[Array] = ()) -> None:
+        """Run a kernel over all rows.
+
+        Args:
+            call: the call.
+            output: which kernel.
+            outputs: arrays of as many rows as there are; those of ``sums`` are added up over the rows instead.
+            g: the cotangent, of one row or all.
+            sums: pairs of accumulators, for results that all rows share.
+        """
+        inputs = [*([] if g is None else [g]), *call.inputs]
+        fixed = [*([False] if g is not None else []), *(g.shared for g in call.given)]
+        kernel = self._kernel(output, call.variant.suffix, inputs, [*outputs, *sums])
+        rows = call.layout.rows
+        if not rows:
+            return
+
+        def task(start: int, stop: int) -> None:
+            taken = [a if f or len(a) == 1 else a[start:stop] for a, f in zip(inputs, fixed, strict=True)]
+            kernel(*taken, *call.numbers, *(o[start:stop] for o in outputs), *sums)
+
+        if sums:  # one after the other, so that they are summed in one order
+            task(0, rows)
+        else:
+            in_chunks(task, rows, max(1, max((a.size for a in (*inputs, *outputs)), default=1) // rows))
+
+    def _kernel(self, output: str, suffix: str, inputs: Sequence[Array], outputs: Sequence[Array]
+                ) -> Callable[..., None]:
+        name = f"{output}_{suffix}" if suffix else output
+        key = (name, *((a.dtype.char, a.ndim) for a in (*inputs, *outputs)))
+        found = self._compiled.get(key)
+        if found is None:
+            numba = import_numba(self.function.name)
+
+            def kind(a: Array, readonly: bool) -> Any:
+                return numba.types.Array(numba.from_dtype(a.dtype), a.ndim, "C", readonly=readonly)
+
+            signature = [kind(a, True) for a in inputs]
+            signature += [numba.types.float64] * len(self.function.numeric_options)
+            signature += [kind(a, False) for a in outputs]
+            dispatcher = self.loops.attribute(name)
+            found = dispatcher.compile(tuple(signature)) if hasattr(dispatcher, "compile") else dispatcher
+            self._compiled[key] = self.loops.compiled[name] = found
+        return found
+
+
+def _renamed(method: str, kwargs: Mapping[str, Any], extras: Mapping[str, Any]) -> Mapping[str, Any]:
+    """PyTorch's names of keywords as NumPy's."""
+    if not any(name in kwargs and other in extras for name, other in ALIASES.items()):
+        return kwargs
+    renamed = {}
+    for name, value in kwargs.items():
+        own = ALIASES[name] if ALIASES.get(name) in extras else name
+        if own in renamed or (own != name and own in kwargs):
+            raise TypeError(f"{method}() got multiple values for argument {own!r}, which {name!r} is another name of")
+        renamed[own] = value
+    return renamed
+
+
+def _axis(method: str, given: Any) -> int:
+    axis = unwrap(given)
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        raise TypeError(f"{method}(): axis must be an integer, got {describe(given)}")
+    return axis
+
+
+def _refuse_integers(method: str, function: Function, operands: Sequence[Given]) -> None:
+    """Integers where logits are wanted are a sign of swapped operands."""
+    if not any(a.role in ("index", "labels") or a.kinds for a in function.operands):
+        return
+    for g in operands:
+        if g.argument.role == "tensor" and g.is_array and g.array.dtype.kind in "iub":
+            raise TypeError(f"{method}(): {g.argument.name} has dtype {g.array.dtype}; expected floats")
+
+
+# -- results --------------------------------------------------------------------------------------------------------
+
+
+class Result:
+    """Rows that a kernel fills, and the array that they become."""
+
+    def __init__(self, call: RowCall, axes: Sequence[str], out: Any, dtype: DType, compute: DType,
+                 shape: tuple[int, ...] | None = None, wide: bool = False) -> None:
+        found = call.layout
+        self.call, self.axes = call, tuple(axes)
+        self.inner = tuple(found.lengths[a] for a in axes)
+        self.merged = shape if shape is not None else found.shape(self.axes)
+        self.out = out
+        if out is not None:
+            exact_output(call.method, out, self.merged)
+        self.dtype = dtype if out is None else out.dtype
+        # a sum that follows is rounded once, from float64
+        self.compute = FLOAT64 if wide else compute
+        last = found.positions == tuple(range(len(self.merged) - len(found.positions), len(self.merged)))
+        plain = out is None and self.dtype == self.compute and (last or not axes)
+        self.final = np.empty(self.merged, self.dtype) if plain else None
+        self.rows = (np.empty((found.rows, *self.inner), self.compute) if self.final is None
+                     else self.final.reshape(found.rows, *self.inner))
+
+    def finished(self) -> Any:
+        if self.final is not None:
+            return finish(self.final)
+        target = np.empty(self.merged, self.dtype) if self.out is None else self.out
+        with np.errstate(all="ignore"):
+            store(self.placed(), target)
+        return finish(target) if self.out is None else target
+
+    def placed(self) -> Array:
+        """The rows as an array of the result's shape, in the dtype of the computation."""
+        found = self.call.layout
+        if not self.axes:
+            return self.rows.reshape(self.merged)
+        count = len(found.positions)
+        lengths = [self.merged[p] for p in found.positions]
+        return np.moveaxis(self.rows.reshape(*found.batch, *lengths), range(-count, 0), found.positions)
+
+
+def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The value of each sample."""
+    function = caller.function
+    call = caller.prepare(function.name, args, kwargs, defaults(function))
+    result = Result(call, call.variant.axes, None, call.precision.result, call.precision.compute)
+    out = call.extras["out"]
+    keep = bool(call.extras.get("keepdims", False))
+    shape = _kept(call.layout, call.shape) if keep else call.shape
+    if out is not None and not keep:
+        check_out(call.method, out, shape)
+        result = Result(call, call.variant.axes, out if out.shape == shape else None, out.dtype, call.precision.compute)
+    caller.run(call, "value", [result.rows])
+    found = result.finished()
+    if out is None:
+        return np.reshape(found, shape) if keep else found
+    if found is not out:
+        checked = check_out(call.method, out, shape)
+        checked[...] = np.reshape(found, shape)
+        return checked
+    return out
+
+
+def _kept(found: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
+    kept = list(shape)
+    for position in sorted(found.positions):
+        kept.insert(position, 1)
+    return tuple(kept)
+
+
+def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The gradients of ``sum(g * value)``, each of the shape of what it belongs to."""
+    function = caller.function
+    method = f"{function.name}.vjp"
+    call = caller.prepare(method, args, kwargs, {**defaults(function), "wrt": None}, "g")
+    cotangent, _ = to_array(method, "g", call.leading)
+    if call.extras.get("keepdims") and cotangent.ndim:
+        cotangent = cotangent.reshape(call.shape) if cotangent.shape == _kept(call.layout, call.shape) else cotangent
+    g = cotangent_rows(call, cotangent, call.precision.compute)
+    return bare(gradients(caller, call, g, targets(caller, call, DIFFERENTIABLE), call.extras["out"]))
+
+
+def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:
+    """A cotangent as contiguous rows.
+
+    Raises:
+        ValueError: it does not broadcast to the value's shape.
+    """
+    try:
+        whole = np.broadcast_to(cotangent, call.shape)
+    except ValueError:
+        raise ValueError(
+            f"{call.method}(): g has shape {cotangent.shape}; it must broadcast to the output's shape {call.shape}"
+        ) from None
+    axes = call.variant.axes
+    if axes:
+        whole = np.moveaxis(whole, call.layout.positions, range(-len(axes), 0))
+    return np.ascontiguousarray(whole, dtype).reshape(call.layout.rows, *whole.shape[whole.ndim - len(axes):])
+
+
+def targets(caller: RowCaller, call: RowCall, roles: Sequence[str]) -> list[Argument]:
+    """What to differentiate in: what ``wrt`` names, or the operands of these roles that were passed as arrays."""
+    function, outputs, wrt = caller.function, call.variant.outputs, call.extras["wrt"]
+    known: dict[str, Argument] = {}
+    for argument in function.arguments:
+        g = call.operand(argument.name)
+        own = argument if g is None else g.argument
+        if own.role == "tensor" or f"vjp_{own.name}" in outputs:
+            known[own.name] = own
+    if wrt is None:
+        candidates = [g for g in call.given if g.argument.role in roles and g.argument.name in known]
+        return [g.argument for g in [g for g in candidates if g.is_array] or [g for g in candidates if g.passed]]
+    named = (wrt,) if isinstance(wrt, str) else wrt
+    if not isinstance(named, tuple | list) or not named or not all(isinstance(n, str) for n in named):
+        raise TypeError(f"{call.method}(): wrt must be the name of an argument or a tuple of names, got {wrt!r}")
+    if "x" in known and "input" not in known:
+        named = ["x" if n == "input" else n for n in named]
+    for name in named:
+        if name not in known:
+            raise ValueError(
+                f"{call.method}(): there is no derivative in {name!r} for these options; "
+                f"wrt may name {listing(known)}{did_you_mean(name, known)}"
+            )
+    if len(set(named)) < len(named):
+        raise ValueError(f"{call.method}(): wrt names the same argument twice: {wrt!r}")
+    return [known[n] for n in named]
+
+
+def gradients(caller: RowCaller, call: RowCall, g: Array, wanted: Sequence[Argument], out: Any = None,
+              losses: Array | None = None, kernels: str = "vjp") -> list[Any]:
+    """The gradients in some arguments; with ``losses``, the loss of each sample is computed into it on the way."""
+    outs = given_outputs(call.method, out, len(wanted))
+    tensors = caller.function.tensors
+    found: dict[str, Any] = {}
+    if losses is not None or any(a.role == "tensor" for a in wanted):
+        places = {t.name: _place(call, t, outs[[w.name for w in wanted].index(t.name)]
+                                 if t.name in [w.name for w in wanted] else None) for t in tensors}
+        rows = [p.rows for p in places.values()]
+        if losses is None:
+            caller.run(call, kernels, rows, g)
+        else:
+            caller.run(call, "value_and_grad", [losses, *rows], g)
+        found = {n: _delivered(call, n, p) for n, p in places.items()}
+    for a, o in zip(wanted, outs, strict=True):
+        if a.role != "tensor":
+            found[a.name] = single(caller, call, g, a, o, f"{kernels}_{a.name}")
+    return [found[a.name] for a in wanted]
+
+
+def _place(call: RowCall, argument: Argument, out: Any) -> Result:
+    given = call.operand(argument.name)
+    assert given is not None
+    whole = np.broadcast_shapes(given.array.shape, call.layout.batch) if not given.argument.axes else _whole(call)
+    summed = given.array.shape != whole
+    operand = Operand(given.argument, given.array, given.array, given.weak, given.passed)
+    if out is not None:
+        exact_output(call.method, out, given.array.shape)
+    dtype = result_dtype(operand, call.precision)
+    axes = _names(argument)
+    target = None if summed or out is None or np.may_share_memory(out, given.array) else out
+    return Result(call, axes, target, dtype, call.precision.compute, whole, wide=summed)
+
+
+def _names(argument: Argument) -> list[str]:
+    names: list[str] = []
+    for axis in argument.axes:
+        names += [str(axis.parts), axis.name] if axis.parts > 1 and axis.name else [axis.name or str(axis.parts)]
+    return names
+
+
+def _whole(call: RowCall) -> tuple[int, ...]:
+    return next(a.shape for a, g in zip(call.whole, call.given, strict=True) if g.argument.axes and not g.shared)
+
+
+def _delivered(call: RowCall, name: str, place: Result) -> Any:
+    given = call.operand(name)
+    assert given is not None
+    if given.array.shape == place.merged:
+        return place.finished()
+    total = sum_to(place.placed(), given.array.shape)
+    operand = Operand(given.argument, given.array, given.array, given.weak, given.passed)
+    return rounded(total, result_dtype(operand, call.precision))
+
+
+def single(caller: RowCaller, call: RowCall, g: Array, argument: Argument, out: Any, kernel: str) -> Any:
+    """The gradient in one argument that is no tensor: summed over the rows where they share it."""
+    given = call.operand(argument.name)
+    if given is not None and not given.shared:
+        place = _place(call, argument, out)
+        caller.run(call, kernel, [place.rows], g)
+        return _delivered(call, argument.name, place)
+    total = summed(caller, call, g, argument, kernel)
+    if given is None:
+        return rounded(total.reshape(()), call.precision.result) if out is None else _into(call, out, total.reshape(()))
+    if given.array.shape != total.shape:
+        total = np.asarray(total.sum()).reshape(given.array.shape)
+    if out is not None:
+        return _into(call, out, total)
+    operand = Operand(given.argument, given.array, given.array, given.weak, given.passed)
+    return rounded(total, result_dtype(operand, call.precision))
+
+
+def summed(caller: RowCaller, call: RowCall, g: Array, argument: Argument, kernel: str) -> Array:
+    """The gradient in what all rows share, in float64."""
+    shape = tuple(call.layout.lengths[n] for n in _names(argument)) or (1,)
+    high, low = np.zeros(shape), np.zeros(shape)
+    caller.run(call, kernel, [], g, sums=[high, low])
+    return np.where(np.isfinite(low), high + low, high)
+
+
+def _into(call: RowCall, out: Any, total: Array) -> Any:
+    checked = exact_output(call.method, out, total.shape)
+    with np.errstate(all="ignore"):
+        store(total, checked)
+    return checked
+
+
+def defaults(function: Function) -> dict[str, Any]:
+    """The keywords that a function has beyond its spec's arguments, with their defaults."""
+    found: dict[str, Any] = {"axis": -1} if function.is_movable else {}
+    if function.drops_axis:
+        found["keepdims"] = False
+    return {**found, "out": None}
+
+
+def bare(results: list[Any]) -> Any:
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def total(values: Array) -> float:
+    """The sum of the losses of all samples, to about one rounding."""
+    found = Total()
+    found.add(np.ascontiguousarray(values, FLOAT64).ravel())
+    return found.value
+
+
+def load(caller: RowCaller, tag: str) -> None:
+    """Compile every kernel for float64 or float32 operands, or load it from the cache."""
+    function, dtype = caller.function, np.dtype({"f64": np.float64, "f32": np.float32}[tag])
+    g_dtype = FLOAT64 if function.is_loss else dtype
+    for variant in function.variants:
+        roles = [next((k for k in a.kinds if k.role == variant.settings.get(a.name)), a) for a in function.operands]
+        inputs = [_blank(a, dtype) for a in roles]
+        known = {a.name: a for a in roles}
+        for output in sorted(variant.outputs):
+            name = output.partition("vjp_")[2]
+            share = output.startswith("share")
+            axes = 0 if share else len(variant.axes)
+            value = np.empty((0,) * (1 + axes), g_dtype if function.is_loss else dtype)
+            tensors = [np.empty((0,) * (1 + len(_names(a))), dtype) for a in roles if a.role == "tensor"]
+            if not name:
+                results = {"value": [value], "share": [value], "vjp": tensors}.get(output, [value, *tensors])
+            elif name in known and not Given(known[name], value, None, True).shared:
+                results = [np.empty((0,) * (1 + len(_names(known[name]))), dtype)]
+            else:
+                count = len(_names(known[name])) if name in known else 0
+                results = [np.zeros((1,) * max(count, 1)) for _ in range(2)]
+            g = [] if output in ("value", "share") else [np.empty((0,) * (1 + axes), g_dtype)]
+            caller._kernel(output, variant.suffix, [*g, *inputs], results)
+
+
+def _blank(argument: Argument, dtype: DType) -> Array:
+    """An operand without rows, of the type that kernels get."""
+    shared = Given(argument, np.empty(0), None, True).shared
+    kind = {"index": np.int64, "labels": np.int64, "mask": np.bool_}.get(argument.role, FLOAT64 if shared else dtype)
+    return np.empty((0,) * (len(_names(argument)) + (not shared)), kind)

@@ -1,0 +1,80 @@
+"""Kernels of rows against the definition in ball arithmetic: every entry of value and gradients, in ULP."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen.rows.reference import truth
+from tests.rows.hard import OPS, hard_rows, ulps
+
+BARS = {np.float32: 2.0, np.float64: 4.0}
+SOFTMAX = ("softmax", "softmin", "log_softmax", "logsumexp", "logmeanexp")
+
+
+@pytest.mark.parametrize("dtype", BARS)
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 33])
+@pytest.mark.parametrize("name", SOFTMAX)
+def test_softmax_and_its_kin(name: str, n: int, dtype: Any) -> None:
+    """Each entry, confident rows and ties and far tails among them, is right to the bar: so is each of its gradient."""
+    function, formula = getattr(F, name), OPS[name].variants[0].value
+    for what, row in hard_rows(n):
+        x = row.astype(dtype)
+        g = np.random.default_rng(3).normal(size=() if OPS[name].name in ("logsumexp", "logmeanexp") else n)
+        g = g.astype(dtype)
+        arrays = {"x": x, "where": np.ones(n, bool)}
+        value, gradients = truth(formula, arrays, {"C": n}, g, ["x"])
+        assert ulps(function(x), value, dtype) <= BARS[dtype], (what, "value")
+        assert ulps(function.vjp(g, x), gradients["x"], dtype) <= BARS[dtype], (what, "vjp")
+
+
+@pytest.mark.parametrize("name", SOFTMAX[:4])
+def test_masked_rows(name: str) -> None:
+    """Masked entries count as absent, in the value and in the gradient, whatever stands there."""
+    x = np.array([0.3, 900.0, -1.2, np.nan, 2.0])
+    mask = np.array([True, False, True, False, True])
+    function = getattr(F, name)
+    got, kept = function(x, where=mask), function(x[mask])
+    np.testing.assert_array_equal(got if np.ndim(got) == 0 else got[mask], kept)
+    g = np.ones(()) if np.ndim(got) == 0 else np.arange(5.0)
+    gradient = function.vjp(g, x, where=mask)
+    np.testing.assert_array_equal(gradient[~mask], 0.0)
+    np.testing.assert_allclose(gradient[mask], function.vjp(g if g.ndim == 0 else g[mask], x[mask]), rtol=1e-15)
+
+
+def test_masked_entries_of_the_values() -> None:
+    """A masked probability is zero, its logarithm minus infinity, and a row without entries is no distribution."""
+    mask = [True, False]
+    assert F.softmax([1.0, 5.0], where=mask).tolist() == [1.0, 0.0]
+    assert F.log_softmax([1.0, 5.0], where=mask).tolist() == [0.0, -np.inf]
+    none = [False, False]
+    assert np.isnan(F.softmax([1.0, 5.0], where=none)).all()
+    assert np.isnan(F.log_softmax([1.0, 5.0], where=none)).all()
+    assert F.logsumexp([1.0, 5.0], where=none) == -np.inf
+
+
+@pytest.mark.parametrize("n", [128, 4096, 131072, 1048576])
+def test_error_does_not_grow_with_the_row(n: int) -> None:
+    """Sums of a million terms are as right as sums of a hundred: exact sums say so."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 0, n)
+    exact = math.fsum(np.exp(x - x.max()).tolist())  # each term is right to half a bit, and they average out
+    assert F.logsumexp(x) == pytest.approx(x.max() + math.log(exact), rel=3e-16)
+    p = F.softmax(x)
+    assert abs(math.fsum(p.tolist()) - 1.0) <= 2e-16 * math.sqrt(n) / n + 2e-16
+    g = rng.normal(size=n)
+    gradient = F.softmax.vjp(g, x)
+    assert abs(math.fsum(gradient.tolist())) <= 2e-16 * float(np.abs(gradient).max()) * math.sqrt(n) * 4
+
+
+def test_gradients_of_a_row_sum_to_zero() -> None:
+    """Shifting all inputs changes nothing, so the gradient of each row sums to zero to the last bits."""
+    rng = np.random.default_rng(1)
+    x, g = rng.normal(size=(50, 40)) * 5, rng.normal(size=(50, 40))
+    for name in ("softmax", "log_softmax"):
+        gradient = getattr(F, name).vjp(g, x)
+        assert np.all(np.abs(gradient.sum(-1)) <= 4e-16 * np.abs(gradient).sum(-1))
