@@ -69,6 +69,8 @@ def test_every_function_takes_every_dtype(dtype: np.dtype[Any]) -> None:
     wanted = dtype if dtype == DTYPES[3] else np.exp(np.ones(1, dtype)).dtype
     for name in _functions():
         kernel = getattr(F, name)
+        if kernel.function.is_rows:  # tests/rows
+            continue
         arrays, options = _example(kernel)
         with np.errstate(all="ignore"):
             arrays = [np.ceil(np.abs(a)).astype(dtype) if dtype.kind in "biu" else a.astype(dtype) for a in arrays]

@@ -9,9 +9,10 @@ import sympy as sp
 
 from symgen import catalogue
 from symgen.program import OPERATIONS, Program, ProgramError, Stage, lower, verify
+from symgen.rows.lower import is_row_function
 from symgen.spec import load
 
-OPS = load(catalogue.folder())
+OPS = {name: op for name, op in load(catalogue.folder()).items() if not is_row_function(op)}
 x, s = sp.Symbol("x", real=True), sp.Symbol("s", real=True)
 
 

@@ -40,6 +40,12 @@ class Catalogue:
         return sorted(n for n, entry in data["functions"].items() if entry["archetype"] == "elementwise")
 
     @property
+    def every(self) -> list[str]:
+        """The functions of the manifest."""
+        data = json.loads((ROOT / "generated" / "manifest.json").read_text(encoding="utf-8"))
+        return sorted(data["functions"])
+
+    @property
     def activations(self) -> list[str]:
         """The elementwise functions of one tensor."""
         return [n for n in self.names if self.ops()[n].kind == "activation"]

@@ -29,7 +29,7 @@ def manifest(root: Path) -> dict[str, Any]:
 def test_specs_and_kernels_are_the_same_functions(catalogue: Any) -> None:
     """Every definition that is to have a kernel has one, and every kernel and generated file has a definition."""
     defined = {name for name, op in catalogue.ops().items() if op.kind != "function"}
-    assert set(catalogue.names) == defined
+    assert set(catalogue.every) == defined
     generated = catalogue.root / "generated"
     written = {p.relative_to(generated).as_posix() for p in generated.rglob("*.py") if p.name != "__init__.py"}
     of_functions = {file for entry in manifest(catalogue.root).values() for file in entry["files"]}
@@ -72,7 +72,7 @@ def test_card_and_sheet(catalogue: Any, name: str) -> None:
 def test_no_card_without_a_spec(catalogue: Any) -> None:
     """Cards and certificates of functions that are gone are gone."""
     cards = {p.stem for p in (catalogue.root / "docs" / "reference" / "cards").glob("*.tex")}
-    assert cards == set(catalogue.names)
+    assert cards == set(catalogue.every)
     certificates = {p.stem for p in (catalogue.root / "generated" / "certificates").glob("*.json")}
     assert certificates <= set(catalogue.names)
 
