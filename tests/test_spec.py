@@ -18,10 +18,11 @@ import symgen.spec.description
 import symgen.spec.loader
 from symgen import catalogue
 from symgen.heads import Cases, first_max, first_min, maximum, straight_through, weighted
+from symgen.rows.lower import is_row_function
 from symgen.spec import LANGUAGE, REQUIRED, Op, describe, load
 
 HEADER = f"from symgen.spec import {', '.join(sorted(LANGUAGE))}\n"
-OPS = load(catalogue.folder())
+OPS = {name: op for name, op in load(catalogue.folder()).items() if not is_row_function(op)}
 
 x = sp.Symbol("x", real=True)
 beta, gamma = sp.Symbol("beta", extended_real=True), sp.Symbol("gamma", extended_real=True)
@@ -63,7 +64,7 @@ DEFAULTS = {
 
 def test_catalogue_is_complete() -> None:
     """Every elementwise activation is there, and nothing else is called an activation in its folder."""
-    assert set(load(catalogue.folder() / "activations")) == set(NAMES)
+    assert {name for name in load(catalogue.folder() / "activations") if name in OPS} == set(NAMES)
     assert list(OPS) == sorted(OPS)
 
 
