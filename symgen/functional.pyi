@@ -39,7 +39,10 @@ __all__ = [
     "log_cosh_loss",
     "log_ndtr",
     "log_sigmoid",
+    "log_softmax",
+    "logmeanexp",
     "logsigmoid",
+    "logsumexp",
     "margin_ranking_loss",
     "mish",
     "mse_loss",
@@ -57,6 +60,8 @@ __all__ = [
     "smooth_l1_loss",
     "soft_margin_loss",
     "softcap",
+    "softmax",
+    "softmin",
     "softplus",
     "softshrink",
     "softsign",
@@ -1250,6 +1255,64 @@ class _log_ndtr(Kernel):
 
 log_ndtr: _log_ndtr
 
+class _log_softmax(Kernel):
+    """Logarithm of softmax.
+
+        return log(softmax(x, where))
+
+    PyTorch: log_softmax. Source: specs/activations/softmax.py:22.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+log_softmax: _log_softmax
+
+class _logmeanexp(Kernel):
+    """Logarithm of the mean of exponentials: a smooth maximum that is the input itself where all are equal.
+
+        return log(sum(exp(x), C) / size(C))
+
+    Source: specs/activations/softmax.py:34.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+logmeanexp: _logmeanexp
+
 class _logsigmoid(Kernel):
     """Logarithm of the logistic function.
 
@@ -1291,6 +1354,37 @@ class _logsigmoid(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 logsigmoid: _logsigmoid
+
+class _logsumexp(Kernel):
+    """Logarithm of the sum of exponentials: a smooth maximum.
+
+        return log(sum(exp(x[k]) for k in C if where[k]))
+
+    PyTorch: logsumexp. Source: specs/activations/softmax.py:28.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+logsumexp: _logsumexp
 
 class _margin_ranking_loss(Kernel):
     """How far the first score, label 1, or the second, label -1, falls short of leading by the margin.
@@ -2132,6 +2226,65 @@ class _softcap(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 softcap: _softcap
+
+class _softmax(Kernel):
+    """Exponentials of the inputs, normalised to sum to one along the axis.
+
+        p = exp(x) if where else 0
+        return p / sum(p, C)
+
+    PyTorch: softmax. Source: specs/activations/softmax.py:9.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+softmax: _softmax
+
+class _softmin(Kernel):
+    """Softmax of the negated inputs.
+
+        return softmax(-x, where)
+
+    PyTorch: softmin. Source: specs/activations/softmax.py:16.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+softmin: _softmin
 
 class _softplus(Kernel):
     """Smooth positive part, of sharpness beta.
