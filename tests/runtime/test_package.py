@@ -187,10 +187,10 @@ def test_newer_packages(package_folder: Path, tmp_path: Path) -> None:
     """An archetype, role or axis that this runtime does not know is named."""
     data = json.loads((package_folder / "handmade" / "manifest.json").read_text(encoding="utf-8"))
     data["functions"]["gate"]["archetype"] = "row"
-    data["functions"]["mix"]["arguments"][1]["role"] = "labels"
+    data["functions"]["mix"]["arguments"][1]["role"] = "ribbon"
     data["functions"]["slope"]["arguments"][1]["axes"][0]["at"] = "1:"
     catalogue = _broken(tmp_path, json.dumps(data))
-    for name, words in (("gate", "archetype 'row'"), ("mix", "role 'labels'")):
+    for name, words in (("gate", "archetype 'row'"), ("mix", "role 'ribbon'")):
         with pytest.raises(GeneratedPackageError, match=words):
             catalogue.kernel(name)
     with pytest.raises(GeneratedPackageError, match="axis Ch"):
