@@ -18,6 +18,7 @@ from symgen.arithmetic import Pair
 from symgen.cost import cost
 from symgen.kernel import var
 from symgen.pipeline import Wanted, Workshop
+from symgen.rows.lower import is_row_function
 from symgen.rules import ALL_RULES
 from symgen.rules.engine import fixpoint
 from symgen.settings import free
@@ -157,7 +158,7 @@ def formulas() -> tuple[Formula, ...]:
     ops = []
     for path in (*sorted(catalogue.folder().glob("activations/*.py")), *sorted((HERE / "unseen/specs").glob("*.py")),
                  HERE / "deletion_specs.py"):  # fmt: skip
-        ops += load(path).values()
+        ops += (op for op in load(path).values() if not is_row_function(op))
     found = [Formula(op, i) for op in ops for i in range(len(op.variants))]
     return tuple(sorted(found, key=lambda f: bool(free(f.op, f.op.variants[f.index]))))  # those with settings last
 
