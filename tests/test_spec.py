@@ -59,6 +59,10 @@ DEFAULTS = {
     "celu": {"alpha": 1}, "gelu": {"approximate": "none"}, "hardtanh": {"min_val": -1, "max_val": 1},
     "hardshrink": {"lambd": 0.5}, "softshrink": {"lambd": 0.5}, "threshold": {"threshold": REQUIRED, "value": REQUIRED},
     "sine": {"omega_0": 30}, "squareplus": {"b": 4}, "softcap": {"c": 30}, "linear": {"c": 1},
+    "smooth_l1_loss": {"beta": 1}, "huber_loss": {"delta": 1}, "quantile_loss": {"q": 0.5},
+    "hinge_embedding_loss": {"margin": 1}, "margin_ranking_loss": {"margin": 0}, "kl_div": {"log_target": False},
+    "gaussian_nll_loss": {"full": False, "eps": 1e-6},
+    "poisson_nll_loss": {"log_input": True, "full": False, "eps": 1e-8},
 }  # fmt: skip
 
 
@@ -86,12 +90,15 @@ def test_catalogue_record(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPS)
 def test_catalogue_defaults(name: str) -> None:
-    """Names and defaults of the options are PyTorch's, as Python values; the input comes first and is called x."""
+    """Names and defaults of the options are PyTorch's, as Python values; what comes first is x, or a loss's input."""
     op = OPS[name]
     assert {a.name: a.default for a in op.options} == DEFAULTS.get(name, {})
-    assert {type(a.default) for a in op.options} <= {int, float, str, type(None), type(REQUIRED)}
-    assert op.arguments[0].name == "x"
-    assert [a.name for a in op.arguments if a.keyword_only] == (["approximate"] if name == "gelu" else [])
+    assert {type(a.default) for a in op.options} <= {int, float, bool, str, type(None), type(REQUIRED)}
+    if op.kind == "loss":
+        assert op.arguments[0].name in {"input", "input1"}
+    else:
+        assert op.arguments[0].name == "x"
+        assert [a.name for a in op.arguments if a.keyword_only] == (["approximate"] if name == "gelu" else [])
 
 
 def test_catalogue_survives_pickling() -> None:
