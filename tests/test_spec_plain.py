@@ -14,8 +14,9 @@ import sympy as sp
 
 from symgen.catalogue import folder
 from symgen.rows.lower import is_row_function
-from symgen.spec import Op, Variant, load
+from symgen.spec import Argument, Op, Variant, load
 from symgen.spec.domain import box_at, line_of
+from symgen.spec.model import role_limits
 from symgen.spec.spans import ball, enclose, holds
 
 OPS = {name: op for name, op in load(folder()).items() if not is_row_function(op)}
@@ -49,6 +50,11 @@ def plain_functions(path: Path) -> dict[str, Any]:
     return names
 
 
+def allowed(option: Argument, value: float) -> bool:
+    """Whether a value is in the domain of an option, its closed ends included."""
+    return all(bool(sp.Rel(sp.Rational(value), sp.sympify(limit), how)) for how, limit in role_limits(option.role))
+
+
 def option_values(op: Op, variant: Variant) -> list[dict[str, Any]]:
     """Settings of the options that choose this variant, every number from a few values of its domain."""
     settings = dict(variant.settings)
@@ -56,7 +62,7 @@ def option_values(op: Op, variant: Variant) -> list[dict[str, Any]]:
     for a in op.options:
         choice = settings.get(a.name, "given")
         fixed = a.role.kind == "choice" or choice is None
-        columns.append([choice] if fixed else [v for v in OPTIONS if line_of(a).holds(sp.Rational(v))])
+        columns.append([choice] if fixed else [v for v in OPTIONS if allowed(a, v)])
     return [dict(zip((a.name for a in op.options), row, strict=True)) for row in product(*columns)]
 
 
