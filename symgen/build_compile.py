@@ -20,7 +20,7 @@ from symgen.missed import Miss, misses
 
 if TYPE_CHECKING:
     from symgen.backends.numba_cpu import ModuleText, VariantText
-    from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.derivation import Derivation, DerivedVariant, Output
     from symgen.rows.derive import RowDerivation
     from symgen.spec import Argument, Op, Variant
     from symgen.stabilize.form import Region

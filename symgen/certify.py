@@ -18,7 +18,7 @@ from symgen.spec.model import Op
 from symgen.stabilize.form import MAGNITUDE, Formula
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation, Output
+    from symgen.derivation import Derivation, Output
 
 __all__ = ["CertifyError", "Effort", "Knowledge", "certify", "certify_cases", "knowledge_of"]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation
+    from symgen.derivation import Derivation
 
 MOST_SHOWN = 4
 WIDTH = 100

@@ -16,19 +16,20 @@ from sympy import Expr, Symbol
 
 from symgen.arithmetic import PLAIN, Pair, computing_in, negative, parts
 from symgen.calculus import DerivativeError, derivative
+from symgen.derivation import Derivation, DerivedVariant, Device, Output
 from symgen.heads import Cases, weighted
 from symgen.kernel import Node, ScalarFunction, var, verify
 from symgen.lowering import LoweringError
 from symgen.lowering import lower as lower_expression
 from symgen.oracle import OracleError
-from symgen.program import Program, ProgramError, lower
+from symgen.program import ProgramError, lower
 from symgen.rules.rule import Step
 from symgen.schedule import finish, with_sign_of_zero
 from symgen.settings import first_tensor, free, settings
 from symgen.spec import Argument, Op, Variant
 from symgen.spec.model import role_limits
 from symgen.stabilize.candidates import attempt, hoist, traced
-from symgen.stabilize.form import Form, Formula, Region, Segment
+from symgen.stabilize.form import Form, Formula, Segment
 from symgen.stabilize.leaves import ARITHMETICS, INNER_ARITHMETICS, Bench, Leaf
 from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, scaled
 from symgen.stabilize.recognize import recognize
@@ -39,78 +40,6 @@ from symgen.structure import Structure, annihilated, structure
 STRUCTURES_OF_CASES = (Cases, weighted)
 SPREAD = 10  # of the dense grid, as many points are left out where an extreme parameter moves it
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
-
-
-@dataclass(frozen=True)
-class Output:
-    """One scalar function of a variant: the value or a derivative, at every stage of its making.
-
-    Attributes:
-        name: "value", "grad", "grad2", or "grad_NAME" for another operand, a parameter or an option.
-        wrt: what it is a derivative in; None for the value.
-        order: of the derivative.
-        naive: the formula of the variant, as written.
-        recognized: this output after calculus, in the vocabulary.
-        stable: after all rules.
-        trace: the rules that were applied.
-        regions: what computes which part of the line in float64, for people.
-        cores: the scalar functions, "f32" and "f64".
-        forms: the same before scheduling.
-        worst: the largest error at the probe points, in ULP of the target (before rounding for "f32").
-        unresolved: stretches on which the target's bar is missed.
-        probe: where it was measured, and the truth there.
-        device: the same for float32 arithmetic on a GPU; None where that was not asked for.
-        difference: a symbol and what it stands for, where regions and forms are stated in a difference of operands.
-        factor: what regions and forms are still multiplied by: the weights, and the sign of the operand.
-    """
-
-    name: str
-    wrt: str | None
-    order: int
-    naive: Expr
-    recognized: Expr
-    stable: Expr
-    trace: tuple[Step, ...]
-    regions: tuple[Region, ...]
-    cores: Mapping[str, ScalarFunction]
-    forms: Mapping[str, Form]
-    worst: Mapping[str, float]
-    unresolved: Mapping[str, tuple[Unresolved, ...]]
-    probe: Probe
-    device: Device | None = None
-    difference: tuple[Symbol, Expr] | None = None
-    factor: Expr = sp.S.One
-
-
-@dataclass(frozen=True)
-class Device:
-    """One output in float32 arithmetic; a number among the parameters comes as two, `NAME` and `NAME_low`."""
-
-    core: ScalarFunction
-    form: Form
-    worst: float
-    unresolved: tuple[Unresolved, ...]
-
-
-@dataclass(frozen=True)
-class DerivedVariant:
-    """One variant of a definition with all that was derived from it."""
-
-    variant: Variant
-    program: Program
-    outputs: tuple[Output, ...]
-    names: tuple[str, ...] = ()  # of all outputs that there are, whether derived or not
-
-    def output(self, name: str) -> Output:
-        return next(o for o in self.outputs if o.name == name)
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """Everything that the build knows of a function."""
-
-    op: Op
-    variants: tuple[DerivedVariant, ...]
 
 
 def derive(op: Op, *, pieces: bool = True, only: str | None = None, device: bool = False) -> Derivation:

@@ -21,10 +21,11 @@ from sympy import Expr, Symbol
 
 from symgen import build, build_keys, config, files
 from symgen.certify import Knowledge, sides_of
+from symgen.derivation import DerivedVariant, Output
 from symgen.enclosure import Enclosure, ProofError
 from symgen.oracle import working_precision
 from symgen.oracle_balls import OracleError, UndecidedError
-from symgen.pipeline import DerivedVariant, Output, derive
+from symgen.pipeline import derive
 from symgen.proofs import Obligation, Proof, Refutation, Undecided, Verdict
 from symgen.spec import load
 from symgen.spec.model import Op

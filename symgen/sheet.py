@@ -26,7 +26,7 @@ from symgen.backends.render import environment
 from symgen.files import UserError
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation
+    from symgen.derivation import Derivation
 
 TITLE = "Function reference"
 SHEET = "sheet.tex"

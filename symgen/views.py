@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from symgen.build_compile import Job, card_text, emit, kernel_digest
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.derivation import Derivation, DerivedVariant, Output
 
 
 def lower(derivation: Derivation) -> str:

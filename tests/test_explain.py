@@ -13,6 +13,7 @@ import pytest
 import sympy as sp
 
 from symgen.cli_show import loaded
+from symgen.derivation import Derivation
 from symgen.explain import words
 from symgen.explain.conditioning import stretches
 from symgen.explain.document import document
@@ -20,7 +21,7 @@ from symgen.explain.findings import Failure, finding, measured
 from symgen.explain.report import OutputReport, Report, report
 from symgen.explain.text import WIDTH, lines
 from symgen.oracle import Oracle
-from symgen.pipeline import Derivation, derive
+from symgen.pipeline import derive
 from symgen.stabilize.form import ARITHMETICS
 from symgen.stabilize.probe import TARGETS, Probe, grid, measure
 from symgen.stabilize.regimes import Unresolved

@@ -19,7 +19,8 @@ from symgen.backends.latex_part import difference, interval
 from symgen.backends.latex_plot import plot, window
 from symgen.backends.latex_samples import domain, from_cores, shown_options
 from symgen.catalogue import folder
-from symgen.pipeline import Derivation, derive
+from symgen.derivation import Derivation
+from symgen.pipeline import derive
 from symgen.rows.lower import is_row_function
 from symgen.spec import Op, load
 

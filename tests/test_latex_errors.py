@@ -7,7 +7,8 @@ from dataclasses import replace
 from symgen.backends.latex_card import card
 from symgen.backends.latex_errors import gains, remains
 from symgen.cli_show import loaded
-from symgen.pipeline import Derivation, derive
+from symgen.derivation import Derivation
+from symgen.pipeline import derive
 from symgen.stabilize.regimes import Unresolved
 
 

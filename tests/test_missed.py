@@ -7,8 +7,9 @@ import math
 from dataclasses import replace
 
 from symgen.cli_show import loaded
+from symgen.derivation import Derivation
 from symgen.missed import Miss, misses, warning, worst
-from symgen.pipeline import Derivation, derive
+from symgen.pipeline import derive
 from symgen.stabilize.regimes import Unresolved
 
 STRETCHES = {

@@ -12,9 +12,10 @@ import pytest
 from sympy import Symbol
 
 from symgen import ulp
+from symgen.derivation import DerivedVariant, Output
 from symgen.kernel import verify
 from symgen.oracle import Oracle
-from symgen.pipeline import DerivedVariant, Output, derive, domain, finite
+from symgen.pipeline import derive, domain, finite
 from symgen.program import ProgramError
 from symgen.rules import ALL_RULES
 from symgen.spec import Op, load

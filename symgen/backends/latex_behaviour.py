@@ -14,7 +14,7 @@ from symgen.backends.latex_variant import number
 from symgen.spec.model import Op, role_limits
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation, Output
+    from symgen.derivation import Derivation, Output
 
 _COMMA = r",\; "
 _JOINT_WORDS = ("Jump", "Kink", "Joint")  # by the lowest derivative that jumps

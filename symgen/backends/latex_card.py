@@ -21,7 +21,7 @@ from symgen.backends.latex_variant import alternative_of, argument_note, number,
 from symgen.spec.model import REQUIRED, Op
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation
+    from symgen.derivation import Derivation
 
 _COLUMN_WIDTH = 42  # half letters of a formula beside the plot
 

@@ -17,7 +17,7 @@ from symgen.stabilize.probe import TARGETS, Probe
 from symgen.stabilize.regimes import evaluate
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation, DerivedVariant
+    from symgen.derivation import Derivation, DerivedVariant
 
 _DTYPE = "float64"
 _FAILURES = {"lost": "lost", "overflow": r"$\infty$", "nan": "NaN"}

@@ -24,7 +24,7 @@ from symgen.backends.latex_variant import definition_of, label, stated
 from symgen.spec.model import Op
 
 if TYPE_CHECKING:
-    from symgen.pipeline import DerivedVariant, Output
+    from symgen.derivation import DerivedVariant, Output
     from symgen.stabilize.form import Segment
 
 _LARGEST = float(np.finfo(np.float64).max)

@@ -13,7 +13,7 @@ from symgen.spec.model import REQUIRED, Argument, Op, role_limits
 from symgen.structure import structure
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation, DerivedVariant
+    from symgen.derivation import Derivation, DerivedVariant
 
 Array = npt.NDArray[np.float64]
 Samples = Callable[[Array], tuple[Array, ...]]

@@ -27,7 +27,7 @@ from symgen.stabilize.recognize import recognize
 from symgen.stabilize.regimes import evaluate
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Derivation, DerivedVariant, Output
+    from symgen.derivation import Derivation, DerivedVariant, Output
 
 
 @dataclass(frozen=True)

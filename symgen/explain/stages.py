@@ -18,7 +18,7 @@ from symgen.stabilize.probe import Probe
 from symgen.stabilize.recognize import recognize
 
 if TYPE_CHECKING:
-    from symgen.pipeline import Output
+    from symgen.derivation import Output
     from symgen.rules import Step
 
 Findings = Mapping[str, Finding]  # by dtype

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from symgen import ulp
+from symgen.derivation import DerivedVariant, Output
 from symgen.oracle import Oracle
-from symgen.pipeline import DerivedVariant, Output, derive, domain
+from symgen.pipeline import derive, domain
 from symgen.program import ProgramError
 from symgen.settings import first_tensor, settings
 from symgen.spec import Op, load
