@@ -58,7 +58,7 @@ ELEMENTWISE = Archetype(
 )
 ROWS = Archetype(
     name="rows",
-    derive=rows.derive,
+    derive=lambda op, *, only=None, device=False: rows.derive(op, only=only),  # there is no code for GPUs
     facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs), axes=public_axes(v)) for v in d.variants],
     emit=build_compile.emit_rows,
     cores=row_text.cores,

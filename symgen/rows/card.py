@@ -45,8 +45,7 @@ def _shift(output: RowOutput) -> tuple[str, tuple[Rewriting, ...]]:
     steps = []
     for family in output.families:
         m = f"{family.parameter[0]}_{{{family.parameter[1:]}}}"
-        shown = rf"\frac{{\partial f}}{{\partial {m}}} = 0" if output.proved else rf"{m}\ \text{{is free}}"
-        steps.append(Rewriting(names.code("shift"), (shown,)))
+        steps.append(Rewriting(names.code("shift"), (rf"\frac{{\partial f}}{{\partial {m}}} = 0",)))
     return "f", tuple(steps)
 
 

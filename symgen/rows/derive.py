@@ -54,8 +54,7 @@ class RowOutput:
         name: "value", "vjp" (of all tensors), "vjp_NAME", "value_and_grad"; "share" and its own for losses.
         recognized: its program in the vocabulary.
         stable: the same with free parameters, and what is shared computed once.
-        families: the free parameters.
-        proved: whether the derivative of its results in them was shown to vanish.
+        families: the free parameters, in which the derivative of its results was shown to vanish.
         schedule: the code.
         trace: the rules that recognised it.
     """
@@ -65,7 +64,6 @@ class RowOutput:
     recognized: Program
     stable: Program
     families: tuple[Family, ...]
-    proved: bool
     schedule: Schedule
     trace: tuple[Step, ...] = ()
     regions: tuple[Region, ...] = ()
@@ -102,13 +100,12 @@ class RowDerivation:
     variants: tuple[DerivedRows, ...]
 
 
-def derive(op: Op, *, only: str | None = None, device: bool = False) -> RowDerivation:  # noqa: ARG001  no GPU code yet
+def derive(op: Op, *, only: str | None = None) -> RowDerivation:
     """Derive, shift and schedule every variant of a row function.
 
     Args:
         op: the definition.
         only: the name of one output, if the others are not wanted.
-        device: as of `symgen.pipeline.derive`; there are no row kernels for a GPU yet.
 
     Raises:
         ProgramError: the definition needs calculus or code that this version does not have; the message names file,
@@ -184,10 +181,12 @@ def shares(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...]) 
 
 
 def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Step, ...]) -> RowOutput:
-    """One kernel, from its program in the vocabulary."""
+    """One kernel, from its program in the vocabulary; a shift that is not proved to change nothing is left out."""
     moved, families = shifted(program)
+    if not proved(moved, families):
+        moved, families = program, ()
     stable = shared(moved)
-    return RowOutput(name, wrt, program, stable, families, proved(moved, families), schedule(name, stable), trace)
+    return RowOutput(name, wrt, program, stable, families, schedule(name, stable), trace)
 
 
 def body(output: RowOutput) -> Expr:
