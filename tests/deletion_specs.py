@@ -1,6 +1,6 @@
 """Formulas that need rules which neither the catalogue nor the corpus of unseen formulas needs."""
 
-from symgen.spec import Tensor, activation, cosh, erfc, exp, log, pi, sqrt
+from symgen.spec import Tensor, activation, cosh, erfc, exp, log, pi, sinh, sqrt
 
 
 @activation()
@@ -104,3 +104,21 @@ def soft_clipping_down(x):
 def soft_clipping_up(x):
     """A ratio of softplus arguments that is above one."""
     return log((1 + exp(x + 1)) / (1 + exp(x)))
+
+
+@activation()
+def log_sinh_of_square(x: Tensor > 0):
+    """The logarithm of the hyperbolic sine of a square."""
+    return log(sinh(x**2))
+
+
+@activation()
+def planck_of_cube(x: Tensor > 0):
+    """A Bose-Einstein occupation and one, of a cube."""
+    return exp(x**3) / (exp(x**3) - 1)
+
+
+@activation()
+def root_step(x: Tensor >= 0):
+    """By how much the root of one more than a cube and one is larger."""
+    return sqrt(x**3 + 2) - sqrt(x**3 + 1)
