@@ -31,7 +31,7 @@ from symgen.reference import LARGEST, Builder, NotCoveredError
 from symgen.sweep import Call, Settle, Tally, TooManyError, measured, sweep
 from symgen.truth import Floats, Truth
 
-VERSION = 1  # of what a sweep measures; results of another version are not taken up again
+VERSION = 2  # of what a sweep measures; results of another version are not taken up again
 STRIDE = 1 << 28  # inputs of a part
 NEAR = 1000  # floats on each side of a root that count as its neighbourhood
 FIRST_NAN = 0x7F800001

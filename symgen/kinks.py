@@ -38,6 +38,20 @@ def unfold(node: Expr) -> Expr:
     return meaning(*node.args) if meaning else node
 
 
+def decided(expression: Expr) -> Expr:
+    """A formula without symbols as the number that it is: of each case distinction, the branch that applies.
+
+    Example:
+        >>> from sympy import Abs, Rational
+        >>> decided(Abs(Rational(-1, 3)))
+        1/3
+    """
+    node = unfold(expression)
+    if isinstance(node, Cases):
+        return decided(node.then if decided(node.condition) == sp.true else node.otherwise)
+    return node.func(*map(decided, node.args)) if node.args else node
+
+
 def switches(expression: Expr) -> Iterator[Expr]:
     """Expressions whose zeros are where a formula changes from one case to another, in a fixed order.
 

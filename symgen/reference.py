@@ -14,12 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import sympy as sp
 from flint import arb
 from numpy.typing import NDArray
 from sympy import Symbol
 
 from symgen.enclosure import Enclosure, Form
 from symgen.features import SIGN
+from symgen.kinks import decided
 from symgen.oracle import Oracle, working_precision
 from symgen.oracle_balls import OracleError, UndecidedError
 from symgen.taylor import Series, taylor
@@ -35,13 +37,15 @@ MOST_ALONE = 2_000
 MOST_PIECES = 5_000
 WIDEST = 8.0  # ratio of the ends of a piece for which a polynomial is tried
 LINE_BITS = 29  # with the 24 of float32, products by such a slope are exact in float64
+MOST_DIVISOR = 2**20  # of a straight line: its product with a midpoint, of 25 bits, is exact in float64
+NARROW = 1.25  # ratio of the ends of a piece within which the side of a line shows, if there is one
 ROUNDING = 4 * COUNT * 2.0**-53  # of Horner's scheme, multiplications and additions rounded apart, with room to spare
 FLOAT32 = FORMATS["float32"]
 LARGEST = FLOAT32.largest_ordinal
 
 POLYNOMIAL, ABOVE, BELOW, EXACT, CONSTANT = range(5)
-"""What a piece says of the exact value: within the bound; above, below or equal to the polynomial, which is exact in
-float64; or that every input rounds to the first coefficient."""
+"""What a piece says of the exact value: within the bound; above or below the polynomial, which is exact in float64; on
+a straight line of rational coefficients, which the piece holds; or that every input rounds to the first coefficient."""
 
 
 class NotCoveredError(ValueError):
@@ -58,6 +62,8 @@ class Piece:
         kind: one of the constants above.
         coefficients: float64, `COUNT` of them.
         bound: distance from the exact function, at most, in ULP of float32.
+        line: p, q and r of a straight line ``(p x + q) / r``, of which ``p x``, or q = 0, and products of r with
+            midpoints between two float32 are exact.
     """
 
     first: int
@@ -67,6 +73,7 @@ class Piece:
     scale: float
     coefficients: tuple[float, ...]
     bound: float
+    line: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class Table:
         places: float64 (n, 2), centre and scale.
         coefficients: float64 (n, COUNT).
         bound: float64 (n,), in ULP.
+        line: float64 (n, 3).
         sign: of the inputs, 1 or -1.
     """
 
@@ -89,6 +97,7 @@ class Table:
     places: Floats
     coefficients: Floats
     bound: Floats
+    line: Floats
     sign: int
 
     @staticmethod
@@ -100,6 +109,7 @@ class Table:
             np.array([(p.centre, p.scale) for p in pieces], np.float64).reshape(-1, 2),
             np.array([p.coefficients for p in pieces], np.float64).reshape(-1, COUNT),
             np.array([p.bound for p in pieces], np.float64),
+            np.array([p.line for p in pieces], np.float64).reshape(-1, 3),
             sign,
         )
 
@@ -111,7 +121,8 @@ class Table:
     def roots(self) -> list[int]:
         """Ordinals at which the function changes sign, or is zero at a single float."""
         first, second = self.coefficients[:, 0], self.coefficients[:, 1]
-        sign = np.sign(np.where(first != 0, first, np.where(self.kind == POLYNOMIAL, 0, second * self.sign)))
+        lines = (self.kind == ABOVE) | (self.kind == BELOW) | (self.kind == EXACT)
+        sign = np.sign(first + np.where(lines, second * self.sign * from_ordinals(self.first, "float32"), 0.0))
         known = np.flatnonzero(sign)
         changed = known[1:][sign[known[1:]] != sign[known[:-1]]]
         alone = [i for i in range(1, len(sign) - 1) if sign[i] == 0 and sign[i - 1] and sign[i + 1]]
@@ -142,6 +153,8 @@ class Builder:
         self.exact = Enclosure(self.formulas, self.wrt, self.derivative, self.parameters)
         self.oracle = Oracle(self.exact.definition, self.wrt, self.derivative, self.exact.equal)
         self.inverse = 1 / self.exact.definition.diff(self.wrt, self.derivative)
+        numbers = {s: sp.Rational(self.parameters[s.name]) for s in self.exact.values}
+        self.rational = self.exact.definition.xreplace(numbers)
 
     def table(self, first: int, last: int, beyond: int = 0) -> Table:
         """Pieces from the magnitude with ordinal ``first`` to that of ``last``.
@@ -199,11 +212,15 @@ class Builder:
             return Piece(first, last, CONSTANT, 0.0, 0.0, _padded([constant]), error)
         if wide or not over[COUNT].is_finite():
             return None
-        if over[0].abs_lower() < FLOAT32.tiny or all(c.is_zero() for c in over[2:]):
+        if all(c.is_zero() for c in over[2:]):
+            straight = self._straight(first, last, low, high, over[0])
+            if straight is not None:
+                return straight
+        if over[0].abs_lower() < FLOAT32.tiny:
             line = self._line(which, first, last, low, high)
             if line is not None:
                 return line
-            if over[0].abs_lower() < FLOAT32.tiny and high > 2 * low:
+            if high > NARROW * low:
                 return None  # a side that holds for each half may be hard to show for both
         return self._polynomial(which, first, last, low, high, over)
 
@@ -240,6 +257,36 @@ class Builder:
             return None
         return Piece(first, last, POLYNOMIAL, centre, math.ldexp(1.0, -exponent), tuple(rounded), bound)
 
+    def _straight(self, first: int, last: int, low: float, high: float, over: arb) -> Piece | None:
+        """(p x + q) / r, exactly, where all higher derivatives vanish: the function itself is a polynomial there.
+
+        Of a line such as x/6 + 1/2, a third of all inputs may give a tie, which no approximation tells from what lies
+        beside it.
+        """
+        if first == last:
+            return None
+        ends = sp.Rational(low), sp.Rational(high)
+        points = [
+            self.sign * (ends[0] + (ends[1] - ends[0]) * k / (self.derivative + 1)) for k in range(self.derivative + 2)
+        ]
+        values = [decided(self.rational.xreplace({self.wrt: point})) for point in points]
+        if not all(value.is_Rational for value in values):
+            return None
+        found = sp.Poly(sp.interpolate(list(zip(points, values, strict=True)), self.wrt), self.wrt)
+        found = found.diff((self.wrt, self.derivative)) if self.derivative else found
+        slope, intercept = found.coeff_monomial(self.wrt), found.coeff_monomial(1)
+        common = int(sp.ilcm(slope.q, intercept.q))
+        divisor = common // (common & -common)
+        line = float(slope * divisor), float(intercept * divisor), float(divisor)
+        exact = sp.Rational(line[0]) == slope * divisor and sp.Rational(line[1]) == intercept * divisor
+        if not exact or divisor > MOST_DIVISOR or not (_short(line[0]) or line[1] == 0):
+            return None
+        error = 2.0**-51 * (abs(float(slope)) * high + abs(float(intercept)))
+        bound = error / float(ulp([max(_down(abs(over)), 0.0)], "float32")[0])
+        if not bound <= TARGET:
+            return None
+        return Piece(first, last, EXACT, 0.0, 1.0, _padded([float(intercept), float(slope)]), bound, line)
+
     def _line(self, which: int, first: int, last: int, low: float, high: float) -> Piece | None:
         """f(x) = slope x with an exact product, and the side on which the function is.
 
@@ -255,7 +302,7 @@ class Builder:
             over = self.exact.over(which, _interval(low, high) * self.sign, 3)
             step = arb(0, (high - low) / 2)
             rest = (at[0] - centre * slope) + (at[1] - slope) * step + over[2] * step * step
-            kind = EXACT if rest.is_zero() else ABOVE if rest > 0 else BELOW if rest < 0 else None
+            kind = ABOVE if rest > 0 else BELOW if rest < 0 else None
             bound = _up(abs(rest)) / FLOAT32.smallest
             if kind is None or not bound <= TARGET:
                 return None

@@ -125,7 +125,7 @@ def _compare(
     left = np.empty(0, np.int64)
     if suspects:
         flags = np.empty(len(x), np.uint8)
-        worst = _judge(x, got, centre, scale, coefficients, kind, bound, errors, flags)
+        worst = _judge(x, got, centre, scale, coefficients, kind, bound, table.line[i], errors, flags)
         tally = replace(
             tally,
             misrounded=int(np.count_nonzero(flags & MISROUNDED)),
@@ -236,7 +236,16 @@ def _errors(x: Any, got: Any, centre: Any, scale: Any, coefficients: Any, bound:
 
 @njit(nogil=True, fastmath={"contract"}, cache=True)
 def _judge(
-    x: Any, got: Any, centre: Any, scale: Any, coefficients: Any, kind: Any, bound: Any, errors: Any, flags: Any
+    x: Any,
+    got: Any,
+    centre: Any,
+    scale: Any,
+    coefficients: Any,
+    kind: Any,
+    bound: Any,
+    line: Any,
+    errors: Any,
+    flags: Any,
 ) -> Any:
     """What is wrong with each result, if anything; errors of settled results only, and the largest of them."""
     worst = -1.0
@@ -262,7 +271,9 @@ def _judge(
         elif error <= 0.5 + bound and kind == POLYNOMIAL:
             flags[i] = AMBIGUOUS
             errors[i] = -1.0
-        elif error == 0.5 and _right(g, y, kind):
+        elif error <= 0.5 + bound and kind == EXACT and _nearest_to_line(g, y, np.float64(x[i]), line):
+            errors[i] = 0.5
+        elif error == 0.5 and (got[i] > y if kind == ABOVE else got[i] < y and kind == BELOW):
             pass
         else:
             flags[i] = MISROUNDED | (ZERO if g == 0.0 and abs(y) >= 2.0**LEAST else 0)
@@ -271,8 +282,31 @@ def _judge(
 
 
 @njit(nogil=True, cache=True)
-def _right(got: Any, tie: Any, kind: Any) -> Any:
-    """Whether a tie of the reference was rounded to the side on which the exact value lies, or to even."""
-    if kind == EXACT:
+def _nearest_to_line(got: Any, y: Any, x: Any, line: Any) -> Any:
+    """Whether a result is the float32 nearest to (p x + q) / r, which is about y and half a ULP away from it."""
+    p, q, r = line[0], line[1], line[2]
+    exponent: Any = (np.float64(y).view(np.int64) >> 52) & 2047
+    exponent = min(max(exponent, 1023 + LEAST), 1023 + MOST)
+    half = np.int64((exponent - 24) << 52).view(np.float64)
+    middle = got + half if y > got else got - half
+    high, low = _product(p, x)
+    total = high + q
+    part = total - high
+    low += (high - (total - part)) + (q - part)  # one of the two is zero
+    beyond = (total - r * middle) + low
+    if beyond == 0.0:
         return (np.float32(got).view(np.int32) & 1) == 0
-    return (got > tie and kind == ABOVE) or (got < tie and kind == BELOW)
+    return (beyond > 0.0) == (got > middle)
+
+
+@njit(nogil=True, cache=True)
+def _product(a: Any, b: Any) -> Any:
+    """A product, rounded, and what is missing: exactly, by halves of 26 and 27 bits."""
+    split = 134217729.0
+    wide = split * a
+    a_high = wide - (wide - a)
+    wide = split * b
+    b_high = wide - (wide - b)
+    a_low, b_low = a - a_high, b - b_high
+    product = a * b
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low

@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from symgen.certify_cases import Case
 from symgen.certify_survey import Knowledge
 from symgen.enclosure import ProofError
 from symgen.exhaustive import Found, Part, State, Subject, exhaust, keep_exhaustive, parts, run
+from symgen.heads import first_max, first_min
 from symgen.oracle import Oracle
 from symgen.pipeline import derive
 from symgen.reference import ABOVE, BELOW, CONSTANT, EXACT, LARGEST, Builder, NotCoveredError
@@ -103,6 +105,43 @@ def test_ties_below_the_normal_numbers_are_decided_by_the_side():
     assert (right.misrounded, right.error) == (0, 0.5)
     assert even.misrounded == 1024  # every second tie is rounded down
     assert right.settled == even.settled == 0
+
+
+LINES = [  # formula, order, p, q, r of (p x + q) / r, first input: many results are ties, or next to nothing beside one
+    (X / 6 + sp.Rational(1, 2), 0, 1, 3, 6, -0.03),
+    (X * (X + 3) / 6, 1, 2, 3, 6, -0.017),
+    (first_min(1, first_max(0, X / 6 + sp.Rational(1, 2))), 0, 1, 3, 6, 0.1),
+    (X + sp.Rational(1, 2), 0, 2, 1, 2, -8388600.0),
+    (sp.Rational(0.01) * X, 0, Fraction(0.01), 0, 1, -2.79e-38),
+]
+
+
+@pytest.mark.parametrize(("formula", "order", "p", "q", "r", "start"), LINES)
+def test_ties_of_a_straight_line_are_decided_exactly(formula, order, p, q, r, start):
+    first = int(to_ordinals([abs(start)], "float32")[0])
+    last = first + 20_000
+    table = Builder([(formula, 0)], X, order, {}, 1 if start > 0 else -1).table(first, last)
+
+    def kernel(x, half):
+        """Quotients by the spacing, in integers; ties are left to a function."""
+        exact = [(p * Fraction(float(v)) + q) / r for v in x]
+        steps = [Fraction(float(ulp.ulp([float(e)], "float32")[0])) for e in exact]
+        counts = [e / s for e, s in zip(exact, steps, strict=True)]
+        whole = [half(c) if c.denominator == 2 else round(c) for c in counts]
+        return np.array([float(n * s) for n, s in zip(whole, steps, strict=True)], np.float32)
+
+    right = sweep.sweep(partial(kernel, half=round), table, first, last, None)
+    assert set(table.kind) == {EXACT}
+    assert (right.inputs, right.misrounded, right.error) == (20_001, 0, pytest.approx(0.5, abs=1e-6))
+    wrong = sweep.sweep(partial(kernel, half=lambda c: 2 * c - round(c)), table, first, last, None)
+    assert (wrong.misrounded > 200) == (q != 0)
+
+
+def test_a_line_that_is_not_one_is_found_below_the_normal_numbers():
+    first, last = 1 << 20, (1 << 20) + 5000
+    table = Builder([(sp.Rational(0.01) * X, 0)], X, 0, {}, 1).table(first, last)
+    beside = sweep.sweep(lambda x: (x.astype(np.float64) / 100).astype(np.float32), table, first, last, None)
+    assert beside.misrounded > 20  # 1/100 rounds some inputs to the other side of a tie
 
 
 def test_the_oracle_tells_a_tie_from_what_lies_beside_it():
