@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from symgen import build as driver
 from symgen import build_keys, config
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
     from symgen.certificate import Certificate
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Count = Annotated[int | None, Parameter(validator=Number(gte=1), show_default=False)]
 Names = Annotated[list[str] | None, Parameter(negative=(), show_default=False)]
 
 
-def certify(names: Names = None, /, *, exhaustive: Flag = False, json: Flag = False) -> int:
+def certify(names: Names = None, /, *, exhaustive: Flag = False, points: Count = None, json: Flag = False) -> int:
     """Measure the error of kernels against ball arithmetic, in ULP; exit code 1 if one misses its bar.
 
     Inside a project the certificate is kept beside the kernels, and the reference cards, if there are any, show it.
@@ -35,8 +38,11 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, json: Flag = Fa
         names: Functions to measure; all if none is named.
         exhaustive: Every float32 input of functions of one array, against a proved reference; functions whose
             certificate already holds that of these kernels are not measured again.
+        points: How many float64 inputs of each output, instead of 100,000; what a sweep has found stays.
         json: One JSON document instead of tables.
     """
+    if exhaustive and points is not None:
+        raise UserError("--exhaustive and --points are two runs; the second keeps what the first has found")
     project = current()
     targets = build_keys.targets(project)
     from symgen import measure
@@ -46,7 +52,7 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, json: Flag = Fa
     if "bfloat16" not in measure.installed_dtypes():
         say("bfloat16 is not measured: pip install ml_dtypes")
     found = []
-    for certificate in _measured(project, {name: targets[name] for name in chosen}, exhaustive=exhaustive):
+    for certificate in _measured(project, {name: targets[name] for name in chosen}, exhaustive, points):
         _clear()
         found.append(certificate)
         if not json:
@@ -62,7 +68,9 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, json: Flag = Fa
     return _refresh_cards(project, chosen) or (Exit.DIFFERENT if failures else Exit.OK)
 
 
-def _measured(project: Config, targets: dict[str, Target], *, exhaustive: bool) -> Iterator[Certificate]:
+def _measured(
+    project: Config, targets: dict[str, Target], exhaustive: bool, points: int | None
+) -> Iterator[Certificate]:
     """Measure functions one after the other, or all at once as parts of sweeps."""
     from symgen import measure, measure_all
     from symgen.exhaustive import keep_exhaustive
@@ -73,7 +81,8 @@ def _measured(project: Config, targets: dict[str, Target], *, exhaustive: bool) 
         yield from measure_all.certify_all(project, targets, _progress)
         return
     for target in targets.values():
-        certificate = measure.measure(project, target, _progress)
+        effort = measure.FULL if points is None else replace(measure.FULL, points64=points)
+        certificate = measure.measure(project, target, _progress, effort)
         if config.load() is not None:
             certificate = keep_exhaustive(certificate, measure.saved(project, target.name))
             measure.save(project, certificate)

@@ -16,6 +16,7 @@ from symgen import files, scaffold
 from symgen.build import plan, read_manifest
 from symgen.build_keys import Target
 from symgen.certificate import Certificate, Row
+from symgen.certify_survey import Effort
 from symgen.cli import _COMMANDS, Exit, run
 from symgen.config import Config, load
 
@@ -126,13 +127,18 @@ def test_certify_leaves_everything_up_to_date(
     monkeypatch.chdir(root)
     rows = (Row("value", "float32", error=0.4375), Row("value", "float64", error=1.25))
 
-    def measured(project: Config, target: Target, _: object) -> Certificate:
+    efforts = []
+
+    def measured(project: Config, target: Target, _: object, effort: Effort) -> Certificate:
+        efforts.append(effort.points64)
         return Certificate(target.name, read_manifest(project.out)["functions"][target.name]["kernel"], rows)
 
     monkeypatch.setattr("symgen.measure.measure", measured)
-    for _ in range(2):
-        assert run(["certify", "swoosh"]) == Exit.OK
+    for more in ([], ["--points", "2000000"]):
+        assert run(["certify", "swoosh", *more]) == Exit.OK
         assert plan(load()).nothing_to_do
+    assert efforts == [100_000, 2_000_000]
+    assert run(["certify", "swoosh", "--points", "10", "--exhaustive"]) == Exit.USAGE
     assert symgen("check", cwd=root).returncode == 0
     assert symgen("doctor", cwd=root).returncode == 0
     assert "1.25" in (root / "docs/cards/swoosh.tex").read_text(encoding="utf-8")
