@@ -62,7 +62,7 @@ ROWS = Archetype(
     facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs), axes=public_axes(v)) for v in d.variants],
     emit=build_compile.emit_rows,
     cores=row_text.cores,
-    card=lambda d, _certificate: sheet.render_card(row_card.card(d)),
+    card=lambda d, certificate: sheet.render_card(row_card.card(d, certificate)),
     stages=row_text.STAGES,
 )
 

@@ -12,6 +12,7 @@ FORMAT = 1
 ROOT = "root of a second derivative"
 ERROR_FUNCTION = "error function"
 SEVERAL = "root that moves with another operand"
+ROWS = "entry of a row"
 MAIN = ("value", "grad", "grad2")
 
 
@@ -33,6 +34,8 @@ BARS: tuple[Bar, ...] = (
     Bar("float32", 1.0, ROOT),  # within the neighbourhood of one
     # two functions of different operands cancel there, and neither is known to more than float64: measured, not barred
     Bar("float64", math.inf, SEVERAL),
+    Bar("float64", 4.0, ROWS),  # gradients are sums over the row
+    Bar("float32", 2.0, ROWS),
 )
 
 
@@ -71,6 +74,7 @@ class Row:
         inputs: how many finite inputs were measured.
         sampled: the inputs are a sample, so that errors are lower bounds; otherwise every input was measured.
         error: the largest error in ULP away from roots, and ``at`` the input where it is.
+        place: what is hard about the row that has the largest error, of functions of rows.
         root_error: the largest error within the neighbourhood of a root of this output; None where there is none.
         misrounded: inputs whose result is not the correctly rounded one.
         nonfinite: finite inputs with a NaN or an infinity although the truth is in range, and the first of them.
@@ -90,6 +94,7 @@ class Row:
     sampled: bool = True
     error: float = 0.0
     at: float | None = None
+    place: str = ""
     root_error: float | None = None
     root_at: float | None = None
     misrounded: int = 0
@@ -119,7 +124,7 @@ class Row:
         found = []
         allowed = bar(self.dtype, (s for s in self.situations if s != SEVERAL))
         if not self.error <= allowed:
-            found.append(f"{self.error:.4g} ULP at {self.at!r}, the bar is {allowed:g}")
+            found.append(f"{self.error:.4g} ULP at {self.place or repr(self.at)}, the bar is {allowed:g}")
         near = bar(self.dtype, (*self.situations, *((ROOT,) if self.output.startswith("grad2") else ())))
         if self.root_error is not None and not self.root_error <= near:
             found.append(f"{self.root_error:.4g} ULP near a root, at {self.root_at!r}, the bar is {near:g}")
@@ -219,6 +224,23 @@ def largest_errors(content: Mapping[str, Any] | None) -> dict[tuple[str, str], f
     return found
 
 
+def headed(outputs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The outputs that stand under each heading of `MAIN`: of a function of one array, those of this name.
+
+    Of others, "grad" stands for the gradients in each operand and "grad2" for the second derivatives.
+
+    Example:
+        >>> headed(["value", "vjp", "vjp_weight"])
+        {'value': ('value',), 'grad': ('vjp', 'vjp_weight'), 'grad2': ()}
+    """
+    known = tuple(outputs)
+    prefixes = {"value": ("value",), "grad": ("grad_", "vjp"), "grad2": ("grad2_",)}
+    return {
+        heading: (heading,) if heading in known else tuple(o for o in known if o.startswith(prefixes[heading]))
+        for heading in MAIN
+    }
+
+
 def coverage(content: Mapping[str, Any] | None) -> dict[str, str]:
     """What was measured in each dtype: "every input" of the main outputs, or "a sample", whose errors are lower bounds.
 
@@ -242,7 +264,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.title.partition(" (")[2].rstrip(")"),
         f"{row.inputs:,}",
         f"{mark}{row.error:.4g}",
-        "" if row.at is None else f"{row.at:.9g}",
+        row.place if row.at is None else f"{row.at:.9g}",
         "" if row.root_error is None else f"{mark}{row.root_error:.4g}",
         f"{row.misrounded:,}",
         f"{row.nonfinite:,}",

@@ -47,7 +47,7 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, points: Count =
     targets = build_keys.targets(project)
     from symgen import measure
 
-    chosen = driver.resolve(names or (), targets) or measure.measurable(project, targets)
+    chosen = driver.resolve(names or (), targets) or tuple(targets)
     measure.require_fresh(project, chosen)
     if "bfloat16" not in measure.installed_dtypes():
         say("bfloat16 is not measured: pip install ml_dtypes")

@@ -45,7 +45,7 @@ def list_functions(*, accuracy: Flag = False, json: Flag = False) -> int:
 
 def _list_accuracy(project: Config, *, json: bool) -> int:
     """One row for each function and dtype; what has no certificate of its kernel as it is now was not measured."""
-    from symgen.certificate import coverage, largest_errors
+    from symgen.certificate import coverage, headed, largest_errors
 
     entries = driver.read_manifest(project.out)["functions"]
     found = []
@@ -53,19 +53,21 @@ def _list_accuracy(project: Config, *, json: bool) -> int:
         path = project.out / build_keys.CERTIFICATES / f"{name}.json"
         content = certificate(path, entries.get(name, {}).get("kernel", ""))
         errors, covered = largest_errors(content), coverage(content)
+        groups = headed(dict.fromkeys(output for output, _ in errors))
         for dtype in LISTED_DTYPES:
-            measured = {output: errors.get((output, dtype)) for output in LISTED_OUTPUTS}
-            found.append({"name": name, "dtype": dtype, **measured, "inputs": covered.get(dtype)})
+            worst = {h: max((errors[o, dtype] for o in group), default=None) for h, group in groups.items()}
+            found.append({"name": name, "dtype": dtype, **worst, "inputs": covered.get(dtype)})
     if json:
         give_json(found)
     else:
-        rows = [tuple(_error(value) for value in row.values()) for row in found]
+        missing = {row["name"]: NOT_MEASURED if row["inputs"] is None else "" for row in found}
+        rows = [tuple(_error(value, missing[row["name"]]) for value in row.values()) for row in found]
         table(("name", "dtype", *(f"{output} (ULP)" for output in LISTED_OUTPUTS), "inputs"), rows)
     return Exit.OK
 
 
-def _error(value: str | float | None) -> str:
-    return NOT_MEASURED if value is None else value if isinstance(value, str) else f"{value:.4g}"
+def _error(value: str | float | None, missing: str) -> str:
+    return missing if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] = "code") -> int:

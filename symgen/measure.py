@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
@@ -17,11 +17,13 @@ from symgen import build, build_keys, build_pool, files
 from symgen.build_keys import Target
 from symgen.certificate import Certificate
 from symgen.certify import Effort, Knowledge, certify, knowledge_of
-from symgen.certify_cases import cases
+from symgen.certify_cases import Case, cases
+from symgen.certify_rows import certify_rows
 from symgen.config import Config
 from symgen.exhaustive import Subject, swept
 from symgen.files import UserError
 from symgen.pipeline import derive
+from symgen.rows.lower import is_row_function
 from symgen.spec import load
 from symgen.spec.model import Op
 
@@ -46,13 +48,17 @@ def survey(
     config: Config, target: Target, effort: Effort = FULL, processes: int = 1, progress: Progress | None = None
 ) -> Certificate:
     """The sampled rows of one function, with the truth computed by so many processes."""
+    op, kernel = specification(config, target), getattr(public_module(config), target.name)
+    digest, dtypes = kernel_of(config, target.name), tuple(d for d in effort.dtypes if d in installed_dtypes())
+    if is_row_function(op):
+        return certify_rows(op, kernel, digest=digest, dtypes=dtypes, progress=progress)
     op, knowledge = _derived(config, target)
     return certify(
         op,
-        getattr(public_module(config), target.name),
+        kernel,
         knowledge=knowledge,
-        digest=kernel_of(config, target.name),
-        effort=replace(effort, dtypes=tuple(d for d in effort.dtypes if d in installed_dtypes())),
+        digest=digest,
+        effort=replace(effort, dtypes=dtypes),
         processes=processes,
         progress=progress,
     )
@@ -76,10 +82,15 @@ def kernel_of(config: Config, name: str) -> str:
     return str(build.read_manifest(config.out)["functions"][name]["kernel"])
 
 
+def swept_cases(op: Op) -> tuple[Case, ...]:
+    """What a sweep measures of a function: nothing of one that needs whole rows."""
+    return () if is_row_function(op) else swept(cases(op))
+
+
 def subject(config: Config, target: Target) -> Subject:
     """A kernel to sweep."""
     op, knowledge = _derived(config, target)
-    return Subject(getattr(public_module(config), target.name), swept(cases(op)), knowledge)
+    return Subject(getattr(public_module(config), target.name), swept_cases(op), knowledge)
 
 
 def saved(config: Config, name: str) -> Certificate | None:
@@ -95,12 +106,6 @@ def installed_dtypes() -> tuple[str, ...]:
     """The dtypes that can be measured here; bfloat16 needs ml_dtypes."""
     always = ("float64", "float32", "float16")
     return (*always, "bfloat16") if find_spec("ml_dtypes") else always
-
-
-def measurable(config: Config, names: Iterable[str]) -> tuple[str, ...]:
-    """The functions that can be measured so far: those that act on each element alone."""
-    entries = build.read_manifest(config.out)["functions"]
-    return tuple(n for n in names if entries.get(n, {}).get("archetype", "elementwise") == "elementwise")
 
 
 def require_fresh(config: Config, names: tuple[str, ...]) -> None:

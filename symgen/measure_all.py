@@ -11,9 +11,9 @@ from symgen import build_pool, measure
 from symgen.build_keys import Target
 from symgen.certificate import Certificate
 from symgen.certify import Effort
-from symgen.certify_cases import Case, cases
+from symgen.certify_cases import Case
 from symgen.config import Config
-from symgen.exhaustive import STRIDE, Found, Part, State, exhaust, parts, run, swept
+from symgen.exhaustive import STRIDE, Found, Part, State, exhaust, parts, run
 
 LIGHT = Effort(points32=100_000)
 """Samples beside a sweep: float32 points are needed for roots, other settings and gradients in parameters only."""
@@ -96,7 +96,7 @@ def _work(task: Task) -> tuple[Task, Certificate | Found]:
 
 
 def _begin(config: Config, target: Target) -> Progress:
-    chosen = swept(cases(measure.specification(config, target)))
+    chosen = measure.swept_cases(measure.specification(config, target))
     kernel = measure.kernel_of(config, target.name)
     one = Progress(target, chosen, State.load(target.name, kernel, chosen), measure.saved(config, target.name))
     settled = _settled(one.sampled) if one.sampled else set()

@@ -17,7 +17,7 @@ from jinja2 import Environment
 
 from symgen import vocabulary
 from symgen.backends import latex_names as names
-from symgen.backends.latex_accuracy import DTYPES, MAIN, Cell, accuracy
+from symgen.backends.latex_accuracy import DTYPES, Cell, summary
 from symgen.backends.latex_card import Card, card
 from symgen.backends.latex_expr import latex
 from symgen.backends.latex_part import aligned
@@ -123,9 +123,7 @@ def write_cards(
 
 def _accuracy_cells(entry: Entry) -> list[list[Cell]]:
     """For each dtype the cells of value, first and second derivative."""
-    lines = {} if entry.certificate is None else {a.output: a.cells for a in accuracy(entry.certificate, MAIN).lines}
-    empty = tuple(Cell() for _ in DTYPES)
-    return [[lines.get(output, empty)[i] for output in MAIN] for i in range(len(DTYPES))]
+    return [list(cells) for cells in zip(*summary(entry.certificate or {}), strict=True)]
 
 
 def _notation() -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgen.backends import latex_names as names
-from symgen.certificate import coverage
+from symgen.certificate import coverage, headed
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 MAIN = ("value", "grad", "grad2")
@@ -37,7 +37,7 @@ class Accuracy:
     Args:
         lines: One for each output measured.
         remark: What is not as it should be (non-finite results, lost values), empty if nothing is.
-        scope: Of which dtypes every input was measured; empty if float32 was sampled.
+        scope: Of which dtypes every input was measured, or on which rows; empty if float32 was sampled.
     """
 
     lines: tuple[Line, ...]
@@ -59,6 +59,16 @@ def accuracy(certificate: Mapping[str, Any], outputs: Iterable[str]) -> Accuracy
         if mine:
             lines.append(Line(output, tuple(_cell([r for r in mine if r["dtype"] == d]) for d in DTYPES)))
     return Accuracy(tuple(lines), _remark(rows), _scope(certificate))
+
+
+def summary(certificate: Mapping[str, Any]) -> tuple[tuple[Cell, ...], ...]:
+    """For value, first and second derivative, the worst cell of all outputs of this kind in each of `DTYPES`."""
+    rows: list[Mapping[str, Any]] = list(certificate.get("rows", ()))
+    groups = headed(dict.fromkeys(r["output"] for r in rows))
+    return tuple(
+        tuple(_cell([r for r in rows if r["output"] in group and r["dtype"] == d]) for d in DTYPES)
+        for group in groups.values()
+    )
 
 
 def _cell(rows: list[Mapping[str, Any]]) -> Cell:
@@ -83,6 +93,10 @@ def ulp(error: float) -> str:
 
 
 def _scope(certificate: Mapping[str, Any]) -> str:
+    places = [(float(r["error"]), r["dtype"], r["place"]) for r in certificate.get("rows", ()) if r.get("place")]
+    if places:
+        _, dtype, place = max(places)
+        return f"entry by entry on rows that are hard; the worst is {dtype}, {place}; errors are lower bounds"
     every = [dtype for dtype, what in coverage(certificate).items() if what == "every input"]
     return f"every input of {', '.join(every)}; errors of other types are lower bounds" if "float32" in every else ""
 

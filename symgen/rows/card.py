@@ -8,13 +8,14 @@ from typing import Any
 from sympy import Expr, Indexed, Symbol
 
 from symgen.backends import latex_names as names
+from symgen.backends.latex_accuracy import accuracy
 from symgen.backends.latex_card import Card, heading
 from symgen.backends.latex_expr import notation
 from symgen.backends.latex_part import Formula, Part, Rewriting
 from symgen.backends.latex_typeset import lines
 from symgen.backends.latex_variant import label
 from symgen.program import Program, Stage
-from symgen.rows.derive import DerivedRows, RowDerivation, RowOutput
+from symgen.rows.derive import DerivedRows, RowDerivation, RowOutput, gradient_of
 from symgen.rows.indices import index, is_index, reads
 
 OPERATORS = {"=": "", "sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}
@@ -22,9 +23,19 @@ FREE = r"\max"  # what a free parameter is chosen as
 _WIDTH = 60  # half letters of a formula on one line
 
 
-def card(derivation: RowDerivation) -> Card:
-    """Everything that the card says."""
-    return heading(derivation.op, tuple(_part(derivation, v) for v in derivation.variants))
+def card(derivation: RowDerivation, certificate: Mapping[str, Any] | None = None) -> Card:
+    """Everything that the card says.
+
+    Args:
+        derivation: of a row function.
+        certificate: what was measured of its kernel, as loaded from its file.
+    """
+    display = dict(derivation.op.symbols)
+    outputs = {"value": _name("out", (), display)}
+    for output in (o for v in derivation.variants for o in v.outputs if o.name.startswith("vjp")):
+        outputs.setdefault(output.name, ", ".join(_name(gradient_of(w), (), display) for w in output.wrt))
+    measured = None if certificate is None else accuracy(certificate, outputs)
+    return heading(derivation.op, tuple(_part(derivation, v) for v in derivation.variants), measured, outputs)
 
 
 def _part(derivation: RowDerivation, derived: DerivedRows) -> Part:

@@ -1,0 +1,92 @@
+"""Inputs of row functions for whoever measures them: operands that a variant allows, and rows that are hard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symgen.rows.derive import Place, places
+from symgen.spec import Op, Variant
+from symgen.spec.model import role_limits
+
+Arrays = dict[str, Any]
+
+
+def hard_rows(n: int, seed: int = 0) -> Iterator[tuple[str, Any]]:
+    """Rows on which softmax and its kin lose their bits when they are computed as they are written, with their names.
+
+    Args:
+        n: entries of a row.
+        seed: of what is random in them.
+    """
+    rng = np.random.default_rng(seed)
+    yield "random", rng.normal(size=n) * 3
+    yield "all equal", np.full(n, 2.0)
+    yield "differences of 1e-6", 1 + 1e-6 * rng.normal(size=n)
+    yield "a range of 1e4", rng.uniform(-1e4, 1e4, n)
+    yield "far down", rng.uniform(-700, 0, n)
+    for size in (20.0, 40.0):
+        dominant = rng.normal(size=n)
+        dominant[n // 3] = size
+        yield f"one of {size:g}", dominant
+    ties = rng.normal(size=n)
+    ties[: max(1, n // 2)] = 3.0
+    yield "ties", ties
+
+
+def sample(op: Op, variant: Variant, n: int, seed: int) -> tuple[Arrays, dict[str, int]]:
+    """Operands of one sample, options off their defaults where they may be, and the lengths of the axes.
+
+    Args:
+        op: a row function.
+        variant: one of its.
+        n: the length of every axis that is not of parts.
+        seed: of the operands.
+    """
+    rng = np.random.default_rng(seed)
+    found: Arrays = {}
+    lengths: dict[str, int] = {}
+    for place in places(op, variant):
+        shape = tuple(int(a) if a.isdigit() else n for a in place.axes)
+        lengths |= {a: n for a in place.axes if not a.isdigit()}
+        low, high = ends(place, -2.0, 2.0)
+        if place.number:
+            found[place.name] = _number(op, variant, place, low, high)
+        elif place.role.kind == "index":
+            found[place.name] = int(rng.integers(n))
+        elif place.role.kind == "labels":
+            found[place.name] = np.array([*rng.permutation(n)[: n - 1], -1])
+        elif place.role.kind == "mask":
+            found[place.name] = np.ones(n, bool)  # logarithms of masked entries are infinite
+        else:
+            found[place.name] = rng.uniform(low, high, shape)
+    return found, lengths
+
+
+def ends(place: Place, low: float, high: float) -> tuple[float, float]:
+    """An interval within the limits of an argument, a little inside where they are narrower than asked for."""
+    limits = role_limits(place.role)
+    least = max([low, *(float(v) + 0.05 for o, v in limits if o in (">", ">="))])
+    most = min([high, *(float(v) - 0.05 for o, v in limits if o in ("<", "<="))])
+    return least, most
+
+
+def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> float:
+    """The value of a number in a variant: its default, or another one that its conditions allow."""
+    default = op.argument(place.name).default
+    start = float(default) if isinstance(default, int | float) else 0.5
+    if place.role.kind == "int":
+        return start
+    for value in (min(max(start or 0.1, low), high), start, 0.0, 1.0, 2.0, 3.0, np.inf):
+        symbol = op.symbol(place.name)
+        known = [
+            (c.xreplace({symbol: sp.nsimplify(value) if np.isfinite(value) else sp.oo}), t)
+            for c, t in variant.conditions
+            if c.free_symbols == {symbol}
+        ]
+        if all(bool(c) == t for c, t in known):
+            return float(value)
+    raise AssertionError(f"no value of {place.name}")
