@@ -106,13 +106,15 @@ class Arithmetic:
     `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
     ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
     factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary
-    functions, which a result that is rounded to float32 does not tell from the full ones.
+    functions, which a result that is rounded to float32 does not tell from the full ones. `tracked` takes from them
+    also what rounding their values to float64 loses, which a sum that is rounded to float32 does not tell.
     """
 
     compensated: bool = False
     halved: bool = False
     annihilating: bool = False
     short: bool = False
+    tracked: bool = True
 
     def constant(self, high: float, low: float) -> Pair:
         high, low = parts(high, low)
@@ -198,7 +200,7 @@ class Arithmetic:
         if self.short:
             return Pair(call(f"{name}_short", *at))
         # a GPU's own functions, which stand behind the name in float32, do not tell what they lose
-        tracked = self.compensated and _format.get() is np.float64
+        tracked = self.compensated and self.tracked and _format.get() is np.float64
         return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
 
     def correct(self, value: Pair, a: Pair, slope: Node | None) -> Pair:
@@ -228,5 +230,6 @@ class Arithmetic:
 SHORT = Arithmetic(short=True)
 PLAIN = Arithmetic()
 COMPENSATED = Arithmetic(compensated=True)
+UNTRACKED = Arithmetic(compensated=True, tracked=False)
 HALVED = Arithmetic(compensated=True, halved=True)
 ANNIHILATING = Arithmetic(compensated=True, halved=True, annihilating=True)

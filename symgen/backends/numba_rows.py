@@ -1,9 +1,13 @@
-"""Prints schedules of row functions as Numba modules: loops over rows, and within a row one loop for each stage."""
+"""Prints schedules of row functions as Numba modules: loops over rows, and within a row passes of one or more stages.
+
+A pass walks its axis in tiles of as many entries as a reduction has lanes, through views: so the innermost loop counts
+from zero over contiguous numbers, without a branch, and compilers make vector code of it.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,16 +25,33 @@ from symgen.backends.numba_cpu import (
     doc_text,
     function_name,
 )
+from symgen.backends.numba_row_passes import Pass, innermost, passes
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import ScalarFunction
-from symgen.program import Stage
 from symgen.rows.indices import axis_of, base_of, is_index, places, size
 from symgen.rows.schedule import LOW, Schedule, Step
 
-REDUCTIONS = {"sum": "sum_up", "max": "largest", "min": "smallest", "peak": "peak", "scale": "scale",
-              "prod": "multiply_up"}  # fmt: skip
-OWN = frozenset({"row", "rows", "error", "two_sum", "inside", *REDUCTIONS.values()})
+
+@dataclass(frozen=True)
+class Monoid:
+    """A reduction: where its lanes begin, and the functions that take one more entry and that join the lanes."""
+
+    start: str
+    step: str
+    end: str
+
+
+REDUCTIONS = {
+    "sum": Monoid("0.0", "added", "sum_up"),
+    "prod": Monoid("1.0", "multiplied", "multiply_up"),
+    "max": Monoid("-math.inf", "larger", "largest"),
+    "min": Monoid("-math.inf", "smaller", "smallest"),
+    "peak": Monoid("-math.inf", "nearer", "peak"),
+    "scale": Monoid("-math.inf", "wider", "scale"),
+}
+OWN = frozenset({"row", "error", "two_sum", "inside", "start", "stop", "i", "min", "max", "len", "LANES",
+                 *(name for m in REDUCTIONS.values() for name in (m.step, m.end))})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,7 +73,7 @@ class Array:
 
 @dataclass(frozen=True)
 class RowFunction:
-    """One kernel: its schedule, what it takes in order, and the arrays that its results go to."""
+    """One kernel: its name without a variant's, its schedule, what it takes in order, and what its results go to."""
 
     name: str
     schedule: Schedule
@@ -105,7 +126,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
         "module": module,
         "documentation": doc_text(module),
         "sections": sections,
-        "needs": needs,
+        "needs": needs | ({"math"} if any("math." in line for s in sections for f in s.functions for line in f.lines)
+                          else set()),
         "intrinsics": sorted(needs & INTRINSICS | uses & {"two_sum"}),
         "reductions": sorted(uses - {"two_sum"}),
         "trig": sorted(needs & TRIG),
@@ -147,13 +169,15 @@ class _Writer:
     buffers: dict[str, str] = field(default_factory=dict)
     uses: set[str] = field(default_factory=set)
     depth: int = 0
+    inner: str = ""  # the index of the innermost loop of the step that is printed
+    here: set[str] = field(default_factory=set)  # the stages of this pass, whose entries are at hand
+    tiles: dict[str, str] = field(default_factory=dict)  # the views of this pass, by what they are of
 
     def __post_init__(self) -> None:
-        steps = self.function.schedule.steps
-        self.stages = {s.stage.out: s.stage for s in steps}
+        self.steps = {s.stage.out: s for s in self.function.schedule.steps}
         arrays = (*self.function.takes, *self.function.gives)
         taken = DIALECT.reserved | OWN | set(self.cores.values())
-        wanted = [a.name for a in arrays] + [n for s in self.stages for n in (s, s + LOW)]
+        wanted = [a.name for a in arrays] + [n for s in self.steps for n in (s, s + LOW)]
         self.names = local_names(wanted, taken)
         self.arrays = {a.name: a for a in arrays}
 
@@ -165,8 +189,8 @@ class _Writer:
         for array in self.function.gives:
             if array.axes and not array.shared:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
-        for step in self.function.schedule.steps:
-            self.step(step)
+        for each in passes(self.function.schedule.steps):
+            self.walk(each)
         parameters = [self.names[a.name] for a in self.function.takes]
         for array in self.function.gives:
             name = self.names[array.name]
@@ -196,58 +220,136 @@ class _Writer:
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
 
-    def step(self, step: Step) -> None:
-        stage = step.stage
-        for i in stage.axes:
+    # -- loops -----------------------------------------------------------------------------------------------------
+
+    def walk(self, each: Pass) -> None:
+        """The loops of a pass: those around it, its tiles, and the reductions that end with it."""
+        stage = each.steps[0].stage
+        if not stage.axes and not stage.over:
+            self.number(each.steps[0])
+            return
+        reduced = [s for s in each.steps if s.stage.over]
+        around = self.loops(stage.axes if stage.over else stage.axes[:-1])
+        for step in reduced:
+            start = REDUCTIONS[step.stage.op].start
+            for lanes in self.lanes(step):
+                self.line(f"{lanes}[:] = {start if lanes.startswith('lanes') else '0.0'}")
+        within = self.loops(stage.over[:-1])
+        self.tiled(each)
+        self.depth -= within
+        for step in reduced:
+            operation = REDUCTIONS[step.stage.op].end
+            self.uses.add(operation)
+            count = f"min({_size(each.inner)}, LANES)"
+            self.store(step, f"{operation}({', '.join((*self.lanes(step), count))})")
+        self.depth -= around
+
+    def loops(self, indices: Sequence[str]) -> int:
+        for i in indices:
             self.line(f"for {_index(i)} in range({_size(i)}):")
             self.depth += 1
-        if stage.over:
-            self.reduction(step)
+        return len(indices)
+
+    def tiled(self, each: Pass) -> None:
+        """The innermost loop, tile by tile."""
+        size = _size(each.inner)
+        self.uses.add("LANES")
+        self.line(f"for start in range(0, {size}, LANES):")
+        self.depth += 1
+        self.line(f"stop = min(start + LANES, {size})")
+        before = len(self.lines)
+        self.line("for i in range(stop - start):")
+        self.depth += 1
+        self.tiles, self.here = {}, set()
+        for step in each.steps:
+            self.inner = innermost(step)
+            self.entry(step, step.stage.out in each.kept)
+        self.depth -= 1
+        indent = "    " * self.depth
+        self.lines[before:before] = [f"{indent}{tile} = {of}[start:stop]" for of, tile in self.tiles.items()]
+        self.inner, self.tiles, self.here = "", {}, set()
+        self.depth -= 1
+
+    def entry(self, step: Step, kept: bool) -> None:
+        """What is done at one entry of a row."""
+        stage, call = step.stage, self.call(step)
+        if stage.op != "=":
+            self.reduce(step, call)
+        elif stage.out in self.function.schedule.program.results:
+            self.result(step, call)
         else:
-            self.assignment(step)
-        self.depth -= len(stage.axes)
+            names = [f"{n}_here" for n in self.parts(step)]
+            self.line(f"{', '.join(names)} = {call}")
+            self.here.add(stage.out)
+            for name, part in zip(names, self.parts(step), strict=True):
+                if kept:
+                    shape = ", ".join(map(_size, stage.axes))
+                    self.buffers[part] = f"({shape})" if len(stage.axes) > 1 else shape
+                    self.line(f"{self.tile(part, stage.axes[:-1])}[i] = {name}")
 
-    def reduction(self, step: Step) -> None:
-        stage = step.stage
-        buffer = "_".join(["buffer", *(axis_of(i) for i in stage.over)])
-        shape = " * ".join(map(_size, stage.over))
-        self.buffers[buffer] = self.buffers[buffer + LOW] = shape
-        at = _index(stage.over[0])
-        for k, i in enumerate(stage.over):
-            self.line(f"for {_index(i)} in range({_size(i)}):")
-            self.depth += 1
-            at = f"({at}) * {_size(i)} + {_index(i)}" if k else at
-        self.line(f"{buffer}[{at}], {buffer}{LOW}[{at}] = {self.call(step)}")
-        self.depth -= len(stage.over)
-        operation = REDUCTIONS[stage.op]
-        self.uses.add(operation)
-        self.store(stage, f"{operation}({buffer}, {buffer}{LOW})")
+    def reduce(self, step: Step, call: str) -> None:
+        """One more entry for a reduction."""
+        lanes, name = self.lanes(step), REDUCTIONS[step.stage.op].step
+        self.uses.add(name)
+        self.buffers |= dict.fromkeys(lanes, "LANES")
+        own = f"{self.names[step.stage.out]}_here"
+        now = [own, own + LOW][: len(lanes)]
+        if len(step.core.results) == len(lanes):
+            self.line(f"{', '.join(now)} = {call}")
+        else:
+            self.line(f"{now[0]} = {call}")
+            now[1] = "0.0"
+        at = [f"{n}[i]" for n in lanes]
+        self.line(f"{', '.join(at)} = {name}({', '.join(at + now)})")
 
-    def assignment(self, step: Step) -> None:
+    def lanes(self, step: Step) -> list[str]:
+        own = self.names[step.stage.out]
+        return [f"lanes_{own}", f"lost_{own}"][: 1 + step.pair]
+
+    # -- what becomes of a stage -----------------------------------------------------------------------------------
+
+    def number(self, step: Step) -> None:
+        """A stage without a loop."""
         if step.stage.out in self.function.schedule.program.results:
-            self.result(step)
+            self.result(step, self.call(step))
         else:
-            self.store(step.stage, self.call(step))
+            self.store(step, self.call(step))
 
-    def store(self, stage: Stage, value: str) -> None:
-        names = [self.names[stage.out], self.names[stage.out + LOW]]
-        if stage.axes:
-            shape = ", ".join(map(_size, stage.axes))
-            self.buffers |= dict.fromkeys(names, f"({shape})" if len(stage.axes) > 1 else shape)
-            at = ", ".join(map(_index, stage.axes))
-            names = [f"{n}[{at}]" for n in names]
-        self.line(f"{names[0]}, {names[1]} = {value}")
+    def parts(self, step: Step) -> list[str]:
+        """The names of a stage's number and of what it is missing."""
+        return [self.names[n] for n in (step.stage.out, step.stage.out + LOW)][: 1 + step.pair]
 
-    def result(self, step: Step) -> None:
-        array = self.arrays[step.stage.out]
-        name, at = self.names[array.name], ", ".join(map(_index, step.stage.axes))
+    def store(self, step: Step, value: str) -> None:
+        """Keep a number that is no entry of a tile."""
+        names, axes = self.parts(step), step.stage.axes
+        if axes:
+            shape = ", ".join(map(_size, axes))
+            self.buffers |= dict.fromkeys(names, f"({shape})" if len(axes) > 1 else shape)
+            names = [f"{n}[{', '.join(map(_index, axes))}]" for n in names]
+        self.line(f"{', '.join(names)} = {value}")
+
+    def result(self, step: Step, call: str) -> None:
+        array, axes = self.arrays[step.stage.out], step.stage.axes
+        name = self.names[array.name]
+        own = name if array.shared else f"{name}_row"
+        at = f"{self.tile(own, axes[:-1])}[i]" if axes else f"{name}[{'0' if array.shared else 'row'}]"
         if array.shared:
             self.uses.add("two_sum")
-            at = at or "0"
-            self.line(f"{name}[{at}], error = two_sum({name}[{at}], {self.call(step)})")
-            self.line(f"{name}{LOW}[{at}] += error")
+            lost = f"{self.tile(name + LOW, axes[:-1])}[i]" if axes else f"{name}{LOW}[0]"
+            self.line(f"{at}, error = two_sum({at}, {call})")
+            self.line(f"{lost} += error")
         else:
-            self.line(f"{name}_row[{at}] = {self.call(step)}" if at else f"{name}[row] = {self.call(step)}")
+            self.line(f"{at} = {call}")
+
+    def tile(self, array: str, outer: Sequence[str]) -> str:
+        """The view of an array along the innermost axis, at its other indices."""
+        return self.view(array, [_index(i) for i in outer])
+
+    def view(self, array: str, outer: Sequence[str]) -> str:
+        of = f"{array}[{', '.join(outer)}]" if outer else array
+        return self.tiles.setdefault(of, f"{array}_{len(self.tiles)}")
+
+    # -- what is read ----------------------------------------------------------------------------------------------
 
     def call(self, step: Step) -> str:
         arguments: list[str] = []
@@ -256,38 +358,47 @@ class _Writer:
         return f"{self.cores[step.stage.out]}({', '.join(arguments)})"
 
     def read(self, e: Expr) -> list[str]:
-        """What is passed for a read: of a stage the number and what it is missing."""
+        """What is passed for a read: of a stage the number, and what it is missing where that is known."""
         if is_index(e):
-            return [_index(e.name)]
+            return [self.position(e)]
         name = base_of(e)
         if name.startswith("|"):
             return [_size(name.strip("|"))]
-        own = self.names[name]
-        if name in self.stages:
-            at = f"[{', '.join(map(_position_of_stage, places(e)))}]" if places(e) else ""
-            return [f"{own}{at}", f"{self.names[name + LOW]}{at}"]
+        if name in self.steps:
+            parts = self.parts(self.steps[name])
+            if name in self.here:
+                return [f"{p}_here" for p in parts]
+            axes = self.steps[name].stage.axes
+            return [self.element(p, e, axes) if places(e) else p for p in parts]
         array = self.arrays[name]
+        own = self.names[name]
         if array.number:
             return [own]
         row = own if array.shared else f"{own}_row"
         if not isinstance(e, Indexed):
             return [f"{row}[0]" if array.shared else row]
-        inner = [self.place(i, axis) for i, axis in zip(e.indices, array.axes, strict=True)]
-        return [f"{row}[{', '.join(inner)}]"]
+        return [self.element(row, e, array.axes)]
+
+    def element(self, array: str, e: Expr, axes: Sequence[str]) -> str:
+        """An element of an array: of its view where its last index is that of the innermost loop, and no other is."""
+        *outer, last = places(e)
+        runs = is_index(last) and last.name == self.inner
+        if runs and not any(self.inner in {str(s) for s in i.free_symbols} for i in outer):
+            return f"{self.view(array, [self.place(i, a) for i, a in zip(outer, axes[:-1], strict=True)])}[i]"
+        return f"{array}[{', '.join(self.place(i, a) for i, a in zip(places(e), axes, strict=True))}]"
 
     def place(self, e: Any, axis: str) -> str:
         """A position along an axis; one that is gathered is kept inside, so that an ignored one is never followed."""
         if is_index(e):
-            return _index(e.name)
+            return self.position(e)
         if isinstance(e, sp.Integer):
             return str(e)
         (position,) = self.read(e)
         self.uses.add("inside")
         return f"inside({position}, {_size(axis)})"
 
-
-def _position_of_stage(e: Any) -> str:
-    return _index(e.name) if is_index(e) else str(e)
+    def position(self, e: Any) -> str:
+        return "start + i" if e.name == self.inner else _index(e.name)
 
 
 def _index(name: str) -> str:

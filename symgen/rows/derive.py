@@ -16,7 +16,7 @@ from symgen.program import Program, ProgramError
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
 from symgen.rows.lower import lower, needed
 from symgen.rows.recognize import recognized
-from symgen.rows.schedule import Schedule, schedule
+from symgen.rows.schedule import TARGETS, Schedule, schedule
 from symgen.rows.share import shared
 from symgen.rows.shift import Family, proved, shifted
 from symgen.rules.rule import Step
@@ -25,7 +25,6 @@ from symgen.spec.model import Axis, Parts, Role
 from symgen.stabilize.form import Region
 
 DIFFERENTIABLE = frozenset({"tensor", "param", "weight", "prob", "real"})
-TARGETS = ("f64", "f32")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class RowOutput:
         recognized: its program in the vocabulary.
         stable: the same with free parameters, and what is shared computed once.
         families: the free parameters, in which the derivative of its results was shown to vanish.
-        schedule: the code.
+        schedules: the code for float64 and for float32 results.
         trace: the rules that recognised it.
     """
 
@@ -64,7 +63,7 @@ class RowOutput:
     recognized: Program
     stable: Program
     families: tuple[Family, ...]
-    schedule: Schedule
+    schedules: tuple[Schedule, ...]
     trace: tuple[Step, ...] = ()
     regions: tuple[Region, ...] = ()
     unresolved: Mapping[str, tuple[()]] = field(default_factory=lambda: dict.fromkeys(TARGETS, ()))
@@ -186,7 +185,7 @@ def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Ste
     if not proved(moved, families):
         moved, families = program, ()
     stable = shared(moved)
-    return RowOutput(name, wrt, program, stable, families, schedule(name, stable), trace)
+    return RowOutput(name, wrt, program, stable, families, tuple(schedule(name, stable, t) for t in TARGETS), trace)
 
 
 def body(output: RowOutput) -> Expr:

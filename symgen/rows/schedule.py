@@ -1,24 +1,30 @@
 """Each stage as one scalar core in pair arithmetic, and what it is called with at each place of a row.
 
 Every number that a stage passes on is a pair: its float64 and what that is missing. So a loss that is the logarithm of
-one and a little, or a gradient that is a probability less one, keeps all its bits, and sums do not lose any.
+one and a little, or a gradient that is a probability less one, keeps all its bits, and sums do not lose any. For
+results that are rounded to float32, what elementary functions lose by rounding to float64 is left out; what sums and
+differences lose is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sympy as sp
 from sympy import Expr, Indexed
 
-from symgen.arithmetic import COMPENSATED, ZERO, Pair
+from symgen.arithmetic import COMPENSATED, UNTRACKED, ZERO, Arithmetic, Pair
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, is_index, opened, places
+from symgen.rows.share import DEAR, inverted
 
 LOW = "_l"  # what is missing goes by the name of the number and this
+SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
+ARITHMETIC: Mapping[str, Arithmetic] = {"f64": COMPENSATED, "f32": UNTRACKED}
+TARGETS = tuple(ARITHMETIC)
 
 
 @dataclass(frozen=True)
@@ -27,53 +33,74 @@ class Step:
 
     Attributes:
         stage: what is computed.
-        core: the number, or with a second result its missing part where later stages read it.
-        reads: what the core's parameters stand for, in their order; a stage's read takes two parameters.
+        core: the number, and with a second result what it is missing.
+        reads: what the core's parameters stand for, in their order; a stage's read takes two where it is a pair.
+        pair: whether later steps get what the number is missing.
     """
 
     stage: Stage
     core: ScalarFunction
     reads: tuple[Expr, ...]
+    pair: bool
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A program ready to print."""
+    """A program ready to print, for results of one dtype."""
 
     name: str
     program: Program
     steps: tuple[Step, ...]
+    target: str = "f64"
 
 
-def schedule(name: str, program: Program) -> Schedule:
+def schedule(name: str, program: Program, target: str = "f64") -> Schedule:
     """The code of every stage of a program.
 
     Raises:
         LoweringError: a body holds what no backend has code for.
     """
-    made = {s.out for s in program.stages}
-    return Schedule(name, program, tuple(_step(s, made, s.out in program.results) for s in program.stages))
+    if target == "f32":
+        program = inverted(program)
+    pairs: dict[str, bool] = {}
+    steps = []
+    for stage in program.stages:
+        step = _step(stage, pairs, stage.out in program.results, ARITHMETIC[target])
+        pairs[stage.out] = step.pair
+        steps.append(step)
+    return Schedule(name, program, tuple(steps), target)
 
 
-def _step(stage: Stage, made: Collection[str], result: bool) -> Step:
+def _step(stage: Stage, pairs: Mapping[str, bool], result: bool, arithmetic: Arithmetic) -> Step:
     body, back = opened(stage.body)
     taken = {s: back.get(s, s) for s in sorted(body.free_symbols, key=lambda s: sp.default_sort_key(back.get(s, s)))}
     bound, parameters = {}, []
     for symbol, what in taken.items():
         name = parameter(what)
-        passed_on = base_of(what) in made
-        bound[symbol] = Pair(var(name), var(name + LOW) if passed_on else None)
-        parameters += [name, name + LOW] if passed_on else [name]
-    pair = lower(body, bound, COMPENSATED)
-    if result:
-        results: tuple[Node, ...] = (COMPENSATED.rounded(pair),)
-    else:
-        pair = COMPENSATED.normal(pair)
-        known = pair.low or ZERO
-        # what is missing of an infinity is no number, and would take the whole row's with it
-        results = (pair.high, select(node("eq", pair.high - pair.high, ZERO), known, ZERO))
+        paired = pairs.get(base_of(what), False)
+        bound[symbol] = Pair(var(name), var(name + LOW) if paired else None)
+        parameters += [name, name + LOW] if paired else [name]
+    pair = lower(body, bound, arithmetic)
+    # an elementary function of an entry, where its own rounding is not tracked, is as good as one number
+    single = result or stage.op in SINGLES or (not arithmetic.tracked and bool(stage.axes) and _is_dear(stage.body))
+    results = (arithmetic.rounded(pair),) if single else _both(pair, stage, arithmetic)
     core = verify(ScalarFunction(stage.out, tuple(parameters), results))
-    return Step(stage, core, tuple(taken.values()))
+    return Step(stage, core, tuple(taken.values()), len(results) == 2 or bool(stage.over and stage.op not in SINGLES))
+
+
+def _is_dear(body: Expr) -> bool:
+    return isinstance(body, DEAR)
+
+
+def _both(pair: Pair, stage: Stage, arithmetic: Arithmetic) -> tuple[Node, ...]:
+    """A number and what it is missing, which of an infinity is none: else it would take the whole row's with it."""
+    if pair.low is None:
+        return (pair.high,)
+    if stage.op == "sum":  # which rounds in the end
+        return pair.high, select(node("eq", pair.low - pair.low, ZERO), pair.low, ZERO)
+    pair = arithmetic.normal(pair)
+    known = pair.low or ZERO
+    return pair.high, select(node("eq", pair.high - pair.high, ZERO), known, ZERO)
 
 
 def parameter(e: Expr) -> str:

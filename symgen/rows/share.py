@@ -58,3 +58,29 @@ def canonical(e: Expr) -> Expr:
         names[i] = index(f"{axis}.{depth[axis]}" if depth[axis] else axis)
         depth[axis] += 1
     return e.xreplace(names)
+
+
+def inverted(program: Program) -> Program:
+    """The program with divisions by a number of the row as products: one division for the row, not one an entry.
+
+    Of a pair the inverse is as good as the number. It must not leave the range: float64 holds the squares and cubes of
+    all float32, and so their inverses.
+    """
+    numbers = {s.out for s in program.stages if not s.axes and s.out not in program.results}
+    made: list[Stage] = []
+    done: set[str] = set()
+    for stage in program.stages:
+        powers = [e for e in stage.body.atoms(sp.Pow) if str(e.base) in numbers and _divides(e)]
+        if not powers or not (stage.axes or stage.over):
+            made.append(stage)
+            continue
+        for base in sorted({str(e.base) for e in powers} - done):
+            made.append(Stage(f"r_{base}", "=", (), (), 1 / read(base)))
+            done.add(base)
+        inverses = {e: read(f"r_{e.base}") ** -e.exp for e in powers}
+        made.append(replace(stage, body=stage.body.xreplace(inverses)))
+    return needed(Program(program.name, program.inputs, tuple(made), program.results))
+
+
+def _divides(e: sp.Pow) -> bool:
+    return bool(e.exp.is_Integer and e.exp.is_negative)

@@ -9,6 +9,7 @@ from symgen.backends.numba_cpu import ModuleText
 from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
 from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
+from symgen.rows.schedule import Schedule
 
 
 def emit(derivation: RowDerivation, module: ModuleText, title: Callable[[DerivedRows], str]) -> str:
@@ -18,14 +19,15 @@ def emit(derivation: RowDerivation, module: ModuleText, title: Callable[[Derived
 
 def cores(derivation: RowDerivation) -> list[ScalarFunction]:
     """Every scalar core of every kernel."""
-    return [s.core for v in derivation.variants for o in v.outputs for s in o.schedule.steps]
+    return [s.core for v in derivation.variants for o in v.outputs for made in o.schedules for s in made.steps]
 
 
 def _variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
-    return numba_rows.RowVariant(derived.variant.suffix, tuple(_function(derived, o) for o in derived.outputs), title)
+    functions = [_function(derived, o, s) for o in derived.outputs for s in o.schedules]
+    return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)
 
 
-def _function(derived: DerivedRows, output: RowOutput) -> numba_rows.RowFunction:
+def _function(derived: DerivedRows, output: RowOutput, schedule: Schedule) -> numba_rows.RowFunction:
     share = output.name.startswith("share")
     axes = () if share else derived.axes
     arrays = [_array(p) for p in derived.places]
@@ -35,7 +37,7 @@ def _function(derived: DerivedRows, output: RowOutput) -> numba_rows.RowFunction
     for result in output.stable.results:
         wrt = next((known[w] for w in output.wrt if gradient_of(w) == result), None)
         gives.append(numba_rows.Array(result, wrt.axes if wrt else axes, wrt.shared if wrt else False))
-    return numba_rows.RowFunction(output.name, output.schedule, tuple(takes), tuple(gives))
+    return numba_rows.RowFunction(f"{output.name}_{schedule.target}", schedule, tuple(takes), tuple(gives))
 
 
 def _array(place: Place) -> numba_rows.Array:
@@ -64,8 +66,10 @@ def _shifts(output: RowOutput) -> str:
 
 
 def _cores(output: RowOutput) -> str:
-    counts = ((s.stage.out, s.core.parameters, len(topological(s.core.results))) for s in output.schedule.steps)
-    return "\n".join(f"{name}({', '.join(parameters)}): {count} nodes" for name, parameters, count in counts)
+    return "\n".join(
+        f"{made.target} {s.stage.out}({', '.join(s.core.parameters)}): {len(topological(s.core.results))} nodes"
+        for made in output.schedules for s in made.steps
+    )  # fmt: skip
 
 
 STAGES: dict[str, Callable[[RowDerivation], str]] = {

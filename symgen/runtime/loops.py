@@ -51,12 +51,12 @@ class Loops:
 
     def elementwise(self, output: str, tag: str, suffix: str, arrays: tuple[int, int]) -> Loop:
         """The loop ``output_tag_suffix`` over 1-D arrays, so many in and so many out."""
-        name = _joined(output, tag, suffix)
+        name = joined(output, tag, suffix)
         return self.compiled.get(name) or self._compile(name, tag, [1] * arrays[0], arrays[1])
 
     def reduction(self, argument: str, tag: str, suffix: str) -> Loop:
         """The loop that sums the gradient in a parameter or an option over (outer, channel, inner) arrays."""
-        name = _joined(f"vjp_{argument}", tag, suffix)
+        name = joined(f"vjp_{argument}", tag, suffix)
         ranks = [3] + [3 if a.role in WALKED_ROLES else 1 for a in self.function.operands]
         return self.compiled.get(name) or self._compile(name, tag, ranks, 1, "f64")
 
@@ -78,5 +78,6 @@ class Loops:
         return loop
 
 
-def _joined(output: str, tag: str, suffix: str) -> str:
+def joined(output: str, tag: str, suffix: str) -> str:
+    """The name of a loop in its module."""
     return f"{output}_{tag}_{suffix}" if suffix else f"{output}_{tag}"

@@ -15,7 +15,7 @@ from .errors import did_you_mean, listing
 from .execute import check_out, finish
 from .gradients import result_dtype, rounded, sum_to
 from .layout import Given, Layout, check_positions, check_skipped, check_weights, layout, samples, take
-from .loops import Loops, import_numba
+from .loops import Loops, import_numba, joined
 from .losses import Total
 from .manifest import Argument, Function, Variant
 from .operands import Operand, check_limits, promote, to_array
@@ -110,7 +110,7 @@ class RowCaller:
         """
         inputs = [*([] if g is None else [g]), *call.inputs]
         fixed = [*([False] if g is not None else []), *(g.shared for g in call.given)]
-        kernel = self._kernel(output, call.variant.suffix, inputs, [*outputs, *sums])
+        kernel = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, [*outputs, *sums])
         rows = call.layout.rows
         if not rows:
             return
@@ -124,9 +124,9 @@ class RowCaller:
         else:
             in_chunks(task, rows, max(1, max((a.size for a in (*inputs, *outputs)), default=1) // rows))
 
-    def _kernel(self, output: str, suffix: str, inputs: Sequence[Array], outputs: Sequence[Array]
+    def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array], outputs: Sequence[Array]
                 ) -> Callable[..., None]:
-        name = f"{output}_{suffix}" if suffix else output
+        name = joined(output, tag, suffix)
         key = (name, *((a.dtype.char, a.ndim) for a in (*inputs, *outputs)))
         found = self._compiled.get(key)
         if found is None:
@@ -432,7 +432,7 @@ def load(caller: RowCaller, tag: str) -> None:
                 count = len(_names(known[name])) if name in known else 0
                 results = [np.zeros((1,) * max(count, 1)) for _ in range(2)]
             g = [] if output in ("value", "share") else [np.empty((0,) * (1 + axes), g_dtype)]
-            caller._kernel(output, variant.suffix, [*g, *inputs], results)
+            caller._kernel(output, tag, variant.suffix, [*g, *inputs], results)
 
 
 def _blank(argument: Argument, dtype: DType) -> Array:

@@ -1,0 +1,66 @@
+"""Which stages of a row share one pass over it: those along one axis that wait for no sum of the same pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sympy import Expr, Indexed
+
+from symgen.rows.indices import axis_of, base_of, index, places
+from symgen.rows.schedule import Step
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Steps whose innermost loop is one loop.
+
+    Attributes:
+        steps: in their order; several only where they have no other loop. None of them loops in a pass of a number.
+        kept: the stages among them that later passes read, too.
+    """
+
+    steps: tuple[Step, ...]
+    kept: frozenset[str] = frozenset()
+
+    @property
+    def inner(self) -> str:
+        """The axis of the loop."""
+        return axis_of(innermost(self.steps[0]))
+
+
+def innermost(step: Step) -> str:
+    """The index of a step's innermost loop, empty if it has none."""
+    return next(reversed((*step.stage.axes, *step.stage.over)), "")
+
+
+def passes(steps: Iterable[Step]) -> Iterator[Pass]:
+    """The passes of a kernel: each step joins the one before where it can."""
+    found: list[list[Step]] = []
+    for step in steps:
+        if found and _joins(step, found[-1]):
+            found[-1].append(step)
+        else:
+            found.append([step])
+    for i, own in enumerate(found):
+        later = {base_of(r) for others in found[i + 1 :] for s in others for r in every_read(s)}
+        yield Pass(tuple(own), frozenset(s.stage.out for s in own if s.stage.out in later))
+
+
+def _joins(step: Step, others: list[Step]) -> bool:
+    loops = [len(s.stage.axes) + len(s.stage.over) for s in (step, *others)]
+    if set(loops) != {1} or axis_of(innermost(step)) != axis_of(innermost(others[0])):
+        return False
+    made = {s.stage.out: s for s in others}
+    here = (index(innermost(step)),)
+    read = [r for r in every_read(step) if base_of(r) in made]
+    return all(places(r) == here and not made[base_of(r)].stage.over for r in read)
+
+
+def every_read(step: Step) -> list[Expr]:
+    """What a step reads, positions that are gathered among it."""
+    found: list[Expr] = []
+    for what in step.reads:
+        arrays = what.atoms(Indexed)
+        found += [*arrays, *(what.free_symbols - {a.base.label for a in arrays})]
+    return found
