@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 from sympy import Expr, S, Symbol
 
-from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
+from symgen.heads import Cases, first_max, first_min, maximum, minimum, nearest, straight_through, weighted
 from symgen.vocabulary import HALF, Head
 
 Differentiate = Callable[[Expr], Expr]
@@ -119,6 +119,7 @@ STRUCTURES: dict[type[Any], Callable[[Expr, Differentiate], Expr]] = {
     minimum: _shared(sp.Lt),
     weighted: _weighted,
     straight_through: lambda e, d: d(e.args[1]),
+    nearest: lambda e, d: d(e.args[0]),
 }
 
 

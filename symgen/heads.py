@@ -80,3 +80,9 @@ class straight_through(RealFunction):
     """The value of the first argument with the derivative of the second."""
 
     nargs = 2
+
+
+class nearest(RealFunction):
+    """Its argument rounded to one float, so that differences from other floats are exact."""
+
+    nargs = 1

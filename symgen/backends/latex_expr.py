@@ -261,6 +261,7 @@ _TABLE: dict[type[Any], Callable[[Any, Display], Node]] = {
     sp.Abs: lambda e, display: n.Absolute(_node(e.args[0], display)),
     heads.Cases: _cases,
     heads.weighted: lambda e, display: n.multiply(_nodes(e.args, display)),
+    heads.nearest: lambda e, display: n.Call(names.function("nearest"), _nodes(e.args, display)),
     vocabulary.log_half_erfc: _log_half_erfc,
     vocabulary.sech2: lambda e, display: n.Call(names.function("sech2"), _nodes(e.args, display), n.Number("2")),
     Relational: _relation,

@@ -46,6 +46,7 @@ FUNCTIONS: dict[str, str] = {
     "sech2": r"\operatorname{sech}",
     "loggamma": r"\log\Gamma",
     "floor": r"\operatorname{floor}",
+    "nearest": r"\operatorname{fl}",
 }
 _ESCAPES = {
     "\\": r"\textbackslash{}",

@@ -52,4 +52,5 @@ TABLE: Mapping[type, Code] = {
     heads.minimum: lambda s, e: _larger(s, e, -1),
     heads.weighted: _lower_weighted,
     heads.straight_through: lambda s, e: s.pair(e.args[0]),
+    heads.nearest: lambda s, e: Pair(s.arithmetic.rounded(s.pair(e.args[0]))),
 }

@@ -14,6 +14,7 @@ from symgen.calculus import DerivativeError
 from symgen.lowering import LoweringError
 from symgen.program import Program, ProgramError
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
+from symgen.rows.centre import centred
 from symgen.rows.lower import lower, needed
 from symgen.rows.recognize import recognized
 from symgen.rows.schedule import TARGETS, Schedule, schedule
@@ -181,9 +182,10 @@ def shares(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...]) 
 
 def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Step, ...]) -> RowOutput:
     """One kernel, from its program in the vocabulary; a shift that is not proved to change nothing is left out."""
-    moved, families = shifted(program)
+    centre = centred(program)
+    moved, families = shifted(centre)
     if not proved(moved, families):
-        moved, families = program, ()
+        moved, families = centre, ()
     stable = shared(moved)
     return RowOutput(name, wrt, program, stable, families, tuple(schedule(name, stable, t) for t in TARGETS), trace)
 

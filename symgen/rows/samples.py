@@ -28,7 +28,7 @@ def hard_rows(n: int, seed: int = 0) -> Iterator[tuple[str, Any]]:
     yield "differences of 1e-6", 1 + 1e-6 * rng.normal(size=n)
     yield "a range of 1e4", rng.uniform(-1e4, 1e4, n)
     yield "far down", rng.uniform(-700, 0, n)
-    for size in (20.0, 40.0):
+    for size in (20.0, 40.0, 80.0, -80.0):
         dominant = rng.normal(size=n)
         dominant[n // 3] = size
         yield f"one of {size:g}", dominant

@@ -235,7 +235,7 @@ def _vanishes(program: Program, family: Family) -> bool:
 
 def _degree(slope: Expr, body: Expr) -> Expr | None:
     """The c for which the slope is ``-c body``, None if there is none."""
-    pairs = list(_branches(slope, body))
+    pairs = list(branches(slope, body))
     for candidate in dict.fromkeys(_quotient(s, b) for s, b in pairs):
         if candidate is not None and all(_agrees(s, candidate, b) for s, b in pairs):
             return candidate
@@ -255,7 +255,7 @@ def _quotient(slope: Expr, body: Expr) -> Expr | None:
     return found if found.is_number else None
 
 
-def _branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
+def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
     """Slope and body together, for each choice of all cases' conditions, weights written out."""
     plain = {w: sp.Mul(*w.args) for e in (slope, body) for w in e.atoms(weighted)}
     slope, body = (_substituted(e, plain) for e in (slope, body))

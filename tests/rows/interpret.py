@@ -19,7 +19,7 @@ FUNCTIONS: dict[type, Callable[..., Any]] = {
     vocabulary.softplus: lambda u: mpmath.log(1 + mpmath.exp(u)),
     vocabulary.erf: mpmath.erf, vocabulary.erfc: mpmath.erfc,
     heads.first_max: max, heads.first_min: min, heads.maximum: max, heads.minimum: min,
-    heads.straight_through: lambda u, v: u,
+    heads.straight_through: lambda u, v: u, heads.nearest: lambda u: u,
 }  # fmt: skip
 RELATIONS: dict[type, Callable[..., bool]] = {
     sp.Eq: lambda a, b: a == b, sp.Ne: lambda a, b: a != b, sp.Lt: lambda a, b: a < b, sp.Le: lambda a, b: a <= b,

@@ -6,6 +6,7 @@ argument, at rows of two, three and four.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import mpmath
@@ -14,9 +15,11 @@ import pytest
 import sympy as sp
 
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
+from symgen.program import Program, Stage
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
+from symgen.rows.centre import centred
 from symgen.rows.derive import DIFFERENTIABLE, derive_variant, places
-from symgen.rows.indices import axis_of, loops, size
+from symgen.rows.indices import axis_of, index, loops, read, size
 from symgen.rows.lower import lower
 from symgen.rows.reference import truth
 from symgen.rows.shift import proved
@@ -161,3 +164,32 @@ def test_a_shift_by_half_is_not_free() -> None:
     program = type(output.stable)(op.name, output.stable.inputs, tuple(broken), output.stable.results)
     assert proved(output.stable, output.families)
     assert not proved(program, output.families)
+
+
+SOFTMAX_VJP = [*derive_variant(OPS["softmax"], OPS["softmax"].variants[0], "vjp").outputs[0].recognized.stages]
+
+
+def program(*stages: Stage, results: tuple[str, ...] = ("dx",)) -> Program:
+    return Program("made up", tuple(map(sp.Symbol, ("g", "where", "x"))), stages, results)
+
+
+def test_a_mean_is_taken_off_what_is_only_compared_with_it() -> None:
+    """The gradient of softmax depends on differences of the cotangent alone; each read of it is less the mean."""
+    found = centred(program(*SOFTMAX_VJP))
+    assert "nearest" in str(found)
+    for stage in found.stages[[s.out for s in found.stages].index("c0") + 1 :]:
+        assert str(stage).count("g[") == str(stage).count("-c0 + g[")
+
+
+@pytest.mark.parametrize("wrong", ["g twice", "another weight", "the mean itself", "absolute"])
+def test_a_mean_that_counts_stays(wrong: str) -> None:
+    """Programs that differ by a factor, a weight or a result from one that only compares are left as they are."""
+    *before, mean, last = SOFTMAX_VJP
+    g, x = read("g", [index("C")]), read("x", [index("C.1")])
+    changed = {
+        "g twice": program(*before, mean, replace(last, body=last.body + g)),
+        "another weight": program(*before, replace(mean, body=mean.body * x), last),
+        "the mean itself": program(*before, mean, last, results=("dx", mean.out)),
+        "absolute": program(*before, mean, replace(last, body=last.body + sp.Abs(g))),
+    }[wrong]
+    assert centred(changed) == changed

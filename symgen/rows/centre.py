@@ -1,0 +1,143 @@
+"""Another parameter whose derivative vanishes: what is taken off an array that a program only compares with its mean.
+
+The gradient of a softmax is ``p_c (g_c - sum(p_k g_k))``: where one entry has nearly all the weight, two numbers cancel
+that agree in all their digits. Any number may be taken off every g; taking off the mean, rounded to one float64 so that
+the differences are exact, leaves nothing to cancel. That no result changes is proved by the derivative in the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy as sp
+from sympy import Expr, Indexed, Symbol
+
+from symgen.calculus import derivative
+from symgen.heads import nearest
+from symgen.program import Program, Stage
+from symgen.rows.indices import base_of, index, opened, read, reads
+from symgen.rows.lower import Stages, verify
+from symgen.rows.shift import branches
+
+
+@dataclass(frozen=True)
+class Mean:
+    """``sum(w_k a_k)`` in a stage, at its running index.
+
+    Attributes:
+        stage: the sum that holds it.
+        array: what is averaged, as it is read.
+        weight: what it is weighted with, of which factors that do not depend on k are left out.
+    """
+
+    stage: Stage
+    array: Indexed
+    weight: Expr
+
+
+def centred(program: Program) -> Program:
+    """The program with the mean taken off every array of which only differences from it count; else as it is."""
+    arrays = {s.name for s in program.inputs}
+    for stage in program.stages:
+        for mean in _means(stage, arrays):
+            found = _without(program, mean)
+            if found is not None:
+                arrays.discard(base_of(mean.array))
+                program = found
+                break
+    return program
+
+
+def _means(stage: Stage, arrays: set[str]) -> Iterator[Mean]:
+    """The means of operands that a sum over one index is proportional to."""
+    if stage.op != "sum" or stage.axes or len(stage.over) != 1:
+        return
+    k = index(stage.over[0])
+    body, back = opened(stage.body)
+    for symbol, array in back.items():
+        if base_of(array) not in arrays or array.indices != (k,):
+            continue
+        slope = derivative(body, symbol)
+        if slope.has(symbol) or sp.expand(body - slope * symbol) != 0:
+            continue
+        weight = sp.Mul(*(f for f in sp.Mul.make_args(slope.xreplace(back)) if k in f.free_symbols))
+        if not weight.is_number:
+            yield Mean(stage, array, weight)
+
+
+def _without(program: Program, mean: Mean) -> Program | None:
+    """The program with a mean taken off its array, None if that changes a result."""
+    known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages if s.over}
+    made = Stages(list(program.stages), known)
+    over = map(index, mean.stage.over)
+    total, weights = (made.reduce("sum", e, [k]) for k in over for e in (mean.weight * mean.array, mean.weight))
+    centre = Symbol(f"c{sum(s.out.startswith('c') for s in program.stages)}", real=True)
+    extra = [s for s in made.made if s not in program.stages]
+    extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
+    at = program.stages.index(mean.stage)
+    name = base_of(mean.array)
+    later = [replace(s, body=_less(s.body, name, centre)) for s in program.stages[at:]]
+    if any(name in map(base_of, reads(s.body)) for s in program.stages[:at]):
+        return None
+    stages = (*program.stages[:at], *extra, *later)
+    found = verify(Program(program.name, program.inputs, stages, program.results))
+    return found if Slopes(centre).vanish(found) else None
+
+
+def _less(body: Expr, name: str, centre: Symbol) -> Expr:
+    return body.xreplace({r: r - centre for r in reads(body) if base_of(r) == name})
+
+
+@dataclass
+class Slopes:
+    """The derivatives of stages in one number, sums of what a stage sums taken from there.
+
+    Args:
+        parameter: the number; the stage that computes it is taken as free.
+    """
+
+    parameter: Symbol
+    found: dict[str, Expr] = field(default_factory=dict)
+
+    def vanish(self, program: Program) -> bool:
+        """Whether no result changes with the number."""
+        sums = {(s.axes, s.over, s.body): s.out for s in program.stages if s.op == "sum"}
+        for stage in program.stages:
+            slope = sp.S.One if stage.out == str(self.parameter) else self.of(stage)
+            total = self.total(slope, stage, sums)
+            if total is None or (stage.out in program.results and not _zero(total)):
+                return False
+            self.found[stage.out] = total
+        return True
+
+    def of(self, stage: Stage) -> Expr:
+        """The derivative of a stage's body."""
+        body, back = opened(stage.body)
+        terms = [derivative(body, self.parameter)]
+        for symbol, target in {**back, **{s: s for s in body.free_symbols if s not in back}}.items():
+            slope = self.found.get(base_of(target), sp.S.Zero)
+            if slope != 0 and target != self.parameter:
+                terms.append(derivative(body, symbol) * slope)
+        return sp.Add(*terms).xreplace(back)
+
+    def total(self, slope: Expr, stage: Stage, sums: dict[Any, str]) -> Expr | None:
+        """The derivative of the stage, None if no stage computes a sum that it needs."""
+        if slope == 0 or stage.op == "=":
+            return slope
+        if stage.op != "sum":
+            return None
+        bound, terms = set(map(index, stage.over)), []
+        for term in sp.Add.make_args(sp.expand(slope)):
+            inside = sp.Mul(*(f for f in sp.Mul.make_args(term) if f.free_symbols & bound))
+            known = sums.get((stage.axes, stage.over, inside))
+            if known is None:
+                return None
+            terms.append(term / inside * read(known, map(index, stage.axes)))
+        return sp.Add(*terms)
+
+
+def _zero(slope: Expr) -> bool:
+    body, _ = opened(slope)
+    return all(sp.simplify(s) == 0 for s, _ in branches(body, body))
