@@ -119,30 +119,61 @@ def value_f32_out_core(r_s0, r_s0_l, e0_C, where_C):
     return t2 + t3 if t3 - t3 == 0.0 else t2
 
 
-# s2 = sum over C.1 of -(e0[C.1] if where[C.1] > 0 else 0)*g[C.1]/s0**2
+# s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
 @core
-def vjp_f64_s2_core(s0, s0_l, e0_C1, e0_C1_l, g_C1, where_C1):
+def vjp_f64_s3_core(e0_C1, e0_C1_l, g_C1, where_C1):
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 if t1 else 0.0
+    t3 = g_C1 * t2
+    t4 = fma(g_C1, t2, -t3) + g_C1 * (e0_C1_l if t1 else 0.0)
+    t5 = t4 if t4 - t4 == 0.0 else 0.0
+    return t3, t5
+
+
+# c0 = nearest(s3/s0)
+@core
+def vjp_f64_c0_core(s0, s0_l, s3, s3_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s3 = np.float64(s3)
+    s3_l = np.float64(s3_l)
+    t1 = s3 / s0
+    t2 = (fma(-t1, s0, s3) + s3_l - t1 * s0_l) / s0
+    return t1 + t2 if t2 - t2 == 0.0 else t1
+
+
+# s2 = sum over C.1 of -(-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)/s0**2
+@core
+def vjp_f64_s2_core(c0, s0, s0_l, e0_C1, e0_C1_l, g_C1, where_C1):
+    c0 = np.float64(c0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
-    t1 = g_C1 / s0
-    t2 = 0.0 < where_C1
-    t3 = e0_C1 if t2 else 0.0
-    t4 = t1 * t3
-    t5 = t4 / s0
-    t6 = -t5
-    t7 = fma(t1, t3, -t4) + t1 * (e0_C1_l if t2 else 0.0) + (fma(-t1, s0, g_C1) - t1 * s0_l) / s0 * t3
-    t8 = -((fma(t6, s0, t4) + t7 - t5 * s0_l) / s0)
-    t9 = t8 if t8 - t8 == 0.0 else 0.0
-    return t6, t9
+    t1 = g_C1 - c0
+    t2 = t1 / s0
+    t3 = 0.0 < where_C1
+    t4 = e0_C1 if t3 else 0.0
+    t5 = t2 * t4
+    t6 = t5 / s0
+    t7 = -t6
+    t8 = t1 - g_C1
+    t9 = (fma(-t2, s0, t1) + (g_C1 - (t1 - t8) + (-c0 - t8)) - t2 * s0_l) / s0 * t4
+    t10 = -((fma(t7, s0, t5) + (fma(t2, t4, -t5) + t2 * (e0_C1_l if t3 else 0.0) + t9) - t6 * s0_l) / s0)
+    t11 = t10 if t10 - t10 == 0.0 else 0.0
+    return t7, t11
 
 
-# dx[C] = (-s2*e0[C] if where[C] > 0 else 0) + (-e0[C] if where[C] > 0 else 0)*g[C]/s0
+# dx[C] = (-s2*e0[C] if where[C] > 0 else 0) + (-c0 + g[C])*(-e0[C] if where[C] > 0 else 0)/s0
 @core
-def vjp_f64_dx_core(s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f64_dx_core(c0, s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+    c0 = np.float64(c0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s2 = np.float64(s2)
@@ -151,40 +182,60 @@ def vjp_f64_dx_core(s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     e0_C_l = np.float64(e0_C_l)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = g_C / s0
-    t2 = 0.0 < where_C
-    t3 = -e0_C if t2 else 0.0
-    t4 = t1 * t3
-    t5 = -(e0_C * s2)
-    t6 = t5 if t2 else 0.0
-    t7 = t4 + t6
-    t8 = t7 - t4
-    t9 = fma(t1, t3, -t4) + t1 * (-e0_C_l if t2 else 0.0) + (fma(-t1, s0, g_C) - t1 * s0_l) / s0 * t3
-    t10 = t4 - (t7 - t8) + (t6 - t8) + t9 + (-(fma(e0_C, s2, t5) + e0_C * s2_l + e0_C_l * s2) if t2 else 0.0)
-    return t7 + t10 if t10 - t10 == 0.0 else t7
+    t1 = g_C - c0
+    t2 = t1 / s0
+    t3 = 0.0 < where_C
+    t4 = -e0_C if t3 else 0.0
+    t5 = t2 * t4
+    t6 = -(e0_C * s2)
+    t7 = t6 if t3 else 0.0
+    t8 = t5 + t7
+    t9 = t8 - t5
+    t10 = t1 - g_C
+    t11 = (fma(-t2, s0, t1) + (g_C - (t1 - t10) + (-c0 - t10)) - t2 * s0_l) / s0 * t4
+    t12 = t5 - (t8 - t9) + (t7 - t9) + (fma(t2, t4, -t5) + t2 * (-e0_C_l if t3 else 0.0) + t11)
+    t13 = t12 + (-(fma(e0_C, s2, t6) + e0_C * s2_l + e0_C_l * s2) if t3 else 0.0)
+    return t8 + t13 if t13 - t13 == 0.0 else t8
 
 
-# s2 = sum over C.1 of -r_s0**2*(e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
+# s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
 @core
-def vjp_f32_s2_core(r_s0, r_s0_l, e0_C1, g_C1, where_C1):
+def vjp_f32_s3_core(e0_C1, g_C1, where_C1):
+    e0_C1 = np.float64(e0_C1)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = e0_C1 if 0.0 < where_C1 else 0.0
+    t2 = g_C1 * t1
+    t3 = fma(g_C1, t1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# s2 = sum over C.1 of -r_s0**2*(-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)
+@core
+def vjp_f32_s2_core(c0, r_s0, r_s0_l, e0_C1, g_C1, where_C1):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     e0_C1 = np.float64(e0_C1)
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
-    t1 = g_C1 * r_s0
-    t2 = t1 * r_s0
-    t3 = e0_C1 if 0.0 < where_C1 else 0.0
-    t4 = -(t2 * t3)
-    t5 = (fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(g_C1, r_s0, -t1) + g_C1 * r_s0_l) * r_s0) * t3
-    t6 = -(fma(t2, t3, t4) + t5)
-    t7 = t6 if t6 - t6 == 0.0 else 0.0
-    return t4, t7
+    t1 = r_s0 * r_s0
+    t2 = g_C1 - c0
+    t3 = t1 * t2
+    t4 = e0_C1 if 0.0 < where_C1 else 0.0
+    t5 = -(t3 * t4)
+    t6 = t2 - g_C1
+    t7 = (fma(r_s0, r_s0, -t1) + r_s0 * r_s0_l + r_s0_l * r_s0) * t2
+    t8 = -(fma(t3, t4, t5) + (fma(t1, t2, -t3) + t1 * (g_C1 - (t2 - t6) + (-c0 - t6)) + t7) * t4)
+    t9 = t8 if t8 - t8 == 0.0 else 0.0
+    return t5, t9
 
 
-# dx[C] = r_s0*(-e0[C] if where[C] > 0 else 0)*g[C] + (-s2*e0[C] if where[C] > 0 else 0)
+# dx[C] = r_s0*(-c0 + g[C])*(-e0[C] if where[C] > 0 else 0) + (-s2*e0[C] if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(r_s0, r_s0_l, s2, s2_l, e0_C, g_C, where_C):
+def vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_C, g_C, where_C):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     s2 = np.float64(s2)
@@ -192,17 +243,19 @@ def vjp_f32_dx_core(r_s0, r_s0_l, s2, s2_l, e0_C, g_C, where_C):
     e0_C = np.float64(e0_C)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = g_C * r_s0
-    t2 = 0.0 < where_C
-    t3 = -e0_C if t2 else 0.0
-    t4 = t1 * t3
-    t5 = -(e0_C * s2)
-    t6 = t5 if t2 else 0.0
-    t7 = t4 + t6
-    t8 = t7 - t4
-    t9 = t4 - (t7 - t8) + (t6 - t8) + (fma(t1, t3, -t4) + (fma(g_C, r_s0, -t1) + g_C * r_s0_l) * t3)
-    t10 = t9 + (-(fma(e0_C, s2, t5) + e0_C * s2_l) if t2 else 0.0)
-    return t7 + t10 if t10 - t10 == 0.0 else t7
+    t1 = g_C - c0
+    t2 = r_s0 * t1
+    t3 = 0.0 < where_C
+    t4 = -e0_C if t3 else 0.0
+    t5 = t2 * t4
+    t6 = -(e0_C * s2)
+    t7 = t6 if t3 else 0.0
+    t8 = t5 + t7
+    t9 = t8 - t5
+    t10 = t1 - g_C
+    t11 = fma(t2, t4, -t5) + (fma(r_s0, t1, -t2) + r_s0 * (g_C - (t1 - t10) + (-c0 - t10)) + r_s0_l * t1) * t4
+    t12 = t5 - (t8 - t9) + (t7 - t9) + t11 + (-(fma(e0_C, s2, t6) + e0_C * s2_l) if t3 else 0.0)
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 @loop
@@ -302,6 +355,8 @@ def vjp_f64(g, x, where, dx_):
     e0_l = np.empty(n_C)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_s3 = np.empty(LANES)
+    lost_s3 = np.empty(LANES)
     lanes_s2 = np.empty(LANES)
     lost_s2 = np.empty(LANES)
     for row in range(dx_.shape[0]):
@@ -320,19 +375,26 @@ def vjp_f64(g, x, where, dx_):
         m0 = peak(lanes_m0, min(n_C, LANES))
         lanes_s0[:] = 0.0
         lost_s0[:] = 0.0
+        lanes_s3[:] = 0.0
+        lost_s3[:] = 0.0
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
             e0_l_2 = e0_l[start:stop]
             where_row_3 = where_row[start:stop]
+            g_row_4 = g_row[start:stop]
             for i in range(stop - start):
                 e0_here, e0_l_here = value_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = value_f64_s0_core(e0_here, e0_l_here, where_row_3[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s3_here, s3_here_l = vjp_f64_s3_core(e0_here, e0_l_here, g_row_4[i], where_row_3[i])
+                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, min(n_C, LANES))
+        s3, s3_l = sum_up(lanes_s3, lost_s3, min(n_C, LANES))
+        c0 = vjp_f64_c0_core(s0, s0_l, s3, s3_l)
         lanes_s2[:] = 0.0
         lost_s2[:] = 0.0
         for start in range(0, n_C, LANES):
@@ -342,7 +404,7 @@ def vjp_f64(g, x, where, dx_):
             g_row_2 = g_row[start:stop]
             where_row_3 = where_row[start:stop]
             for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core(s0, s0_l, e0_0[i], e0_l_1[i], g_row_2[i], where_row_3[i])
+                s2_here, s2_here_l = vjp_f64_s2_core(c0, s0, s0_l, e0_0[i], e0_l_1[i], g_row_2[i], where_row_3[i])
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, min(n_C, LANES))
         for start in range(0, n_C, LANES):
@@ -353,7 +415,7 @@ def vjp_f64(g, x, where, dx_):
             where_row_3 = where_row[start:stop]
             dx__row_4 = dx__row[start:stop]
             for i in range(stop - start):
-                dx__row_4[i] = vjp_f64_dx_core(s0, s0_l, s2, s2_l, e0_0[i], e0_l_1[i], g_row_2[i], where_row_3[i])
+                dx__row_4[i] = vjp_f64_dx_core(c0, s0, s0_l, s2, s2_l, e0_0[i], e0_l_1[i], g_row_2[i], where_row_3[i])
 
 
 @loop
@@ -363,6 +425,8 @@ def vjp_f32(g, x, where, dx_):
     e0 = np.empty(n_C)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_s3 = np.empty(LANES)
+    lost_s3 = np.empty(LANES)
     lanes_s2 = np.empty(LANES)
     lost_s2 = np.empty(LANES)
     for row in range(dx_.shape[0]):
@@ -381,17 +445,24 @@ def vjp_f32(g, x, where, dx_):
         m0 = peak(lanes_m0, min(n_C, LANES))
         lanes_s0[:] = 0.0
         lost_s0[:] = 0.0
+        lanes_s3[:] = 0.0
+        lost_s3[:] = 0.0
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
             where_row_2 = where_row[start:stop]
+            g_row_3 = g_row[start:stop]
             for i in range(stop - start):
                 e0_here = value_f32_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 s0_here = value_f32_s0_core(e0_here, where_row_2[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s3_here, s3_here_l = vjp_f32_s3_core(e0_here, g_row_3[i], where_row_2[i])
+                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, min(n_C, LANES))
+        s3, s3_l = sum_up(lanes_s3, lost_s3, min(n_C, LANES))
+        c0 = vjp_f64_c0_core(s0, s0_l, s3, s3_l)
         r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
         lanes_s2[:] = 0.0
         lost_s2[:] = 0.0
@@ -401,7 +472,7 @@ def vjp_f32(g, x, where, dx_):
             g_row_1 = g_row[start:stop]
             where_row_2 = where_row[start:stop]
             for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f32_s2_core(r_s0, r_s0_l, e0_0[i], g_row_1[i], where_row_2[i])
+                s2_here, s2_here_l = vjp_f32_s2_core(c0, r_s0, r_s0_l, e0_0[i], g_row_1[i], where_row_2[i])
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, min(n_C, LANES))
         for start in range(0, n_C, LANES):
@@ -411,4 +482,4 @@ def vjp_f32(g, x, where, dx_):
             where_row_2 = where_row[start:stop]
             dx__row_3 = dx__row[start:stop]
             for i in range(stop - start):
-                dx__row_3[i] = vjp_f32_dx_core(r_s0, r_s0_l, s2, s2_l, e0_0[i], g_row_1[i], where_row_2[i])
+                dx__row_3[i] = vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_0[i], g_row_1[i], where_row_2[i])
