@@ -217,11 +217,14 @@ class Workshop:
         if alone and sampler.settings != ({},):
             sampler = replace(sampler, settings=({},), points=grid(*self.range))
         probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
+        fuller = sampler.with_moving_roots(wanted.question, probe)
         bound = {self.symbols[n]: Pair(var(n)) for n in self.sampled}
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
         for target in TARGETS:
-            form, core, most, stretches = self._core(wanted, leaf, probe, fresh, bound, target, sampler)
+            # where a root moves with another operand, functions cancel that are not known to more than float64
+            seen = probe if self.several and not target.single else fuller
+            form, core, most, stretches = self._core(wanted, leaf, seen, fresh, bound, target, sampler)
             forms[target.name], cores[target.name] = form, core
             worst[target.name], missed[target.name] = most, stretches
         trace = (*wanted.steps, *(s for s in steps if s not in wanted.steps))
@@ -374,12 +377,16 @@ def _split(setting: Mapping[str, float], numbers: frozenset[str]) -> dict[str, f
 
 
 def over_one_divisor(expression: Expr) -> tuple[Expr, ...]:
-    """A sum of quotients over one divisor, where terms of the numerator cancel then."""
+    """A sum of quotients over one divisor, where terms of the numerator cancel then, in each case."""
+    if isinstance(expression, Cases):
+        condition, *cases = expression.args
+        joined = [next(iter(over_one_divisor(e)), e) for e in cases]
+        return () if joined == cases else (Cases(condition, *joined),)
     if expression.has(*STRUCTURES_OF_CASES) or not any(p.exp.is_negative for p in expression.atoms(sp.Pow)):
         return ()
-    joined = sp.cancel(expression)
-    left, given = (len(sp.Add.make_args(e)) for e in (sp.fraction(joined)[0], sp.expand(expression)))
-    return (joined,) if left < given else ()
+    whole = sp.cancel(expression)
+    left, given = (len(sp.Add.make_args(e)) for e in (sp.fraction(whole)[0], sp.expand(expression)))
+    return (whole,) if left <= given else ()
 
 
 def over(parameters: tuple[str, ...], result: Node, name: str) -> ScalarFunction:

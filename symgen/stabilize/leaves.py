@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from symgen.stabilize.probe import (
     roots,
 )  # fmt: skip
 from symgen.stabilize.regimes import Choice, Problem, Table, Unresolved, choose, chosen, errors, evaluate, missed
-from symgen.stabilize.sampler import Question, Sampler, refined
+from symgen.stabilize.sampler import SIGN, Question, Sampler, refined
 
 # cheapest first
 ARITHMETICS = {
@@ -169,7 +169,7 @@ class Bench:
         oracle = Oracle(found.g, U, 1)
         probe = measure(oracle, 0, grid(-math.inf, math.inf), ({},))
         for guess in roots(probe):
-            near = neighbours(refined(oracle, 0, guess, probe))
+            near = neighbours(refined(partial(oracle.ball, order=0, bits=SIGN), guess, probe.x))
             probe = merged(probe, measure(oracle, 0, near, ({},)))
         fitter = Fitter(U, oracle, 0, self.target) if self.pieces else None
         # what the parameters contribute is rounded too

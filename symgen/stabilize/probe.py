@@ -124,17 +124,18 @@ def kinks(expression: Expr, x: Symbol) -> list[float]:
     return sorted(found)
 
 
-def neighbours(root: float) -> Floats:
+def neighbours(root: float, thin: int = 1) -> Floats:
     """Floats around a root or another number: float64 and float32 ones, near and less near; none for an infinity."""
     if not np.isfinite(root):
         return np.empty(0)
-    steps = np.array([1, 2, 3, 7, 20, 60, 200, 1000, 10**4, 10**6, 10**8, 10**10, 10**12], dtype=np.float64)
+    steps = np.array([1, 2, 3, 7, 20, 60, 200, 1000, 10**4, 10**6, 10**8, 10**10, 10**12], dtype=np.float64)[::thin]
     steps = np.concatenate([-steps[::-1], [0.0], steps])
     double = root + steps * np.spacing(abs(root))
     if abs(root) > float(np.finfo(np.float32).max):
         return np.unique(double)
     near = np.float32(root)
-    small = np.concatenate([-(2.0 ** np.arange(14.0)[::-1]), [0.0], 2.0 ** np.arange(14.0)])
+    octaves = np.arange(0.0, 14.0, thin)
+    small = np.concatenate([-(2.0 ** octaves[::-1]), [0.0], 2.0**octaves])
     single = (np.float64(near) + small * np.float64(np.spacing(np.abs(near)))).astype(np.float32).astype(np.float64)
     return np.unique(np.concatenate([double, single]))
 

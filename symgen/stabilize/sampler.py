@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import sympy as sp
+from flint import arb
 from sympy import Expr, Symbol
 
 from symgen.kinks import switches
@@ -18,6 +19,9 @@ from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, Together, mea
 from symgen.ulp import log_spaced
 
 LEAST = sp.Rational(2) ** -1022  # the smallest normal float64
+SIGN = 30  # bits that tell the sign of a ball
+MOST_MOVING = 2  # roots of each setting
+THINNER = 3  # around them, every third neighbour
 FRESH = 1600  # points of each kind at which a choice is checked; all settings together where there are several
 
 
@@ -88,12 +92,39 @@ class Sampler:
         if self.settings != ({},):
             return first
         oracle = question.oracle()
-        centres = [refined(oracle, question.order, guess, first) for guess in roots(first)]
+        centres = [refined(self._ball(question, {}), guess, first.x) for guess in roots(first)]
         for centre in (*centres, *self._double(oracle, question, first)):
             near = neighbours(centre)
             near = near[(near >= self.points[0]) & (near <= self.points[-1])]
             first = merged(first, self.sample(question, near))
         return first
+
+    def with_moving_roots(self, question: Question, first: Probe) -> Probe:
+        """A probe with points beside the roots of each setting, where they move; no other is asked for there."""
+        if self.settings == ({},):
+            return first
+        near: list[Floats] = []
+        for row, setting in enumerate(self.settings):
+            own = Probe(first.x, (setting,), first.high[[row]], first.low[[row]])
+            guesses = sorted((r for r in roots(own) if r), key=abs)[:MOST_MOVING]
+            centres = [refined(self._ball(question, setting), guess, first.x) for guess in guesses]
+            points = np.unique(np.concatenate([np.empty(0), *(neighbours(c, THINNER) for c in centres)]))
+            near.append(points[(points >= self.points[0]) & (points <= self.points[-1])])
+        x = np.unique(np.concatenate(near))
+        high, low = np.full((len(self.settings), x.size), np.nan), np.zeros((len(self.settings), x.size))
+        for row, (setting, points) in enumerate(zip(self.settings, near, strict=True)):
+            if points.size:
+                alone, place = replace(self, settings=(setting,)).sample(question, points), np.searchsorted(x, points)
+                high[row, place], low[row, place] = alone.high[0], alone.low[0]
+        return merged(first, Probe(x, self.settings, high, low))
+
+    def _ball(self, question: Question, setting: Mapping[str, float]) -> Callable[[float], arb | None]:
+        """The truth as a function of x, as a ball that knows its sign."""
+        oracle, name = question.oracle(), question.wrt.name
+        if question.wrt == self.x:
+            return lambda at: oracle.ball(at, question.order, setting, SIGN)
+        others = {k: v for k, v in setting.items() if k != name}
+        return lambda at: oracle.ball(setting[name], question.order, {**others, self.x.name: at}, SIGN)
 
     def fresh(self, question: Question) -> Probe:
         """The truth at points that no choice has seen: how well a choice holds between the points it was made at."""
@@ -115,9 +146,9 @@ class Sampler:
         slope = self._together(replace(question, order=question.order + 1), self.points)
         found = []
         for guess in roots(slope):
-            at = refined(oracle, question.order + 1, guess, slope)
+            at = refined(self._ball(replace(question, order=question.order + 1), {}), guess, slope.x)
             i = int(np.searchsorted(first.x, at))
-            value = oracle.ball(at, question.order, {}, 30)
+            value = oracle.ball(at, question.order, {}, SIGN)
             around = np.abs(first.high[0, [max(i - 1, 0), min(i + 1, first.x.size - 1)]])
             if at and value is not None and float(abs(value)) < TOUCHING * float(np.nanmin(around)):
                 found.append(at)
@@ -152,14 +183,14 @@ def _together(oracle: Oracle, points: bytes, settings: tuple[tuple[tuple[str, fl
     return Together(oracle, np.frombuffer(points), tuple(map(dict, settings)))
 
 
-def refined(oracle: Oracle, order: int, guess: float, probe: Probe) -> float:
+def refined(ball: Callable[[float], arb | None], guess: float, x: Floats) -> float:
     """The float next to a root, by bisection between the probe points around a guess."""
-    i = int(np.searchsorted(probe.x, guess))
-    a, b = float(probe.x[i - 1]), float(probe.x[i])
-    left = oracle.ball(a, order, {}, 30)
+    i = int(np.searchsorted(x, guess))
+    a, b = float(x[i - 1]), float(x[i])
+    left = ball(a)
     while left is not None and not left.contains(0):
         middle = (a + b) / 2
-        value = oracle.ball(middle, order, {}, 30)
+        value = ball(middle)
         if middle in (a, b) or value is None:
             break
         a, b = (middle, b) if (value > 0) == (left > 0) else (a, middle)
