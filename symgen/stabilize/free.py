@@ -15,6 +15,8 @@ from symgen.stabilize.form import Body, Constant, Segment
 from symgen.stabilize.probe import Flags, Floats
 from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, closed, codes_of
 
+LOST = 64  # bits; nothing is worse than a wrong result
+
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     """The segments of a leaf with free parameters: the cheapest candidate, or pair of them, that misses least."""
@@ -50,14 +52,19 @@ def _best(problem: Problem, table: Floats, where: Flags) -> int:
         for limit in problem.target.limits:
             if (worst <= limit).any():
                 return int(np.argmax(worst <= limit))
-    missing = (part > problem.target.bar).sum(axis=(1, 2))
+    missing = _severity(part, problem.target.bar).sum(axis=(1, 2))
     return int(np.lexsort((worst, missing))[0])
 
 
-def _cost(problem: Problem, table: Floats, candidate: int, where: Flags) -> int:
-    """Misses of the wider limit, and of the bar once more."""
+def _severity(errors: Floats, bar: float) -> Floats:
+    """By how many bits a bar is missed: two bits beside a root are less than all of them in a tail."""
+    return np.log2(np.clip(errors / bar, 1.0, 2.0**LOST))
+
+
+def _cost(problem: Problem, table: Floats, candidate: int, where: Flags) -> float:
+    """Misses of the wider limit, and what is missed of the bar more than once."""
     part = np.nan_to_num(table[candidate][:, where], nan=0.0, posinf=1e300)
-    return int((part > problem.target.limits[-1]).sum() + 100 * (part > problem.target.bar).sum())
+    return float((part > problem.target.limits[-1]).sum() + 100 * _severity(part, problem.target.bar).sum())
 
 
 def _end(problem: Problem, errors: Floats, index: int) -> Constant | None:
