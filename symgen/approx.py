@@ -69,11 +69,13 @@ def to_fraction(ball: arb) -> Fraction:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-def split(ball: arb) -> tuple[float, float]:
-    """The midpoint as the nearest number of the format in use and the nearest to the rest."""
-    value = to_fraction(ball)
-    high = nearest(value)
-    return high, nearest(value - Fraction(high)) if math.isfinite(high) else 0.0
+def split(ball: arb, count: int = 2) -> tuple[float, ...]:
+    """The midpoint as the nearest number of the format in use, the nearest to the rest, and so on."""
+    rest, found = to_fraction(ball), []
+    for _ in range(count):
+        found.append(nearest(rest))
+        rest = rest - Fraction(found[-1]) if math.isfinite(found[-1]) else Fraction(0)
+    return tuple(found)
 
 
 def fit(f: Exact, low: float, high: float, bits: float, step: int = 1, most: int = 26) -> Polynomial | None:

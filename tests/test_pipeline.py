@@ -134,10 +134,15 @@ def test_a_tail_with_a_subnormal_factor_keeps_its_bits() -> None:
     assert measured(o, "f64", np.array([-740.0, -724.0, -709.0]), {}).max() <= F64.bar
 
 
-@pytest.mark.xfail(reason="roots that move with an option are not probed: a miss beside them is not reported")
-def test_a_root_that_moves_with_a_parameter_is_reported() -> None:
-    """Swish's second derivative loses bits beside its root, which moves with beta: the build has to say so."""
-    assert derived("swish").output("grad2").unresolved["f64"]
+@pytest.mark.parametrize("output", ["grad", "grad2"])
+@pytest.mark.parametrize("beta", [0.1, 1.702, -1.5, 30.0])
+def test_bits_hold_beside_a_root_that_moves_with_a_parameter(output: str, beta: float) -> None:
+    """Swish's derivatives vanish where beta*x is a number with a fraction: a form in beta*x knows its distance."""
+    o = derived("swish").output(output)
+    assert o.unresolved["f64"] == ()
+    root = {"grad": -1.2784645427610737951, "grad2": 2.3993572805154676678}[output] / beta
+    xs = ulp.neighbourhood([root, -root], 300, "float64")
+    assert np.nanmax(measured(o, "f64", xs, {"beta": beta})) <= F64.bar
 
 
 def test_a_root_that_moves_with_a_parameter_has_no_piece() -> None:

@@ -17,7 +17,7 @@ from symgen.oracle import Oracle
 from symgen.rules import UNFOLD, Procedure
 from symgen.stabilize.candidates import attempt, candidates, distributed, hoist, leading, resolve, sided
 from symgen.stabilize.form import ARITHMETICS, MAGNITUDE, Body, Constant, Form, Formula, Piece, Segment
-from symgen.stabilize.inner import G, Inner, U, split
+from symgen.stabilize.inner import Inner, U, split
 from symgen.stabilize.probe import (
     TARGETS,
     Probe,
@@ -352,20 +352,20 @@ def test_merging_keeps_each_point_once_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("e", "argument", "outer", "g"),
+    ("e", "argument", "scale", "g"),
     [
-        (softplus(beta * x) / beta, beta * x, G / beta, softplus(U)),
-        (x * sigmoid(beta * x), beta * x, G / beta, U * sigmoid(U)),
-        (w * tanh(x / w), x / w, G * w, tanh(U)),
-        (beta * sigmoid(beta * x) * sigmoid(-beta * x), beta * x, G * beta, sigmoid(U) * sigmoid(-U)),
+        (softplus(beta * x) / beta, beta * x, 1 / beta, softplus(U)),
+        (x * sigmoid(beta * x), beta * x, 1 / beta, U * sigmoid(U)),
+        (w * tanh(x / w), x / w, w, tanh(U)),
+        (beta * sigmoid(beta * x) * sigmoid(-beta * x), beta * x, beta, sigmoid(U) * sigmoid(-U)),
     ],
 )
-def test_a_parameter_that_scales_the_argument_is_split_off(e, argument, outer, g) -> None:
+def test_a_parameter_that_scales_the_argument_is_split_off(e, argument, scale, g) -> None:
     """What is left is a fixed function of one variable, times what the parameters contribute."""
     found = split(e, x)
     assert found is not None
-    assert (found.argument, found.outer, found.g) == (argument, outer, g)
-    assert sp.simplify(found.outer.xreplace({G: found.g.xreplace({U: found.argument})}) - e) == 0
+    assert (found.argument, found.scale, found.g) == (argument, scale, g)
+    assert sp.simplify(found.scale * found.g.xreplace({U: found.argument}) - e) == 0
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_what_is_no_fixed_function_of_one_scaled_argument_is_not_split(e) -> Non
     assert split(e, x) is None
 
 
-def test_an_inner_body_computes_the_outer_expression_of_the_inner_form() -> None:
+def test_an_inner_body_scales_the_inner_form() -> None:
     """softplus(beta x)/beta through a form in u; the note tells the segments."""
     found = split(softplus(beta * x) / beta, x)
     assert found is not None

@@ -16,6 +16,8 @@ RECOGNIZE = (
 )
 
 STABILIZE = (
+    Rule("cosine-double-squares", cos(u) ** 2 - sin(u) ** 2, cos(2 * u),
+         "stabilize", "no cancellation at its roots", "circular", "DLMF 4.21"),
     Rule("versine", 1 - cos(u), 2 * sin(u / 2) ** 2,
          "stabilize", "no cancellation at 0", "circular", "DLMF 4.21", ((u, "not a number"),)),
     Rule("tan-minus-sin", tan(u) - sin(u), 2 * tan(u) * sin(u / 2) ** 2,

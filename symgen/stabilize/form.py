@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, SHORT, Arithmetic, Pair
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, SHORT, Arithmetic, Pair, exact
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
 from symgen.stabilize.piece import MAGNITUDE, Piece
@@ -43,13 +44,13 @@ class Formula:
         where = {0: "", 1: f" with y = {self.variable}", -1: f" with y = -{self.variable}"}[self.side]
         return f"{self.source}{where}"
 
-    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair], scale: Expr = sp.S.One) -> Node:
         arithmetic = ARITHMETICS[self.arithmetic]
         names = dict(bound)
         if self.side:
             # with its low part, which a scaled argument has
             names[MAGNITUDE] = arithmetic.abs(bound[x] if arithmetic.compensated else Pair(bound[x].high))
-        return arithmetic.rounded(lower(self.expression, names, arithmetic))
+        return arithmetic.rounded(lower(scale * self.expression, names, arithmetic))
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class Constant:
     def note(self) -> str:
         return f"{self.value!r}, which the function has reached to the last bit"
 
-    def node(self, _x: Symbol, _bound: Mapping[Symbol, Pair]) -> Node:
-        return const(self.value)
+    def node(self, _x: Symbol, bound: Mapping[Symbol, Pair], scale: Expr = sp.S.One) -> Node:
+        if scale == 1:
+            return const(self.value)
+        return COMPENSATED.rounded(COMPENSATED.mul(lower(scale, bound, COMPENSATED), exact(const(self.value))))
 
 
 class Body(Protocol):
@@ -86,7 +89,7 @@ class Body(Protocol):
     def note(self) -> str: ...
     @property
     def arithmetic(self) -> str: ...
-    def node(self, x: Symbol, bound: Mapping[Symbol, Pair], /) -> Node: ...
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair], scale: Expr = ..., /) -> Node: ...
 
 
 @dataclass(frozen=True)
@@ -131,14 +134,15 @@ class Form:
     then: Form | None = None
     otherwise: Form | None = None
 
-    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair], scale: Expr = sp.S.One) -> Node:
+        """The code of all segments; what scales the function is multiplied in where each is still unrounded."""
         if self.then is not None and self.otherwise is not None:
             chosen = Lowering(COMPENSATED, bound).condition(self.condition)
-            return select(chosen, self.then.node(x, bound), self.otherwise.node(x, bound))
-        total = self.segments[-1].body.node(x, bound)
+            return select(chosen, self.then.node(x, bound, scale), self.otherwise.node(x, bound, scale))
+        total = self.segments[-1].body.node(x, bound, scale)
         for segment in reversed(self.segments[:-1]):
             below = node("lt", bound[x].high, const(segment.upper))
-            total = select(below, segment.body.node(x, bound), total)
+            total = select(below, segment.body.node(x, bound, scale), total)
         return total
 
     def regions(self, given: Any = None) -> tuple[Region, ...]:

@@ -12,22 +12,21 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy import Expr, Function, Symbol
 
-from symgen.arithmetic import COMPENSATED, Pair, absolute, exact
+from symgen.arithmetic import COMPENSATED, Pair, absolute
 from symgen.kernel import Node, const, node, select, var
 from symgen.lowering import lower
 from symgen.stabilize.form import Form
 
 U = Symbol("u", real=True)
-G = Symbol("G", real=True)
 TINY = 2.0**-64  # beside one: the second term of an expansion at zero is then below rounding
 
 
 @dataclass(frozen=True)
 class Split:
-    """``expression = outer(G=g(U=argument))``."""
+    """``expression = scale * g(U=argument)``, the scale made of parameters alone."""
 
     argument: Expr
-    outer: Expr
+    scale: Expr
     g: Expr
 
 
@@ -50,7 +49,7 @@ def split(expression: Expr, x: Symbol) -> Split | None:
     free, g = sp.factor_terms(expression.xreplace({x: U / scale})).as_independent(U, as_Add=False)
     if g.free_symbols != {U}:
         return None
-    return Split(scale * x, free * G, g)
+    return Split(scale * x, free, g)
 
 
 def split_argument() -> Pair:
@@ -78,7 +77,7 @@ class Inner:
 
     @property
     def expression(self) -> Expr:
-        return self.split.outer.xreplace({G: self.split.g.xreplace({U: self.split.argument})})
+        return self.split.scale * self.split.g.xreplace({U: self.split.argument})
 
     @property
     def note(self) -> str:
@@ -86,17 +85,13 @@ class Inner:
         pieces = sum(s.kind == "piece" for s in parts)
         return f"in u = {self.split.argument}: {len(parts)} segments, {pieces} of them pieces of the exact function"
 
-    def node(self, _x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+    def node(self, _x: Symbol, bound: Mapping[Symbol, Pair], _scale: Expr = sp.S.One) -> Node:
         u = COMPENSATED.normal(lower(self.split.argument, bound, COMPENSATED))
-        value = self._result(lower(self.split.outer, {**bound, G: exact(self.form.node(U, {U: u}))}, COMPENSATED))
+        # multiplied in within each segment: what is subnormal by itself need not be so once scaled
+        value = self.form.node(U, {**bound, U: u}, self.split.scale)
         if self.small is None:
             return value
         # c(p) g'(0) u is an expression in x again: u itself may be subnormal, or zero, where that is not
-        first = self.split.outer.xreplace({G: self.small.xreplace({U: self.split.argument})})
-        return select(
-            node("lt", absolute(u.high), const(TINY)), self._result(lower(first, bound, COMPENSATED)), value
-        )
-
-    @staticmethod
-    def _result(pair: Pair) -> Node:
-        return COMPENSATED.rounded(pair)
+        first = self.split.scale * self.small.xreplace({U: self.split.argument})
+        small = COMPENSATED.rounded(lower(first, bound, COMPENSATED))
+        return select(node("lt", absolute(u.high), const(TINY)), small, value)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import sympy as sp
-from sympy import Symbol
+from sympy import Expr, Symbol
 
 from symgen.approx import Polynomial
 from symgen.arithmetic import COMPENSATED, ONE, PLAIN, Arithmetic, Pair, absolute, exact
@@ -37,6 +37,7 @@ class Piece:
         power: p of the base; a fraction only at zero and in a tail.
         centre: origin of t, or the root.
         centre_low: what the root has beyond a float64.
+        centre_last: and beyond two: a scaled argument comes closer to a root than any float64 does.
         arithmetic: "short", "plain" or "compensated".
         rate: of the exponential of a decaying piece.
     """
@@ -48,6 +49,7 @@ class Piece:
     centre_low: float = 0.0
     arithmetic: str = "plain"
     rate: float = 0.0
+    centre_last: float = 0.0
 
     @property
     def expression(self) -> None:
@@ -70,7 +72,7 @@ class Piece:
         error = math.log2(self.polynomial.error) if self.polynomial.error else -math.inf
         return f"polynomial of degree {degree} {where}, within 2^{error:.1f} at the points checked"
 
-    def node(self, x: Symbol, bound: Mapping[Symbol, Pair]) -> Node:
+    def node(self, x: Symbol, bound: Mapping[Symbol, Pair], scale: Expr = sp.S.One) -> Node:
         a = COMPENSATED if self.arithmetic == "compensated" else PLAIN
         v = bound[x] if a.compensated else Pair(bound[x].high)
         base = Pair(node("sub", v.high, const(self.centre)), v.low) if self.centre else v
@@ -80,11 +82,21 @@ class Piece:
         if v.low is not None and self.shape != "tail" and self.polynomial.step == 1:
             value = a.with_low(value.high, value.low, v.low * self.polynomial.slope(t))
         if self.shape == "root":
-            base = a.sub(base, exact(const(self.centre_low)))
+            base = self._from_root(a, base)
+        if scale != 1:
+            value = a.mul(lower(scale, bound, a), value)
         if self.shape == "decaying":
             return a.rounded(self._decaying(a, v, value))
         inverse = exact(absolute(t) if self.power % 1 else t)
         return a.rounded(self._with_power(a, value, base, inverse))
+
+    def _from_root(self, a: Arithmetic, base: Pair) -> Pair:
+        """The distance from the root; of two numbers that have low parts all bits of those may cancel."""
+        distance = a.sub(base, exact(const(self.centre_low)))
+        if base.low is None:
+            return distance
+        distance = a.normal(distance)
+        return a.with_low(distance.high, distance.low, const(-self.centre_last))
 
     def _with_power(self, a: Arithmetic, value: Pair, base: Pair, inverse: Pair) -> Pair:
         """The value times base**power; a plain tail has 1/x already, in pairs a quotient has the smaller error."""

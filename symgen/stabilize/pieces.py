@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+import sympy as sp
 from flint import arb, ctx
-from sympy import Rational, Symbol
+from sympy import Expr, Rational, Symbol
 
 from symgen.approx import Polynomial, fit, split
 from symgen.arithmetic import Pair
@@ -64,7 +65,7 @@ class Hole:
     kind: str = "hole"
     note: str = "nothing fits"
 
-    def node(self, _x: Symbol, _bound: Mapping[Symbol, Pair]) -> Node:
+    def node(self, _x: Symbol, _bound: Mapping[Symbol, Pair], _scale: Expr = sp.S.One) -> Node:
         raise AssertionError("a hole has no code")
 
 
@@ -209,11 +210,11 @@ class Fitter:
         root = self.refine(gap)
         if root is None:
             return None
-        centre, rest = split(root)
+        centre, rest, last = split(root, 3)
         power = self._power(lambda h: root + h, gap.upper - centre, 2.0**-20)
         if power is None or power < 1 or power.denominator != 1:
             return None
-        piece = self._piece("root", power=int(power), centre=centre, centre_low=rest)
+        piece = self._piece("root", power=int(power), centre=centre, centre_low=rest, centre_last=last)
         low, high = gap.lower - centre, gap.upper - centre
         return self._fit(piece, low, high, arb(centre), lambda x: _raised(x - root, power))
 
