@@ -386,7 +386,7 @@ def over_one_divisor(expression: Expr) -> tuple[Expr, ...]:
         return ()
     whole = sp.cancel(expression)
     left, given = (len(sp.Add.make_args(e)) for e in (sp.fraction(whole)[0], sp.expand(expression)))
-    return (whole,) if left <= given else ()
+    return (whole,) if left < given else ()
 
 
 def over(parameters: tuple[str, ...], result: Node, name: str) -> ScalarFunction:
