@@ -103,8 +103,6 @@ ARITY = {"pow": 2}
 OVERFLOWS: dict[str, Callable[..., float]] = {
     "exp": lambda u: math.inf,
     "expm1": lambda u: math.inf,
-    "cosh": lambda u: math.inf,
-    "sinh": lambda u: math.copysign(math.inf, u),
     "pow": lambda u, v: -math.inf if u < 0 and v % 2 == 1 else math.inf,
 }
 POLES: dict[tuple[Any, ...], float] = {
@@ -124,14 +122,16 @@ def _generated(name: str) -> Callable[..., Any]:
 
 
 # Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too.
-GENERATED = ("exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot")
+GENERATED = (
+    "exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot", "sinh", "cosh", "asinh", "atan",
+)  # fmt: skip
 PARTS = ("", "_low", "_short")
 BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS)
 
 # The seam to the elementary functions: what a graph may call. A backend has one such table.
 PRIMITIVES: dict[str, Callable[..., Any]] = {
     **{name: _generated(name) for name in sorted(BRANCH_FREE)},
-    **{name: _libm(name) for name in ("sin", "cos", "tan", "atan", "asinh", "sinh", "cosh", "tanh")},
+    **{name: _libm(name) for name in ("sin", "cos", "tan")},
     "pow": _libm("pow"),
     "sin_sum": trig_numpy.sin_sum,  # of the exact sum of the two arguments
     "cos_sum": trig_numpy.cos_sum,

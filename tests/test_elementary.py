@@ -22,12 +22,17 @@ EXACT = {
     "log1p": lambda u: u.log1p(),
     "log1p_unit": lambda u: u.log1p(),
     "erf": lambda u: u.erf(),
+    "sinh": lambda u: u.sinh(),
+    "cosh": lambda u: u.cosh(),
+    "asinh": lambda u: u.asinh(),
+    "atan": lambda u: u.atan(),
     "erfcx": lambda u: (u * u).hypgeom_u(arb(1) / 2, arb(1) / 2) / arb.pi().sqrt(),
 }
 # which arguments each is for, and its values at zero and the infinities
 DOMAIN = {
     "exp": (-INF, 1000.0), "expm1": (-INF, 1000.0), "log": (0.0, INF), "log1p": (-1.0, INF), "log1p_unit": (0.0, 1.0),
-    "erf": (-INF, INF), "erfcx": (0.0, INF),
+    "erf": (-INF, INF), "erfcx": (0.0, INF), "sinh": (-1000.0, 1000.0), "cosh": (-1000.0, 1000.0),
+    "asinh": (-INF, INF), "atan": (-INF, INF),
 }  # fmt: skip
 ENDS = {
     "exp": {0.0: 1.0, INF: INF, -INF: 0.0},
@@ -37,6 +42,10 @@ ENDS = {
     "log1p_unit": {0.0: 0.0},
     "erf": {0.0: 0.0, INF: 1.0, -INF: -1.0},
     "erfcx": {0.0: 1.0, INF: 0.0},
+    "sinh": {0.0: 0.0, INF: INF, -INF: -INF},
+    "cosh": {0.0: 1.0, INF: INF, -INF: INF},
+    "asinh": {0.0: 0.0, INF: INF, -INF: -INF},
+    "atan": {0.0: 0.0, INF: math.pi / 2, -INF: -math.pi / 2},
 }
 
 
@@ -101,7 +110,7 @@ def test_zero_infinities_and_nan(name: str, part: str) -> None:
     x = np.array([*ENDS[name], math.nan])
     got, want = evaluate(name + part, (x,)), [*ENDS[name].values(), math.nan]
     np.testing.assert_allclose(got, want, rtol=2.0**-34 if part else 0.0)
-    if name in ("expm1", "log1p", "erf"):
+    if name in ("expm1", "log1p", "erf", "sinh", "asinh", "atan"):
         assert math.copysign(1.0, float(evaluate(name + part, (np.array([-0.0]),))[0])) == -1.0
 
 

@@ -469,3 +469,277 @@ def hypot_low(x, y):
     t15 = ddiv(dadd(libdevice.fma(-t13, t13, t12), t14), dadd(t13, t13))
     t16 = 4.149515568880993e+180 if t5 else 2.409919865102884e-181 if t6 else 1.0
     return 0.0 if t4 == 0.0 or t4 == math.inf else dmul(dadd(t15, -dadd(dadd(t13, t15), -t13)), t16)
+
+
+@core
+def sinh(x):
+    """(e^x - e^-x)/2."""
+    t1 = libdevice.fabs(x)
+    t2 = 710.7 if 710.7 < t1 else t1
+    t3 = dadd(libdevice.fma(t2, 1.4426950408889634, 6755399441056767.0), -6755399441056767.0)
+    t4 = -t3
+    t5 = libdevice.fma(t4, 0.6931471805599453, t2)
+    t6 = libdevice.fma(t4, 2.3190468138462996e-17, t5)
+    t7 = dmul(t6, t6)
+    t8 = libdevice.fma(2.51003785461675e-08, t7, 2.755726847460603e-06)
+    t9 = libdevice.fma(libdevice.fma(t8, t7, 0.00019841269863044215), t7, 0.008333333333330063)
+    t10 = dmul(dmul(t6, t7), libdevice.fma(t9, t7, 0.16666666666666669))
+    t11 = dadd(t6, t10)
+    t12 = pow2(dadd(dadd(t3, -2.0), 6755399441056767.0))
+    t13 = dmul(t7, 0.5)
+    t14 = dadd(1.0, t13)
+    t15 = libdevice.fma(2.091123166759848e-09, t7, 2.7557282979982533e-07)
+    t16 = libdevice.fma(libdevice.fma(t15, t7, 2.4801587317137786e-05), t7, 0.0013888888888886554)
+    t17 = dmul(dmul(t7, t7), libdevice.fma(t16, t7, 0.041666666666666664))
+    t18 = dadd(libdevice.fma(libdevice.fma(t6, t6, -t7), 0.5, t17), dadd(t13, -dadd(t14, -1.0)))
+    t19 = dadd(t14, t18)
+    t20 = dadd(t19, t11)
+    t21 = dmul(t12, t20)
+    t22 = pow2(dadd(dadd(-100.0 if t4 < -100.0 else t4, -2.0), 6755399441056767.0))
+    t23 = -t11
+    t24 = dadd(t19, t23)
+    t25 = -dmul(t22, t24)
+    t26 = dadd(t21, t25)
+    t27 = libdevice.fma(t4, 2.3190468138462996e-17, dadd(t5, -t6))
+    t28 = libdevice.fma(t27, t11, dadd(t18, -dadd(t19, -t14)))
+    t29 = libdevice.fma(t27, t19, dadd(t10, -dadd(t11, -t6)))
+    t30 = dmul(t22, dadd(dadd(t23, -dadd(t24, -t19)), dadd(t28, -t29)))
+    t31 = dadd(dmul(t12, dadd(dadd(t11, -dadd(t20, -t19)), dadd(t28, t29))), -t30)
+    t32 = t11 if t3 == 0.0 else dmul(dadd(t26, dadd(dadd(t25, -dadd(t26, -t21)), t31)), 2.0)
+    return libdevice.copysign(t32, x)
+
+
+@core
+def sinh_low(x):
+    t1 = libdevice.fabs(x)
+    t2 = 710.7 if 710.7 < t1 else t1
+    t3 = dadd(libdevice.fma(t2, 1.4426950408889634, 6755399441056767.0), -6755399441056767.0)
+    t4 = -t3
+    t5 = libdevice.fma(t4, 0.6931471805599453, t2)
+    t6 = libdevice.fma(t4, 2.3190468138462996e-17, t5)
+    t7 = libdevice.fma(t4, 2.3190468138462996e-17, dadd(t5, -t6))
+    t8 = dmul(t6, t6)
+    t9 = dmul(t8, 0.5)
+    t10 = dadd(1.0, t9)
+    t11 = libdevice.fma(2.091123166759848e-09, t8, 2.7557282979982533e-07)
+    t12 = libdevice.fma(libdevice.fma(t11, t8, 2.4801587317137786e-05), t8, 0.0013888888888886554)
+    t13 = dmul(dmul(t8, t8), libdevice.fma(t12, t8, 0.041666666666666664))
+    t14 = dadd(libdevice.fma(libdevice.fma(t6, t6, -t8), 0.5, t13), dadd(t9, -dadd(t10, -1.0)))
+    t15 = dadd(t10, t14)
+    t16 = libdevice.fma(2.51003785461675e-08, t8, 2.755726847460603e-06)
+    t17 = libdevice.fma(libdevice.fma(t16, t8, 0.00019841269863044215), t8, 0.008333333333330063)
+    t18 = dmul(dmul(t6, t8), libdevice.fma(t17, t8, 0.16666666666666669))
+    t19 = dadd(t6, t18)
+    t20 = libdevice.fma(t7, t15, dadd(t18, -dadd(t19, -t6)))
+    t21 = pow2(dadd(dadd(-100.0 if t4 < -100.0 else t4, -2.0), 6755399441056767.0))
+    t22 = -t19
+    t23 = dadd(t15, t22)
+    t24 = -dmul(t21, t23)
+    t25 = pow2(dadd(dadd(t3, -2.0), 6755399441056767.0))
+    t26 = dadd(t15, t19)
+    t27 = dmul(t25, t26)
+    t28 = dadd(t27, t24)
+    t29 = libdevice.fma(t7, t19, dadd(t14, -dadd(t15, -t10)))
+    t30 = dmul(t21, dadd(dadd(t22, -dadd(t23, -t15)), dadd(t29, -t20)))
+    t31 = dadd(dmul(t25, dadd(dadd(t19, -dadd(t26, -t15)), dadd(t29, t20))), -t30)
+    t32 = dadd(dadd(t24, -dadd(t28, -t27)), t31)
+    t33 = t20 if t3 == 0.0 else dmul(dadd(t32, -dadd(dadd(t28, t32), -t28)), 2.0)
+    return -t33 if x < 0.0 else t33
+
+
+@core
+def cosh(x):
+    """(e^x + e^-x)/2."""
+    t1 = libdevice.fabs(x)
+    t2 = 710.7 if 710.7 < t1 else t1
+    t3 = dadd(libdevice.fma(t2, 1.4426950408889634, 6755399441056767.0), -6755399441056767.0)
+    t4 = pow2(dadd(dadd(t3, -2.0), 6755399441056767.0))
+    t5 = -t3
+    t6 = libdevice.fma(t5, 0.6931471805599453, t2)
+    t7 = libdevice.fma(t5, 2.3190468138462996e-17, t6)
+    t8 = dmul(t7, t7)
+    t9 = dmul(t8, 0.5)
+    t10 = dadd(1.0, t9)
+    t11 = libdevice.fma(2.091123166759848e-09, t8, 2.7557282979982533e-07)
+    t12 = libdevice.fma(libdevice.fma(t11, t8, 2.4801587317137786e-05), t8, 0.0013888888888886554)
+    t13 = dmul(dmul(t8, t8), libdevice.fma(t12, t8, 0.041666666666666664))
+    t14 = dadd(libdevice.fma(libdevice.fma(t7, t7, -t8), 0.5, t13), dadd(t9, -dadd(t10, -1.0)))
+    t15 = dadd(t10, t14)
+    t16 = libdevice.fma(2.51003785461675e-08, t8, 2.755726847460603e-06)
+    t17 = libdevice.fma(libdevice.fma(t16, t8, 0.00019841269863044215), t8, 0.008333333333330063)
+    t18 = dmul(dmul(t7, t8), libdevice.fma(t17, t8, 0.16666666666666669))
+    t19 = dadd(t7, t18)
+    t20 = dadd(t15, t19)
+    t21 = dmul(t4, t20)
+    t22 = pow2(dadd(dadd(-100.0 if t5 < -100.0 else t5, -2.0), 6755399441056767.0))
+    t23 = -t19
+    t24 = dadd(t15, t23)
+    t25 = dmul(t22, t24)
+    t26 = dadd(t21, t25)
+    t27 = libdevice.fma(t5, 2.3190468138462996e-17, dadd(t6, -t7))
+    t28 = libdevice.fma(t27, t19, dadd(t14, -dadd(t15, -t10)))
+    t29 = libdevice.fma(t27, t15, dadd(t18, -dadd(t19, -t7)))
+    t30 = dmul(t22, dadd(dadd(t23, -dadd(t24, -t15)), dadd(t28, -t29)))
+    t31 = dadd(dmul(t4, dadd(dadd(t19, -dadd(t20, -t15)), dadd(t28, t29))), t30)
+    return dmul(dadd(t26, dadd(dadd(t25, -dadd(t26, -t21)), t31)), 2.0)
+
+
+@core
+def cosh_low(x):
+    t1 = libdevice.fabs(x)
+    t2 = 710.7 if 710.7 < t1 else t1
+    t3 = dadd(libdevice.fma(t2, 1.4426950408889634, 6755399441056767.0), -6755399441056767.0)
+    t4 = -t3
+    t5 = pow2(dadd(dadd(-100.0 if t4 < -100.0 else t4, -2.0), 6755399441056767.0))
+    t6 = libdevice.fma(t4, 0.6931471805599453, t2)
+    t7 = libdevice.fma(t4, 2.3190468138462996e-17, t6)
+    t8 = dmul(t7, t7)
+    t9 = dmul(t8, 0.5)
+    t10 = dadd(1.0, t9)
+    t11 = libdevice.fma(2.091123166759848e-09, t8, 2.7557282979982533e-07)
+    t12 = libdevice.fma(libdevice.fma(t11, t8, 2.4801587317137786e-05), t8, 0.0013888888888886554)
+    t13 = dmul(dmul(t8, t8), libdevice.fma(t12, t8, 0.041666666666666664))
+    t14 = dadd(libdevice.fma(libdevice.fma(t7, t7, -t8), 0.5, t13), dadd(t9, -dadd(t10, -1.0)))
+    t15 = dadd(t10, t14)
+    t16 = libdevice.fma(2.51003785461675e-08, t8, 2.755726847460603e-06)
+    t17 = libdevice.fma(libdevice.fma(t16, t8, 0.00019841269863044215), t8, 0.008333333333330063)
+    t18 = dmul(dmul(t7, t8), libdevice.fma(t17, t8, 0.16666666666666669))
+    t19 = dadd(t7, t18)
+    t20 = -t19
+    t21 = dadd(t15, t20)
+    t22 = dmul(t5, t21)
+    t23 = pow2(dadd(dadd(t3, -2.0), 6755399441056767.0))
+    t24 = dadd(t15, t19)
+    t25 = dmul(t23, t24)
+    t26 = dadd(t25, t22)
+    t27 = libdevice.fma(t4, 2.3190468138462996e-17, dadd(t6, -t7))
+    t28 = libdevice.fma(t27, t19, dadd(t14, -dadd(t15, -t10)))
+    t29 = libdevice.fma(t27, t15, dadd(t18, -dadd(t19, -t7)))
+    t30 = dmul(t23, dadd(dadd(t19, -dadd(t24, -t15)), dadd(t28, t29)))
+    t31 = dadd(t30, dmul(t5, dadd(dadd(t20, -dadd(t21, -t15)), dadd(t28, -t29))))
+    t32 = dadd(dadd(t22, -dadd(t26, -t25)), t31)
+    return dmul(dadd(t32, -dadd(dadd(t26, t32), -t26)), 2.0)
+
+
+@core
+def asinh(x):
+    """log(x + sqrt(1 + x^2)), as log(1 + t) with t = |x| + x^2/(1 + sqrt(1 + x^2)), which cancels nowhere."""
+    t1 = libdevice.fabs(x)
+    t2 = 1.152921504606847e+18 < t1
+    t3 = 1.152921504606847e+18 if t2 else t1
+    t4 = dmul(t3, t3)
+    t5 = dadd(1.0, t4)
+    t6 = libdevice.dsqrt_rn(t5)
+    t7 = dadd(1.0, t6)
+    t8 = ddiv(t4, t7)
+    t9 = dadd(t3, t8)
+    t10 = dadd(t9, -t3)
+    t11 = libdevice.fma(t3, t3, -t4)
+    t12 = dadd(t7, -1.0)
+    t13 = dadd(t5, -1.0)
+    t14 = dadd(libdevice.fma(-t6, t6, t5), dadd(dadd(dadd(1.0, -dadd(t5, -t13)), dadd(t4, -t13)), t11))
+    t15 = dmul(t8, dadd(dadd(dadd(1.0, -dadd(t7, -t12)), dadd(t6, -t12)), ddiv(t14, dadd(t6, t6))))
+    t16 = ddiv(dadd(libdevice.fma(-t8, t7, t4), dadd(t11, -t15)), t7)
+    t17 = dadd(dadd(dadd(t3, -dadd(t9, -t10)), dadd(t8, -t10)), t16)
+    t18 = dadd(t9, t17)
+    t19 = t1 if t2 else t18
+    t20 = log1p(t19)
+    t21 = 0.6931471805599453 if t2 else 0.0
+    t22 = dadd(t20, t21)
+    t23 = ddiv(0.0 if t2 else dadd(t17, -dadd(t18, -t9)), dadd(1.0, t19))
+    t24 = dadd(log1p_low(t19), dadd(t23, 2.3190468138462996e-17 if t2 else 0.0))
+    return libdevice.copysign(t1 if t1 == math.inf else dadd(t22, dadd(dadd(t21, -dadd(t22, -t20)), t24)), x)
+
+
+@core
+def asinh_low(x):
+    t1 = libdevice.fabs(x)
+    t2 = 1.152921504606847e+18 < t1
+    t3 = 0.6931471805599453 if t2 else 0.0
+    t4 = 1.152921504606847e+18 if t2 else t1
+    t5 = dmul(t4, t4)
+    t6 = dadd(1.0, t5)
+    t7 = libdevice.dsqrt_rn(t6)
+    t8 = dadd(1.0, t7)
+    t9 = ddiv(t5, t8)
+    t10 = dadd(t4, t9)
+    t11 = dadd(t10, -t4)
+    t12 = libdevice.fma(t4, t4, -t5)
+    t13 = dadd(t8, -1.0)
+    t14 = dadd(t6, -1.0)
+    t15 = dadd(libdevice.fma(-t7, t7, t6), dadd(dadd(dadd(1.0, -dadd(t6, -t14)), dadd(t5, -t14)), t12))
+    t16 = dmul(t9, dadd(dadd(dadd(1.0, -dadd(t8, -t13)), dadd(t7, -t13)), ddiv(t15, dadd(t7, t7))))
+    t17 = ddiv(dadd(libdevice.fma(-t9, t8, t5), dadd(t12, -t16)), t8)
+    t18 = dadd(dadd(dadd(t4, -dadd(t10, -t11)), dadd(t9, -t11)), t17)
+    t19 = dadd(t10, t18)
+    t20 = t1 if t2 else t19
+    t21 = log1p(t20)
+    t22 = dadd(t21, t3)
+    t23 = ddiv(0.0 if t2 else dadd(t18, -dadd(t19, -t10)), dadd(1.0, t20))
+    t24 = dadd(log1p_low(t20), dadd(t23, 2.3190468138462996e-17 if t2 else 0.0))
+    t25 = dadd(dadd(t3, -dadd(t22, -t21)), t24)
+    t26 = dadd(t25, -dadd(dadd(t22, t25), -t22))
+    return 0.0 if t1 == math.inf else -t26 if x < 0.0 else t26
+
+
+@core
+def atan(x):
+    """The angle whose tangent is x, from -pi/2 to pi/2."""
+    t1 = libdevice.fabs(x)
+    t2 = 1.2676506002282294e+30 if 1.2676506002282294e+30 < t1 else t1
+    t3 = 2.414213562373095 < t2
+    t4 = 0.41421356237309503 < t2
+    t5 = 1.5707963267948966 if t3 else 0.7853981633974483 if t4 else 0.0
+    t6 = -1.0 if t3 else dadd(t2, -1.0) if t4 else t2
+    t7 = dadd(t2, 1.0)
+    t8 = t2 if t3 else t7 if t4 else 1.0
+    t9 = ddiv(t6, t8)
+    t10 = dadd(t5, t9)
+    t11 = dmul(t9, t9)
+    t12 = libdevice.fma(0.016285183029865667, t11, -0.034570044186095536)
+    t13 = libdevice.fma(libdevice.fma(t12, t11, 0.0455157308666419), t11, -0.052304498567092406)
+    t14 = libdevice.fma(libdevice.fma(t13, t11, 0.05878928398517232), t11, -0.06666424833613552)
+    t15 = libdevice.fma(libdevice.fma(t14, t11, 0.07692296372129964), t11, -0.09090908753400499)
+    t16 = libdevice.fma(libdevice.fma(t15, t11, 0.11111111105153429), t11, -0.14285714285659806)
+    t17 = dadd(t2, -1.0)
+    t18 = dadd(t17, -t2)
+    t19 = dadd(t7, -t2)
+    t20 = dmul(t9, dadd(dadd(t2, -dadd(t7, -t19)), dadd(1.0, -t19)))
+    t21 = dadd(dadd(dadd(t2, -dadd(t17, -t18)), dadd(-1.0, -t18)), -t20)
+    t22 = ddiv(dadd(libdevice.fma(-t9, t8, t6), t21 if t4 and t2 < 2.414213562373095 else 0.0), t8)
+    t23 = 6.123233995736766e-17 if t3 else 3.061616997868383e-17 if t4 else 0.0
+    t24 = libdevice.fma(libdevice.fma(t16, t11, 0.19999999999999804), t11, -0.3333333333333333)
+    t25 = dadd(dadd(t9, -dadd(t10, -t5)), dadd(t23, libdevice.fma(-t22, t11, t22)))
+    return libdevice.copysign(dadd(t10, libdevice.fma(dmul(t9, t11), t24, t25)), x)
+
+
+@core
+def atan_low(x):
+    t1 = libdevice.fabs(x)
+    t2 = 1.2676506002282294e+30 if 1.2676506002282294e+30 < t1 else t1
+    t3 = 2.414213562373095 < t2
+    t4 = 0.41421356237309503 < t2
+    t5 = -1.0 if t3 else dadd(t2, -1.0) if t4 else t2
+    t6 = dadd(t2, 1.0)
+    t7 = t2 if t3 else t6 if t4 else 1.0
+    t8 = ddiv(t5, t7)
+    t9 = dmul(t8, t8)
+    t10 = libdevice.fma(0.016285183029865667, t9, -0.034570044186095536)
+    t11 = libdevice.fma(libdevice.fma(t10, t9, 0.0455157308666419), t9, -0.052304498567092406)
+    t12 = libdevice.fma(libdevice.fma(t11, t9, 0.05878928398517232), t9, -0.06666424833613552)
+    t13 = libdevice.fma(libdevice.fma(t12, t9, 0.07692296372129964), t9, -0.09090908753400499)
+    t14 = libdevice.fma(libdevice.fma(t13, t9, 0.11111111105153429), t9, -0.14285714285659806)
+    t15 = 1.5707963267948966 if t3 else 0.7853981633974483 if t4 else 0.0
+    t16 = dadd(t15, t8)
+    t17 = dadd(t2, -1.0)
+    t18 = dadd(t17, -t2)
+    t19 = dadd(t6, -t2)
+    t20 = dmul(t8, dadd(dadd(t2, -dadd(t6, -t19)), dadd(1.0, -t19)))
+    t21 = dadd(dadd(dadd(t2, -dadd(t17, -t18)), dadd(-1.0, -t18)), -t20)
+    t22 = ddiv(dadd(libdevice.fma(-t8, t7, t5), t21 if t4 and t2 < 2.414213562373095 else 0.0), t7)
+    t23 = 6.123233995736766e-17 if t3 else 3.061616997868383e-17 if t4 else 0.0
+    t24 = libdevice.fma(libdevice.fma(t14, t9, 0.19999999999999804), t9, -0.3333333333333333)
+    t25 = dadd(dadd(t8, -dadd(t16, -t15)), dadd(t23, libdevice.fma(-t22, t9, t22)))
+    t26 = libdevice.fma(dmul(t8, t9), t24, t25)
+    t27 = dadd(t26, -dadd(dadd(t16, t26), -t16))
+    return -t27 if x < 0.0 else t27

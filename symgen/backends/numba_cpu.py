@@ -67,11 +67,6 @@ PRIMITIVES = {
     "sin": "math.sin",
     "cos": "math.cos",
     "tan": "math.tan",
-    "atan": "math.atan",
-    "asinh": "math.asinh",
-    "sinh": "math.sinh",
-    "cosh": "math.cosh",
-    "tanh": "math.tanh",
     "pow": "math.pow",
     "floor": "np.floor",  # math.floor gives an integer
     "sin_sum": "sin_sum",

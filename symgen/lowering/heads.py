@@ -209,7 +209,20 @@ def _wave(primitive: str) -> Callable[[Walk, Expr], Pair]:
     return lower
 
 
-def _plain_call(primitive: str, slope: Callable[[Node, Node], Node]) -> Callable[[Walk, Expr], Pair]:
+def _direct(function: str, slope: Callable[[Node, Node], Node]) -> Code:
+    """The function at the high part, corrected by the low part times its slope, which takes argument and value."""
+
+    def lower(s: Walk, e: Expr) -> Pair:
+        u = s.pair(e.args[0])
+        value = s.arithmetic.function(function, u.high)
+        return s.arithmetic.correct(value, u, slope(u.high, value.high) if u.low is not None else None)
+
+    return lower
+
+
+def _plain_call(primitive: str, slope: Callable[[Node, Node], Node]) -> Code:
+    """A function of the C library, which does not tell what it loses."""
+
     def lower(s: Walk, e: Expr) -> Pair:
         u = s.pair(e.args[0])
         value = call(primitive, u.high)
@@ -229,16 +242,16 @@ TABLE: Mapping[type, Code] = {
     sp.sin: _wave("sin"),
     sp.cos: _wave("cos"),
     sp.tan: _plain_call("tan", lambda u, v: ONE + v * v),
-    sp.atan: _plain_call("atan", lambda u, v: ONE / (ONE + u * u)),
+    sp.atan: _direct("atan", lambda u, v: ONE / (ONE + u * u)),
     # of the half angle's kind: neither end of the domain cancels
     sp.asin: _through(lambda u: sp.atan(u / (sp.sqrt(1 - u) * sp.sqrt(1 + u)))),
     sp.acos: _through(lambda u: 2 * sp.atan(sp.sqrt((1 - u) / (1 + u)))),
     sp.acosh: _through(lambda u: sp.asinh(sp.sqrt(u - 1) * sp.sqrt(u + 1))),
     sp.atanh: _lower_atanh,
-    sp.asinh: _plain_call("asinh", lambda u, v: ONE / node("sqrt", ONE + u * u)),
-    sp.sinh: _plain_call("sinh", lambda u, v: call("cosh", u)),
-    sp.cosh: _plain_call("cosh", lambda u, v: call("sinh", u)),
-    sp.tanh: _plain_call("tanh", lambda u, v: ONE - v * v),
+    sp.asinh: _direct("asinh", lambda u, v: ONE / node("sqrt", ONE + u * u)),
+    sp.sinh: _direct("sinh", lambda u, v: call("cosh", u)),
+    sp.cosh: _direct("cosh", lambda u, v: call("sinh", u)),
+    sp.tanh: _lower_tanh,
     vocabulary.sigmoid: _lower_sigmoid,
     vocabulary.softplus: _lower_softplus,
     vocabulary.tanh: _lower_tanh,
