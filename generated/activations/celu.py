@@ -29,11 +29,9 @@ def value_scalar(x, alpha):
     t4 = t1 + t2
     t5 = t4 if t3 else t1
     t6 = expm1(t5)
-    t7 = expm1_low(t5) + (t2 - (t4 - t1) if t3 else 0.0) * (t6 + 1.0)
-    t8 = t6 + t7 if t7 - t7 == 0.0 else t6
-    t9 = t8 * alpha
-    t10 = fma(t8, alpha, -t9)
-    return x if 0.0 < x else x if abs(t5) < 5.421010862427522e-20 else t9 + t10 if t10 - t10 == 0.0 else t9
+    t7 = alpha * t6
+    t8 = fma(alpha, t6, -t7) + alpha * (expm1_low(t5) + (t2 - (t4 - t1) if t3 else 0.0) * (t6 + 1.0))
+    return x if 0.0 < x else x if abs(t5) < 5.421010862427522e-20 else t7 + t8 if t8 - t8 == 0.0 else t7
 
 
 @core
@@ -176,15 +174,13 @@ def value_and_grad_scalar(x, alpha):
     t5 = t2 + t3
     t6 = t5 if t4 else t2
     t7 = expm1(t6)
-    t8 = expm1_low(t6) + (t3 - (t5 - t2) if t4 else 0.0) * (t7 + 1.0)
-    t9 = t7 + t8 if t8 - t8 == 0.0 else t7
-    t10 = t9 * alpha
-    t11 = fma(t9, alpha, -t10)
-    t12 = exp(t2)
-    t13 = exp_low(t2) + t3 * t12
-    t14 = x if t1 else x if abs(t6) < 5.421010862427522e-20 else t10 + t11 if t11 - t11 == 0.0 else t10
-    t15 = 1.0 if t1 else t12 + t13 if t13 - t13 == 0.0 else t12
-    return t14, t15
+    t8 = alpha * t7
+    t9 = fma(alpha, t7, -t8) + alpha * (expm1_low(t6) + (t3 - (t5 - t2) if t4 else 0.0) * (t7 + 1.0))
+    t10 = exp(t2)
+    t11 = exp_low(t2) + t3 * t10
+    t12 = x if t1 else x if abs(t6) < 5.421010862427522e-20 else t8 + t9 if t9 - t9 == 0.0 else t8
+    t13 = 1.0 if t1 else t10 + t11 if t11 - t11 == 0.0 else t10
+    return t12, t13
 
 
 @core

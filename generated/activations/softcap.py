@@ -33,17 +33,16 @@ def value_scalar(x, c):
     t9 = -t8
     t10 = 2.0 + t8
     t11 = t9 / t10
-    t12 = expm1_low(t7)
-    t13 = t10 - 2.0
-    t14 = (fma(-t11, t10, t9) + -t12 - t11 * (2.0 - (t10 - t13) + (t8 - t13) + t12)) / t10
-    t15 = 1.0 + t8
-    t16 = 1.0 + t15
-    t17 = (-t14 if t5 < 0.0 else t14) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t15 / (t16 * t16))
-    t18 = math.copysign(t11, t5)
-    t19 = t18 + t17 if t17 - t17 == 0.0 else t18
-    t20 = t19 * c
-    t21 = fma(t19, c, -t20)
-    return x if t6 < 5.421010862427522e-20 else t20 + t21 if t21 - t21 == 0.0 else t20
+    t12 = math.copysign(t11, t5)
+    t13 = c * t12
+    t14 = expm1_low(t7)
+    t15 = t10 - 2.0
+    t16 = (fma(-t11, t10, t9) + -t14 - t11 * (2.0 - (t10 - t15) + (t8 - t15) + t14)) / t10
+    t17 = 1.0 + t8
+    t18 = 1.0 + t17
+    t19 = c * ((-t16 if t5 < 0.0 else t16) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t17 / (t18 * t18)))
+    t20 = fma(c, t12, -t13) + t19
+    return x if t6 < 5.421010862427522e-20 else t13 + t20 if t20 - t20 == 0.0 else t13
 
 
 @core
@@ -265,34 +264,33 @@ def value_and_grad_scalar(x, c):
     t9 = -t8
     t10 = 2.0 + t8
     t11 = t9 / t10
-    t12 = expm1_low(t7)
-    t13 = t10 - 2.0
-    t14 = (fma(-t11, t10, t9) + -t12 - t11 * (2.0 - (t10 - t13) + (t8 - t13) + t12)) / t10
-    t15 = 1.0 + t8
-    t16 = 1.0 + t15
-    t17 = (-t14 if t5 < 0.0 else t14) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t15 / (t16 * t16))
-    t18 = math.copysign(t11, t5)
-    t19 = t18 + t17 if t17 - t17 == 0.0 else t18
-    t20 = t19 * c
-    t21 = fma(t19, c, -t20)
-    t22 = -abs(t1)
-    t23 = exp(t22)
-    t24 = t23 * t23
-    t25 = 1.0 + t24
-    t26 = t25 * t25
-    t27 = 4.0 / t26
-    t28 = t27 * t23
-    t29 = t28 * t23
-    t30 = exp_low(t22)
-    t31 = t25 - 1.0
-    t32 = 1.0 - (t25 - t31) + (t24 - t31) + (fma(t23, t23, -t24) + t23 * t30 + t30 * t23)
-    t33 = abs(math.copysign((t24 - 1.0) / t25 * 2.0, t1))
-    t34 = (fma(-t27, t26, 4.0) - t27 * (fma(t25, t25, -t26) + t25 * t32 + t32 * t25)) / t26
-    t35 = (fma(t27, t23, -t28) + t27 * t30 + (t34 + t2 * (t27 * (t33 if t1 < 0.0 else -t33))) * t23) * t23
-    t36 = fma(t28, t23, -t29) + t28 * t30 + t35
-    t37 = x if t6 < 5.421010862427522e-20 else t20 + t21 if t21 - t21 == 0.0 else t20
-    t38 = t29 + t36 if t36 - t36 == 0.0 else t29
-    return t37, t38
+    t12 = math.copysign(t11, t5)
+    t13 = c * t12
+    t14 = expm1_low(t7)
+    t15 = t10 - 2.0
+    t16 = (fma(-t11, t10, t9) + -t14 - t11 * (2.0 - (t10 - t15) + (t8 - t15) + t14)) / t10
+    t17 = 1.0 + t8
+    t18 = 1.0 + t17
+    t19 = c * ((-t16 if t5 < 0.0 else t16) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t17 / (t18 * t18)))
+    t20 = fma(c, t12, -t13) + t19
+    t21 = -abs(t1)
+    t22 = exp(t21)
+    t23 = t22 * t22
+    t24 = 1.0 + t23
+    t25 = t24 * t24
+    t26 = 4.0 / t25
+    t27 = t26 * t22
+    t28 = t27 * t22
+    t29 = exp_low(t21)
+    t30 = t24 - 1.0
+    t31 = 1.0 - (t24 - t30) + (t23 - t30) + (fma(t22, t22, -t23) + t22 * t29 + t29 * t22)
+    t32 = abs(math.copysign((t23 - 1.0) / t24 * 2.0, t1))
+    t33 = (fma(-t26, t25, 4.0) - t26 * (fma(t24, t24, -t25) + t24 * t31 + t31 * t24)) / t25
+    t34 = (fma(t26, t22, -t27) + t26 * t29 + (t33 + t2 * (t26 * (t32 if t1 < 0.0 else -t32))) * t22) * t22
+    t35 = fma(t27, t22, -t28) + t27 * t29 + t34
+    t36 = x if t6 < 5.421010862427522e-20 else t13 + t20 if t20 - t20 == 0.0 else t13
+    t37 = t28 + t35 if t35 - t35 == 0.0 else t28
+    return t36, t37
 
 
 @core

@@ -43,15 +43,7 @@ def value_scalar_no_full(input, target, var, eps):
     return var if var != var else t7 + t12 if t12 - t12 == 0.0 else t7
 
 
-@core
-def value_scalar32_no_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = input - target
-    t2 = var if eps < var else eps
-    return var if var != var else t1 * 0.5 * t1 / t2 + log(t2) * 0.5
+value_scalar32_no_full = value_scalar_no_full
 
 
 # r/straight_through(first_max(var, eps), var) (compensated)
@@ -177,15 +169,7 @@ def grad_var_scalar_no_full(input, target, var, eps):
     return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
 
 
-@core
-def grad_var_scalar32_no_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = input - target
-    t2 = var if eps < var else eps
-    return var if var != var else (1.0 - t1 * t1 / t2) * 0.5 / t2
+grad_var_scalar32_no_full = grad_var_scalar_no_full
 
 
 # (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
@@ -266,10 +250,20 @@ def grads_scalar32_no_full(input, target, var, eps):
     t1 = var != var
     t2 = input - target
     t3 = var if eps < var else eps
-    t4 = var if t1 else t2 / t3
-    t5 = -t4
-    t6 = var if t1 else (1.0 - t2 * t2 / t3) * 0.5 / t3
-    return t4, t5, t6
+    t4 = t2 / t3
+    t5 = var if t1 else t4
+    t6 = -(t4 * t2)
+    t7 = t6 + 1.0
+    t8 = t7 / t3
+    t9 = t7 - t6
+    t10 = t2 - input
+    t11 = input - (t2 - t10) + (-target - t10)
+    t12 = t6 - (t7 - t9) + (1.0 - t9) + -(fma(t4, t2, t6) + t4 * t11 + (fma(-t4, t3, t2) + t11) / t3 * t2)
+    t13 = (fma(-t8, t3, t7) + t12) / t3 * 0.5
+    t14 = t8 * 0.5
+    t15 = -t5
+    t16 = var if t1 else t14 + t13 if t13 - t13 == 0.0 else t14
+    return t5, t15, t16
 
 
 # Together, so that what they share is computed once.
@@ -315,11 +309,27 @@ def value_and_grad_scalar32_no_full(input, target, var, eps):
     t1 = var != var
     t2 = input - target
     t3 = var if eps < var else eps
-    t4 = var if t1 else t2 / t3
-    t5 = var if t1 else t2 * 0.5 * t2 / t3 + log(t3) * 0.5
-    t6 = -t4
-    t7 = var if t1 else (1.0 - t2 * t2 / t3) * 0.5 / t3
-    return t5, t4, t6, t7
+    t4 = t2 / t3
+    t5 = t4 * t2
+    t6 = t5 * 0.5
+    t7 = log(t3) * 0.5
+    t8 = t6 + t7
+    t9 = t8 - t6
+    t10 = -t5
+    t11 = t2 - input
+    t12 = input - (t2 - t11) + (-target - t11)
+    t13 = fma(t4, t2, t10) + t4 * t12 + (fma(-t4, t3, t2) + t12) / t3 * t2
+    t14 = t6 - (t8 - t9) + (t7 - t9) + t13 * 0.5 + log_low(t3) * 0.5
+    t15 = var if t1 else t4
+    t16 = t10 + 1.0
+    t17 = t16 / t3
+    t18 = t16 - t10
+    t19 = (fma(-t17, t3, t16) + (t10 - (t16 - t18) + (1.0 - t18) + -t13)) / t3 * 0.5
+    t20 = t17 * 0.5
+    t21 = var if t1 else t8 + t14 if t14 - t14 == 0.0 else t8
+    t22 = -t15
+    t23 = var if t1 else t20 + t19 if t19 - t19 == 0.0 else t20
+    return t21, t15, t22, t23
 
 
 @loop
@@ -612,15 +622,7 @@ def value_scalar_full(input, target, var, eps):
     return var if var != var else t8 + t15 if t15 - t15 == 0.0 else t8
 
 
-@core
-def value_scalar32_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = input - target
-    t2 = var if eps < var else eps
-    return var if var != var else t1 * 0.5 * t1 / t2 + log(t2) * 0.5 + 0.9189385332046728
+value_scalar32_full = value_scalar_full
 
 
 # r/straight_through(first_max(var, eps), var) (compensated)
@@ -746,15 +748,7 @@ def grad_var_scalar_full(input, target, var, eps):
     return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
 
 
-@core
-def grad_var_scalar32_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = input - target
-    t2 = var if eps < var else eps
-    return var if var != var else (1.0 - t1 * t1 / t2) * 0.5 / t2
+grad_var_scalar32_full = grad_var_scalar_full
 
 
 # (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
@@ -835,10 +829,20 @@ def grads_scalar32_full(input, target, var, eps):
     t1 = var != var
     t2 = input - target
     t3 = var if eps < var else eps
-    t4 = var if t1 else t2 / t3
-    t5 = -t4
-    t6 = var if t1 else (1.0 - t2 * t2 / t3) * 0.5 / t3
-    return t4, t5, t6
+    t4 = t2 / t3
+    t5 = var if t1 else t4
+    t6 = -(t4 * t2)
+    t7 = t6 + 1.0
+    t8 = t7 / t3
+    t9 = t7 - t6
+    t10 = t2 - input
+    t11 = input - (t2 - t10) + (-target - t10)
+    t12 = t6 - (t7 - t9) + (1.0 - t9) + -(fma(t4, t2, t6) + t4 * t11 + (fma(-t4, t3, t2) + t11) / t3 * t2)
+    t13 = (fma(-t8, t3, t7) + t12) / t3 * 0.5
+    t14 = t8 * 0.5
+    t15 = -t5
+    t16 = var if t1 else t14 + t13 if t13 - t13 == 0.0 else t14
+    return t5, t15, t16
 
 
 # Together, so that what they share is computed once.
@@ -887,11 +891,30 @@ def value_and_grad_scalar32_full(input, target, var, eps):
     t1 = var != var
     t2 = input - target
     t3 = var if eps < var else eps
-    t4 = var if t1 else t2 / t3
-    t5 = var if t1 else t2 * 0.5 * t2 / t3 + log(t3) * 0.5 + 0.9189385332046728
-    t6 = -t4
-    t7 = var if t1 else (1.0 - t2 * t2 / t3) * 0.5 / t3
-    return t5, t4, t6, t7
+    t4 = t2 / t3
+    t5 = t4 * t2
+    t6 = t5 * 0.5
+    t7 = log(t3) * 0.5
+    t8 = t6 + t7
+    t9 = t8 + 0.9189385332046728
+    t10 = t9 - t8
+    t11 = t8 - t6
+    t12 = -t5
+    t13 = t2 - input
+    t14 = input - (t2 - t13) + (-target - t13)
+    t15 = fma(t4, t2, t12) + t4 * t14 + (fma(-t4, t3, t2) + t14) / t3 * t2
+    t16 = t6 - (t8 - t11) + (t7 - t11) + t15 * 0.5 + log_low(t3) * 0.5
+    t17 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t16 + -3.8782941580672414e-17
+    t18 = var if t1 else t4
+    t19 = t12 + 1.0
+    t20 = t19 / t3
+    t21 = t19 - t12
+    t22 = (fma(-t20, t3, t19) + (t12 - (t19 - t21) + (1.0 - t21) + -t15)) / t3 * 0.5
+    t23 = t20 * 0.5
+    t24 = var if t1 else t9 + t17 if t17 - t17 == 0.0 else t9
+    t25 = -t18
+    t26 = var if t1 else t23 + t22 if t22 - t22 == 0.0 else t23
+    return t24, t18, t25, t26
 
 
 @loop

@@ -577,18 +577,7 @@ def grad_target_scalar_no_log_input_full(input, target, eps):
     return target if target != target else input if input != input else t13 if 0.0 <= input else 0.0
 
 
-@core
-def grad_target_scalar32_no_log_input_full(input, target, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    eps = np.float64(eps)
-    t1 = eps + input
-    t2 = log(t1)
-    t3 = t1 - eps
-    t4 = -(log_low(t1) + (eps - (t1 - t3) + (input - t3)) * (1.0 / t1))
-    t5 = -t2
-    t6 = 0.5 / target + log(target) - t2 if 1.0 < target else t5 + t4 if t4 - t4 == 0.0 else t5
-    return target if target != target else input if input != input else t6 if 0.0 <= input else 0.0
+grad_target_scalar32_no_log_input_full = grad_target_scalar_no_log_input_full
 
 
 # where (input >= 0) & (target > 1): 1/target - 1/(2*target**2) (compensated)
@@ -672,28 +661,7 @@ def grads_scalar_no_log_input_full(input, target, eps):
     return t22, t23
 
 
-@core
-def grads_scalar32_no_log_input_full(input, target, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = eps + input
-    t4 = target / t3
-    t5 = -t4
-    t6 = t5 + 1.0
-    t7 = t6 - t5
-    t8 = t3 - eps
-    t9 = eps - (t3 - t8) + (input - t8)
-    t10 = t5 - (t6 - t7) + (1.0 - t7) + -((fma(t5, t3, target) - t4 * t9) / t3)
-    t11 = log(t3)
-    t12 = -(log_low(t3) + t9 * (1.0 / t3))
-    t13 = -t11
-    t14 = 0.5 / target + log(target) - t11 if 1.0 < target else t13 + t12 if t12 - t12 == 0.0 else t13
-    t15 = input if t1 else (t6 + t10 if t10 - t10 == 0.0 else t6) if t2 else 0.0
-    t16 = target if target != target else input if t1 else t14 if t2 else 0.0
-    return t15, t16
+grads_scalar32_no_log_input_full = grads_scalar_no_log_input_full
 
 
 # Together, so that what they share is computed once.
@@ -785,13 +753,20 @@ def value_and_grad_scalar32_no_log_input_full(input, target, eps):
     t20 = t19 + 1.0
     t21 = t20 - t19
     t22 = t19 - (t20 - t21) + (1.0 - t21) + -((fma(t19, t6, target) - t18 * t13) / t6)
-    t23 = -t14
-    t24 = -t7
-    t25 = (0.5 / target + t5 - t7 if t3 else t24 + t23 if t23 - t23 == 0.0 else t24) if t2 else 0.0
-    t26 = input if t1 else t17
-    t27 = input if t1 else (t20 + t22 if t22 - t22 == 0.0 else t20) if t2 else 0.0
-    t28 = target if target != target else input if t1 else t25
-    return t26, t27, t28
+    t23 = 0.5 / target
+    t24 = t23 + t5
+    t25 = -t7
+    t26 = t24 + t25
+    t27 = t26 - t24
+    t28 = t24 - t23
+    t29 = t23 - (t24 - t28) + (t5 - t28) + fma(-t23, target, 0.5) / target + log_low(target)
+    t30 = -t14
+    t31 = t24 - (t26 - t27) + (t25 - t27) + t29 + t30
+    t32 = (t26 + t31 if t31 - t31 == 0.0 else t26) if t3 else t25 + t30 if t30 - t30 == 0.0 else t25
+    t33 = input if t1 else t17
+    t34 = input if t1 else (t20 + t22 if t22 - t22 == 0.0 else t20) if t2 else 0.0
+    t35 = target if target != target else input if t1 else t32 if t2 else 0.0
+    return t33, t34, t35
 
 
 @loop
@@ -1019,33 +994,7 @@ def value_scalar_log_input_no_full(input, target, eps):
     return (t3 + t5 if t5 - t5 == 0.0 else t3) if input < 0.0 else t27 + t26 if t26 - t26 == 0.0 else t27
 
 
-@core
-def value_scalar32_log_input_no_full(input, target, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    t1 = abs(input)
-    t2 = t1 * 0.5
-    t3 = exp(t2)
-    t4 = t3 == 0.0
-    t5 = -t1 * 0.5
-    t6 = exp(t5)
-    t7 = t6 == 0.0
-    t8 = target * t1
-    t9 = t8 * t6
-    t10 = t9 * t6
-    t11 = 0.0 if t7 else t10
-    t12 = t11 + -1.0
-    t13 = -t12
-    t14 = t13 * t3
-    t15 = t14 * t3
-    t16 = exp_low(t2)
-    t17 = t12 - t11
-    t18 = exp_low(t5)
-    t19 = fma(t9, t6, -t10) + t9 * t18 + (fma(t8, t6, -t9) + t8 * t18 + fma(target, t1, -t8) * t6) * t6
-    t20 = fma(t13, t3, -t14) + t13 * t16 + -(t11 - (t12 - t17) + (-1.0 - t17) + (0.0 if t7 else t19)) * t3
-    t21 = 0.0 if t4 else fma(t14, t3, -t15) + t14 * t16 + t20 * t3
-    t22 = 0.0 if t4 else t15
-    return exp(input) - input * target if input < 0.0 else t22 + t21 if t21 - t21 == 0.0 else t22
+value_scalar32_log_input_no_full = value_scalar_log_input_no_full
 
 
 # -target + exp(input) (compensated)
@@ -1169,41 +1118,7 @@ def value_and_grad_scalar_log_input_no_full(input, target, eps):
     return t33, t34, t35
 
 
-@core
-def value_and_grad_scalar32_log_input_no_full(input, target, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    t1 = exp(input)
-    t2 = abs(input)
-    t3 = t2 * 0.5
-    t4 = exp(t3)
-    t5 = t4 == 0.0
-    t6 = -t2 * 0.5
-    t7 = exp(t6)
-    t8 = t7 == 0.0
-    t9 = target * t2
-    t10 = t9 * t7
-    t11 = t10 * t7
-    t12 = 0.0 if t8 else t11
-    t13 = t12 + -1.0
-    t14 = -t13
-    t15 = t14 * t4
-    t16 = t15 * t4
-    t17 = exp_low(t3)
-    t18 = t13 - t12
-    t19 = exp_low(t6)
-    t20 = fma(t10, t7, -t11) + t10 * t19 + (fma(t9, t7, -t10) + t9 * t19 + fma(target, t2, -t9) * t7) * t7
-    t21 = fma(t14, t4, -t15) + t14 * t17 + -(t12 - (t13 - t18) + (-1.0 - t18) + (0.0 if t8 else t20)) * t4
-    t22 = 0.0 if t5 else fma(t15, t4, -t16) + t15 * t17 + t21 * t4
-    t23 = 0.0 if t5 else t16
-    t24 = -target
-    t25 = t1 - target
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (t1 - t26) + exp_low(input)
-    t28 = t1 - input * target if input < 0.0 else t23 + t22 if t22 - t22 == 0.0 else t23
-    t29 = t25 + t27 if t27 - t27 == 0.0 else t25
-    t30 = target if target != target else -input
-    return t28, t29, t30
+value_and_grad_scalar32_log_input_no_full = value_and_grad_scalar_log_input_no_full
 
 
 @loop
@@ -1537,21 +1452,25 @@ def value_scalar32_log_input_full(input, target, eps):
     t43 = 0.0 if t8 else fma(t26, t7, -t27) + t26 * t28 + t42
     t44 = 0.0 if t8 else t27
     t45 = -target - t2 + target * t3 + t4 + log(6.283185307179586 * target) * 0.5
-    t46 = target * t5
-    t47 = t46 * t10
-    t48 = t47 * t10
-    t49 = 0.0 if t11 else t48
-    t50 = t49 + -1.0
-    t51 = -t50
-    t52 = t51 * t7
-    t53 = t52 * t7
-    t54 = t50 - t49
-    t55 = (fma(t46, t10, -t47) + t46 * t30 + fma(target, t5, -t46) * t10) * t10
-    t56 = -(t49 - (t50 - t54) + (-1.0 - t54) + (0.0 if t11 else fma(t47, t10, -t48) + t47 * t30 + t55)) * t7
-    t57 = 0.0 if t8 else fma(t52, t7, -t53) + t52 * t28 + (fma(t51, t7, -t52) + t51 * t28 + t56) * t7
-    t58 = 0.0 if t8 else t53
-    t59 = t4 - t2 if t1 else t58 + t57 if t57 - t57 == 0.0 else t58
-    return (t45 if t1 else t44 + t43 if t43 - t43 == 0.0 else t44) if 1.0 < target else t59
+    t46 = -t2
+    t47 = t46 + t4
+    t48 = t47 - t46
+    t49 = t46 - (t47 - t48) + (t4 - t48) + -fma(input, target, t46) + exp_low(input)
+    t50 = target * t5
+    t51 = t50 * t10
+    t52 = t51 * t10
+    t53 = 0.0 if t11 else t52
+    t54 = t53 + -1.0
+    t55 = -t54
+    t56 = t55 * t7
+    t57 = t56 * t7
+    t58 = t54 - t53
+    t59 = (fma(t50, t10, -t51) + t50 * t30 + fma(target, t5, -t50) * t10) * t10
+    t60 = -(t53 - (t54 - t58) + (-1.0 - t58) + (0.0 if t11 else fma(t51, t10, -t52) + t51 * t30 + t59)) * t7
+    t61 = 0.0 if t8 else fma(t56, t7, -t57) + t56 * t28 + (fma(t55, t7, -t56) + t55 * t28 + t60) * t7
+    t62 = 0.0 if t8 else t57
+    t63 = (t47 + t49 if t49 - t49 == 0.0 else t47) if t1 else t62 + t61 if t61 - t61 == 0.0 else t62
+    return (t45 if t1 else t44 + t43 if t43 - t43 == 0.0 else t44) if 1.0 < target else t63
 
 
 # -target + exp(input) (compensated)
@@ -1599,11 +1518,7 @@ def grad_target_scalar_log_input_full(input, target, eps):
     return target if target != target else (t4 + t9 if t9 - t9 == 0.0 else t4) if 1.0 < target else t6
 
 
-@core
-def grad_target_scalar32_log_input_full(input, target, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    return target if target != target else 0.5 / target - input + log(target) if 1.0 < target else -input
+grad_target_scalar32_log_input_full = grad_target_scalar_log_input_full
 
 
 # where target > 1: 1/target - 1/(2*target**2) (compensated)
@@ -1666,18 +1581,7 @@ def grads_scalar_log_input_full(input, target, eps):
     return t15, t16
 
 
-@core
-def grads_scalar32_log_input_full(input, target, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    t1 = -target
-    t2 = exp(input)
-    t3 = t2 - target
-    t4 = t3 - t1
-    t5 = t1 - (t3 - t4) + (t2 - t4) + exp_low(input)
-    t6 = t3 + t5 if t5 - t5 == 0.0 else t3
-    t7 = target if target != target else 0.5 / target - input + log(target) if 1.0 < target else -input
-    return t6, t7
+grads_scalar32_log_input_full = grads_scalar_log_input_full
 
 
 # Together, so that what they share is computed once.
@@ -1834,27 +1738,40 @@ def value_and_grad_scalar32_log_input_full(input, target, eps):
     t45 = 0.0 if t10 else fma(t28, t9, -t29) + t28 * t30 + t44
     t46 = 0.0 if t10 else t29
     t47 = t3 - t4 + target * t5 + t6 + log(6.283185307179586 * target) * 0.5
-    t48 = target * t7
-    t49 = t48 * t12
-    t50 = t49 * t12
-    t51 = 0.0 if t13 else t50
-    t52 = t51 + -1.0
-    t53 = -t52
-    t54 = t53 * t9
-    t55 = t54 * t9
-    t56 = t52 - t51
-    t57 = (fma(t48, t12, -t49) + t48 * t32 + fma(target, t7, -t48) * t12) * t12
-    t58 = -(t51 - (t52 - t56) + (-1.0 - t56) + (0.0 if t13 else fma(t49, t12, -t50) + t49 * t32 + t57)) * t9
-    t59 = 0.0 if t10 else fma(t54, t9, -t55) + t54 * t30 + (fma(t53, t9, -t54) + t53 * t30 + t58) * t9
-    t60 = 0.0 if t10 else t55
-    t61 = t6 - t4 if t2 else t60 + t59 if t59 - t59 == 0.0 else t60
-    t62 = t6 - target
-    t63 = t62 - t3
-    t64 = t3 - (t62 - t63) + (t6 - t63) + exp_low(input)
-    t65 = (t47 if t2 else t46 + t45 if t45 - t45 == 0.0 else t46) if t1 else t61
-    t66 = t62 + t64 if t64 - t64 == 0.0 else t62
-    t67 = target if target != target else 0.5 / target - input + t5 if t1 else -input
-    return t65, t66, t67
+    t48 = -t4
+    t49 = t48 + t6
+    t50 = t49 - t48
+    t51 = exp_low(input)
+    t52 = t48 - (t49 - t50) + (t6 - t50) + -fma(input, target, t48) + t51
+    t53 = target * t7
+    t54 = t53 * t12
+    t55 = t54 * t12
+    t56 = 0.0 if t13 else t55
+    t57 = t56 + -1.0
+    t58 = -t57
+    t59 = t58 * t9
+    t60 = t59 * t9
+    t61 = t57 - t56
+    t62 = (fma(t53, t12, -t54) + t53 * t32 + fma(target, t7, -t53) * t12) * t12
+    t63 = -(t56 - (t57 - t61) + (-1.0 - t61) + (0.0 if t13 else fma(t54, t12, -t55) + t54 * t32 + t62)) * t9
+    t64 = 0.0 if t10 else fma(t59, t9, -t60) + t59 * t30 + (fma(t58, t9, -t59) + t58 * t30 + t63) * t9
+    t65 = 0.0 if t10 else t60
+    t66 = (t49 + t52 if t52 - t52 == 0.0 else t49) if t2 else t65 + t64 if t64 - t64 == 0.0 else t65
+    t67 = t6 - target
+    t68 = t67 - t3
+    t69 = t3 - (t67 - t68) + (t6 - t68) + t51
+    t70 = 0.5 / target
+    t71 = t70 - input
+    t72 = t71 + t5
+    t73 = t72 - t71
+    t74 = -input
+    t75 = t71 - t74
+    t76 = t71 - (t72 - t73) + (t5 - t73) + (t74 - (t71 - t75) + (t70 - t75) + fma(-t70, target, 0.5) / target)
+    t77 = t76 + t38
+    t78 = (t47 if t2 else t46 + t45 if t45 - t45 == 0.0 else t46) if t1 else t66
+    t79 = t67 + t69 if t69 - t69 == 0.0 else t67
+    t80 = target if target != target else (t72 + t77 if t77 - t77 == 0.0 else t72) if t1 else t74
+    return t78, t79, t80
 
 
 @loop

@@ -39,12 +39,11 @@ def value_device32(x, alpha, alpha_low):
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
     t6 = libdevice.expm1f(t5)
-    t7 = fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fadd(t6, f32(1.0)))
-    t8 = fadd(t6, t7) if fsub(t7, t7) == f32(0.0) else t6
-    t9 = fmul(t8, alpha)
-    t10 = fadd(libdevice.fmaf(t8, alpha, -t9), fmul(t8, alpha_low))
-    t11 = fadd(t9, t10) if fsub(t10, t10) == f32(0.0) else t9
-    return x if f32(0.0) < x else x if libdevice.fabsf(t5) < f32(5.421010862427522e-20) else t11
+    t7 = fmul(alpha, t6)
+    t8 = fmul(alpha, fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fadd(t6, f32(1.0))))
+    t9 = fadd(fadd(libdevice.fmaf(alpha, t6, -t7), t8), fmul(alpha_low, t6))
+    t10 = libdevice.fabsf(t5) < f32(5.421010862427522e-20)
+    return x if f32(0.0) < x else x if t10 else fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
 
 
 # where x > 0: 1
@@ -83,16 +82,15 @@ def value_and_grad_device32(x, alpha, alpha_low):
     t5 = fadd(t2, t3)
     t6 = t5 if t4 else t2
     t7 = libdevice.expm1f(t6)
-    t8 = fmul(fsub(t3, fsub(t5, t2)) if t4 else f32(0.0), fadd(t7, f32(1.0)))
-    t9 = fadd(t7, t8) if fsub(t8, t8) == f32(0.0) else t7
-    t10 = fmul(t9, alpha)
-    t11 = fadd(libdevice.fmaf(t9, alpha, -t10), fmul(t9, alpha_low))
-    t12 = fadd(t10, t11) if fsub(t11, t11) == f32(0.0) else t10
-    t13 = libdevice.expf(t2)
-    t14 = fmul(t3, t13)
-    t15 = x if t1 else x if libdevice.fabsf(t6) < f32(5.421010862427522e-20) else t12
-    t16 = f32(1.0) if t1 else fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13
-    return t15, t16
+    t8 = fmul(alpha, t7)
+    t9 = fmul(alpha, fmul(fsub(t3, fsub(t5, t2)) if t4 else f32(0.0), fadd(t7, f32(1.0))))
+    t10 = fadd(fadd(libdevice.fmaf(alpha, t7, -t8), t9), fmul(alpha_low, t7))
+    t11 = fadd(t8, t10) if fsub(t10, t10) == f32(0.0) else t8
+    t12 = libdevice.expf(t2)
+    t13 = fmul(t3, t12)
+    t14 = x if t1 else x if libdevice.fabsf(t6) < f32(5.421010862427522e-20) else t11
+    t15 = f32(1.0) if t1 else fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12
+    return t14, t15
 
 
 @core
@@ -103,12 +101,11 @@ def value_device(x, alpha):
     t4 = dadd(t1, t2)
     t5 = t4 if t3 else t1
     t6 = expm1(t5)
-    t7 = dadd(expm1_low(t5), dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, dadd(t6, 1.0)))
-    t8 = dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6
-    t9 = dmul(t8, alpha)
-    t10 = libdevice.fma(t8, alpha, -t9)
-    t11 = x if libdevice.fabs(t5) < 5.421010862427522e-20 else dadd(t9, t10) if dadd(t10, -t10) == 0.0 else t9
-    return x if 0.0 < x else t11
+    t7 = dmul(alpha, t6)
+    t8 = dmul(alpha, dadd(expm1_low(t5), dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, dadd(t6, 1.0))))
+    t9 = dadd(libdevice.fma(alpha, t6, -t7), t8)
+    t10 = x if libdevice.fabs(t5) < 5.421010862427522e-20 else dadd(t7, t9) if dadd(t9, -t9) == 0.0 else t7
+    return x if 0.0 < x else t10
 
 
 @core
@@ -143,16 +140,15 @@ def value_and_grad_device(x, alpha):
     t5 = dadd(t2, t3)
     t6 = t5 if t4 else t2
     t7 = expm1(t6)
-    t8 = dadd(expm1_low(t6), dmul(dadd(t3, -dadd(t5, -t2)) if t4 else 0.0, dadd(t7, 1.0)))
-    t9 = dadd(t7, t8) if dadd(t8, -t8) == 0.0 else t7
-    t10 = dmul(t9, alpha)
-    t11 = libdevice.fma(t9, alpha, -t10)
-    t12 = dadd(t10, t11) if dadd(t11, -t11) == 0.0 else t10
-    t13 = exp(t2)
-    t14 = dadd(exp_low(t2), dmul(t3, t13))
-    t15 = x if t1 else x if libdevice.fabs(t6) < 5.421010862427522e-20 else t12
-    t16 = 1.0 if t1 else dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
-    return t15, t16
+    t8 = dmul(alpha, t7)
+    t9 = dmul(alpha, dadd(expm1_low(t6), dmul(dadd(t3, -dadd(t5, -t2)) if t4 else 0.0, dadd(t7, 1.0))))
+    t10 = dadd(libdevice.fma(alpha, t7, -t8), t9)
+    t11 = x if libdevice.fabs(t6) < 5.421010862427522e-20 else dadd(t8, t10) if dadd(t10, -t10) == 0.0 else t8
+    t12 = exp(t2)
+    t13 = dadd(exp_low(t2), dmul(t3, t12))
+    t14 = x if t1 else t11
+    t15 = 1.0 if t1 else dadd(t12, t13) if dadd(t13, -t13) == 0.0 else t12
+    return t14, t15
 
 
 @kernel

@@ -42,18 +42,17 @@ def value_device32(x, c, c_low):
     t8 = -t7
     t9 = fadd(f32(2.0), t7)
     t10 = fdiv(t8, t9)
-    t11 = fsub(t9, f32(2.0))
-    t12 = fsub(libdevice.fmaf(-t10, t9, t8), fmul(t10, fadd(fsub(f32(2.0), fsub(t9, t11)), fsub(t7, t11))))
-    t13 = fdiv(t12, t9)
-    t14 = fadd(f32(1.0), t7)
-    t15 = fadd(f32(1.0), t14)
-    t16 = fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fdiv(fmul(f32(4.0), t14), fmul(t15, t15)))
-    t17 = fadd(-t13 if t5 < f32(0.0) else t13, t16)
-    t18 = libdevice.copysignf(t10, t5)
-    t19 = fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
-    t20 = fmul(t19, c)
-    t21 = fadd(libdevice.fmaf(t19, c, -t20), fmul(t19, c_low))
-    return x if t6 < f32(5.421010862427522e-20) else fadd(t20, t21) if fsub(t21, t21) == f32(0.0) else t20
+    t11 = libdevice.copysignf(t10, t5)
+    t12 = fmul(c, t11)
+    t13 = fsub(t9, f32(2.0))
+    t14 = fsub(libdevice.fmaf(-t10, t9, t8), fmul(t10, fadd(fsub(f32(2.0), fsub(t9, t13)), fsub(t7, t13))))
+    t15 = fdiv(t14, t9)
+    t16 = fadd(f32(1.0), t7)
+    t17 = fadd(f32(1.0), t16)
+    t18 = fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fdiv(fmul(f32(4.0), t16), fmul(t17, t17)))
+    t19 = fadd(libdevice.fmaf(c, t11, -t12), fmul(c, fadd(-t15 if t5 < f32(0.0) else t15, t18)))
+    t20 = fadd(t19, fmul(c_low, t11))
+    return x if t6 < f32(5.421010862427522e-20) else fadd(t12, t20) if fsub(t20, t20) == f32(0.0) else t12
 
 
 # sech2(x/c) (halved)
@@ -131,34 +130,33 @@ def value_and_grad_device32(x, c, c_low):
     t8 = -t7
     t9 = fadd(f32(2.0), t7)
     t10 = fdiv(t8, t9)
-    t11 = fsub(t9, f32(2.0))
-    t12 = fsub(libdevice.fmaf(-t10, t9, t8), fmul(t10, fadd(fsub(f32(2.0), fsub(t9, t11)), fsub(t7, t11))))
-    t13 = fdiv(t12, t9)
-    t14 = fadd(f32(1.0), t7)
-    t15 = fadd(f32(1.0), t14)
-    t16 = fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fdiv(fmul(f32(4.0), t14), fmul(t15, t15)))
-    t17 = fadd(-t13 if t5 < f32(0.0) else t13, t16)
-    t18 = libdevice.copysignf(t10, t5)
-    t19 = fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
-    t20 = fmul(t19, c)
-    t21 = fadd(libdevice.fmaf(t19, c, -t20), fmul(t19, c_low))
-    t22 = libdevice.expf(-libdevice.fabsf(t1))
-    t23 = fmul(t22, t22)
-    t24 = fadd(f32(1.0), t23)
-    t25 = fmul(t24, t24)
-    t26 = fdiv(f32(4.0), t25)
-    t27 = fmul(t26, t22)
-    t28 = fmul(t27, t22)
-    t29 = fsub(t24, f32(1.0))
-    t30 = fadd(fadd(fsub(f32(1.0), fsub(t24, t29)), fsub(t23, t29)), libdevice.fmaf(t22, t22, -t23))
-    t31 = fmul(t26, fadd(fadd(libdevice.fmaf(t24, t24, -t25), fmul(t24, t30)), fmul(t30, t24)))
-    t32 = libdevice.fabsf(libdevice.copysignf(fmul(fdiv(fsub(t23, f32(1.0)), t24), f32(2.0)), t1))
-    t33 = fdiv(fsub(libdevice.fmaf(-t26, t25, f32(4.0)), t31), t25)
-    t34 = fmul(fadd(t33, fmul(t2, fmul(t26, t32 if t1 < f32(0.0) else -t32))), t22)
-    t35 = fadd(libdevice.fmaf(t27, t22, -t28), fmul(fadd(libdevice.fmaf(t26, t22, -t27), t34), t22))
-    t36 = x if t6 < f32(5.421010862427522e-20) else fadd(t20, t21) if fsub(t21, t21) == f32(0.0) else t20
-    t37 = fadd(t28, t35) if fsub(t35, t35) == f32(0.0) else t28
-    return t36, t37
+    t11 = libdevice.copysignf(t10, t5)
+    t12 = fmul(c, t11)
+    t13 = fsub(t9, f32(2.0))
+    t14 = fsub(libdevice.fmaf(-t10, t9, t8), fmul(t10, fadd(fsub(f32(2.0), fsub(t9, t13)), fsub(t7, t13))))
+    t15 = fdiv(t14, t9)
+    t16 = fadd(f32(1.0), t7)
+    t17 = fadd(f32(1.0), t16)
+    t18 = fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fdiv(fmul(f32(4.0), t16), fmul(t17, t17)))
+    t19 = fadd(libdevice.fmaf(c, t11, -t12), fmul(c, fadd(-t15 if t5 < f32(0.0) else t15, t18)))
+    t20 = fadd(t19, fmul(c_low, t11))
+    t21 = libdevice.expf(-libdevice.fabsf(t1))
+    t22 = fmul(t21, t21)
+    t23 = fadd(f32(1.0), t22)
+    t24 = fmul(t23, t23)
+    t25 = fdiv(f32(4.0), t24)
+    t26 = fmul(t25, t21)
+    t27 = fmul(t26, t21)
+    t28 = fsub(t23, f32(1.0))
+    t29 = fadd(fadd(fsub(f32(1.0), fsub(t23, t28)), fsub(t22, t28)), libdevice.fmaf(t21, t21, -t22))
+    t30 = fmul(t25, fadd(fadd(libdevice.fmaf(t23, t23, -t24), fmul(t23, t29)), fmul(t29, t23)))
+    t31 = libdevice.fabsf(libdevice.copysignf(fmul(fdiv(fsub(t22, f32(1.0)), t23), f32(2.0)), t1))
+    t32 = fdiv(fsub(libdevice.fmaf(-t25, t24, f32(4.0)), t30), t24)
+    t33 = fmul(fadd(t32, fmul(t2, fmul(t25, t31 if t1 < f32(0.0) else -t31))), t21)
+    t34 = fadd(libdevice.fmaf(t26, t21, -t27), fmul(fadd(libdevice.fmaf(t25, t21, -t26), t33), t21))
+    t35 = x if t6 < f32(5.421010862427522e-20) else fadd(t12, t20) if fsub(t20, t20) == f32(0.0) else t12
+    t36 = fadd(t27, t34) if fsub(t34, t34) == f32(0.0) else t27
+    return t35, t36
 
 
 @core
@@ -174,19 +172,17 @@ def value_device(x, c):
     t9 = -t8
     t10 = dadd(2.0, t8)
     t11 = ddiv(t9, t10)
-    t12 = expm1_low(t7)
-    t13 = dadd(t10, -2.0)
-    t14 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t13)), dadd(t8, -t13)), t12))
-    t15 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t12), -t14), t10)
-    t16 = dadd(1.0, t8)
-    t17 = dadd(1.0, t16)
-    t18 = dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, ddiv(dmul(4.0, t16), dmul(t17, t17)))
-    t19 = dadd(-t15 if t5 < 0.0 else t15, t18)
-    t20 = libdevice.copysign(t11, t5)
-    t21 = dadd(t20, t19) if dadd(t19, -t19) == 0.0 else t20
-    t22 = dmul(t21, c)
-    t23 = libdevice.fma(t21, c, -t22)
-    return x if t6 < 5.421010862427522e-20 else dadd(t22, t23) if dadd(t23, -t23) == 0.0 else t22
+    t12 = libdevice.copysign(t11, t5)
+    t13 = dmul(c, t12)
+    t14 = expm1_low(t7)
+    t15 = dadd(t10, -2.0)
+    t16 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t15)), dadd(t8, -t15)), t14))
+    t17 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t14), -t16), t10)
+    t18 = dadd(1.0, t8)
+    t19 = dadd(1.0, t18)
+    t20 = dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, ddiv(dmul(4.0, t18), dmul(t19, t19)))
+    t21 = dadd(libdevice.fma(c, t12, -t13), dmul(c, dadd(-t17 if t5 < 0.0 else t17, t20)))
+    return x if t6 < 5.421010862427522e-20 else dadd(t13, t21) if dadd(t21, -t21) == 0.0 else t13
 
 
 @core
@@ -270,39 +266,37 @@ def value_and_grad_device(x, c):
     t9 = -t8
     t10 = dadd(2.0, t8)
     t11 = ddiv(t9, t10)
-    t12 = expm1_low(t7)
-    t13 = dadd(t10, -2.0)
-    t14 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t13)), dadd(t8, -t13)), t12))
-    t15 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t12), -t14), t10)
-    t16 = dadd(1.0, t8)
-    t17 = dadd(1.0, t16)
-    t18 = dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, ddiv(dmul(4.0, t16), dmul(t17, t17)))
-    t19 = dadd(-t15 if t5 < 0.0 else t15, t18)
-    t20 = libdevice.copysign(t11, t5)
-    t21 = dadd(t20, t19) if dadd(t19, -t19) == 0.0 else t20
-    t22 = dmul(t21, c)
-    t23 = libdevice.fma(t21, c, -t22)
-    t24 = -libdevice.fabs(t1)
-    t25 = exp(t24)
+    t12 = libdevice.copysign(t11, t5)
+    t13 = dmul(c, t12)
+    t14 = expm1_low(t7)
+    t15 = dadd(t10, -2.0)
+    t16 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t15)), dadd(t8, -t15)), t14))
+    t17 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t14), -t16), t10)
+    t18 = dadd(1.0, t8)
+    t19 = dadd(1.0, t18)
+    t20 = dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, ddiv(dmul(4.0, t18), dmul(t19, t19)))
+    t21 = dadd(libdevice.fma(c, t12, -t13), dmul(c, dadd(-t17 if t5 < 0.0 else t17, t20)))
+    t22 = -libdevice.fabs(t1)
+    t23 = exp(t22)
+    t24 = dmul(t23, t23)
+    t25 = dadd(1.0, t24)
     t26 = dmul(t25, t25)
-    t27 = dadd(1.0, t26)
-    t28 = dmul(t27, t27)
-    t29 = ddiv(4.0, t28)
-    t30 = dmul(t29, t25)
-    t31 = dmul(t30, t25)
-    t32 = exp_low(t24)
-    t33 = dadd(t27, -1.0)
-    t34 = dadd(dadd(libdevice.fma(t25, t25, -t26), dmul(t25, t32)), dmul(t32, t25))
-    t35 = dadd(dadd(dadd(1.0, -dadd(t27, -t33)), dadd(t26, -t33)), t34)
-    t36 = dmul(t29, dadd(dadd(libdevice.fma(t27, t27, -t28), dmul(t27, t35)), dmul(t35, t27)))
-    t37 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t26, -1.0), t27), 2.0), t1))
-    t38 = ddiv(dadd(libdevice.fma(-t29, t28, 4.0), -t36), t28)
-    t39 = dmul(dadd(t38, dmul(t2, dmul(t29, t37 if t1 < 0.0 else -t37))), t25)
-    t40 = dmul(dadd(dadd(libdevice.fma(t29, t25, -t30), dmul(t29, t32)), t39), t25)
-    t41 = dadd(dadd(libdevice.fma(t30, t25, -t31), dmul(t30, t32)), t40)
-    t42 = x if t6 < 5.421010862427522e-20 else dadd(t22, t23) if dadd(t23, -t23) == 0.0 else t22
-    t43 = dadd(t31, t41) if dadd(t41, -t41) == 0.0 else t31
-    return t42, t43
+    t27 = ddiv(4.0, t26)
+    t28 = dmul(t27, t23)
+    t29 = dmul(t28, t23)
+    t30 = exp_low(t22)
+    t31 = dadd(t25, -1.0)
+    t32 = dadd(dadd(libdevice.fma(t23, t23, -t24), dmul(t23, t30)), dmul(t30, t23))
+    t33 = dadd(dadd(dadd(1.0, -dadd(t25, -t31)), dadd(t24, -t31)), t32)
+    t34 = dmul(t27, dadd(dadd(libdevice.fma(t25, t25, -t26), dmul(t25, t33)), dmul(t33, t25)))
+    t35 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t24, -1.0), t25), 2.0), t1))
+    t36 = ddiv(dadd(libdevice.fma(-t27, t26, 4.0), -t34), t26)
+    t37 = dmul(dadd(t36, dmul(t2, dmul(t27, t35 if t1 < 0.0 else -t35))), t23)
+    t38 = dmul(dadd(dadd(libdevice.fma(t27, t23, -t28), dmul(t27, t30)), t37), t23)
+    t39 = dadd(dadd(libdevice.fma(t28, t23, -t29), dmul(t28, t30)), t38)
+    t40 = x if t6 < 5.421010862427522e-20 else dadd(t13, t21) if dadd(t21, -t21) == 0.0 else t13
+    t41 = dadd(t29, t39) if dadd(t39, -t39) == 0.0 else t29
+    return t40, t41
 
 
 @kernel
