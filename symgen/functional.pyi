@@ -15,6 +15,7 @@ __all__ = [
     "bce_loss",
     "binary_cross_entropy",
     "celu",
+    "cross_entropy",
     "elu",
     "erf",
     "erfc",
@@ -46,6 +47,7 @@ __all__ = [
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "nll_loss",
     "pinball_loss",
     "poisson_nll_loss",
     "prelu",
@@ -188,6 +190,83 @@ class _celu(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 celu: _celu
+
+class _cross_entropy(Kernel):
+    """Cross entropy of the softmax of the logits, relative to a class or to a distribution.
+
+        surprise = -weight * log_softmax(input)
+        smooth = 0 if label_smoothing == 0 else label_smoothing * mean(surprise, K)
+        more = smooth + weighted(z_loss, logsumexp(input)**2)
+        if not is_index(target):
+            return (1 - label_smoothing) * sum(target * surprise, K) + more
+        if target == ignore_index:
+            return 0, 0
+        return (1 - label_smoothing) * surprise[target] + more, weight[target]
+
+    ignore_index: an integer.
+    label_smoothing: a number >= 0 and <= 1.
+    z_loss: a number >= 0.
+    PyTorch: cross_entropy. Source: specs/losses/cross_entropy.py:10.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+
+cross_entropy: _cross_entropy
 
 class _elu(Kernel):
     """Identity above zero, saturating at -alpha below.
@@ -1564,6 +1643,68 @@ class _mse_loss(Kernel):
     ) -> _Array: ...
 
 mse_loss: _mse_loss
+
+class _nll_loss(Kernel):
+    """Negative log likelihood of the target class.
+
+        if target == ignore_index:
+            return 0, 0
+        return -weight[target] * input[target], weight[target]
+
+    ignore_index: an integer.
+    PyTorch: nll_loss. Source: specs/losses/nll_loss.py:9.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+
+nll_loss: _nll_loss
 
 class _poisson_nll_loss(Kernel):
     """Negative log likelihood of a Poisson distribution whose rate, or its logarithm, is given.

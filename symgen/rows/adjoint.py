@@ -6,7 +6,7 @@ weight shared by all classes, a picked class and a row's own sum need no case of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +68,7 @@ class Tape:
         return Tape(axes, Stages(list(program.stages), known))
 
     def add(self, name: str, term: Expr) -> None:
-        self.adjoints[name] = self.adjoints.get(name, sp.S.Zero) + term
+        self.adjoints[name] = plus(self.adjoints.get(name, sp.S.Zero), term)
 
     def back(self, stage: Stage) -> None:
         """Spread a stage's adjoint over what its body reads."""
@@ -76,7 +76,8 @@ class Tape:
         if adjoint == 0:
             return
         if adjoint.args and stage.over:
-            adjoint = self.stages.let(self.stages.fresh(), stage.axes, adjoint)
+            kept = self.stages.let(self.stages.fresh(), stage.axes, adjoint)
+            adjoint = where_counts(adjoint, kept) or kept
         for target, slope in slopes(stage, self.axes):
             self.spread(stage, target, times(self.through(stage, adjoint), slope))
 
@@ -110,6 +111,11 @@ class Tape:
 
     def summed(self, term: Expr, others: list[Symbol], names: Mapping[Symbol, Symbol]) -> Expr:
         """The sum over other indices; over those that the term does not depend on it is a product."""
+        if isinstance(term, Cases) and not set(others) & term.condition.free_symbols:
+            inner = next((e for e in (term.then, term.otherwise) if e != 0), sp.S.Zero)
+            whole = where_counts(term, self.summed(inner, others, names))
+            if whole is not None:
+                return Cases(whole.condition.xreplace(dict(names)), *whole.args[1:])
         varying = [i for i in others if i in term.free_symbols]
         for i in others:
             if i not in varying:
@@ -142,14 +148,41 @@ def times(a: Expr, b: Expr) -> Expr:
     """A product that a case of zero annihilates, and an exponential that is zero: a sum of such may be infinite."""
     if 0 in (a, b):
         return sp.S.Zero
+    if isinstance(b, Cases):
+        return within(b, lambda v: times(a, v))
+    if isinstance(a, Cases):
+        return within(a, lambda v: times(v, b))
     if isinstance(b, sp.exp) and not a.is_number:
         return weighted(b, a)
-    for outer, inner in ((b, a), (a, b)):
-        if isinstance(outer, Cases):
-            return Cases(outer.condition, times(inner, outer.then), times(inner, outer.otherwise))
-        if isinstance(outer, weighted):
-            return weighted(outer.args[0], times(inner, outer.args[1]))
+    if isinstance(b, weighted):
+        return within(b, lambda v: times(a, v))
+    if isinstance(a, weighted):
+        return within(a, lambda v: times(v, b))
     return a * b
+
+
+def within(e: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Cases, or a weighted value, with their values changed and the condition or the weight kept."""
+    return e.func(e.args[0], *map(change, e.args[1:]))
+
+
+def where_counts(e: Expr, value: Expr) -> Cases | None:
+    """A value in place of the one case of an expression that is not zero, None if it has no such case.
+
+    So what a condition leaves out stays out, whatever is computed of it: an ignored sample may hold anything.
+    """
+    if isinstance(e, Cases) and (e.then == 0) != (e.otherwise == 0):
+        return Cases(e.condition, *((0, value) if e.then == 0 else (value, 0)))
+    return None
+
+
+def plus(a: Expr, b: Expr) -> Expr:
+    """A sum; of what the same condition leaves out, under that condition."""
+    if isinstance(a, Cases) and isinstance(b, Cases) and a.condition == b.condition:
+        then, otherwise = a.then + b.then, a.otherwise + b.otherwise
+        if 0 in (then, otherwise):
+            return Cases(a.condition, then, otherwise)
+    return a + b
 
 
 def unread(program: Program, name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sympy import Expr
+from sympy import Eq, Expr, Symbol
 
 from symgen.calculus import DerivativeError
 from symgen.lowering import LoweringError
@@ -121,11 +121,18 @@ def derive_variant(op: Op, variant: Variant, only: str | None = None) -> Derived
     """The kernels of one variant."""
     found = places(op, variant)
     light = [p.name for p in found if p.role.kind in ("weight", "prob")]
-    program = lower(op, variant.value)
+    known = pinned(variant)
+    program = lower(op, variant.value.xreplace(known))
     outputs = [*kernels(*recognized(program, light), found, op.kind == "loss")]
     if variant.share is not None:
-        outputs += shares(*recognized(lower(op, variant.share), light), found)
+        outputs += shares(*recognized(lower(op, variant.share.xreplace(known)), light), found)
     return DerivedRows(variant, found, program, tuple(o for o in outputs if only in (None, o.name)))
+
+
+def pinned(variant: Variant) -> dict[Symbol, Expr]:
+    """The options that have one value in a variant: there they are numbers, and no derivative in them is known."""
+    equalities = [c.args for c, truth in variant.conditions if truth and isinstance(c, Eq)]
+    return {a: b for pair in equalities for a, b in (pair, pair[::-1]) if isinstance(a, Symbol) and b.is_number}
 
 
 def places(op: Op, variant: Variant) -> tuple[Place, ...]:

@@ -28,13 +28,12 @@ def recognized(program: Program, light: Collection[str]) -> tuple[Program, tuple
         program: as lowered.
         light: operands that are weights or probabilities: a product with one of them is zero where it is.
     """
-    inputs, stages, steps = {s.name for s in program.inputs}, [], []
+    stages, steps = [], []
     for stage in program.stages:
         body, back = opened(stage.body)
         factors = frozenset(s for s, r in back.items() if base_of(r) in light)
         factors |= {s for s in body.free_symbols if str(s) in light}
-        safe = frozenset(s for s, r in back.items() if base_of(r) in inputs)
-        known, found = recognize(without_quotients(annihilating(body, factors, safe)))
+        known, found = recognize(without_quotients(annihilating(body, factors)))
         steps += [Step(s.rule, s.before.xreplace(back), s.after.xreplace(back)) for s in found]
         stages.append(replace(stage, body=known.xreplace(back)))
     return verify(replace(program, stages=tuple(stages))), tuple(steps)
@@ -86,20 +85,20 @@ def log_of(u: Expr) -> Expr:
     return sp.Add(*exponents, *parts)
 
 
-def annihilating(e: Expr, light: frozenset[Expr], safe: frozenset[Expr]) -> Expr:
-    """Products with a weight as `weighted`, where the rest may be infinite; reads of operands are taken as finite."""
+def annihilating(e: Expr, light: frozenset[Expr]) -> Expr:
+    """Products with a weight as `weighted`, where the rest may be infinite; only numbers and options are finite."""
     if not e.args or isinstance(e, sp.logic.boolalg.Boolean) or not light & e.free_symbols:
         return e
     if not e.is_Mul:
-        return e.func(*(annihilating(a, light, safe) for a in e.args))
+        return e.func(*(annihilating(a, light) for a in e.args))
     taken = [f for f in e.args if f in light]
-    rest = [annihilating(f, light, safe) for f in e.args if f not in light]
-    if not taken or all(_finite(f, safe) for f in rest):
+    rest = [annihilating(f, light) for f in e.args if f not in light]
+    if not taken or all(_finite(f) for f in rest):
         return sp.Mul(*taken, *rest)
     number = sp.Mul(*(f for f in rest if f.is_number))
     return number * weighted(sp.Mul(*taken), sp.Mul(*(f for f in rest if not f.is_number)))
 
 
-def _finite(e: Expr, safe: frozenset[Expr]) -> bool:
+def _finite(e: Expr) -> bool:
     poles = e.has(sp.log, sp.exp, Cases) or any(p.exp.is_negative for p in e.atoms(sp.Pow))
-    return not poles and all(s in safe or not isinstance(s, sp.Dummy) for s in e.free_symbols)
+    return not poles and not any(isinstance(s, sp.Dummy) for s in e.free_symbols)

@@ -124,12 +124,21 @@ def layout(function: str, given: Sequence[Given], moved: int) -> tuple[Layout, l
     if len(shape) < len(first.axes):
         raise ValueError(f"{function}(): {first.name} has shape {shape}; it needs an axis {first.axes[0].name}")
     positions = tuple(place(function, a, len(shape), moved) for a in first.axes)
+    _check_alike(function, alike, shape, [p for a, p in zip(first.axes, positions, strict=True) if a.at is not None])
     batch = tuple(n for i, n in enumerate(shape) if i not in positions)
     lengths: dict[str, int] = {}
     for axis, position in zip(first.axes, positions, strict=True):
         lengths |= _lengths(function, first.name, axis, shape[position])
     found = Layout(batch, positions, lengths)
     return found, [_fitted(function, g, g in alike, shape, found, first.name) for g in given]
+
+
+def _check_alike(function: str, alike: Sequence[Given], shape: Shape, fixed: Sequence[int]) -> None:
+    """Operands do not broadcast along an axis that stands at a fixed place, as classes do."""
+    for g in alike:
+        found = g.array.shape
+        if g.passed and fixed and (len(found) != len(shape) or any(found[p] != shape[p] for p in fixed)):
+            raise ValueError(f"{function}(): {g.argument.name} has shape {found}; expected {shape}")
 
 
 def _lengths(function: str, name: str, axis: Axis, length: int) -> dict[str, int]:

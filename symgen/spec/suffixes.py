@@ -41,7 +41,7 @@ def condition_word(condition: Any, truth: bool) -> str:
     if not isinstance(condition, Relational):
         return f"case_{'yes' if truth else 'no'}"
     op = condition.rel_op if truth else OPPOSITE[condition.rel_op]
-    left, right = (str(a).replace("-", "minus_").replace("oo", "inf") for a in condition.args)
+    left, right = (re.sub(r"\boo\b", "inf", str(a).replace("-", "minus_")) for a in condition.args)
     return f"{left}_{WORDS[op]}_{right}"
 
 

@@ -31,6 +31,11 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+def exact(found: Any) -> Any:
+    """An entry of an array, so that a product of two is not rounded to float64."""
+    return mpmath.mpf(float(found)) if isinstance(found, float) else found
+
+
 def interpret(  # noqa: C901  one walk, case by case
     program: Program, arrays: Mapping[str, Any], lengths: Mapping[str, int]
 ) -> dict[str, Any]:
@@ -53,11 +58,11 @@ def interpret(  # noqa: C901  one walk, case by case
                 if p < 0:
                     raise IndexError(f"{e} at {place}")  # an ignored index must never be read
                 found = found[p]
-            return found
+            return exact(found)
         if isinstance(e, sp.Symbol):
             assert not is_index(e)
             found = lengths[e.name.strip("|")] if e.name.startswith("|") else known[e.name]
-            return found[()] if isinstance(found, dict) else found
+            return found[()] if isinstance(found, dict) else exact(found)
         if e.is_number:
             return mpmath.mpf(e.p) / e.q if e.is_Rational else mpmath.inf * (1 if e > 0 else -1) if e.is_infinite else (
                 mpmath.mpf(str(sp.N(e, mpmath.mp.dps + 5))))
