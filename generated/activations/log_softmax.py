@@ -154,7 +154,7 @@ def vjp_f64_s2_core(s0, s0_l, g_C1, where_C1):
     return t5, t6
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0) + (g[C] if where[C] > 0 else 0)
+# dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
 def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     s2 = np.float64(s2)
@@ -164,15 +164,15 @@ def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
     t1 = 0.0 < where_C
-    t2 = g_C if t1 else 0.0
-    t3 = e0_C == 0.0
-    t4 = e0_C * s2
-    t5 = (0.0 if t3 else t4) if t1 else 0.0
-    t6 = t2 + t5
-    t7 = t6 - t2
-    t8 = (0.0 if t3 else fma(e0_C, s2, -t4) + e0_C * s2_l + e0_C_l * s2) if t1 else 0.0
-    t9 = t2 - (t6 - t7) + (t5 - t7) + t8
-    return t6 + t9 if t9 - t9 == 0.0 else t6
+    t2 = e0_C == 0.0
+    t3 = e0_C * s2
+    t4 = 0.0 if t2 else t3
+    t5 = g_C + t4
+    t6 = t5 - g_C
+    t7 = g_C - (t5 - t6) + (t4 - t6) + (0.0 if t2 else fma(e0_C, s2, -t3) + e0_C * s2_l + e0_C_l * s2)
+    t8 = t7 if t1 else 0.0
+    t9 = t5 if t1 else 0.0
+    return t9 + t8 if t8 - t8 == 0.0 else t9
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -224,7 +224,7 @@ def vjp_f32_s2_core(r_s0, r_s0_l, g_C1, where_C1):
     return t4, t5
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0) + (g[C] if where[C] > 0 else 0)
+# dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
 def vjp_f32_dx_core(s2, s2_l, e0_C, g_C, where_C):
     s2 = np.float64(s2)
@@ -233,14 +233,14 @@ def vjp_f32_dx_core(s2, s2_l, e0_C, g_C, where_C):
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
     t1 = 0.0 < where_C
-    t2 = g_C if t1 else 0.0
-    t3 = e0_C == 0.0
-    t4 = e0_C * s2
-    t5 = (0.0 if t3 else t4) if t1 else 0.0
-    t6 = t2 + t5
-    t7 = t6 - t2
-    t8 = t2 - (t6 - t7) + (t5 - t7) + ((0.0 if t3 else fma(e0_C, s2, -t4) + e0_C * s2_l) if t1 else 0.0)
-    return t6 + t8 if t8 - t8 == 0.0 else t6
+    t2 = e0_C == 0.0
+    t3 = e0_C * s2
+    t4 = 0.0 if t2 else t3
+    t5 = g_C + t4
+    t6 = t5 - g_C
+    t7 = g_C - (t5 - t6) + (t4 - t6) + (0.0 if t2 else fma(e0_C, s2, -t3) + e0_C * s2_l) if t1 else 0.0
+    t8 = t5 if t1 else 0.0
+    return t8 + t7 if t7 - t7 == 0.0 else t8
 
 
 @loop
