@@ -87,14 +87,21 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
     )
 
 
-def heading(op: Op, variants: tuple[Part, ...], measured: Accuracy | None, outputs: Mapping[str, str]) -> Card:
-    """A card of what the definition itself says, what is known of its variants, and what was measured."""
+def heading(
+    op: Op,
+    variants: tuple[Part, ...],
+    measured: Accuracy | None,
+    outputs: Mapping[str, str],
+    picture: tuple[Plot, str] | None,
+) -> Card:
+    """A card of what the definition itself says, what is known of its variants, what was measured, and a plot."""
     return Card(
         name=op.name, title=names.escape(op.name), signature=_signature(op),
         torch="" if op.torch is None else names.code(op.torch), cite="" if op.cite is None else _cite(op.cite),
         aliases=", ".join(names.code(a) for a in op.aliases), summary=names.prose(op.summary),
         arguments=tuple(argument_note(op, a) for a in op.arguments[1:]), parts=variants, wide=True, alternatives=(),
-        facts=(), plot=None, shown="", accuracy=measured, outputs=outputs, remains=(),
+        facts=(("Shown", picture[1]),) if picture else (), plot=picture[0] if picture else None, shown="",
+        accuracy=measured, outputs=outputs, remains=(),
     )  # fmt: skip
 
 

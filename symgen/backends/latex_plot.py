@@ -6,7 +6,7 @@ are drawn to one scale by a power-of-ten-like factor that the legend states.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -71,6 +71,19 @@ def plot(samples: Samples, joints: Sequence[Joint], domain: tuple[float, float])
         )
         curves.append(Curve(_legend(_LABELS[k], factor), pieces, marks))
     return Plot(_short(left), _short(right), _short(bottom), _short(top), tuple(curves))
+
+
+def family(x: Array, curves: Mapping[str, Array]) -> Plot:
+    """Curves over one window and to one scale.
+
+    Args:
+        x: the points, increasing.
+        curves: values at the points, by legend.
+    """
+    values = {label: np.asarray(y, dtype=np.float64) for label, y in curves.items()}
+    bottom, top = _heights([list(values.values())], tuple(1.0 for _ in values))
+    drawn = (Curve(label, tuple(_coordinates(x, y, bottom, top)), ()) for label, y in values.items())
+    return Plot(_short(x[0]), _short(x[-1]), _short(bottom), _short(top), tuple(drawn))
 
 
 def window(samples: Samples, joints: Sequence[Joint], domain: tuple[float, float]) -> tuple[float, float]:

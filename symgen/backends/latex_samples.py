@@ -13,7 +13,7 @@ from symgen.spec.model import REQUIRED, Argument, Op, role_limits
 from symgen.structure import structure
 
 if TYPE_CHECKING:
-    from symgen.derivation import Derivation, DerivedVariant
+    from symgen.derivation import Derivation
 
 Array = npt.NDArray[np.float64]
 Samples = Callable[[Array], tuple[Array, ...]]
@@ -95,12 +95,12 @@ def from_cores(derivation: Derivation) -> Samples:
     return samples
 
 
-def default_variant(derivation: Derivation) -> DerivedVariant:
-    """The variant that the defaults choose."""
+def default_variant(derivation: Any) -> Any:
+    """The variant that the defaults choose, of a derivation of any kind."""
     op = derivation.op
     defaults = {a.name: a.default for a in op.arguments}
 
-    def fits(derived: DerivedVariant) -> bool:
+    def fits(derived: Any) -> bool:
         for name, value in derived.variant.settings:
             given = defaults.get(name)
             if value != given and not (value == "given" and given is not None):

@@ -12,11 +12,14 @@ from symgen.backends.latex_accuracy import accuracy
 from symgen.backends.latex_card import Card, heading
 from symgen.backends.latex_expr import notation
 from symgen.backends.latex_part import Formula, Part, Rewriting
+from symgen.backends.latex_samples import default_variant
 from symgen.backends.latex_typeset import lines
 from symgen.backends.latex_variant import label
+from symgen.heads import nearest
 from symgen.program import Program, Stage
 from symgen.rows.derive import DerivedRows, RowDerivation, RowOutput, gradient_of
 from symgen.rows.indices import index, is_index, reads
+from symgen.rows.plot import plot
 
 OPERATORS = {"=": "", "sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}
 FREE = r"\max"  # what a free parameter is chosen as
@@ -35,7 +38,8 @@ def card(derivation: RowDerivation, certificate: Mapping[str, Any] | None = None
     for output in (o for v in derivation.variants for o in v.outputs if o.name.startswith("vjp")):
         outputs.setdefault(output.name, ", ".join(_name(gradient_of(w), (), display) for w in output.wrt))
     measured = None if certificate is None else accuracy(certificate, outputs)
-    return heading(derivation.op, tuple(_part(derivation, v) for v in derivation.variants), measured, outputs)
+    parts = tuple(_part(derivation, v) for v in derivation.variants)
+    return heading(derivation.op, parts, measured, outputs, plot(derivation.op, default_variant(derivation).variant))
 
 
 def _part(derivation: RowDerivation, derived: DerivedRows) -> Part:
@@ -47,17 +51,18 @@ def _part(derivation: RowDerivation, derived: DerivedRows) -> Part:
         derivatives=tuple(f for o in wanted[1:] for f in stages(o.recognized, display)),
         forms=tuple(f for o in wanted for f in stages(o.stable, display)),
         running=(),
-        steps=tuple(_shift(o) for o in wanted[:1] if o.families),
+        steps=tuple(_free(o) for o in wanted if o.families),
     )
 
 
-def _shift(output: RowOutput) -> tuple[str, tuple[Rewriting, ...]]:
+def _free(output: RowOutput) -> tuple[str, tuple[Rewriting, ...]]:
     """Which free parameters were put in, and what proves that they do not matter."""
-    steps = []
-    for family in output.families:
-        m = f"{family.parameter[0]}_{{{family.parameter[1:]}}}"
-        steps.append(Rewriting(names.code("shift"), (rf"\frac{{\partial f}}{{\partial {m}}} = 0",)))
-    return "f", tuple(steps)
+    means = (s.out for s in output.stable.stages if s.body.has(nearest))
+    free = [(names.code("shift"), family.parameter) for family in output.families]
+    free += [(names.code("mean"), name) for name in means]
+    left = "f" if not output.wrt else ", ".join(rf"\bar{{{w}}}" for w in output.wrt)
+    steps = ((rule, rf"\frac{{\partial {left}}}{{\partial {name[0]}_{{{name[1:]}}}}} = 0") for rule, name in free)
+    return left, tuple(Rewriting(rule, (formula,)) for rule, formula in steps)
 
 
 def stages(program: Program, display: Mapping[str, str]) -> Iterable[Formula]:

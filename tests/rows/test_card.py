@@ -1,0 +1,54 @@
+"""Cards of row functions: their plots are the function, and their derivations name each free parameter."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from symgen import sheet
+from symgen.rows.card import card
+from symgen.rows.derive import derive
+from symgen.rows.plot import POINTS, plot
+from tests.rows.hard import OPS
+
+
+def curves(name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The coordinates on the card by legend."""
+    found = plot(OPS[name], OPS[name].variants[0])
+    assert found is not None
+    pairs = {c.label: re.findall(r"\(([^,]+),([^)]+)\)", "".join(c.pieces)) for c in found[0].curves}
+    return {label: tuple(np.array(p, float).T) for label, p in pairs.items()}
+
+
+def test_the_curves_of_softmax_are_its_entries() -> None:
+    drawn = curves("softmax")
+    assert list(drawn) == ["$f_1$", "$f_2$", "$f_3$"]
+    for i, (t, y) in enumerate(drawn.values()):
+        row = np.stack([t, np.zeros_like(t), np.ones_like(t)], axis=-1)
+        want = np.exp(row) / np.exp(row).sum(-1, keepdims=True)
+        assert POINTS // 3 < len(t) <= POINTS
+        np.testing.assert_allclose(y, want[:, i], rtol=1e-4, atol=1e-5)
+
+
+def test_one_number_is_drawn_with_its_derivative() -> None:
+    drawn = curves("logsumexp")
+    (t, y), (s, slope) = drawn.values()
+    np.testing.assert_allclose(y, np.log(np.exp(t) + 1 + np.e), rtol=1e-4)
+    np.testing.assert_allclose(slope, 1 / (1 + (1 + np.e) * np.exp(-s)), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_card_has_a_plot_that_says_what_it_shows(name: str) -> None:
+    text = sheet.render_card(card(derive(OPS[name])))
+    found = plot(OPS[name], OPS[name].variants[0])
+    assert (r"\begin{tikzpicture}" in text) == (found is not None)
+    assert found is None or "= (t, 0, 1)$" in found[1]
+
+
+def test_the_derivation_names_the_free_parameters_of_value_and_gradient() -> None:
+    text = sheet.render_card(card(derive(OPS["softmax"])))
+    for formula in (r"\frac{\partial f}{\partial m_{0}} = 0", r"\frac{\partial \bar{x}}{\partial c_{0}} = 0"):
+        assert formula in text
+    assert r"c_{0}" not in sheet.render_card(card(derive(OPS["log_softmax"])))
