@@ -133,7 +133,8 @@ def _with_constant(a: Arithmetic, constant: Expr, above: list[Pair], below: list
         factor = a.constant(*number(constant))
     if factor is not None:
         # alternating, a divisor takes what comes first: a number over it could leave the range where x over it does not
-        above = [*above, factor] if a.compensated and below else [factor, *above]
+        place = 0 if not (a.compensated and below) else 1 if a.halved and constant < 1 else len(above)
+        above = [*above[:place], factor, *above[place:]]
     if not a.compensated:
         total = _product(a, above)
         total = a.div(total, _product(a, below)) if below else total

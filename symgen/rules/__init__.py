@@ -11,6 +11,7 @@ RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RE
 STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)
 PROCEDURES: tuple[Procedure, ...] = products.STABILIZE
 UNFOLD: tuple[Rule | Procedure, ...] = (*logistic.UNFOLD, *hyperbolic.UNFOLD)
+ROOTS = roots.RECOGNIZE  # for normal forms too, which write a root out again
 ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD)
 
-__all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "STABILIZE", "UNFOLD", "Procedure", "Rule", "Step"]
+__all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "ROOTS", "STABILIZE", "UNFOLD", "Procedure", "Rule", "Step"]

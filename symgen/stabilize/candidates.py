@@ -10,7 +10,7 @@ from sympy import Expr, Symbol
 
 from symgen.calculus import derivative
 from symgen.heads import Cases, first_max, first_min
-from symgen.rules import UNFOLD
+from symgen.rules import ROOTS, UNFOLD
 from symgen.rules.engine import RewriteError, fixpoint
 from symgen.rules.rule import Step
 from symgen.stabilize.form import MAGNITUDE, Formula
@@ -89,6 +89,17 @@ def reduced(half: Expr) -> tuple[Expr, ...]:
     return normal_forms(half)
 
 
+def collected(expression: Expr, x: Symbol) -> Expr:
+    """A sum over what depends on x, each with all of its coefficients: ``p f(x) - f(x)`` is ``(p - 1) f(x)``."""
+    if not expression.is_Add:
+        return expression
+    found: dict[Expr, list[Expr]] = {}
+    for term in expression.args:
+        coefficient, rest = term.as_independent(x, as_Add=False)
+        found.setdefault(rest, []).append(coefficient)
+    return sp.Add(*(sp.Add(*coefficients) * rest for rest, coefficients in found.items()))
+
+
 def leading(expression: Expr, x: Symbol) -> list[Expr]:
     """The first term of the expansion at zero: what is left where the argument itself is subnormal."""
     if expression.has(Cases, sp.Abs, sp.sign, first_max, first_min):
@@ -126,7 +137,9 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
                 if form not in seen and form != e:
                     seen.append(form)
                     shapes.append((form, side, "rules"))
-        shapes += [(form, side, "normal form") for e in (stable, *raw) for form in reduced(sided(e, x, side))]
+        normal = [form for e in (stable, *raw) for form in reduced(sided(e, x, side))]
+        normal += [other for form in normal for other in (collected(form, MAGNITUDE), fixpoint(ROOTS, form)[0])]
+        shapes += [(form, side, "normal form") for form in normal]
     unfolded, steps = fixpoint(UNFOLD, stable)
     if steps:
         shapes.append((unfolded, 0, "rules, unfolded"))

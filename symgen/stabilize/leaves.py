@@ -15,10 +15,11 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from sympy import Expr, Symbol
 
 from symgen.arithmetic import COMPENSATED, Pair
-from symgen.heads import Cases
+from symgen.heads import Cases, weighted
 from symgen.kernel import ScalarFunction, const, select
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
@@ -71,6 +72,20 @@ class Leaf:
         shapes = tuple(s.args[index] for s in self.shapes if isinstance(s, Cases) and s.condition == condition)
         return Leaf(self.stable.args[index], shapes, (*self.path, (condition, taken)))
 
+    def opened(self) -> Leaf | None:
+        """The same with a case for a weight of zero, so that the product is no longer hidden in a head, if there is one."""
+        heads = sorted(self.stable.atoms(weighted), key=sp.default_sort_key)
+        if not heads:
+            return None
+        weight = heads[0].args[0]
+
+        def cases(e: Expr) -> Cases:
+            mine = [h for h in e.atoms(weighted) if h.args[0] == weight]
+            product = e.xreplace({h: weight * h.args[1] for h in mine})
+            return Cases(sp.Eq(weight, 0, evaluate=False), e.xreplace(dict.fromkeys(mine, sp.S.Zero)), attempt(product))
+
+        return replace(self, stable=cases(self.stable), shapes=tuple(map(cases, self.shapes)))
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -96,6 +111,15 @@ class Bench:
             then, missed_then = self.form(leaf.branch(True), probe, fresh)
             otherwise, missed_otherwise = self.form(leaf.branch(False), probe, fresh)
             return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
+        form, missed_here = self._form_of_leaf(leaf, probe, fresh)
+        opened = leaf.opened() if missed_here else None
+        if opened is not None:
+            other, still_missed = self.form(opened, probe, fresh)
+            if _worst(still_missed) < _worst(missed_here):
+                return other, still_missed
+        return form, missed_here
+
+    def _form_of_leaf(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)
         bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, self.arithmetics)]
         if self.sampler.settings != ({},):
@@ -178,3 +202,8 @@ class Bench:
         chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
         small = next(iter(leading(found.g, U)), None)
         return [Inner(found, Form(chosen.segments), small)]
+
+
+def _worst(missed: tuple[Unresolved, ...]) -> tuple[float, int]:
+    """How bad what is missed is: the largest error, then the number of stretches."""
+    return max((m.error for m in missed), default=0.0), len(missed)
