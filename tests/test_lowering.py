@@ -379,3 +379,9 @@ def test_a_large_power_is_a_few_multiplications(arithmetic: str, exponent: int) 
     """A power in a product is squared up, not written out factor by factor."""
     code = graph(3 * x**exponent * y, ARITHMETICS[arithmetic])
     assert len(topological(code.results)) < 2000
+
+
+@pytest.mark.parametrize("values", [(1.0, 1e308, 3.0), (1.0, 3.0, 1e308)])
+def test_a_constant_below_one_comes_before_the_other_factors(values: tuple[float, ...]) -> None:
+    """x y/(2 p) is inside the range where x y/p is not, in whatever order the factors stand."""
+    assert at(x * y / (2 * p), *values, arithmetic=HALVED) == 1.5e308

@@ -11,13 +11,14 @@ from sympy import Abs, Symbol, exp, log, sqrt
 
 from symgen.approx import Polynomial
 from symgen.arithmetic import Pair
-from symgen.heads import Cases, first_max
+from symgen.heads import Cases, first_max, weighted
 from symgen.kernel import ScalarFunction, var, verify
 from symgen.oracle import Oracle
 from symgen.rules import UNFOLD, Procedure
-from symgen.stabilize.candidates import attempt, candidates, distributed, hoist, leading, resolve, sided
+from symgen.stabilize.candidates import attempt, candidates, collected, distributed, hoist, leading, resolve, sided
 from symgen.stabilize.form import ARITHMETICS, MAGNITUDE, Body, Constant, Form, Formula, Piece, Segment
 from symgen.stabilize.inner import Inner, U, split
+from symgen.stabilize.leaves import Leaf
 from symgen.stabilize.probe import (
     TARGETS,
     Probe,
@@ -33,7 +34,7 @@ from symgen.stabilize.probe import (
     roots,
 )
 from symgen.stabilize.sampler import Question, Sampler, products
-from symgen.vocabulary import erfc, expm1, log1p, sigmoid, softplus, tanh
+from symgen.vocabulary import erfc, expm1, hypot, log1p, sigmoid, softplus, tanh
 
 x = Symbol("x", real=True)
 w, beta = Symbol("w", real=True), Symbol("beta", real=True, nonzero=True)
@@ -170,6 +171,34 @@ def test_a_sum_is_scaled_by_parameters_in_each_term() -> None:
     assert distributed(b / 3, x) == b / 3
     found = candidates(b / beta**2, [], x, ("plain",))
     assert any(c.expression == distributed(b / beta**2, x) for c in found)
+
+
+def test_coefficients_of_one_function_are_collected() -> None:
+    """w f - f is (w - 1) f, in which two large products do not cancel; a product, and other terms, stay as they are."""
+    f = softplus(x)
+    assert collected(w * f - f + beta, x) == (w - 1) * f + beta
+    assert collected(w * f, x) == w * f
+    y = MAGNITUDE
+    y = MAGNITUDE
+    found = [c.expression for c in candidates(w * softplus(-x) - softplus(-x) + x, [], x, ("plain",)) if c.side == 1]
+    assert y + (w - 1) * log1p(exp(-y)) in found
+
+
+def test_normal_forms_have_their_roots_recognised() -> None:
+    """A normal form writes hypot out as a root, whose squares overflow: the root is offered as hypot again."""
+    found = [c.expression for c in candidates(x / (hypot(x, 1) + 1), [], x, ("plain",)) if c.source == "normal form"]
+    assert any(e.has(hypot) for e in found)
+
+
+def test_a_leaf_is_opened_where_a_weight_hides_a_product() -> None:
+    """A case for the weight of zero keeps what the head is for, and outside of it the product is an ordinary one."""
+    leaf = Leaf(1 + weighted(w, log(x)), (weighted(w, log(x)) + 1,), ((x > 0, True),))
+    opened = leaf.opened()
+    assert opened is not None
+    zero = sp.Eq(w, 0, evaluate=False)
+    assert opened.stable == Cases(zero, 1, 1 + w * log(x))
+    assert opened.branch(False) == Leaf(1 + w * log(x), (1 + w * log(x),), ((x > 0, True), (zero, False)))
+    assert opened.branch(True).opened() is None
 
 
 def test_candidates_on_a_side_hold_there() -> None:
