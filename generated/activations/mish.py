@@ -15,8 +15,8 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -5.97588e+16: 0.0, which the function has reached to the last bit
-# -5.97588e+16 to 751806: x*(sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1) (halved)
+# -inf to -9.77536e+16: 0.0, which the function has reached to the last bit
+# -9.77536e+16 to 751806: x*(sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1) (halved)
 # 751806 to inf: y*(1 + 2*exp(-y))/((2 + 2*exp(-y))*exp(-y) + 1)
 @core
 def value_scalar(x):
@@ -37,12 +37,12 @@ def value_scalar(x):
     t14 = t13 * t10
     t15 = t14 + 0.5
     t16 = x / t15
-    t17 = t6 * t10
-    t18 = t17 * t10
-    t19 = t18 + 1.0
-    t20 = t16 * t19
-    t21 = t20 * t6
-    t22 = t21 * 0.5
+    t17 = t16 * 0.5
+    t18 = t6 * t10
+    t19 = t18 * t10
+    t20 = t19 + 1.0
+    t21 = t17 * t20
+    t22 = t21 * t6
     t23 = 0.0 <= x
     t24 = 1.0 if t23 else t3
     t25 = t22 * t24
@@ -52,21 +52,21 @@ def value_scalar(x):
     t29 = t5 - 1.0
     t30 = fma(-t6, t5, 1.0) - t6 * (1.0 - (t5 - t29) + (t4 - t29) + (fma(t3, t3, -t4) + t3 * t27 + t27 * t3))
     t31 = t30 / t5
-    t32 = t19 - t18
+    t32 = t20 - t19
     t33 = 0.0 if t9 else t27
-    t34 = fma(t17, t10, -t18) + t17 * t33 + (fma(t6, t10, -t17) + t6 * t33 + t31 * t10) * t10
+    t34 = fma(t18, t10, -t19) + t18 * t33 + (fma(t6, t10, -t18) + t6 * t33 + t31 * t10) * t10
     t35 = t15 - t14
     t36 = (fma(t8, t10, -t11) + t8 * t33 + (fma(t7, t6, -t8) + t7 * t31 + t31 * 0.5 * t6) * t10) * t10
     t37 = (fma(t12, t10, -t13) + t12 * t33 + (fma(t11, t10, -t12) + t11 * t33 + t36) * t10) * t10
     t38 = t16 * (t14 - (t15 - t35) + (0.5 - t35) + (fma(t13, t10, -t14) + t13 * t33 + t37))
-    t39 = fma(t16, t19, -t20) + t16 * (t18 - (t19 - t32) + (1.0 - t32) + t34)
-    t40 = (fma(t20, t6, -t21) + t20 * t31 + (t39 + (fma(-t16, t15, x) - t38) / t15 * t19) * t6) * 0.5 * t24
+    t39 = fma(t17, t20, -t21) + t17 * (t19 - (t20 - t32) + (1.0 - t32) + t34)
+    t40 = (fma(t21, t6, -t22) + t21 * t31 + (t39 + (fma(-t16, t15, x) - t38) / t15 * 0.5 * t20) * t6) * t24
     t41 = fma(t25, t24, -t26) + t25 * t28 + (fma(t22, t24, -t25) + t22 * t28 + t40) * t24
     t42 = exp(-t1)
     t43 = t42 * 2.0
     t44 = t1 * (t43 + 1.0) / ((t43 + 2.0) * t42 + 1.0)
     t45 = (t26 + t41 if t41 - t41 == 0.0 else t26) if x < 751805.5 else t44
-    return x if x == 0.0 else 0.0 if x < -5.975877050223821e+16 else t45
+    return x if x == 0.0 else 0.0 if x < -9.775364463552102e+16 else t45
 
 
 @core
@@ -116,8 +116,8 @@ def grad_scalar(x):
     t25 = t22 + t24
     t26 = t25 + 1.0
     t27 = t26 / t14
-    t28 = t27 * t5
-    t29 = t28 * 0.5
+    t28 = t27 * 0.5
+    t29 = t28 * t5
     t30 = 0.0 <= x
     t31 = 1.0 if t30 else t2
     t32 = t29 * t31
@@ -139,8 +139,8 @@ def grad_scalar(x):
     t48 = (fma(t20, t9, -t21) + t20 * t41 + (fma(t19, t9, -t20) + t19 * t41 + t47) * t9) * t9
     t49 = fma(t23, t9, -t24) + t23 * t41 + (fma(t5, t9, -t23) + t5 * t41 + t38 * t9) * t9
     t50 = t22 - (t25 - t40) + (t24 - t40) + (fma(t21, t9, -t22) + t21 * t41 + t48) + t49
-    t51 = (fma(-t27, t14, t26) + (t25 - (t26 - t39) + (1.0 - t39) + t50) - t27 * t45) / t14 * t5
-    t52 = (fma(t29, t31, -t32) + t29 * t35 + (fma(t27, t5, -t28) + t27 * t38 + t51) * 0.5 * t31) * t31
+    t51 = (fma(-t27, t14, t26) + (t25 - (t26 - t39) + (1.0 - t39) + t50) - t27 * t45) / t14 * 0.5 * t5
+    t52 = (fma(t29, t31, -t32) + t29 * t35 + (fma(t28, t5, -t29) + t28 * t38 + t51) * t31) * t31
     t53 = fma(t32, t31, -t33) + t32 * t35 + t52
     t54 = t33 + t53 if t53 - t53 == 0.0 else t33
     t55 = x - -1.1924312145154952
@@ -330,75 +330,75 @@ def grad2_scalar32(x):
 @core
 def value_and_grad_scalar(x):
     x = np.float64(x)
-    t1 = x < -5.975877050223821e+16
-    t2 = abs(x)
-    t3 = -(t2 * 0.5)
-    t4 = exp(t3)
-    t5 = t4 * t4
-    t6 = 1.0 + t5
-    t7 = 1.0 / t6
-    t8 = t7 * 0.5
-    t9 = t8 * t7
-    t10 = 0.0 <= -x
-    t11 = 1.0 if t10 else t4
-    t12 = t9 * t11
-    t13 = t12 * t11
-    t14 = t13 * t11
-    t15 = t14 * t11
-    t16 = t15 + 0.5
-    t17 = x / t16
-    t18 = t7 * t11
-    t19 = t18 * t11
+    t1 = abs(x)
+    t2 = -(t1 * 0.5)
+    t3 = exp(t2)
+    t4 = t3 * t3
+    t5 = 1.0 + t4
+    t6 = 1.0 / t5
+    t7 = t6 * 0.5
+    t8 = t7 * t6
+    t9 = 0.0 <= -x
+    t10 = 1.0 if t9 else t3
+    t11 = t8 * t10
+    t12 = t11 * t10
+    t13 = t12 * t10
+    t14 = t13 * t10
+    t15 = t14 + 0.5
+    t16 = x / t15
+    t17 = t16 * 0.5
+    t18 = t6 * t10
+    t19 = t18 * t10
     t20 = t19 + 1.0
     t21 = t17 * t20
-    t22 = t21 * t7
-    t23 = t22 * 0.5
-    t24 = 0.0 <= x
-    t25 = 1.0 if t24 else t4
-    t26 = t23 * t25
-    t27 = t26 * t25
-    t28 = exp_low(t3)
-    t29 = 0.0 if t24 else t28
-    t30 = t6 - 1.0
-    t31 = fma(-t7, t6, 1.0) - t7 * (1.0 - (t6 - t30) + (t5 - t30) + (fma(t4, t4, -t5) + t4 * t28 + t28 * t4))
-    t32 = t31 / t6
-    t33 = t20 - t19
-    t34 = 0.0 if t10 else t28
-    t35 = fma(t18, t11, -t19) + t18 * t34 + (fma(t7, t11, -t18) + t7 * t34 + t32 * t11) * t11
-    t36 = t16 - t15
-    t37 = (fma(t9, t11, -t12) + t9 * t34 + (fma(t8, t7, -t9) + t8 * t32 + t32 * 0.5 * t7) * t11) * t11
-    t38 = (fma(t13, t11, -t14) + t13 * t34 + (fma(t12, t11, -t13) + t12 * t34 + t37) * t11) * t11
-    t39 = t15 - (t16 - t36) + (0.5 - t36) + (fma(t14, t11, -t15) + t14 * t34 + t38)
-    t40 = fma(t17, t20, -t21) + t17 * (t19 - (t20 - t33) + (1.0 - t33) + t35)
-    t41 = (fma(t21, t7, -t22) + t21 * t32 + (t40 + (fma(-t17, t16, x) - t17 * t39) / t16 * t20) * t7) * 0.5
-    t42 = fma(t26, t25, -t27) + t26 * t29 + (fma(t23, t25, -t26) + t23 * t29 + t41 * t25) * t25
-    t43 = exp(-t2)
-    t44 = t43 * 2.0
-    t45 = t2 * (t44 + 1.0) / ((t44 + 2.0) * t43 + 1.0)
-    t46 = t7 / t16
+    t22 = t21 * t6
+    t23 = 0.0 <= x
+    t24 = 1.0 if t23 else t3
+    t25 = t22 * t24
+    t26 = t25 * t24
+    t27 = exp_low(t2)
+    t28 = 0.0 if t23 else t27
+    t29 = t5 - 1.0
+    t30 = fma(-t6, t5, 1.0) - t6 * (1.0 - (t5 - t29) + (t4 - t29) + (fma(t3, t3, -t4) + t3 * t27 + t27 * t3))
+    t31 = t30 / t5
+    t32 = t20 - t19
+    t33 = 0.0 if t9 else t27
+    t34 = fma(t18, t10, -t19) + t18 * t33 + (fma(t6, t10, -t18) + t6 * t33 + t31 * t10) * t10
+    t35 = t15 - t14
+    t36 = (fma(t8, t10, -t11) + t8 * t33 + (fma(t7, t6, -t8) + t7 * t31 + t31 * 0.5 * t6) * t10) * t10
+    t37 = (fma(t12, t10, -t13) + t12 * t33 + (fma(t11, t10, -t12) + t11 * t33 + t36) * t10) * t10
+    t38 = t14 - (t15 - t35) + (0.5 - t35) + (fma(t13, t10, -t14) + t13 * t33 + t37)
+    t39 = fma(t17, t20, -t21) + t17 * (t19 - (t20 - t32) + (1.0 - t32) + t34)
+    t40 = fma(t21, t6, -t22) + t21 * t31 + (t39 + (fma(-t16, t15, x) - t16 * t38) / t15 * 0.5 * t20) * t6
+    t41 = fma(t25, t24, -t26) + t25 * t28 + (fma(t22, t24, -t25) + t22 * t28 + t40 * t24) * t24
+    t42 = exp(-t1)
+    t43 = t42 * 2.0
+    t44 = t1 * (t43 + 1.0) / ((t43 + 2.0) * t42 + 1.0)
+    t45 = (t26 + t41 if t41 - t41 == 0.0 else t26) if x < 751805.5 else t44
+    t46 = t6 / t15
     t47 = t46 * x
-    t48 = t47 * t7
+    t48 = t47 * t6
     t49 = t48 * 2.0
-    t50 = t49 * t11
-    t51 = t50 * t11
-    t52 = t51 * t11
-    t53 = t52 * t11
+    t50 = t49 * t10
+    t51 = t50 * t10
+    t52 = t51 * t10
+    t53 = t52 * t10
     t54 = t53 + t19
     t55 = t54 + 1.0
-    t56 = t55 / t16
-    t57 = t56 * t7
-    t58 = t57 * 0.5
-    t59 = t58 * t25
-    t60 = t59 * t25
+    t56 = t55 / t15
+    t57 = t56 * 0.5
+    t58 = t57 * t6
+    t59 = t58 * t24
+    t60 = t59 * t24
     t61 = t55 - t54
     t62 = t54 - t53
-    t63 = (fma(t46, x, -t47) + (fma(-t46, t16, t7) + t32 - t46 * t39) / t16 * x) * t7
-    t64 = (fma(t49, t11, -t50) + t49 * t34 + (fma(t47, t7, -t48) + t47 * t32 + t63) * 2.0 * t11) * t11
-    t65 = (fma(t51, t11, -t52) + t51 * t34 + (fma(t50, t11, -t51) + t50 * t34 + t64) * t11) * t11
-    t66 = t53 - (t54 - t62) + (t19 - t62) + (fma(t52, t11, -t53) + t52 * t34 + t65) + t35
-    t67 = (fma(-t56, t16, t55) + (t54 - (t55 - t61) + (1.0 - t61) + t66) - t56 * t39) / t16 * t7
-    t68 = (fma(t58, t25, -t59) + t58 * t29 + (fma(t56, t7, -t57) + t56 * t32 + t67) * 0.5 * t25) * t25
-    t69 = fma(t59, t25, -t60) + t59 * t29 + t68
+    t63 = (fma(t46, x, -t47) + (fma(-t46, t15, t6) + t31 - t46 * t38) / t15 * x) * t6
+    t64 = (fma(t49, t10, -t50) + t49 * t33 + (fma(t47, t6, -t48) + t47 * t31 + t63) * 2.0 * t10) * t10
+    t65 = (fma(t51, t10, -t52) + t51 * t33 + (fma(t50, t10, -t51) + t50 * t33 + t64) * t10) * t10
+    t66 = t53 - (t54 - t62) + (t19 - t62) + (fma(t52, t10, -t53) + t52 * t33 + t65) + t34
+    t67 = (fma(-t56, t15, t55) + (t54 - (t55 - t61) + (1.0 - t61) + t66) - t56 * t38) / t15 * 0.5 * t6
+    t68 = (fma(t58, t24, -t59) + t58 * t28 + (fma(t57, t6, -t58) + t57 * t31 + t67) * t24) * t24
+    t69 = fma(t59, t24, -t60) + t59 * t28 + t68
     t70 = t60 + t69 if t69 - t69 == 0.0 else t60
     t71 = x - -1.1924312145154952
     t72 = fma(fma(4.447569106010783e-08, t71, 1.004609328089741e-06), t71, 2.8934301745388744e-06)
@@ -416,8 +416,8 @@ def value_and_grad_scalar(x):
     t84 = t83 + (t78 - (t79 - 0.2669479140495345)) * t80
     t85 = t81 + t84 if t84 - t84 == 0.0 else t81
     t86 = t85 if x < -0.8779908418655396 else t70 if x < 345901.0817616518 else 1.0
-    t87 = x if x == 0.0 else 0.0 if t1 else (t27 + t42 if t42 - t42 == 0.0 else t27) if x < 751805.5 else t45
-    t88 = x if x != x else 0.0 if t1 else t70 if x < -1.5316169261932373 else t86
+    t87 = x if x == 0.0 else 0.0 if x < -9.775364463552102e+16 else t45
+    t88 = x if x != x else 0.0 if x < -5.975877050223821e+16 else t70 if x < -1.5316169261932373 else t86
     return t87, t88
 
 

@@ -570,7 +570,7 @@ def grad2_target_scalar32_beta_ne_0(input, target, beta):
     return target if target != target else input if input != input else t11
 
 
-# where Abs(r) < beta: -r**2/(2*beta**2) (compensated)
+# where Abs(r) < beta: -r**2/(2*beta**2) (halved)
 # where Abs(r) >= beta: -1/2 (compensated)
 # with r = input - target
 @core
@@ -589,13 +589,13 @@ def grad_beta_scalar_beta_ne_0(input, target, beta):
     t9 = t3 + t7
     t10 = t9 if t8 else t3
     t11 = t1 / beta
-    t12 = t11 * t1
+    t12 = t11 * 0.5
     t13 = t12 / beta
-    t14 = fma(-t13, beta, t12) + (fma(t11, t1, -t12) + t11 * t6 + (fma(-t11, beta, t1) + t6) / beta * t1)
-    t15 = -(t14 / beta * 0.5)
-    t16 = -(t13 * 0.5)
+    t14 = -(t13 * t1)
+    t15 = (fma(-t13, beta, t12) + (fma(-t11, beta, t1) + t6) / beta * 0.5) / beta * t1
+    t16 = -(fma(t13, t1, t14) + t13 * t6 + t15)
     t17 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t18 = input if input != input else (t16 + t15 if t15 - t15 == 0.0 else t16) if t17 else -0.5
+    t18 = input if input != input else (t14 + t16 if t16 - t16 == 0.0 else t14) if t17 else -0.5
     return target if target != target else t18
 
 
