@@ -73,7 +73,7 @@ class Leaf:
         return Leaf(self.stable.args[index], shapes, (*self.path, (condition, taken)))
 
     def opened(self) -> Leaf | None:
-        """The same with a case for a weight of zero, so that no head hides the product; None where there is no such head."""
+        """The same with a case for a weight of zero, so that no head hides the product; None without such a head."""
         heads = sorted(self.stable.atoms(weighted), key=sp.default_sort_key)
         if not heads:
             return None
