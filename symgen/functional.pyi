@@ -13,8 +13,11 @@ _Outs = _Array | tuple[_Array | None, ...] | None
 
 __all__ = [
     "bce_loss",
+    "bce_with_logits_loss",
     "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "celu",
+    "contrastive_loss",
     "cross_entropy",
     "elu",
     "erf",
@@ -44,6 +47,7 @@ __all__ = [
     "logmeanexp",
     "logsigmoid",
     "logsumexp",
+    "mape_loss",
     "margin_ranking_loss",
     "mish",
     "mse_loss",
@@ -51,6 +55,7 @@ __all__ = [
     "pinball_loss",
     "poisson_nll_loss",
     "prelu",
+    "pseudo_huber_loss",
     "quantile_loss",
     "quick_gelu",
     "relu",
@@ -144,6 +149,80 @@ class _binary_cross_entropy(Kernel):
 
 binary_cross_entropy: _binary_cross_entropy
 
+class _binary_cross_entropy_with_logits(Kernel):
+    """Binary cross entropy of the sigmoid of the logits.
+
+        p = 1 / (1 + exp(-input))
+        return -weight * (pos_weight * target * log(p) + (1 - target) * log(1 - p))
+
+    PyTorch: binary_cross_entropy_with_logits. Source: specs/losses/binary_cross_entropy_with_logits.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        pos_weight: _ArrayLike | None = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        pos_weight: _ArrayLike | None = None,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        pos_weight: _ArrayLike | None = None,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        pos_weight: _ArrayLike | None = None,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        pos_weight: _ArrayLike | None = None,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+binary_cross_entropy_with_logits: _binary_cross_entropy_with_logits
+
 class _celu(Kernel):
     """Identity above zero, saturating at -alpha below, with slope one at zero.
 
@@ -190,6 +269,75 @@ class _celu(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 celu: _celu
+
+class _contrastive_loss(Kernel):
+    """Squared distance for a pair that belongs together, label 1, the square of what it lacks to the margin for label 0.
+
+        return target * input**2 + (1 - target) * max(margin - input, 0) ** 2
+
+    margin: a number > 0.
+    Source: specs/losses/contrastive_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+contrastive_loss: _contrastive_loss
 
 class _cross_entropy(Kernel):
     """Cross entropy of the softmax of the logits, relative to a class or to a distribution.
@@ -1465,6 +1613,69 @@ class _logsumexp(Kernel):
 
 logsumexp: _logsumexp
 
+class _mape_loss(Kernel):
+    """Absolute difference of input and target, relative to the target: a fraction, not a percentage.
+
+        return abs((input - target) / target)
+
+    Source: specs/losses/mape_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+mape_loss: _mape_loss
+
 class _margin_ranking_loss(Kernel):
     """How far the first score, label 1, or the second, label -1, falls short of leading by the margin.
 
@@ -1831,6 +2042,70 @@ class _prelu(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 prelu: _prelu
+
+class _pseudo_huber_loss(Kernel):
+    """Squared near zero, absolute far from it, smooth everywhere.
+
+        return delta**2 * (sqrt(1 + ((input - target) / delta) ** 2) - 1)
+
+    delta: a number > 0.
+    Source: specs/losses/pseudo_huber_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        delta: float = 1.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        delta: float = 1.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        delta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        delta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        delta: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+pseudo_huber_loss: _pseudo_huber_loss
 
 class _quantile_loss(Kernel):
     """Difference of target and input, by its sign weighted with q or 1 - q: the pinball loss.
@@ -2856,6 +3131,7 @@ class _threshold(Kernel):
 threshold: _threshold
 
 bce_loss = binary_cross_entropy
+bce_with_logits_loss = binary_cross_entropy_with_logits
 expit = sigmoid
 hard_sigmoid = hardsigmoid
 hard_swish = hardswish

@@ -282,11 +282,24 @@ def grad_target_scalar32(input, target, weight, pos_weight):
     weight = np.float64(weight)
     pos_weight = np.float64(pos_weight)
     t1 = abs(input)
-    t2 = exp(-t1)
-    t3 = (pos_weight + -1.0) * log1p(t2)
-    t4 = -((input if 0.0 < input else 0.0) + log1p_unit(t2))
-    t5 = weight * (t4 if pos_weight == 0.0 else pos_weight * t1 + t3 if input < 0.0 else t3 - t1)
-    return 0.0 if weight == 0.0 else t5
+    t2 = -t1
+    t3 = exp(t2)
+    t4 = pos_weight * t1
+    t5 = pos_weight + -1.0
+    t6 = log1p(t3)
+    t7 = t5 * t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = t5 - pos_weight
+    t11 = fma(t5, t6, -t7) + t5 * (log1p_low(t3) + exp_low(t2) * (1.0 / (1.0 + t3)))
+    t12 = t11 + (pos_weight - (t5 - t10) + (-1.0 - t10)) * t6
+    t13 = t4 - (t8 - t9) + (t7 - t9) + fma(pos_weight, t1, -t4) + t12
+    t14 = t7 - t1
+    t15 = t14 - t2
+    t16 = t2 - (t14 - t15) + (t7 - t15) + t12
+    t17 = (t8 + t13 if t13 - t13 == 0.0 else t8) if input < 0.0 else t14 + t16 if t16 - t16 == 0.0 else t14
+    t18 = weight * (-((input if 0.0 < input else 0.0) + log1p_unit(t3)) if pos_weight == 0.0 else t17)
+    return 0.0 if weight == 0.0 else t18
 
 
 # -weighted(target, -softplus(-input)) (compensated)

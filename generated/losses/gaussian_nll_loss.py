@@ -146,10 +146,32 @@ def grad2_target_scalar32_no_full(input, target, var, eps):
     return var if var != var else t1
 
 
-# (-r**2/straight_through(first_max(var, eps), var) + 1)/(2*straight_through(first_max(var, eps), var)) (compensated)
+# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
 # with r = input - target
 @core
 def grad_var_scalar_no_full(input, target, var, eps):
+    input = np.float64(input)
+    target = np.float64(target)
+    var = np.float64(var)
+    eps = np.float64(eps)
+    t1 = input - target
+    t2 = var if eps < var else eps
+    t3 = t1 / t2
+    t4 = t3 * 0.5
+    t5 = t4 / t2
+    t6 = -(t5 * t1)
+    t7 = 0.5 / t2
+    t8 = t6 + t7
+    t9 = t8 - t6
+    t10 = t1 - input
+    t11 = input - (t1 - t10) + (-target - t10)
+    t12 = -(fma(t5, t1, t6) + t5 * t11 + (fma(-t5, t2, t4) + (fma(-t3, t2, t1) + t11) / t2 * 0.5) / t2 * t1)
+    t13 = t6 - (t8 - t9) + (t7 - t9) + t12 + fma(-t7, t2, 0.5) / t2
+    return var if var != var else t8 + t13 if t13 - t13 == 0.0 else t8
+
+
+@core
+def grad_var_scalar32_no_full(input, target, var, eps):
     input = np.float64(input)
     target = np.float64(target)
     var = np.float64(var)
@@ -167,9 +189,6 @@ def grad_var_scalar_no_full(input, target, var, eps):
     t11 = (fma(-t6, t2, t5) + t10) / t2 * 0.5
     t12 = t6 * 0.5
     return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
-
-
-grad_var_scalar32_no_full = grad_var_scalar_no_full
 
 
 # (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
@@ -229,16 +248,17 @@ def grads_scalar_no_full(input, target, var, eps):
     t6 = input - (t2 - t5) + (-target - t5)
     t7 = (fma(-t4, t3, t2) + t6) / t3
     t8 = var if t1 else t4 + t7 if t7 - t7 == 0.0 else t4
-    t9 = -(t4 * t2)
-    t10 = t9 + 1.0
-    t11 = t10 / t3
-    t12 = t10 - t9
-    t13 = fma(-t11, t3, t10) + (t9 - (t10 - t12) + (1.0 - t12) + -(fma(t4, t2, t9) + t4 * t6 + t7 * t2))
-    t14 = t13 / t3 * 0.5
-    t15 = t11 * 0.5
-    t16 = -t8
-    t17 = var if t1 else t15 + t14 if t14 - t14 == 0.0 else t15
-    return t8, t16, t17
+    t9 = t4 * 0.5
+    t10 = t9 / t3
+    t11 = -(t10 * t2)
+    t12 = 0.5 / t3
+    t13 = t11 + t12
+    t14 = t13 - t11
+    t15 = -(fma(t10, t2, t11) + t10 * t6 + (fma(-t10, t3, t9) + t7 * 0.5) / t3 * t2)
+    t16 = t11 - (t13 - t14) + (t12 - t14) + t15 + fma(-t12, t3, 0.5) / t3
+    t17 = -t8
+    t18 = var if t1 else t13 + t16 if t16 - t16 == 0.0 else t13
+    return t8, t17, t18
 
 
 @core
@@ -282,22 +302,23 @@ def value_and_grad_scalar_no_full(input, target, var, eps):
     t7 = log(t3) * 0.5
     t8 = t6 + t7
     t9 = t8 - t6
-    t10 = -t5
-    t11 = t2 - input
-    t12 = input - (t2 - t11) + (-target - t11)
-    t13 = (fma(-t4, t3, t2) + t12) / t3
-    t14 = fma(t4, t2, t10) + t4 * t12 + t13 * t2
-    t15 = t6 - (t8 - t9) + (t7 - t9) + t14 * 0.5 + log_low(t3) * 0.5
-    t16 = var if t1 else t4 + t13 if t13 - t13 == 0.0 else t4
-    t17 = t10 + 1.0
-    t18 = t17 / t3
-    t19 = t17 - t10
-    t20 = (fma(-t18, t3, t17) + (t10 - (t17 - t19) + (1.0 - t19) + -t14)) / t3 * 0.5
-    t21 = t18 * 0.5
-    t22 = var if t1 else t8 + t15 if t15 - t15 == 0.0 else t8
-    t23 = -t16
-    t24 = var if t1 else t21 + t20 if t20 - t20 == 0.0 else t21
-    return t22, t16, t23, t24
+    t10 = t2 - input
+    t11 = input - (t2 - t10) + (-target - t10)
+    t12 = (fma(-t4, t3, t2) + t11) / t3
+    t13 = t6 - (t8 - t9) + (t7 - t9) + (fma(t4, t2, -t5) + t4 * t11 + t12 * t2) * 0.5 + log_low(t3) * 0.5
+    t14 = var if t1 else t4 + t12 if t12 - t12 == 0.0 else t4
+    t15 = t4 * 0.5
+    t16 = t15 / t3
+    t17 = -(t16 * t2)
+    t18 = 0.5 / t3
+    t19 = t17 + t18
+    t20 = t19 - t17
+    t21 = -(fma(t16, t2, t17) + t16 * t11 + (fma(-t16, t3, t15) + t12 * 0.5) / t3 * t2)
+    t22 = t17 - (t19 - t20) + (t18 - t20) + t21 + fma(-t18, t3, 0.5) / t3
+    t23 = var if t1 else t8 + t13 if t13 - t13 == 0.0 else t8
+    t24 = -t14
+    t25 = var if t1 else t19 + t22 if t22 - t22 == 0.0 else t19
+    return t23, t14, t24, t25
 
 
 @core
@@ -725,10 +746,32 @@ def grad2_target_scalar32_full(input, target, var, eps):
     return var if var != var else t1
 
 
-# (-r**2/straight_through(first_max(var, eps), var) + 1)/(2*straight_through(first_max(var, eps), var)) (compensated)
+# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
 # with r = input - target
 @core
 def grad_var_scalar_full(input, target, var, eps):
+    input = np.float64(input)
+    target = np.float64(target)
+    var = np.float64(var)
+    eps = np.float64(eps)
+    t1 = input - target
+    t2 = var if eps < var else eps
+    t3 = t1 / t2
+    t4 = t3 * 0.5
+    t5 = t4 / t2
+    t6 = -(t5 * t1)
+    t7 = 0.5 / t2
+    t8 = t6 + t7
+    t9 = t8 - t6
+    t10 = t1 - input
+    t11 = input - (t1 - t10) + (-target - t10)
+    t12 = -(fma(t5, t1, t6) + t5 * t11 + (fma(-t5, t2, t4) + (fma(-t3, t2, t1) + t11) / t2 * 0.5) / t2 * t1)
+    t13 = t6 - (t8 - t9) + (t7 - t9) + t12 + fma(-t7, t2, 0.5) / t2
+    return var if var != var else t8 + t13 if t13 - t13 == 0.0 else t8
+
+
+@core
+def grad_var_scalar32_full(input, target, var, eps):
     input = np.float64(input)
     target = np.float64(target)
     var = np.float64(var)
@@ -746,9 +789,6 @@ def grad_var_scalar_full(input, target, var, eps):
     t11 = (fma(-t6, t2, t5) + t10) / t2 * 0.5
     t12 = t6 * 0.5
     return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
-
-
-grad_var_scalar32_full = grad_var_scalar_full
 
 
 # (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
@@ -808,16 +848,17 @@ def grads_scalar_full(input, target, var, eps):
     t6 = input - (t2 - t5) + (-target - t5)
     t7 = (fma(-t4, t3, t2) + t6) / t3
     t8 = var if t1 else t4 + t7 if t7 - t7 == 0.0 else t4
-    t9 = -(t4 * t2)
-    t10 = t9 + 1.0
-    t11 = t10 / t3
-    t12 = t10 - t9
-    t13 = fma(-t11, t3, t10) + (t9 - (t10 - t12) + (1.0 - t12) + -(fma(t4, t2, t9) + t4 * t6 + t7 * t2))
-    t14 = t13 / t3 * 0.5
-    t15 = t11 * 0.5
-    t16 = -t8
-    t17 = var if t1 else t15 + t14 if t14 - t14 == 0.0 else t15
-    return t8, t16, t17
+    t9 = t4 * 0.5
+    t10 = t9 / t3
+    t11 = -(t10 * t2)
+    t12 = 0.5 / t3
+    t13 = t11 + t12
+    t14 = t13 - t11
+    t15 = -(fma(t10, t2, t11) + t10 * t6 + (fma(-t10, t3, t9) + t7 * 0.5) / t3 * t2)
+    t16 = t11 - (t13 - t14) + (t12 - t14) + t15 + fma(-t12, t3, 0.5) / t3
+    t17 = -t8
+    t18 = var if t1 else t13 + t16 if t16 - t16 == 0.0 else t13
+    return t8, t17, t18
 
 
 @core
@@ -863,23 +904,24 @@ def value_and_grad_scalar_full(input, target, var, eps):
     t9 = t8 + 0.9189385332046728
     t10 = t9 - t8
     t11 = t8 - t6
-    t12 = -t5
-    t13 = t2 - input
-    t14 = input - (t2 - t13) + (-target - t13)
-    t15 = (fma(-t4, t3, t2) + t14) / t3
-    t16 = fma(t4, t2, t12) + t4 * t14 + t15 * t2
-    t17 = t6 - (t8 - t11) + (t7 - t11) + t16 * 0.5 + log_low(t3) * 0.5
-    t18 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t17 + -3.8782941580672414e-17
-    t19 = var if t1 else t4 + t15 if t15 - t15 == 0.0 else t4
-    t20 = t12 + 1.0
-    t21 = t20 / t3
-    t22 = t20 - t12
-    t23 = (fma(-t21, t3, t20) + (t12 - (t20 - t22) + (1.0 - t22) + -t16)) / t3 * 0.5
-    t24 = t21 * 0.5
-    t25 = var if t1 else t9 + t18 if t18 - t18 == 0.0 else t9
-    t26 = -t19
-    t27 = var if t1 else t24 + t23 if t23 - t23 == 0.0 else t24
-    return t25, t19, t26, t27
+    t12 = t2 - input
+    t13 = input - (t2 - t12) + (-target - t12)
+    t14 = (fma(-t4, t3, t2) + t13) / t3
+    t15 = t6 - (t8 - t11) + (t7 - t11) + (fma(t4, t2, -t5) + t4 * t13 + t14 * t2) * 0.5 + log_low(t3) * 0.5
+    t16 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t15 + -3.8782941580672414e-17
+    t17 = var if t1 else t4 + t14 if t14 - t14 == 0.0 else t4
+    t18 = t4 * 0.5
+    t19 = t18 / t3
+    t20 = -(t19 * t2)
+    t21 = 0.5 / t3
+    t22 = t20 + t21
+    t23 = t22 - t20
+    t24 = -(fma(t19, t2, t20) + t19 * t13 + (fma(-t19, t3, t18) + t14 * 0.5) / t3 * t2)
+    t25 = t20 - (t22 - t23) + (t21 - t23) + t24 + fma(-t21, t3, 0.5) / t3
+    t26 = var if t1 else t9 + t16 if t16 - t16 == 0.0 else t9
+    t27 = -t17
+    t28 = var if t1 else t22 + t25 if t25 - t25 == 0.0 else t22
+    return t26, t17, t27, t28
 
 
 @core

@@ -83,16 +83,15 @@ def grad_input_scalar(input, target, delta):
     t7 = t2 + t5
     t8 = t7 if t6 else t2
     t9 = hypot(t8, 1.0)
-    t10 = t8 / t9
-    t11 = t5 - (t7 - t2) if t6 else 0.0
-    t12 = (fma(-t10, t9, t8) + t11 - t10 * (hypot_low(t8, 1.0) + t10 * t11)) / t9
-    t13 = (t10 + t12 if t12 - t12 == 0.0 else t10) if t8 < 3.4624605495800096e+25 else 1.0
-    t14 = -1.0 if t8 < -3.4624605495800096e+25 else t13
-    t15 = t14 * delta
-    t16 = fma(t14, delta, -t15)
-    t17 = t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t17
-    return target if target != target else input if input != input else t18
+    t10 = delta / t9
+    t11 = t10 * t8
+    t12 = t5 - (t7 - t2) if t6 else 0.0
+    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
+    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
+    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
+    t16 = -delta if t8 < -3.4624605495800096e+25 else t15
+    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
+    return target if target != target else input if input != input else t17
 
 
 @core
@@ -109,16 +108,15 @@ def grad_input_scalar32(input, target, delta):
     t7 = t2 + t5
     t8 = t7 if t6 else t2
     t9 = hypot(t8, 1.0)
-    t10 = t8 / t9
-    t11 = t5 - (t7 - t2) if t6 else 0.0
-    t12 = (fma(-t10, t9, t8) + t11 - t10 * (hypot_low(t8, 1.0) + t10 * t11)) / t9
-    t13 = (t10 + t12 if t12 - t12 == 0.0 else t10) if t8 < 3.009471059770248e+21 else 1.0
-    t14 = -1.0 if t8 < -3.009471059770248e+21 else t13
-    t15 = t14 * delta
-    t16 = fma(t14, delta, -t15)
-    t17 = t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t17
-    return target if target != target else input if input != input else t18
+    t10 = delta / t9
+    t11 = t10 * t8
+    t12 = t5 - (t7 - t2) if t6 else 0.0
+    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
+    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
+    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.009471059770248e+21 else delta
+    t16 = -delta if t8 < -3.009471059770248e+21 else t15
+    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
+    return target if target != target else input if input != input else t17
 
 
 # r/hypot(r/delta, 1) (compensated)
@@ -137,16 +135,15 @@ def grad_target_scalar(input, target, delta):
     t7 = t2 + t5
     t8 = t7 if t6 else t2
     t9 = hypot(t8, 1.0)
-    t10 = t8 / t9
-    t11 = t5 - (t7 - t2) if t6 else 0.0
-    t12 = (fma(-t10, t9, t8) + t11 - t10 * (hypot_low(t8, 1.0) + t10 * t11)) / t9
-    t13 = (t10 + t12 if t12 - t12 == 0.0 else t10) if t8 < 3.4624605495800096e+25 else 1.0
-    t14 = -1.0 if t8 < -3.4624605495800096e+25 else t13
-    t15 = t14 * delta
-    t16 = fma(t14, delta, -t15)
-    t17 = t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t17
-    return -(target if target != target else input if input != input else t18)
+    t10 = delta / t9
+    t11 = t10 * t8
+    t12 = t5 - (t7 - t2) if t6 else 0.0
+    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
+    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
+    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
+    t16 = -delta if t8 < -3.4624605495800096e+25 else t15
+    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
+    return -(target if target != target else input if input != input else t17)
 
 
 @core
@@ -163,16 +160,15 @@ def grad_target_scalar32(input, target, delta):
     t7 = t2 + t5
     t8 = t7 if t6 else t2
     t9 = hypot(t8, 1.0)
-    t10 = t8 / t9
-    t11 = t5 - (t7 - t2) if t6 else 0.0
-    t12 = (fma(-t10, t9, t8) + t11 - t10 * (hypot_low(t8, 1.0) + t10 * t11)) / t9
-    t13 = (t10 + t12 if t12 - t12 == 0.0 else t10) if t8 < 3.009471059770248e+21 else 1.0
-    t14 = -1.0 if t8 < -3.009471059770248e+21 else t13
-    t15 = t14 * delta
-    t16 = fma(t14, delta, -t15)
-    t17 = t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t17
-    return -(target if target != target else input if input != input else t18)
+    t10 = delta / t9
+    t11 = t10 * t8
+    t12 = t5 - (t7 - t2) if t6 else 0.0
+    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
+    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
+    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.009471059770248e+21 else delta
+    t16 = -delta if t8 < -3.009471059770248e+21 else t15
+    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
+    return -(target if target != target else input if input != input else t17)
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -249,29 +245,31 @@ def grad_delta_scalar(input, target, delta):
     t5 = t4 - t4 == 0.0
     t6 = t2 + t4
     t7 = t6 if t5 else t2
-    t8 = -1.0 * t7
-    t9 = t4 - (t6 - t2) if t5 else 0.0
-    t10 = fma(-1.0, t7, -t8) + -1.0 * t9 + 8.636168555094445e-78 * t7
-    t11 = hypot(t7, 1.0)
-    t12 = t11 + 1.0
-    t13 = t7 / t12
-    t14 = t13 * t7
-    t15 = t14 / t12
-    t16 = t15 * t7
-    t17 = t16 / t11
-    t18 = t17 * t7
-    t19 = t12 - t11
-    t20 = hypot_low(t7, 1.0) + t7 / t11 * t9
-    t21 = t11 - (t12 - t19) + (1.0 - t19) + t20
-    t22 = fma(t13, t7, -t14) + t13 * t9 + (fma(-t13, t12, t7) + t9 - t13 * t21) / t12 * t7
-    t23 = fma(t15, t7, -t16) + t15 * t9 + (fma(-t15, t12, t14) + t22 - t15 * t21) / t12 * t7
-    t24 = fma(t17, t7, -t18) + t17 * t9 + (fma(-t17, t11, t16) + t23 - t17 * t20) / t11 * t7
-    t25 = t18 + t24 if t24 - t24 == 0.0 else t18
-    t26 = t25 if t7 < 1.820682820923294e+257 else t7 + t9 if t9 - t9 == 0.0 else t7
-    t27 = (t8 + t10 if t10 - t10 == 0.0 else t8) if t7 < -1.820682820923294e+257 else t26
-    t28 = t27 * delta
-    t29 = fma(t27, delta, -t28)
-    return t28 + t29 if t29 - t29 == 0.0 else t28
+    t8 = delta * -1.0
+    t9 = t8 * t7
+    t10 = t4 - (t6 - t2) if t5 else 0.0
+    t11 = fma(t8, t7, -t9) + t8 * t10 + (fma(delta, -1.0, -t8) + delta * 8.636168555094445e-78) * t7
+    t12 = hypot(t7, 1.0)
+    t13 = t12 + 1.0
+    t14 = delta / t13
+    t15 = t14 * t7
+    t16 = t15 / t13
+    t17 = t16 * t7
+    t18 = t17 / t12
+    t19 = t18 * t7
+    t20 = t19 * t7
+    t21 = t13 - t12
+    t22 = hypot_low(t7, 1.0) + t7 / t12 * t10
+    t23 = t12 - (t13 - t21) + (1.0 - t21) + t22
+    t24 = fma(t14, t7, -t15) + t14 * t10 + (fma(-t14, t13, delta) - t14 * t23) / t13 * t7
+    t25 = fma(t16, t7, -t17) + t16 * t10 + (fma(-t16, t13, t15) + t24 - t16 * t23) / t13 * t7
+    t26 = (fma(t18, t7, -t19) + t18 * t10 + (fma(-t18, t12, t17) + t25 - t18 * t22) / t12 * t7) * t7
+    t27 = fma(t19, t7, -t20) + t19 * t10 + t26
+    t28 = delta * t7
+    t29 = fma(delta, t7, -t28) + delta * t10
+    t30 = t20 + t27 if t27 - t27 == 0.0 else t20
+    t31 = t30 if t7 < 1.820682820923294e+257 else t28 + t29 if t29 - t29 == 0.0 else t28
+    return (t9 + t11 if t11 - t11 == 0.0 else t9) if t7 < -1.820682820923294e+257 else t31
 
 
 @core
@@ -301,18 +299,17 @@ def grads_scalar(input, target, delta):
     t7 = t2 + t5
     t8 = t7 if t6 else t2
     t9 = hypot(t8, 1.0)
-    t10 = t8 / t9
-    t11 = t5 - (t7 - t2) if t6 else 0.0
-    t12 = (fma(-t10, t9, t8) + t11 - t10 * (hypot_low(t8, 1.0) + t10 * t11)) / t9
-    t13 = (t10 + t12 if t12 - t12 == 0.0 else t10) if t8 < 3.4624605495800096e+25 else 1.0
-    t14 = -1.0 if t8 < -3.4624605495800096e+25 else t13
-    t15 = t14 * delta
-    t16 = fma(t14, delta, -t15)
-    t17 = t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t17
-    t19 = target if target != target else input if input != input else t18
-    t20 = -t19
-    return t19, t20
+    t10 = delta / t9
+    t11 = t10 * t8
+    t12 = t5 - (t7 - t2) if t6 else 0.0
+    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
+    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
+    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
+    t16 = -delta if t8 < -3.4624605495800096e+25 else t15
+    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
+    t18 = target if target != target else input if input != input else t17
+    t19 = -t18
+    return t18, t19
 
 
 @core
@@ -329,18 +326,17 @@ def grads_scalar32(input, target, delta):
     t7 = t2 + t5
     t8 = t7 if t6 else t2
     t9 = hypot(t8, 1.0)
-    t10 = t8 / t9
-    t11 = t5 - (t7 - t2) if t6 else 0.0
-    t12 = (fma(-t10, t9, t8) + t11 - t10 * (hypot_low(t8, 1.0) + t10 * t11)) / t9
-    t13 = (t10 + t12 if t12 - t12 == 0.0 else t10) if t8 < 3.009471059770248e+21 else 1.0
-    t14 = -1.0 if t8 < -3.009471059770248e+21 else t13
-    t15 = t14 * delta
-    t16 = fma(t14, delta, -t15)
-    t17 = t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t17
-    t19 = target if target != target else input if input != input else t18
-    t20 = -t19
-    return t19, t20
+    t10 = delta / t9
+    t11 = t10 * t8
+    t12 = t5 - (t7 - t2) if t6 else 0.0
+    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
+    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
+    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.009471059770248e+21 else delta
+    t16 = -delta if t8 < -3.009471059770248e+21 else t15
+    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
+    t18 = target if target != target else input if input != input else t17
+    t19 = -t18
+    return t18, t19
 
 
 # Together, so that what they share is computed once.
@@ -375,19 +371,18 @@ def value_and_grad_scalar(input, target, delta):
     t24 = t21 + t22
     t25 = t24 if t23 else t21
     t26 = hypot(t25, 1.0)
-    t27 = t25 / t26
-    t28 = t22 - (t24 - t21) if t23 else 0.0
-    t29 = (fma(-t27, t26, t25) + t28 - t27 * (hypot_low(t25, 1.0) + t27 * t28)) / t26
-    t30 = (t27 + t29 if t29 - t29 == 0.0 else t27) if t25 < 3.4624605495800096e+25 else 1.0
-    t31 = -1.0 if t25 < -3.4624605495800096e+25 else t30
-    t32 = t31 * delta
-    t33 = fma(t31, delta, -t32)
-    t34 = t32 + t33 if t33 - t33 == 0.0 else t32
-    t35 = input if t2 else (t3 + t14 if t14 - t14 == 0.0 else t3) if abs(t25) < 5.421010862427522e-20 else t34
-    t36 = target if t1 else t35
-    t37 = target if t1 else input if t2 else math.inf if t3 < -1.7976931348623157e+308 else t20
-    t38 = -t36
-    return t37, t36, t38
+    t27 = delta / t26
+    t28 = t27 * t25
+    t29 = t22 - (t24 - t21) if t23 else 0.0
+    t30 = (fma(-t27, t26, delta) - t27 * (hypot_low(t25, 1.0) + t25 / t26 * t29)) / t26 * t25
+    t31 = fma(t27, t25, -t28) + t27 * t29 + t30
+    t32 = (t28 + t31 if t31 - t31 == 0.0 else t28) if t25 < 3.4624605495800096e+25 else delta
+    t33 = -delta if t25 < -3.4624605495800096e+25 else t32
+    t34 = input if t2 else (t3 + t14 if t14 - t14 == 0.0 else t3) if abs(t25) < 5.421010862427522e-20 else t33
+    t35 = target if t1 else t34
+    t36 = target if t1 else input if t2 else math.inf if t3 < -1.7976931348623157e+308 else t20
+    t37 = -t35
+    return t36, t35, t37
 
 
 @core
@@ -411,19 +406,18 @@ def value_and_grad_scalar32(input, target, delta):
     t14 = t3 + t10
     t15 = t14 if t13 else t3
     t16 = hypot(t15, 1.0)
-    t17 = t15 / t16
-    t18 = t10 - (t14 - t3) if t13 else 0.0
-    t19 = (fma(-t17, t16, t15) + t18 - t17 * (hypot_low(t15, 1.0) + t17 * t18)) / t16
-    t20 = (t17 + t19 if t19 - t19 == 0.0 else t17) if t15 < 3.009471059770248e+21 else 1.0
-    t21 = -1.0 if t15 < -3.009471059770248e+21 else t20
-    t22 = t21 * delta
-    t23 = fma(t21, delta, -t22)
-    t24 = t22 + t23 if t23 - t23 == 0.0 else t22
-    t25 = (t2 + t9 if t9 - t9 == 0.0 else t2) if abs(t15) < 5.421010862427522e-20 else t24
-    t26 = target if target != target else input if input != input else t25
-    t27 = t6 + t12 if t12 - t12 == 0.0 else t6
-    t28 = -t26
-    return t27, t26, t28
+    t17 = delta / t16
+    t18 = t17 * t15
+    t19 = t10 - (t14 - t3) if t13 else 0.0
+    t20 = (fma(-t17, t16, delta) - t17 * (hypot_low(t15, 1.0) + t15 / t16 * t19)) / t16 * t15
+    t21 = fma(t17, t15, -t18) + t17 * t19 + t20
+    t22 = (t18 + t21 if t21 - t21 == 0.0 else t18) if t15 < 3.009471059770248e+21 else delta
+    t23 = -delta if t15 < -3.009471059770248e+21 else t22
+    t24 = (t2 + t9 if t9 - t9 == 0.0 else t2) if abs(t15) < 5.421010862427522e-20 else t23
+    t25 = target if target != target else input if input != input else t24
+    t26 = t6 + t12 if t12 - t12 == 0.0 else t6
+    t27 = -t25
+    return t26, t25, t27
 
 
 @loop
