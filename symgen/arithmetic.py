@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from symgen.kernel import Node, call, const, fma, node, select
+from symgen.kernel import MEDIUM, Node, call, const, fma, node, select
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
 
@@ -199,12 +199,16 @@ class Arithmetic:
         """A function of specs/elementary: its short form, its rounded value, or its value with what rounding left."""
         if self.short:
             return Pair(call(f"{name}_short", *at))
+        if self.compensated and not self.tracked and f"{name}_medium" in MEDIUM:
+            return Pair(call(f"{name}_medium", *at))
         # a GPU's own functions, which stand behind the name in float32, do not tell what they lose
         tracked = self.compensated and self.tracked and _format.get() is np.float64
         return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
 
     def correct(self, value: Pair, a: Pair, slope: Node | None) -> Pair:
         """f(a.high + a.low) from f(a.high) and f'(a.high), to first order."""
+        if not self.tracked and slope is value.high:  # of e^u it is, relatively, no more than what is not tracked
+            return value
         return self.with_low(value.high, value.low, _times(a.low, slope))
 
     def with_low(self, value: Node, *parts: Node | None) -> Pair:
@@ -230,6 +234,7 @@ class Arithmetic:
 SHORT = Arithmetic(short=True)
 PLAIN = Arithmetic()
 COMPENSATED = Arithmetic(compensated=True)
+SHORTENED = Arithmetic(compensated=True, short=True, tracked=False)
 UNTRACKED = Arithmetic(compensated=True, tracked=False)
 HALVED = Arithmetic(compensated=True, halved=True)
 ANNIHILATING = Arithmetic(compensated=True, halved=True, annihilating=True)

@@ -2,8 +2,9 @@
 
 The C library's functions are calls, which keep a loop from becoming vector code, and give no more than one float64. A
 spec writes each function twice as a branch-free graph of kernel operations: `short` is right to about 2^-35, which is
-what a float32 result needs, and `full` is a sum high + low, high the rounded value, right to about 2^-56. A graph calls
-them as the primitives ``exp_short``, ``exp`` and ``exp_low``; NumPy evaluates the very graph that a backend prints.
+what a float32 result needs, and `full` is a sum high + low, high the rounded value, right to about 2^-56. Some have a
+`medium` form, a float64 without compensation, for what is summed or subtracted before it is rounded to float32. A graph
+calls them as ``exp_short``, ``exp``, ``exp_low`` and ``exp_medium``; NumPy evaluates the very graph that is printed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from symgen.approx import Polynomial
 from symgen.kernel import ROUNDING, Node, ScalarFunction, fma, var, verify
 
 BIAS = ROUNDING + 1023  # a sum with it carries the biased exponent of 2^n in its last bits: see `kernel.pow2`
-SUFFIXES = {"short": "_short", "high": "", "low": "_low"}
+SUFFIXES = {"short": "_short", "medium": "_medium", "high": "", "low": "_low"}
 
 
 @dataclass(frozen=True)
@@ -114,35 +115,40 @@ def two_sum(a: Node, b: Node) -> tuple[Node, Node]:
 
 @dataclass(frozen=True)
 class Elementary:
-    """One function: `short` gives a node, `full` a high and a low one; either may be missing."""
+    """One function: `short` and `medium` give a node, `full` a high and a low one."""
 
     name: str
     summary: str
     parameters: tuple[str, ...]
     short: Callable[..., Node]
     full: Callable[..., tuple[Node, Node]]
+    medium: Callable[..., Node] | None = None
 
     @property
     def arguments(self) -> tuple[Node, ...]:
         return tuple(var(p) for p in self.parameters)
 
     def graph(self, part: str) -> ScalarFunction:
-        """The graph of a part: "short", "high" or "low"."""
+        """The graph of a part: "short", "medium", "high" or "low"."""
         return _graph(self, part)
 
 
 @cache
 def _graph(spec: Elementary, part: str) -> ScalarFunction:
-    arguments = spec.arguments
-    result = spec.short(*arguments) if part == "short" else spec.full(*arguments)[part == "low"]
+    single = {"short": spec.short, "medium": spec.medium}.get(part)
+    result = single(*spec.arguments) if single else spec.full(*spec.arguments)[part == "low"]
     return verify(ScalarFunction(f"{spec.name}{SUFFIXES[part]}", spec.parameters, (result,)))
 
 
 def elementary(spec: type) -> Elementary:
-    """Declare an elementary function: the class has its name and `short` and `full`, functions of nodes."""
+    """Declare an elementary function: the class has its name and `short` and `full`, functions of nodes.
+
+    A `medium` form may be missing.
+    """
     short, full = (inspect.getattr_static(spec, form) for form in ("short", "full"))
+    medium = inspect.getattr_static(spec, "medium", None)
     parameters = tuple(inspect.signature(full).parameters)
-    return Elementary(spec.__name__, inspect.getdoc(spec) or "", parameters, short, full)
+    return Elementary(spec.__name__, inspect.getdoc(spec) or "", parameters, short, full, medium)
 
 
 @cache
@@ -174,7 +180,7 @@ def _named(primitive: str) -> tuple[Elementary, str]:
 def evaluate(primitive: str, arrays: tuple[Any, ...]) -> Any:
     """A primitive by NumPy. High and low parts are asked for one after the other: what they share is kept till then."""
     spec, part = _named(primitive)
-    if part == "short":
+    if part in ("short", "medium"):
         return spec.graph(part).evaluate(arrays)[0]
     arguments, known = _recent.get(spec.name, ((), {}))
     if len(arguments) != len(arrays) or any(a is not b for a, b in zip(arguments, arrays, strict=True)):

@@ -121,12 +121,13 @@ def _generated(name: str) -> Callable[..., Any]:
     return evaluate
 
 
-# Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too.
+# Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too; of some NAME_medium.
 GENERATED = (
     "exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot", "sinh", "cosh", "asinh", "atan",
 )  # fmt: skip
 PARTS = ("", "_low", "_short")
-BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS)
+MEDIUM = frozenset({"exp_medium"})
+BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS) | MEDIUM
 
 # The seam to the elementary functions: what a graph may call. A backend has one such table.
 PRIMITIVES: dict[str, Callable[..., Any]] = {

@@ -12,7 +12,7 @@ from flint import arb, ctx
 from symgen import approx, ulp
 from symgen.backends import numba_elementary
 from symgen.elementary import Core, catalogue, constant, evaluate, graph_of
-from symgen.kernel import BRANCH_FREE, GENERATED
+from symgen.kernel import BRANCH_FREE, GENERATED, MEDIUM
 
 INF = math.inf
 EXACT = {
@@ -101,6 +101,17 @@ def test_the_short_form_is_right_to_34_bits(name: str) -> None:
     x = x[(truth > 2.0**-160) & (truth < 2.0**130)]
     short = evaluate(f"{name}_short", (x,))
     assert worst(name, short, np.zeros_like(short), x, 0.0)[0] <= 2.0**-34
+
+
+@pytest.mark.parametrize("primitive", sorted(MEDIUM))
+def test_the_medium_form_is_a_float64(primitive: str) -> None:
+    """Right to 1.5 ULP wherever a float32 result is not zero or infinite."""
+    name = primitive.removesuffix("_medium")
+    x = points(name)
+    truth = np.array([abs(float(EXACT[name](arb(v)))) for v in x.tolist()])
+    x = x[(truth > 2.0**-960) & (truth < 2.0**960)]
+    medium = evaluate(primitive, (x,))
+    assert worst(name, medium, np.zeros_like(medium), x, 0.0)[1] <= 1.5
 
 
 @pytest.mark.parametrize("name", OF_ONE)

@@ -11,7 +11,7 @@ TINY = 2.0**-60  # below it the result is x, its subnormal values and the sign o
 INTERVAL = (-0.34658, 0.34658)  # ln 2 / 2 and a little
 
 # e^r - 1 without its first two terms, over r^2, and without its first three, over r^3
-second = Core(lambda r: r.hypgeom_1f1(1, 3) / 2, INTERVAL, bits=31)
+second = Core(lambda r: r.hypgeom_1f1(1, 3) / 2, INTERVAL, bits=(31, 52))
 third = Core(lambda r: r.hypgeom_1f1(1, 4) / 6, INTERVAL, bits=52.5)
 
 
@@ -33,16 +33,24 @@ def near(n, r):
     return total, one + two + fma(lost, const(0.5), fma(rest, low, low))
 
 
+def within(x, s, p):
+    """s (1 + p) where it is neither zero nor infinite, nearly."""
+    inside = select(const(709) < x, const(float("inf")), fma(s, p, s))
+    return select(x < const(-708), const(0), inside)
+
+
 @elementary
 class exp:
-    """e^x; in the short form zero below -708 and infinite above 709, far outside float32."""
+    """e^x; in the short and medium form zero below -708 and infinite above 709, far outside float32."""
 
     def short(x):
         k, _, r = reduced(x)
-        p = fma(r * r, second.short(r), r)
-        s = pow2(k)
-        inside = select(const(709) < x, const(float("inf")), fma(s, p, s))
-        return select(x < const(-708), const(0), inside)
+        return within(x, pow2(k), fma(r * r, second.short(r), r))
+
+    def medium(x):
+        k, n, r = reduced(x)
+        r = fma(-n, const(LN2.low), r)
+        return within(x, pow2(k), fma(r * r, second.full(r), r))
 
     def full(x):
         # beyond the clamps the result is zero or infinite; 2^n is two factors, for n from -1076 to 1024

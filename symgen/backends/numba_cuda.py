@@ -75,7 +75,7 @@ def single(primitive: str) -> str:
     """Which function stands for a primitive in float32: libdevice's, which has no NAME_low; graphs ask for none."""
     if primitive in TRIG:
         return primitive
-    name = primitive.removesuffix("_short")
+    name = primitive.removesuffix("_short").removesuffix("_medium")
     return f"libdevice.{SAME.get(name, name)}f"
 
 

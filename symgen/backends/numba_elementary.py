@@ -10,7 +10,7 @@ from symgen.backends import numba_cpu, numba_cuda
 from symgen.backends.python_text import Body, Dialect, fold, print_graph
 from symgen.backends.render import render
 from symgen.elementary import SUFFIXES, catalogue, graph_of
-from symgen.kernel import GENERATED, topological
+from symgen.kernel import BRANCH_FREE, GENERATED, topological
 
 FILE = "elementary.py"
 
@@ -35,13 +35,14 @@ def emit(runtime: str, names: Iterable[str] | None = None) -> str:
     Returns:
         Python source; called functions stand before those that call them.
     """
-    wanted = [n + s for n in GENERATED for s in SUFFIXES.values()] if names is None else sorted(names)
+    every = (n + s for n in GENERATED for s in SUFFIXES.values())
+    wanted = [name for name in every if name in BRANCH_FREE] if names is None else sorted(names)
     return _text(runtime, wanted, numba_cpu.BACKEND, numba_cpu.DIALECT)
 
 
 def emit_cuda(runtime: str) -> str:
     """The text of the module for the GPU: what float64 kernels call."""
-    wanted = [n + s for n in GENERATED for s in SUFFIXES.values() if s != SUFFIXES["short"]]
+    wanted = [n + s for n in GENERATED for s in (SUFFIXES["high"], SUFFIXES["low"])]
     return _text(runtime, wanted, numba_cuda.BACKEND, numba_cuda.DOUBLE)
 
 

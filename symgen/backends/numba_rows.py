@@ -50,7 +50,7 @@ REDUCTIONS = {
     "peak": Monoid("-math.inf", "nearer", "peak"),
     "scale": Monoid("-math.inf", "wider", "scale"),
 }
-OWN = frozenset({"row", "error", "two_sum", "inside", "start", "stop", "i", "min", "max", "len", "LANES",
+OWN = frozenset({"row", "error", "two_sum", "inside", "start", "stop", "i", "min", "max", "len", "LANES", "cleared",
                  *(name for m in REDUCTIONS.values() for name in (m.step, m.end))})  # fmt: skip
 
 
@@ -185,7 +185,7 @@ class _Writer:
         for array in self.function.takes:
             if not array.shared and not array.number:
                 name = self.names[array.name]
-                self.line(f"{name}_row = {name}[row % {name}.shape[0]]")
+                self.line(f"{name}_row = {name}[row if {name}.shape[0] > 1 else 0]")
         for array in self.function.gives:
             if array.axes and not array.shared:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
@@ -233,15 +233,15 @@ class _Writer:
         for step in reduced:
             start = REDUCTIONS[step.stage.op].start
             for lanes in self.lanes(step):
-                self.line(f"{lanes}[:] = {start if lanes.startswith('lanes') else '0.0'}")
+                self.uses.add("cleared")
+                self.line(f"cleared({lanes}, {start if lanes.startswith('lanes') else '0.0'})")
         within = self.loops(stage.over[:-1])
         self.tiled(each)
         self.depth -= within
         for step in reduced:
             operation = REDUCTIONS[step.stage.op].end
             self.uses.add(operation)
-            count = f"min({_size(each.inner)}, LANES)"
-            self.store(step, f"{operation}({', '.join((*self.lanes(step), count))})")
+            self.store(step, f"{operation}({', '.join(self.lanes(step))})")
         self.depth -= around
 
     def loops(self, indices: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ Op --lower--> Program --recognize--> --pullback--> gradients --shift--> --share-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sympy import Eq, Expr, Symbol
@@ -17,7 +17,7 @@ from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
 from symgen.rows.centre import centred
 from symgen.rows.lower import lower, needed
 from symgen.rows.recognize import recognized
-from symgen.rows.schedule import TARGETS, Schedule, schedule
+from symgen.rows.schedule import TARGETS, Schedule, schedules
 from symgen.rows.share import shared
 from symgen.rows.shift import Family, proved, shifted
 from symgen.rules.rule import Step
@@ -164,7 +164,8 @@ def kernels(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...],
     """The value, the gradients in all tensors together, and those in everything else one by one."""
     tensors = {p.name: p.axes for p in found if p.role.kind == "tensor"}
     others = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE and p.name not in tensors}
-    yield finished("value", (), program, trace)
+    light = [p.name for p in found if p.role.kind in ("weight", "prob")]
+    yield finished("value", (), program, trace, light)
     yield finished("vjp", tuple(tensors), pullback(program, tensors), trace)
     if loss:
         yield finished("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
@@ -187,14 +188,15 @@ def shares(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...]) 
     yield from single("share_vjp", program, trace, wrt)
 
 
-def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Step, ...]) -> RowOutput:
+def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Step, ...], light: Sequence[str] = ()
+             ) -> RowOutput:
     """One kernel, from its program in the vocabulary; a shift that is not proved to change nothing is left out."""
     centre = centred(program)
     moved, families = shifted(centre)
     if not proved(moved, families):
         moved, families = centre, ()
     stable = shared(moved)
-    return RowOutput(name, wrt, program, stable, families, tuple(schedule(name, stable, t) for t in TARGETS), trace)
+    return RowOutput(name, wrt, program, stable, families, schedules(name, stable, families, light), trace)
 
 
 def body(output: RowOutput) -> Expr:

@@ -8,23 +8,24 @@ differences lose is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
 from sympy import Expr, Indexed
 
-from symgen.arithmetic import COMPENSATED, UNTRACKED, ZERO, Arithmetic, Pair
+from symgen.arithmetic import COMPENSATED, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, is_index, opened, places
-from symgen.rows.share import DEAR, inverted
+from symgen.rows.precision import relative, units
+from symgen.rows.share import DEAR, inverted, lifted
+from symgen.rows.shift import Family
 
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
-ARITHMETIC: Mapping[str, Arithmetic] = {"f64": COMPENSATED, "f32": UNTRACKED}
-TARGETS = tuple(ARITHMETIC)
+TARGETS = ("f64", "f32")
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,31 @@ class Schedule:
     target: str = "f64"
 
 
-def schedule(name: str, program: Program, target: str = "f64") -> Schedule:
-    """The code of every stage of a program.
+def schedules(name: str, program: Program, families: Sequence[Family], light: Collection[str]) -> tuple[Schedule, ...]:
+    """The code of every stage of a program, for each target.
+
+    Args:
+        name: of the kernel.
+        program: with its free parameters.
+        families: what is known of those.
+        light: operands that are not negative.
 
     Raises:
         LoweringError: a body holds what no backend has code for.
     """
-    if target == "f32":
-        program = inverted(program)
+    program = lifted(program)
+    single = SHORTENED if relative(program, families, light) else UNTRACKED
+    return (
+        _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
+        _schedule(name, inverted(program), "f32", single),
+    )
+
+
+def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic) -> Schedule:
     pairs: dict[str, bool] = {}
     steps = []
     for stage in program.stages:
-        step = _step(stage, pairs, stage.out in program.results, ARITHMETIC[target])
+        step = _step(stage, pairs, stage.out in program.results, arithmetic)
         pairs[stage.out] = step.pair
         steps.append(step)
     return Schedule(name, program, tuple(steps), target)

@@ -6,7 +6,7 @@ Of a row's entries those that several passes read, of its sums those that a pass
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import sympy as sp
@@ -60,13 +60,33 @@ def canonical(e: Expr) -> Expr:
     return e.xreplace(names)
 
 
-def inverted(program: Program) -> Program:
+def lifted(program: Program) -> Program:
+    """The program with what a sum's terms have in common taken out: done once for the row, not once an entry."""
+    made: list[Stage] = []
+    for stage in program.stages:
+        bound = {index(n) for n in stage.over}
+        common, rest = stage.body.as_independent(*bound, as_Add=False) if stage.op == "sum" else (sp.S.One, stage.body)
+        if common in (1, -1) or common.is_number or not rest.free_symbols & bound:
+            made.append(stage)
+            continue
+        whole = f"{stage.out}_of"
+        made.append(replace(stage, out=whole, body=rest))
+        made.append(Stage(stage.out, "=", stage.axes, (), common * read(whole, map(index, stage.axes))))
+    return needed(Program(program.name, program.inputs, tuple(made), program.results))
+
+
+def inverted(program: Program, bounded: Collection[str] | None = None) -> Program:
     """The program with divisions by a number of the row as products: one division for the row, not one an entry.
 
-    Of a pair the inverse is as good as the number. It must not leave the range: float64 holds the squares and cubes of
-    all float32, and so their inverses.
+    Of a pair the inverse is as good as the number.
+
+    Args:
+        program: what to rewrite.
+        bounded: the numbers whose inverses do not leave the range of float64; all if this is None, as where operands
+            are float32: float64 holds the squares and cubes of those, and so their inverses.
     """
     numbers = {s.out for s in program.stages if not s.axes and s.out not in program.results}
+    numbers &= numbers if bounded is None else set(bounded)
     made: list[Stage] = []
     done: set[str] = set()
     for stage in program.stages:

@@ -16,7 +16,7 @@ from numba import njit
 
 from . import intrinsics
 
-LANES = 64  # eight vectors of eight: enough for an addition to end before its lane is wanted again
+LANES = 128  # for an addition to end before its lane is wanted again, and for a tile to be worth its views
 
 fma: Any = intrinsics.fma
 two_sum: Any = intrinsics.two_sum
@@ -87,72 +87,95 @@ def wider(high: float, entry: float) -> float:
     return size if size > high else high
 
 
+@_exact
+def cleared(lanes: Any, start: float) -> None:
+    """Begin a reduction."""
+    for i in range(LANES):
+        lanes[i] = start
+
+
 # -- the lanes of a whole row, joined -------------------------------------------------------------------------------
+#
+# Lanes that a short row left alone are as they began, and each half has a length that compilers know.
 
 
-@_whole
-def sum_up(high: Any, low: Any, count: int) -> tuple[float, float]:
-    """The sum of the first lanes, of which at most the logarithm of the length times 2**-106 is lost."""
-    while count > 1:
-        kept = count - count // 2
-        others, lows = high[kept:count], low[kept:count]
-        for i in range(others.size):
-            high[i], low[i] = added(high[i], low[i], others[i], lows[i])
-        count = kept
-    total, missing = settled(high[0], low[0])
-    return total, missing
-
-
-@_whole
-def multiply_up(high: Any, low: Any, count: int) -> tuple[float, float]:
-    """The product of the first lanes."""
-    for i in range(1, count):
-        high[0], low[0] = multiplied(high[0], low[0], high[i], low[i])
-    total, missing = settled(high[0], low[0])
-    return total, missing
-
-
-@_whole
-def largest(high: Any, low: Any, count: int) -> tuple[float, float]:
-    """The largest pair of the first lanes, NaN where there is one, minus infinity of an empty row."""
-    while count > 1:
-        kept = count - count // 2
-        others, lows = high[kept:count], low[kept:count]
-        for i in range(others.size):
-            high[i], low[i] = larger(high[i], low[i], others[i], lows[i])
-        count = kept
+@_exact
+def _by_halves(step: Any, high: Any, low: Any) -> tuple[float, float]:
+    _join(step, high, low, 64)
+    _join(step, high, low, 32)
+    _join(step, high, low, 16)
+    _join(step, high, low, 8)
+    _join(step, high, low, 4)
+    _join(step, high, low, 2)
+    _join(step, high, low, 1)
     return high[0], low[0]
 
 
-@_whole
-def smallest(high: Any, low: Any, count: int) -> tuple[float, float]:
+@_exact
+def _join(step: Any, high: Any, low: Any, half: int) -> None:
+    for i in range(half):
+        high[i], low[i] = step(high[i], low[i], high[half + i], low[half + i])
+
+
+@_exact
+def sum_up(high: Any, low: Any) -> tuple[float, float]:
+    """The sum of the lanes, of which at most the logarithm of the length times 2**-106 is lost."""
+    total, missing = _by_halves(added, high, low)
+    total, missing = settled(total, missing)
+    return total, missing
+
+
+@_exact
+def multiply_up(high: Any, low: Any) -> tuple[float, float]:
+    """The product of the lanes."""
+    product, missing = _by_halves(multiplied, high, low)
+    product, missing = settled(product, missing)
+    return product, missing
+
+
+@_exact
+def largest(high: Any, low: Any) -> tuple[float, float]:
+    """The largest pair of the lanes, NaN where there is one, minus infinity of an empty row."""
+    most, rest = _by_halves(larger, high, low)
+    return most, rest
+
+
+@_exact
+def smallest(high: Any, low: Any) -> tuple[float, float]:
     """The smallest pair, of lanes that hold negatives; NaN where there is one, infinity of an empty row."""
-    most, rest = largest(high, low, count)
+    most, rest = _by_halves(larger, high, low)
     return -most, -rest
 
 
-@_whole
-def _most(high: Any, count: int) -> Any:
-    while count > 1:
-        kept = count - count // 2
-        others = high[kept:count]
-        for i in range(others.size):
-            high[i] = nearer(high[i], others[i])
-        count = kept
+@_exact
+def _most(high: Any) -> Any:
+    _keep(high, 64)
+    _keep(high, 32)
+    _keep(high, 16)
+    _keep(high, 8)
+    _keep(high, 4)
+    _keep(high, 2)
+    _keep(high, 1)
     return high[0]
 
 
-@_whole
-def peak(high: Any, count: int) -> float:
+@_exact
+def _keep(high: Any, half: int) -> None:
+    for i in range(half):
+        high[i] = nearer(high[i], high[half + i])
+
+
+@_exact
+def peak(high: Any) -> float:
     """A finite number near the largest: the largest itself, or zero where it is infinite or none."""
-    most = _most(high, count)
+    most = _most(high)
     return most if math.isfinite(most) else 0.0
 
 
 @_whole
-def scale(high: Any, count: int) -> float:
+def scale(high: Any) -> float:
     """A power of two near the largest size, for exact divisions: one where that is zero or infinite."""
-    most = _most(high, count)
+    most = _most(high)
     if most == 0.0 or not math.isfinite(most):
         return 1.0
     return math.ldexp(1.0, min(max(math.frexp(most)[1], -1000), 1000))

@@ -1,0 +1,158 @@
+"""Whether short elementary functions are enough for a float32 result: where nothing that they enter is subtracted.
+
+A product, a quotient, a root and a sum of one sign keep the relative precision of what they are made of. What is
+computed from operands alone is exact here, since it is carried in pairs. The two facts about a free parameter that
+sums of exponentials need are read off how it is chosen: no exponent is above it, and the sum has a term of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import sympy as sp
+from sympy import Expr, Indexed, Symbol
+
+from symgen.heads import Cases, straight_through, weighted
+from symgen.program import Program, Stage
+from symgen.rows.indices import base_of, reads
+from symgen.rows.shift import Family
+
+EXACT, RELATIVE, LOST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What is known of a number: how it is known, its sign (0: either), and whether it is one and more."""
+
+    known: int
+    sign: int = 0
+    unit: bool = False
+
+
+def relative(program: Program, families: Iterable[Family], light: Collection[str] = ()) -> bool:
+    """Whether all results are right to the relative precision of the elementary functions in them.
+
+    Args:
+        program: in pair arithmetic, all but the elementary functions.
+        families: the free parameters.
+        light: operands that are not negative.
+    """
+    walk = _Walk(tuple(families), {name: Grade(EXACT, 1) for name in light})
+    for stage in program.stages:
+        walk.grades[stage.out] = walk.stage(stage)
+    return all(walk.grades[r].known != LOST for r in program.results)
+
+
+def units(program: Program, families: Iterable[Family]) -> set[str]:
+    """The sums that lie between one and the length of the row, or are zero or no number."""
+    walk = _Walk(tuple(families))
+    for stage in program.stages:
+        walk.grades[stage.out] = walk.stage(stage)
+    return {s.out for s in program.stages if s.op == "sum" and walk.grades[s.out].unit}
+
+
+@dataclass
+class _Walk:
+    families: tuple[Family, ...]
+    grades: dict[str, Grade] = field(default_factory=dict)
+    ones: set[str] = field(default_factory=set)  # stages of exponentials of which one in each row is one
+
+    def stage(self, stage: Stage) -> Grade:
+        found = self.of(stage.body)
+        if self._shifted(stage.body):
+            self.ones.add(stage.out)
+        if stage.op == "sum":
+            if found.known == EXACT or (found.known == RELATIVE and found.sign):
+                return Grade(found.known, found.sign, self._shifted(stage.body))
+            return Grade(LOST)
+        if stage.op == "prod":
+            return Grade(found.known)
+        return found if stage.op == "=" else Grade(found.known if found.known == EXACT else LOST)
+
+    def _shifted(self, body: Expr) -> bool:
+        """Whether a body is an exponential less its parameter, or such a stage, where a case does not leave it out."""
+        if isinstance(body, Cases):
+            return body.otherwise == 0 and self._shifted(body.then)
+        if isinstance(body, sp.exp):
+            return self._below(body.args[0])
+        return isinstance(body, Indexed) and base_of(body) in self.ones
+
+    def _below(self, u: Expr) -> bool:
+        """Whether an exponent is one of a family, less its parameter: never positive, and zero somewhere."""
+        for family in self.families:
+            for m in (a for a in sp.Add.make_args(-u) if base_of(a) == family.parameter):
+                if family.exponential and family.parameter_at(u + m) == m:
+                    return True
+        return False
+
+    def of(self, e: Any) -> Grade:
+        """What is known of an expression."""
+        if isinstance(e, Indexed | Symbol):
+            return self.grades.get(base_of(e), Grade(EXACT))
+        if e.is_number:
+            return Grade(EXACT, int(sp.sign(e)) if e.is_extended_real else 0)
+        rule = self.RULES.get(type(e))
+        return rule(self, e) if rule else Grade(LOST if self._entered(e) else RELATIVE)
+
+    def _entered(self, e: Any) -> bool:
+        """Whether an expression reads a stage that is not exact."""
+        names = [base_of(r) for r in (*reads(e), *e.free_symbols)]
+        return any(self.grades.get(n, Grade(EXACT)).known != EXACT for n in names)
+
+    def exponential(self, e: Expr) -> Grade:
+        return Grade(LOST if self.of(e.args[0]).known != EXACT else RELATIVE, 1)
+
+    def logarithm(self, e: Expr) -> Grade:
+        inner = self.of(e.args[0])
+        if inner.unit:  # log(1 + t), t a sum of positive terms: what is relatively wrong with t is so with this
+            return Grade(RELATIVE, 1)
+        return Grade(RELATIVE if inner.known == EXACT else LOST)
+
+    def total(self, e: Expr) -> Grade:
+        parts = {a: self.of(a) for a in e.args}
+        rest = sp.Add(*(a for a, g in parts.items() if g.known == EXACT))
+        others = [g for g in parts.values() if g.known != EXACT]
+        sign = self._sign([g for g in parts.values() if g.known == EXACT])
+        sign = sign or (-1 if self._below(rest) else 1 if self._below(-rest) else 0)
+        if not others:
+            return Grade(EXACT, sign)
+        graded = [*others, *([Grade(EXACT, sign)] if rest != 0 else [])]
+        common = self._sign(graded)
+        return Grade(RELATIVE, common) if common and all(g.known != LOST for g in graded) else Grade(LOST)
+
+    @staticmethod
+    def _sign(grades: Iterable[Grade]) -> int:
+        signs = {g.sign for g in grades}
+        return signs.pop() if len(signs) == 1 else 0
+
+    def product(self, e: Expr) -> Grade:
+        parts = [self.of(a) for a in e.args]
+        sign = 1
+        for p in parts:
+            sign *= p.sign
+        return Grade(max(p.known for p in parts), sign)
+
+    def power(self, e: Expr) -> Grade:
+        base = self.of(e.base)
+        if not e.exp.is_number:
+            return Grade(LOST)
+        even = bool(e.exp.is_even)
+        known = RELATIVE if base.known == EXACT and not e.exp.is_Integer else base.known
+        return Grade(known, 1 if even else base.sign)
+
+    def cases(self, e: Any) -> Grade:
+        parts = [self.of(e.then), self.of(e.otherwise)]
+        if self._entered(e.condition):
+            return Grade(LOST)
+        signs = {p.sign for p, a in zip(parts, (e.then, e.otherwise), strict=True) if a != 0}
+        return Grade(max(p.known for p in parts), signs.pop() if len(signs) == 1 else 0)
+
+    def through(self, e: Any) -> Grade:
+        return self.of(e.args[0])
+
+    RULES: ClassVar[Mapping[type, Any]] = {
+        sp.exp: exponential, sp.log: logarithm, sp.Add: total, sp.Mul: product, weighted: product, sp.Pow: power,
+        Cases: cases, straight_through: through,
+    }  # fmt: skip
