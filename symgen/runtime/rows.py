@@ -173,6 +173,12 @@ def _refuse_integers(method: str, function: Function, operands: Sequence[Given])
             raise TypeError(f"{method}(): {g.argument.name} has dtype {g.array.dtype}; expected floats")
 
 
+def _is_apart(out: Array, call: RowCall) -> bool:
+    """Whether an output shares no memory with what the kernels read: they write a row before the next one is read."""
+    read = [*call.whole, *([call.leading] if isinstance(call.leading, np.ndarray) else [])]
+    return not any(np.may_share_memory(out, a) for a in read)
+
+
 # -- results --------------------------------------------------------------------------------------------------------
 
 
@@ -192,14 +198,17 @@ class Result:
         # a sum that follows is rounded once, from float64
         self.compute = FLOAT64 if wide else compute
         last = found.positions == tuple(range(len(self.merged) - len(found.positions), len(self.merged)))
-        plain = out is None and self.dtype == self.compute and (last or not axes)
-        self.final = np.empty(self.merged, self.dtype) if plain else None
+        plain = self.dtype == self.compute and (last or not axes)
+        if plain and out is None:
+            self.final: Array | None = np.empty(self.merged, self.dtype)
+        else:
+            self.final = out if plain and out.flags.carray and out.dtype.isnative and _is_apart(out, call) else None
         self.rows = (np.empty((found.rows, *self.inner), self.compute) if self.final is None
                      else self.final.reshape(found.rows, *self.inner))
 
     def finished(self) -> Any:
         if self.final is not None:
-            return finish(self.final)
+            return finish(self.final) if self.out is None else self.out
         target = np.empty(self.merged, self.dtype) if self.out is None else self.out
         with np.errstate(all="ignore"):
             store(self.placed(), target)
