@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import batches, report
 from benchmarks.libraries import LIBRARIES
 from benchmarks.run import Plan, document, run
 from benchmarks.subjects import MODES, subjects
 from symgen import ulp
 from symgen.files import UserError
 
+KINDS = ("elementwise", "rows", "loss")
 SIZES = (1 << 3, 1 << 10, 1 << 16, 1 << 20, 1 << 24)
 DTYPES = ("float32", "float64", "bfloat16")
 QUICK_SIZES, QUICK_REPEATS, REPEATS = (1 << 3, 1 << 10, 1 << 16, 1 << 20), 5, 11
@@ -28,6 +29,8 @@ def arguments(tokens: Sequence[str] | None) -> argparse.Namespace:
         "Beside each time stand its ratio to a copy of the bytes that have to be moved, and the largest error in ULP.",
     )
     parser.add_argument("--functions", nargs="+", metavar="NAME", default=(), help="only these")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS,
+                        help="functions of elements, of rows, and losses with their gradient")
     parser.add_argument("--sizes", nargs="+", type=_size, metavar="N", help="numbers of elements, such as 1024 or 2^20")
     parser.add_argument("--dtypes", nargs="+", choices=tuple(ulp.FORMATS), help=f"default: {' '.join(DTYPES)}")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
@@ -80,11 +83,16 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return int(told.code or 0)
     what = plan(chosen)
     try:
-        functions = list(subjects(chosen.functions))
+        functions = list(subjects(chosen.functions)) if "elementwise" in chosen.kinds else []
+        whole = [b for b in batches.batches(chosen.functions) if b.kind in chosen.kinds]
     except UserError as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    rows = list(run(what, functions, lambda line: print(line, file=sys.stderr, flush=True)))
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    rows = [*run(what, functions, tell), *batches.run(what, whole, tell)]
     for line in (*report.table(rows), "", *report.closing(rows)):
         print(line)
     if chosen.json:

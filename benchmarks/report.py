@@ -13,24 +13,25 @@ from benchmarks.run import Row
 
 OWN, BOUND = "symgen", "copy"
 AS_ACCURATE = 2.0  # a peer is as accurate if its largest error is at most so many times ours
-Key = tuple[str, str, str, int, bool]
+Key = tuple[str, str, str, int, bool, int]
 
 
 def tasks(rows: Sequence[Row]) -> dict[Key, dict[str, Row]]:
     """Rows by task and library."""
     found: dict[Key, dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        found[row.function, row.mode, row.dtype, row.size, row.allocated][row.library] = row
+        found[row.function, row.mode, row.dtype, row.size, row.allocated, row.row][row.library] = row
     return dict(found)
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """One line for each task: each library's time in microseconds, over the bound, and its error."""
     libraries = list(dict.fromkeys(row.library for row in rows))
-    yield "".join((f"{'function':14}{'mode':16}{'dtype':10}{'size':>10}{'out':>7}", *(f"{n:>30}" for n in libraries)))
-    yield f"{'':57}" + f"{'us  / copy        ulp':>30}" * len(libraries)
-    for (function, mode, dtype, size, allocated), found in tasks(rows).items():
-        head = f"{function:14}{mode:16}{dtype:10}{size:10}{'new' if allocated else 'given':>7}"
+    head = f"{'function':24}{'mode':16}{'dtype':10}{'size':>10}{'row':>7}{'out':>7}"
+    yield "".join((head, *(f"{n:>30}" for n in libraries)))
+    yield f"{'':74}" + f"{'us  / copy        ulp':>30}" * len(libraries)
+    for (function, mode, dtype, size, allocated, row), found in tasks(rows).items():
+        head = f"{function:24}{mode:16}{dtype:10}{size:10}{row or '':>7}{'new' if allocated else 'given':>7}"
         yield head + "".join(_cell(found, name) for name in libraries)
 
 
@@ -75,9 +76,13 @@ def slower(rows: Sequence[Row], by: float = 1.1, by_any: float = 2.0) -> Iterato
             accurate = None not in (row.ulp, own.ulp) and row.ulp <= AS_ACCURATE * own.ulp  # type: ignore[operator]
             if ratio > (by if accurate else by_any):
                 yield (
-                    f"{' '.join(map(str, key[:4]))} {'new' if key[4] else 'given'}: {ratio:.2f} times {name}'s time, "
-                    f"at {own.ulp:.4g} against {row.ulp:.4g} ULP"
+                    f"{' '.join(map(str, key[:4]))}{f' in rows of {key[5]}' if key[5] else ''} "
+                    f"{'new' if key[4] else 'given'}: {ratio:.2f} times {name}'s time{_errors(own.ulp, row.ulp)}"
                 )
+
+
+def _errors(own: float | None, other: float | None) -> str:
+    return "" if own is None or other is None else f", at {own:.4g} against {other:.4g} ULP"
 
 
 def closing(rows: Sequence[Row]) -> Iterator[str]:
@@ -121,7 +126,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
 def _lines(rows: Sequence[Row]) -> dict[str, list[tuple[int, float]]]:
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for (_, _, _, size, _), each in tasks(rows).items():
+    for (_, _, _, size, *_), each in tasks(rows).items():
         for name in each:
             ratio = over_bound(each, name)
             if ratio is not None:

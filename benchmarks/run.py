@@ -46,6 +46,7 @@ class Row:
         skipped: why, in words.
         ulp: the largest error at the points where truth is known, in units in the last place; None if not measured.
         copies: how many copies of the operand move as many bytes as the task has to.
+        row: the length of a row of the operand; 0 where elements do not depend on each other.
     """
 
     function: str
@@ -58,6 +59,7 @@ class Row:
     skipped: str | None
     ulp: float | None
     copies: float
+    row: int = 0
 
 
 def run(plan: Plan, chosen: Sequence[Subject], tell: Callable[[str], None]) -> Iterator[Row]:

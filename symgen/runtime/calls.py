@@ -126,7 +126,10 @@ def arrays(function: Function, leading: bool = False) -> int:
     Parameters have an axis of their own, which has to be found at each call.
     """
     operands = function.operands
-    if function.is_rows or any(a.role != "tensor" for a in operands) or function.arguments[: len(operands)] != operands:
+    if function.is_rows:
+        alone = not function.is_loss and [a.role for a in operands if a.role != "mask"] == ["tensor"]
+        return 1 + leading if alone and operands[0].role == "tensor" else 0
+    if any(a.role != "tensor" for a in operands) or function.arguments[: len(operands)] != operands:
         return 0
     return len(operands) + leading
 

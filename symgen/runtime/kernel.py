@@ -15,6 +15,7 @@ from .manifest import Function
 from .operands import promote
 from .options import default_variant
 from .quick import Quick, Ready
+from .quick_rows import ReadyRows
 from .rows import RowCaller
 from .warm import Warmed, warm
 
@@ -89,9 +90,10 @@ class Kernel(Quick):
         self.__signature__ = describe.signature(function)
         self._caller: Any = RowCaller(function, package) if function.is_rows else Caller(function, package)
 
-    def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
-        compute = row_losses.value if self.function.is_loss else rows.value
-        return compute(self._caller, args, kwargs), None
+    def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ReadyRows | None]:
+        if self.function.is_loss:
+            return row_losses.value(self._caller, args, kwargs), None
+        return rows.value(self._caller, args, kwargs)
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
         if on_device(args):
@@ -166,7 +168,7 @@ class Kernel(Quick):
         if on_device(args):
             return getattr(self.cuda, name)(*args, **kwargs), None
         answer = self._methods[name](self._caller, args, kwargs)
-        return (answer, None) if self.function.is_rows else answer
+        return (answer, None) if self.function.is_rows and self.function.is_loss else answer
 
     def _device(self) -> DeviceKernel:
         """The CUDA kernels of this function."""

@@ -18,6 +18,7 @@ from numpy import empty, may_share_memory, ndarray
 from .binding import MISSING
 from .dtypes import Array, DType
 from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
+from .quick_rows import ReadyRows
 from .threads import CUT, spread
 
 KINDS: Final = 64  # of call that a method remembers before it starts afresh
@@ -54,10 +55,10 @@ class Quick:
         arrays: how many arrays stand first among the arguments; 0 if no call is simple enough.
     """
 
-    def __init__(self, checked: Callable[..., tuple[Any, Ready | None]], arrays: int) -> None:
+    def __init__(self, checked: Callable[..., tuple[Any, Ready | ReadyRows | None]], arrays: int) -> None:
         self._checked = checked
         self._arrays = arrays
-        self._known: dict[Any, Ready] = {}
+        self._known: dict[Any, Any] = {}  # Ready, or ReadyRows
 
     def _call(self, x: Any = MISSING, /, *more: Any, out: Any = None, **options: Any) -> Any:
         if type(x) is ndarray:
@@ -88,9 +89,12 @@ class Quick:
     else:
         __call__ = _call
 
-    def _again(self, known: Ready, args: tuple[Any, ...], out: Any, options: dict[str, Any] | None = None) -> Any:
+    def _again(self, known: Any, args: tuple[Any, ...], out: Any, options: dict[str, Any] | None = None) -> Any:
         """A call whose key was seen, of arrays of any shape: fully checked if they are not as plain as they look."""
         inputs = args[: self._arrays]
+        if type(known) is ReadyRows:
+            found = known.run(inputs, out) if len(inputs) == self._arrays else None
+            return self._first(args, out, options or {}) if found is None else found
         if len(inputs) < self._arrays or (results := _results(known, inputs, out)) is None:
             return self._first(args, out, options or {})
         _run(known, inputs, results)
@@ -110,7 +114,7 @@ class Quick:
             self._remember(ready, args, options)
         return result
 
-    def _find(self, x: Array, more: tuple[Any, ...], options: dict[str, Any]) -> Ready | None:
+    def _find(self, x: Array, more: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """What ran before for arguments like these, of which the arrays are not looked at yet."""
         others = self._arrays - 1
         if not options and len(more) == others:
@@ -120,13 +124,15 @@ class Quick:
         except TypeError:  # something that cannot be a key, such as an array
             return None
 
-    def _remember(self, ready: Ready, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def _remember(self, ready: Ready | ReadyRows, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         arrays, rest = args[: self._arrays], args[self._arrays :]
         named = {name: value for name, value in options.items() if name != "out"}
         values = (*rest, *named.values())
         if not arrays or len(arrays) < self._arrays or not READ_AGAIN.isdisjoint(named):
             return
-        if not all(type(a) is ndarray and a.dtype == ready.dtype and a.shape == arrays[0].shape for a in arrays):
+        if not all(type(a) is ndarray and a.dtype == ready.dtype for a in arrays):
+            return
+        if type(ready) is Ready and any(a.shape != arrays[0].shape for a in arrays):
             return
         # Zeros of either sign are equal as keys, and a shared value would be taken for the other.
         if any(type(v) not in PLAIN or (type(v) is float and v == 0) for v in values):

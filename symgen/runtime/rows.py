@@ -20,6 +20,7 @@ from .losses import Total
 from .manifest import Argument, Function, Variant
 from .operands import Operand, check_limits, promote, to_array
 from .options import check_assertions, check_option, choose_variant, default_value, describe, unwrap
+from .quick_rows import ReadyRows, ready
 from .threads import in_chunks
 
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
@@ -98,8 +99,8 @@ class RowCaller:
         return checked
 
     def run(self, call: RowCall, output: str, outputs: Sequence[Array], g: Array | None = None, *,
-            sums: Sequence[Array] = ()) -> None:
-        """Run a kernel over all rows.
+            sums: Sequence[Array] = ()) -> Callable[..., None]:
+        """Run a kernel over all rows, and tell which.
 
         Args:
             call: the call.
@@ -113,7 +114,7 @@ class RowCaller:
         kernel = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, [*outputs, *sums])
         rows = call.layout.rows
         if not rows:
-            return
+            return kernel
 
         def task(start: int, stop: int) -> None:
             taken = [a if f or len(a) == 1 else a[start:stop] for a, f in zip(inputs, fixed, strict=True)]
@@ -123,6 +124,7 @@ class RowCaller:
             task(0, rows)
         else:
             in_chunks(task, rows, max(1, max((a.size for a in (*inputs, *outputs)), default=1) // rows))
+        return kernel
 
     def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array], outputs: Sequence[Array]
                 ) -> Callable[..., None]:
@@ -224,8 +226,8 @@ class Result:
         return np.moveaxis(self.rows.reshape(*found.batch, *lengths), range(-count, 0), found.positions)
 
 
-def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The value of each sample."""
+def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ReadyRows | None]:
+    """The value of each sample, and how calls like this one run."""
     function = caller.function
     call = caller.prepare(function.name, args, kwargs, defaults(function))
     result = Result(call, call.variant.axes, None, call.precision.result, call.precision.compute)
@@ -235,15 +237,16 @@ def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     if out is not None and not keep:
         check_out(call.method, out, shape)
         result = Result(call, call.variant.axes, out if out.shape == shape else None, out.dtype, call.precision.compute)
-    caller.run(call, "value", [result.rows])
+    loop = caller.run(call, "value", [result.rows])
+    known = None if keep else ready(call, loop, takes_g=False, keeps=bool(call.variant.axes))
     found = result.finished()
     if out is None:
-        return np.reshape(found, shape) if keep else found
+        return (np.reshape(found, shape) if keep else found), known
     if found is not out:
         checked = check_out(call.method, out, shape)
         checked[...] = np.reshape(found, shape)
-        return checked
-    return out
+        return checked, known
+    return out, known
 
 
 def _kept(found: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -253,8 +256,8 @@ def _kept(found: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The gradients of ``sum(g * value)``, each of the shape of what it belongs to."""
+def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ReadyRows | None]:
+    """The gradients of ``sum(g * value)``, each of the shape of what it belongs to, and how calls like this one run."""
     function = caller.function
     method = f"{function.name}.vjp"
     call = caller.prepare(method, args, kwargs, {**defaults(function), "wrt": None}, "g")
@@ -262,7 +265,11 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     if call.extras.get("keepdims") and cotangent.ndim:
         cotangent = cotangent.reshape(call.shape) if cotangent.shape == _kept(call.layout, call.shape) else cotangent
     g = cotangent_rows(call, cotangent, call.precision.compute)
-    return bare(gradients(caller, call, g, targets(caller, call, DIFFERENTIABLE), call.extras["out"]))
+    wanted = targets(caller, call, DIFFERENTIABLE)
+    found = bare(gradients(caller, call, g, wanted, call.extras["out"]))
+    alike = call.extras["wrt"] is None and len(wanted) == 1 and not call.extras.get("keepdims")
+    loop = caller.loops.compiled.get(joined("vjp", call.precision.tag, call.variant.suffix))
+    return found, ready(call, loop, takes_g=True, keeps=True) if alike and loop and cotangent.ndim else None
 
 
 def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:

@@ -130,3 +130,27 @@ def test_pickle_copy_and_warm() -> None:
     assert warmed.compiled + warmed.cached >= 2
     assert "axis" in str(F.softmax.__signature__)
     assert "where=True" in str(F.softmax.__signature__)
+
+
+def test_calls_that_are_remembered() -> None:
+    """A second call of a kind gives what the first gave, whatever the shape, and one that is not plain is checked."""
+    rng = np.random.default_rng(5)
+    for shape in ((4, 6), (2, 3, 5), (7,), (3, 6)):
+        x, g = rng.normal(size=(2, *shape)).astype(np.float32)
+        first = F.softmax(x.tolist())
+        np.testing.assert_allclose(F.softmax(x), first, rtol=1e-6)
+        out = np.empty_like(x)
+        assert F.softmax(x, out=out) is out
+        np.testing.assert_array_equal(out, F.softmax(x))
+        np.testing.assert_array_equal(F.softmax(x, out=x.copy()), out)
+        np.testing.assert_array_equal(F.softmax(x[..., ::-1])[..., ::-1], out)
+        gradient = F.softmax.vjp(g, x)
+        np.testing.assert_array_equal(gradient, F.softmax.vjp(g[..., ::-1][..., ::-1], np.asfortranarray(x)))
+        same = x.copy()
+        assert F.softmax(same, out=same) is same
+        np.testing.assert_array_equal(same, out)
+        few = F.logsumexp(x)
+        np.testing.assert_array_equal(F.logsumexp.vjp(np.ones_like(few), x), out)
+    with pytest.raises(ValueError, match="shape"):
+        F.softmax(np.zeros((2, 3), np.float32), out=np.zeros((3, 3), np.float32))
+    assert F.softmax(np.zeros((0, 3), np.float32)).shape == (0, 3)
