@@ -24,8 +24,21 @@ def exp_short(x):
 
 
 @core
+def exp_medium(x):
+    t1 = fma(x, 1.4426950408889634, 6755399441056767.0)
+    t2 = pow2(t1)
+    t3 = -(t1 - 6755399441056767.0)
+    t4 = fma(t3, 2.3190468138462996e-17, fma(t3, 0.6931471805599453, x))
+    t5 = fma(fma(2.0914680780540267e-09, t4, 2.5105208339987698e-08), t4, 2.7557273657975953e-07)
+    t6 = fma(fma(t5, t4, 2.7557255421023506e-06), t4, 2.4801587325536023e-05)
+    t7 = fma(fma(fma(t6, t4, 0.00019841269874804214), t4, 0.0013888888888883752), t4, 0.00833333333332614)
+    t8 = fma(t4 * t4, fma(fma(fma(t7, t4, 0.04166666666666667), t4, 0.1666666666666667), t4, 0.5), t4)
+    return 0.0 if x < -708.0 else math.inf if 709.0 < x else fma(t2, t8, t2)
+
+
+@core
 def exp(x):
-    """e^x; in the short form zero below -708 and infinite above 709, far outside float32."""
+    """e^x; in the short and medium form zero below -708 and infinite above 709, far outside float32."""
     t1 = -746.0 if x < -746.0 else x
     t2 = 710.0 if 710.0 < t1 else t1
     t3 = fma(t2, 1.4426950408889634, 6755399441056767.0) - 6755399441056767.0

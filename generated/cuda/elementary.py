@@ -8,7 +8,7 @@ from symgen.runtime.device import (core, dadd, ddiv, dmul, exponent, libdevice, 
 
 @core
 def exp(x):
-    """e^x; in the short form zero below -708 and infinite above 709, far outside float32."""
+    """e^x; in the short and medium form zero below -708 and infinite above 709, far outside float32."""
     t1 = -746.0 if x < -746.0 else x
     t2 = 710.0 if 710.0 < t1 else t1
     t3 = dadd(libdevice.fma(t2, 1.4426950408889634, 6755399441056767.0), -6755399441056767.0)
