@@ -138,7 +138,8 @@ class _Call:
     def keywords(self) -> dict[str, Any]:
         chosen = dict(self.variant.settings)
         options = {a.name: chosen[a.name] for a in self.op.options if a.name in chosen and chosen[a.name] != "given"}
-        return {**self.arrays, **options, **({"reduction": "none"} if self.op.kind == "loss" else {})}
+        whole = {a.name: int(self.arrays[a.name]) for a in self.op.options if a.role.kind == "int"}
+        return {**self.arrays, **whole, **options, **({"reduction": "none"} if self.op.kind == "loss" else {})}
 
     def value(self) -> Any:
         with np.errstate(all="ignore"):
