@@ -102,7 +102,7 @@ def compile_function(job: Job) -> Compiled | Failure:
     try:
         op = load(job.file, root=job.specs)[job.name]
         archetype = archetype_of(op)
-        cuda = job.cuda and archetype.device and op.kind == "activation"  # losses are reduced on the CPU
+        cuda = job.cuda and archetype.device
         derivation = archetype.derive(op, device=cuda)
         entry = manifest.entry(derivation.op, archetype.facts(derivation), archetype.name)
     except (SpecError, ProgramError, manifest.ManifestError) as error:
@@ -146,7 +146,7 @@ def emit_rows(derivation: RowDerivation, runtime: str) -> str:
 
 
 def emit_cuda(derivation: Derivation, job: Job) -> dict[str, str]:
-    """The same for the GPU; what is summed over many elements is not printed there."""
+    """The same for the GPU."""
     from symgen.backends import manifest, numba_cuda
 
     runtime = "symgen.runtime" if job.runtime == "shared" else "..._runtime"
@@ -167,6 +167,7 @@ def _module(derivation: Derivation | RowDerivation, variants: tuple[VariantText,
         arguments=tuple(numba_cpu.Operand(a.name, a.role.kind) for a in _passed(op)),
         variants=variants,
         runtime=runtime,
+        reduced=op.kind == "loss",
     )
 
 

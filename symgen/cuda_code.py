@@ -16,7 +16,8 @@ from unittest import mock
 import numpy as np
 
 from symgen import ptx
-from symgen.runtime.cuda import THREADS, Driver, View
+from symgen.runtime.cuda import THREADS, Driver
+from symgen.runtime.cuda_arrays import View
 
 CAPABILITIES = ((8, 0), (9, 0), (10, 0))
 
@@ -28,8 +29,8 @@ def argument_type(value: Any) -> Any:
     if not isinstance(value, View):
         return {"float32": types.float32, "float64": types.float64, "uint32": types.uint32}[np.dtype(type(value)).name]
     stored = {"<f4": types.float32, "<f8": types.float64, "<f2": types.float16, "<i2": types.int16}
-    layout = "C" if value.step == value.itemsize else "A"
-    return types.Array(stored[value.format.typestr], 1, layout, readonly=value.readonly, aligned=True)
+    layout = "C" if value.step in (0, value.itemsize) else "A"
+    return types.Array(stored[value.format.typestr], len(value.shape), layout, readonly=value.readonly, aligned=True)
 
 
 def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
@@ -85,7 +86,8 @@ def _memory(view: View) -> Any:
         root = root.base
     flat = root.ravel(order="K").view(np.uint8)  # of an array in Fortran's order too
     offset = view.address - flat.__array_interface__["data"][0]
-    found = np.ndarray((view.size,), view.format.typestr, flat, offset, (view.step,))
+    strides = (view.step,) if view.shape else ()
+    found = np.ndarray(view.shape, view.format.typestr, flat, offset, strides)
     found.flags.writeable = not view.readonly
     return found
 

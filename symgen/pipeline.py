@@ -7,7 +7,7 @@ Op --lower--> Program --recognize--> vocabulary --derivative--> --rewrite--> sta
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -165,6 +165,7 @@ class Workshop:
     pieces: bool = True  # whether pieces of the exact function may fill what algebra leaves
     numbers: frozenset[str] | None = None  # parameters that are no arrays; None where no GPU is asked for
     several: bool = False  # whether the formula is one of several operands with data
+    lows: frozenset[str] = frozenset()  # numbers that come as two float32 each, in a graph for a GPU
 
     @staticmethod
     def of(op: Op, variant: Variant, pieces: bool = True, device: bool = False) -> Workshop:
@@ -233,7 +234,7 @@ class Workshop:
             wanted.name, wanted.wrt, order, wanted.question.naive, wanted.recognized, stable,
             tuple(s for s in trace if str(s.before) != str(s.after)),  # a head that only changes its class is no step
             forms["f64"].regions(), cores, forms, worst, missed, replace(probe, memory={}),
-            self.device(wanted, leaf, probe, fresh) if self.elementwise(wanted) else None,
+            None if self.numbers is None else self.device(wanted, leaf, probe, fresh),
         )  # fmt: skip
 
     def _core(
@@ -254,9 +255,17 @@ class Workshop:
         core = core if self.parts.difference is None else self.spread(name, form)
         return form, core, float(counted.max()) if counted.size else math.nan, missed
 
-    def elementwise(self, wanted: Wanted) -> bool:
-        """Whether a GPU is asked for, and the output is no gradient that is summed over many elements."""
-        return self.numbers is not None and wanted.wrt in {None, *self.tensors}
+    def pair(self, name: str) -> Pair:
+        """A parameter as the graph takes it."""
+        return Pair(var(name), var(low(name)) if name in self.lows else None)
+
+    def taken(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Parameters by name as the graph takes them."""
+        return tuple(p for n in names for p in ((n, low(n)) if n in self.lows else (n,)))
+
+    def on_device(self) -> Workshop:
+        """The same, for graphs in float32 arithmetic."""
+        return replace(self, lows=self.numbers or frozenset())
 
     def device(self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe) -> Device:
         """The output for float32 arithmetic: arrays hold float32, and numbers come as two float32 each.
@@ -270,9 +279,9 @@ class Workshop:
             probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
         with computing_in(np.float32):
             split = tuple(_split(setting, numbers) for setting in arrays)
-            bound = {self.symbols[n]: Pair(var(n), var(low(n)) if n in numbers else None) for n in self.sampled}
-            parameters = tuple(p for n in self.sampled for p in ((n, low(n)) if n in numbers else (n,)))
-            shop = replace(self, sampled=parameters, sampler=replace(sampler, settings=split))
+            shop = self.on_device()
+            bound = {self.symbols[n]: shop.pair(n) for n in self.sampled}
+            shop = replace(shop, sampled=shop.taken(self.sampled), sampler=replace(sampler, settings=split))
             probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
             form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler)
         return Device(core, form, worst, missed)
@@ -280,7 +289,7 @@ class Workshop:
     def arithmetics(self, target: Target) -> tuple[str, ...]:
         """What may compute an output: a difference of float64 numbers has a low part, which must not be dropped."""
         known = ARITHMETICS[target.name]
-        if self.parts.difference is not None and target.name == "f64":
+        if self.parts.difference is not None and target.name != "f32":
             return INNER_ARITHMETICS
         # where a root moves with another operand, more cancels than short elementary functions can lose
         return tuple(a for a in known if a != "short") if self.several else known
@@ -290,10 +299,10 @@ class Workshop:
         difference = self.parts.difference
         assert difference is not None
         operands = (difference.minuend.name, difference.subtrahend.name)
-        bound = {self.symbols[n]: Pair(var(n)) for n in self.parameters} | {difference.symbol: difference.pair()}
+        bound = {self.symbols[n]: self.pair(n) for n in self.parameters} | {difference.symbol: difference.pair()}
         graph = form.node(difference.symbol, bound)
         tried = [{operands[0]: 1.5, operands[1]: 0.5, **s} for s in self.sampler.settings]
-        names = tuple(p for p in self.parameters if p in self.sampled or p in operands)
+        names = tuple(p for p in self.taken(self.parameters) if p in self.sampled or p in operands)
         return finish(name, names, operands[0], graph, tried, None, (), (operands[1], *self.tensors[1:]))
 
     def named(self, inner: Output | Wanted) -> list[tuple[str, str | None]]:
@@ -319,10 +328,15 @@ class Workshop:
             return inner
         but = wrt if inner.wrt is None and wrt else ""
         factor = sp.Mul(*(w for w in self.parts.weights if w.name != but))
-        cores = {
-            k: over(self.parameters, self.parts.scaled(core.results[0], but), f"{name}_{k}")
-            for k, core in inner.cores.items()
-        }
+
+        def weighted_core(core: ScalarFunction, shop: Workshop, end: str) -> ScalarFunction:
+            result = self.parts.scaled(core.results[0], but)
+            return over(shop.taken(self.parameters), result, f"{name}_{end}")
+
+        cores = {k: weighted_core(core, self, k) for k, core in inner.cores.items()}
+        device = inner.device
+        if device is not None:
+            device = replace(device, core=weighted_core(device.core, self.on_device(), DEVICE.name))
 
         def spelled(e: Expr) -> Expr:
             return factor * self.parts.spelled(e)
@@ -332,7 +346,7 @@ class Workshop:
         probe = replace(inner.probe, settings=tuple({**s, **fixed} for s in inner.probe.settings))
         return replace(
             inner, difference=None if found is None else (found.symbol, found.expression), factor=factor * inner.factor,
-            name=name, wrt=wrt, cores=cores, probe=probe, naive=spelled(inner.naive),
+            name=name, wrt=wrt, cores=cores, device=device, probe=probe, naive=spelled(inner.naive),
             recognized=spelled(inner.recognized),
             order=1 if but else inner.order, stable=spelled(inner.stable),
             trace=tuple(replace(s, before=self.parts.spelled(s.before), after=self.parts.spelled(s.after))
@@ -351,14 +365,22 @@ class Workshop:
 
     def plain(self, name: str, wrt: str | None, order: int, expression: Expr) -> Output:
         """An output whose formula is computed as it stands."""
-        bound = {self.symbols[n]: Pair(var(n)) for n in self.parameters}
-        graph = lower_expression(expression, bound, PLAIN).high
-        forms = {t.name: Form((Segment(-math.inf, math.inf, Formula(expression, "plain", source="plain")),))
-                 for t in TARGETS}  # fmt: skip
-        cores = {t.name: over(self.parameters, graph, f"{name}_{t.name}") for t in TARGETS}
+        form = Form((Segment(-math.inf, math.inf, Formula(expression, "plain", source="plain")),))
+
+        def core(shop: Workshop, end: str) -> ScalarFunction:
+            bound = {self.symbols[n]: shop.pair(n) for n in self.parameters}
+            graph = lower_expression(expression, bound, PLAIN).high
+            return over(shop.taken(self.parameters), graph, f"{name}_{end}")
+
+        forms = {t.name: form for t in TARGETS}
+        cores = {t.name: core(self, t.name) for t in TARGETS}
+        device = None
+        if self.numbers is not None:
+            with computing_in(np.float32):
+                device = Device(core(self.on_device(), DEVICE.name), form, 0.0, ())
         return Output(name, wrt, order, expression, expression, expression, (), forms["f64"].regions(), cores, forms,
                       {t.name: 0.0 for t in TARGETS}, {t.name: () for t in TARGETS},
-                      Probe(np.empty(0), ({},), np.empty((1, 0)), np.empty((1, 0))))  # fmt: skip
+                      Probe(np.empty(0), ({},), np.empty((1, 0)), np.empty((1, 0))), device)  # fmt: skip
 
 
 def low(name: str) -> str:
@@ -396,10 +418,15 @@ def over(parameters: tuple[str, ...], result: Node, name: str) -> ScalarFunction
 
 def opposite(output: Output) -> Output:
     """The negative of an output."""
-    cores = {k: replace(c, results=tuple(map(negative, c.results))) for k, c in output.cores.items()}
+
+    def turned(core: ScalarFunction) -> ScalarFunction:
+        return replace(core, results=tuple(map(negative, core.results)))
+
+    cores = {k: turned(c) for k, c in output.cores.items()}
+    device = None if output.device is None else replace(output.device, core=turned(output.device.core))
     probe = replace(output.probe, high=-output.probe.high, low=-output.probe.low)
     return replace(output, cores=cores, recognized=-output.recognized, stable=-output.stable, factor=-output.factor,
-                   probe=probe)  # fmt: skip
+                   probe=probe, device=device)  # fmt: skip
 
 
 def finite(argument: Argument) -> Symbol:

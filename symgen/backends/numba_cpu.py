@@ -141,6 +141,7 @@ class ModuleText:
         variants: The variants, each with its outputs.
         runtime: Where helpers are imported from: "symgen.runtime", or ".._runtime" beside a user's kernels.
         archetype: Which template holds the structure.
+        reduced: Whether values are those of a loss, which is summed over elements.
     """
 
     name: str
@@ -152,6 +153,7 @@ class ModuleText:
     variants: tuple[VariantText, ...]
     runtime: str = "symgen.runtime"
     archetype: str = "elementwise"
+    reduced: bool = False
 
     def named(self, role: str) -> tuple[str, ...]:
         return tuple(a.name for a in self.arguments if a.role == role)

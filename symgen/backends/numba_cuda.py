@@ -16,6 +16,7 @@ from symgen.backends.numba_cpu import (
     TENSOR,
     TOGETHER,
     TRIG,
+    WALKED,
     Core,
     ModuleText,
     OutputText,
@@ -31,7 +32,7 @@ from symgen.kernel import PRIMITIVES, ScalarFunction
 
 BACKEND = "numba_cuda"
 PARAM = "param"
-ARRAYS = (TENSOR, PARAM)
+ARRAYS = WALKED | {PARAM}
 
 
 def call(name: str, count: int) -> Form:
@@ -66,8 +67,10 @@ FLOAT64 = {
 IMPORTED = frozenset({"core", "kernel", "thread", "u32"}) | {
     f"{v}{n}" for v in ("load", "store") for n in ("", "2", "4")
 }
+SUMMING = ("total", "lost", "sums")  # what kernels that sum call their own
 HELPERS = frozenset({"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv"}) | INTRINSICS
-RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole"}
+RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole", *SUMMING}
+RESERVED |= {"threads", "fplus", "dplus", "fsettle", "dsettle"}
 SAME = {"log1p_unit": "log1p"}
 
 
@@ -90,39 +93,65 @@ DOUBLE = Dialect(FLOAT64, {p: double(p) for p in PRIMITIVES}, RESERVED)
 
 @dataclass(frozen=True)
 class Precision:
-    """One arithmetic: the suffix of its kernels and of its cores, how many elements a vector has, how graphs print."""
+    """One arithmetic.
+
+    Attributes:
+        name: the suffix of its kernels.
+        core: and of its cores.
+        lanes: how many elements a vector has.
+        dialect: how graphs print.
+        zero: what a sum starts from.
+        sums: what the names of the runtime's functions for sums begin with.
+    """
 
     name: str
     core: str
     lanes: int
     dialect: Dialect
+    zero: str
+    sums: str
 
 
-PRECISIONS = (Precision("f32", "device32", 4, SINGLE), Precision("f64", "device", 2, DOUBLE))
+PRECISIONS = (Precision("f32", "device32", 4, SINGLE, "f32(0)", "f"), Precision("f64", "device", 2, DOUBLE, "0.0", "d"))
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel: the arrays and numbers that it reads, the arrays that it writes, and the core that computes an element.
+    """A kernel: what it reads, what it writes, and the core that computes an element.
 
-    `cotangent` is the first of the arrays where results are multiplied by it, else empty.
+    Attributes:
+        name: of the function.
+        core: which gives `results`, in their order.
+        results: what they are called here.
+        factors: the arrays that results are multiplied by, one for all of them; two for the two terms of one result.
+        operands: the arrays that the core takes, then
+        numbers: the numbers.
+        writes: the arrays that results go to, by the names of these.
+        summed: the result that is added up over all elements, if there is one.
+        precision: the arithmetic.
     """
 
     name: str
     core: str
-    cotangent: str
+    results: tuple[str, ...]
+    factors: tuple[str, ...]
     operands: tuple[str, ...]
     numbers: tuple[str, ...]
     writes: tuple[str, ...]
-    lanes: int
+    summed: str
+    precision: Precision
+
+    @property
+    def lanes(self) -> int:
+        return self.precision.lanes
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        return (*([self.cotangent] if self.cotangent else []), *self.operands)
+        return (*self.factors, *self.operands)
 
     @property
     def parameters(self) -> str:
-        return ", ".join([*self.arrays, *self.numbers, *self.writes, "n"])
+        return ", ".join([*self.arrays, *self.numbers, *self.writes, *(["sums"] if self.summed else []), "n"])
 
     @property
     def vector(self) -> list[str]:
@@ -135,13 +164,23 @@ class Kernel:
         return self._statements("", ("i",))
 
     def _statements(self, form: str, elements: tuple[str, ...]) -> list[str]:
-        """Load the arrays, compute each element, store the results."""
+        """Load the arrays, compute each element, store the results and add up what is summed."""
         lines = [f"{_names([a], elements)} = load{form}({a}, i)" for a in self.arrays]
         for e in elements:
             passed = ", ".join([*(f"{name}_{e}" for name in self.operands), *self.numbers])
-            lines.append(f"{_names(self.writes, (e,))} = {self.core}({passed})")
-            lines += [f"{w}_{e} = {self.cotangent}_{e} * {w}_{e}" for w in self.writes if self.cotangent]
+            lines.append(f"{_names(self.results, (e,))} = {self.core}({passed})")
+            lines += self._scaled(e)
+            if self.summed:
+                lines.append(f"total, lost = {self.precision.sums}plus(total, lost, {self.summed}_{e})")
         return [*lines, *(f"store{form}({w}, i, {_names([w], elements)})" for w in self.writes)]
+
+    def _scaled(self, e: str) -> list[str]:
+        """Results times their factors; one whose loss is summed stays as it is."""
+        if len(self.factors) == 2:
+            terms = " + ".join(f"{f}_{e} * {r}_{e}" for f, r in zip(self.factors, self.results, strict=True))
+            return [f"{self.results[0]}_{e} = {terms}"]
+        scaled = self.writes or (self.summed,)
+        return [f"{r}_{e} = {f}_{e} * {r}_{e}" for f in self.factors for r in scaled]
 
 
 def _names(arrays: Sequence[str], elements: tuple[str, ...]) -> str:
@@ -183,10 +222,17 @@ def emit(module: ModuleText) -> str:
         "sections": sections,
         "math": "math" in needs,
         "names": sorted((needs - {"math"} - ELEMENTARY) | IMPORTED),
+        "sums": sorted(_sums(sections)),
         "elementary": sorted(needs & ELEMENTARY),
     }
     head, text, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)
     return '"""'.join((head, text, fold(code)))
+
+
+def _sums(sections: Sequence[Section]) -> set[str]:
+    """What kernels that sum import."""
+    used = {k.precision.sums for s in sections for k in s.kernels if k.summed}
+    return {"threads", *(f"{u}{name}" for u in used for name in ("plus", "settle"))} if used else set()
 
 
 def _section(module: ModuleText, variant: VariantText) -> Section:
@@ -197,8 +243,11 @@ def _section(module: ModuleText, variant: VariantText) -> Section:
     if len(gradients) > 1:
         groups["grads"] = gradients
     groups["value_and_grad"] = [outputs["value"], *gradients]
+    for a in module.arguments:
+        if f"share_grad_{a.name}" in outputs:
+            groups[f"mean_{a.name}"] = [outputs[f"grad_{a.name}"], outputs[f"share_grad_{a.name}"]]
     cores = [c for p in PRECISIONS for name, parts in groups.items() for c in _core(module, variant, name, parts, p)]
-    kernels = [k for p in PRECISIONS for k in _kernels(module, variant, p)]
+    kernels = [_kernel(module, variant, wanted, p) for p in PRECISIONS for wanted in _wanted(module, variant)]
     return Section(variant.title, tuple(cores), tuple(kernels))
 
 
@@ -225,21 +274,58 @@ def _numbers(module: ModuleText, precision: Precision) -> tuple[str, ...]:
     return tuple(n for name in names for n in ((name, low(name)) if precision.name == "f32" else (name,)))
 
 
-def _kernels(module: ModuleText, variant: VariantText, precision: Precision) -> Iterator[Kernel]:
-    """Every output by itself, the vjp, and the value with its gradients."""
-    tensors = module.named(TENSOR)
-    wanted = [(o.name, o.name, ["out"], "") for o in variant.outputs]
-    wanted.append(("vjp", "grads" if len(tensors) > 1 else "grad", [f"g{t}" for t in tensors], "g"))
-    wanted.append(("value_and_grad", "value_and_grad", ["out", *(f"d{t}" for t in tensors)], ""))
-    for name, core, writes, cotangent in wanted:
-        taken = [*_arrays(module), *_numbers(module, precision), *writes, *([cotangent] if cotangent else [])]
-        local = local_names(taken, precision.dialect.reserved)
-        yield Kernel(
-            name=function_name(name, precision.name, variant.suffix),
-            core=function_name(core, precision.core, variant.suffix),
-            cotangent=local[cotangent] if cotangent else "",
-            operands=tuple(local[a] for a in _arrays(module)),
-            numbers=tuple(local[a] for a in _numbers(module, precision)),
-            writes=tuple(local[w] for w in writes),
-            lanes=precision.lanes,
-        )
+@dataclass(frozen=True)
+class Wanted:
+    """A kernel by the core that it calls: its results, which of them are written or summed, and their factors."""
+
+    name: str
+    core: str
+    results: tuple[str, ...]
+    factors: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    summed: str = ""
+
+
+def _wanted(module: ModuleText, variant: VariantText) -> Iterator[Wanted]:
+    """Every output by itself, the vjp of all tensors and of each operand, the value with its gradients; and sums."""
+    tensors, outputs = module.named(TENSOR), [o.name for o in variant.outputs]
+    together = tuple(f"g{t}" for t in tensors)
+    both = ("out", *(f"d{t}" for t in tensors))
+    yield from (Wanted(o, o, ("out",), (), ("out",)) for o in outputs if not o.startswith("share"))
+    yield Wanted("vjp", "grads" if len(tensors) > 1 else "grad", together, ("g",), together)
+    yield Wanted("value_and_grad", "value_and_grad", both, (), both)
+    for a in module.arguments:
+        core, result = gradient_name(tensors, a.name) if a.role == TENSOR else f"grad_{a.name}", (f"g{a.name}",)
+        if core not in outputs:
+            continue
+        if a.role in ARRAYS and (a.role != TENSOR or len(tensors) > 1):
+            yield Wanted(f"vjp_{a.name}", core, result, ("g",), result)
+        yield Wanted(f"sum_vjp_{a.name}", core, result, ("g",), (), *result)
+        if f"share_grad_{a.name}" in outputs:
+            pair = (*result, f"s{a.name}")
+            yield Wanted(f"mean_vjp_{a.name}", f"mean_{a.name}", pair, ("g", "h"), result)
+            yield Wanted(f"sum_mean_vjp_{a.name}", f"mean_{a.name}", pair, ("g", "h"), (), *result)
+    if module.reduced:
+        yield from (Wanted(f"sum_{o}", o, ("out",), (), (), "out") for o in outputs if o in ("value", "share"))
+        yield Wanted("sum_value_and_vjp", "value_and_grad", ("out", *together), ("g",), together, "out")
+
+
+def _kernel(module: ModuleText, variant: VariantText, wanted: Wanted, precision: Precision) -> Kernel:
+    arrays, numbers = _arrays(module), _numbers(module, precision)
+    taken = dict.fromkeys((*arrays, *numbers, *wanted.results, *wanted.factors))
+    local = local_names(list(taken), precision.dialect.reserved)
+
+    def called(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(local[n] for n in names)
+
+    return Kernel(
+        name=function_name(wanted.name, precision.name, variant.suffix),
+        core=function_name(wanted.core, precision.core, variant.suffix),
+        results=called(wanted.results),
+        factors=called(wanted.factors),
+        operands=called(arrays),
+        numbers=called(numbers),
+        writes=called(wanted.writes),
+        summed=local[wanted.summed] if wanted.summed else "",
+        precision=precision,
+    )

@@ -7,110 +7,25 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from .calls import Caller, given_outputs
-from .derivatives import order_of
-from .errors import CudaMissingError, GeneratedPackageError, listing
+from .calls import Call, Caller, Plan, given_outputs
+from .conditions import number
+from .cuda_arrays import FORMATS, Face, Format, Library, View, common_shape, face_of, library_of, order, split, view
+from .derivatives import order_of, select_targets
+from .errors import CudaMissingError, GeneratedPackageError
+from .manifest import Argument
+from .operands import Operand
 from .options import describe
 
 THREADS: Final = 256  # of a block
 LARGEST: Final = 2**31  # elements of one launch: kernels count in 32 bits
-VECTOR: Final = 16  # bytes; the address of the first element has to be a multiple for vector accesses
-DLPACK_CUDA: Final = 2
-
-
-@dataclass(frozen=True)
-class Format:
-    """How an array's elements are stored: the arithmetic of its kernels, elements of a vector, the type they see."""
-
-    arithmetic: str
-    lanes: int
-    typestr: str
-
-
-FORMATS: Final = {
-    "<f4": Format("f32", 4, "<f4"),
-    "<f8": Format("f64", 2, "<f8"),
-    "<f2": Format("f32", 4, "<f2"),
-    "<V2": Format("f32", 4, "<i2"),  # bfloat16: its bits, for Numba and NumPy have no such type
-}
-
-
-@dataclass(frozen=True)
-class View:
-    """The elements of an array in device memory as a one-dimensional array, in the order in which they lie there."""
-
-    owner: Any
-    address: int
-    size: int
-    step: int  # bytes from one element to the next
-    format: Format
-    readonly: bool
-
-    @property
-    def itemsize(self) -> int:
-        return int(self.format.typestr[-1])
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        dense = self.step == self.itemsize
-        return {
-            "shape": (self.size,), "typestr": self.format.typestr, "data": (self.address, self.readonly),
-            "strides": None if dense else (self.step,), "version": 3,
-        }  # fmt: skip
-
-    def part(self, start: int, stop: int) -> View:
-        address = self.address + start * self.step
-        return View(self.owner, address, stop - start, self.step, self.format, self.readonly)
-
-    @property
-    def suits_vectors(self) -> bool:
-        return self.step == self.itemsize and self.address % VECTOR == 0
-
-
-def on_device(values: Sequence[Any]) -> bool:
-    """Whether one of the values is an array in the memory of a GPU."""
-    return any(type(v) is not np.ndarray and (_interface(v) is not None or _dlpack_device(v)) for v in values)
-
-
-def _interface(value: Any) -> Mapping[str, Any] | None:
-    found = getattr(value, "__cuda_array_interface__", None)
-    return found if isinstance(found, Mapping) else None
-
-
-def _dlpack_device(value: Any) -> bool:
-    ask = getattr(value, "__dlpack_device__", None)
-    return ask is not None and not isinstance(value, np.ndarray) and int(ask()[0]) == DLPACK_CUDA
-
-
-def split(value: float) -> tuple[np.float32, np.float32]:
-    """A number as the two float32 that kernels for float32 arithmetic take."""
-    with np.errstate(over="ignore"):
-        high = np.float32(value)
-    return high, np.float32(value - float(high) if np.isfinite(high) else 0.0)
-
-
-def order(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
-    """The axes of an array from the one with the longest steps to that with the shortest."""
-    return tuple(sorted(range(len(shape)), key=lambda i: (-abs(strides[i]), i)))
-
-
-def step(shape: Sequence[int], strides: Sequence[int], axes: Sequence[int]) -> int | None:
-    """The bytes between neighbours where all elements, axis by axis, are evenly spaced; None where they are not."""
-    wanted, first = 0, 0
-    for axis in reversed(axes):
-        if shape[axis] == 1:
-            continue
-        if wanted and strides[axis] != wanted:
-            return None
-        first = first or strides[axis]
-        wanted = strides[axis] * shape[axis]
-    return first
+SUMMING: Final = 1024  # blocks that sum at the same time, and the same number whatever the device
+DTYPES: Final = {"f32": "float32", "f64": "float64"}
 
 
 class Driver:
@@ -147,42 +62,100 @@ DRIVER = Driver()
 
 
 @dataclass(frozen=True)
-class Library:
-    """What a library of arrays is asked for: a new array like another, and the stream that it works on."""
+class Sums:
+    """What the blocks of a kernel that sums came to."""
 
-    like: Callable[[Any], Any]
-    stream: Callable[[Any], int]
-
-
-def _torch_stream(array: Any) -> int:
-    return int(importlib.import_module("torch").cuda.current_stream(array.device).cuda_stream)
+    view: View
+    count: int
 
 
-def _numba_like(array: Any) -> Any:
-    return importlib.import_module("numba.cuda").device_array_like(array)
+@dataclass
+class DeviceCall:
+    """A call whose arguments were checked.
 
+    Attributes:
+        method: how messages call it.
+        call: its operands as they were passed, its options, and its further keywords.
+        faces: what the interfaces of its arrays say, by the names of the operands; "g" is the cotangent.
+        shape: of the result.
+        axes: its axes, from the longest steps to the shortest.
+        form: how elements are stored.
+        model: the first array of this shape, which results are like.
+        library: of the arrays.
+        inputs: the operands.
+        leading: the cotangent, where there is one.
+    """
 
-LIBRARIES: dict[str, Library] = {
-    "torch": Library(lambda a: importlib.import_module("torch").empty_like(a), _torch_stream),
-    "cupy": Library(
-        lambda a: importlib.import_module("cupy").empty_like(a),
-        lambda a: int(importlib.import_module("cupy").cuda.get_current_stream().ptr),
-    ),
-    "numba": Library(_numba_like, lambda a: 0),
-    "numba_cuda": Library(_numba_like, lambda a: 0),
-}
+    method: str
+    call: Call
+    faces: Mapping[str, Face]
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    form: Format
+    model: Any
+    library: Library | None
+    inputs: list[View]
+    leading: View | None = None
 
+    @property
+    def plan(self) -> Plan:
+        return self.call.plan
 
-def _library(array: Any) -> Library | None:
-    return LIBRARIES.get(type(array).__module__.partition(".")[0])
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def numbers(self) -> list[Any]:
+        if self.form.arithmetic == "f32":
+            return [part for n in self.plan.numbers for part in split(n)]
+        return [np.float64(n) for n in self.plan.numbers]
+
+    @property
+    def stream(self) -> int:
+        return self.library.stream(self.model) if self.library else 0
+
+    def known_library(self) -> Library:
+        if self.library is None:
+            raise TypeError(
+                f"{self.method}(): no way is known to make an array like {describe(self.model)}; pass out="
+            )
+        return self.library
+
+    def scratch(self, size: int) -> View:
+        """New numbers in the arithmetic of the kernels."""
+        array = self.known_library().new(self.model, (size,), DTYPES[self.form.arithmetic])
+        return view(self.method, "scratch", array, face_of(self.method, "scratch", array), (0,))
+
+    def result(self, out: Any, shape: tuple[int, ...] | None = None) -> tuple[Any, View]:
+        """An array for a result, of the shape of the call or another, and its elements."""
+        wanted = self.shape if shape is None else shape
+        if out is None:
+            library = self.known_library()
+            out = library.like(self.model) if shape is None else library.new(self.model, wanted, None)
+        face = face_of(self.method, "out", out)
+        if face.shape != wanted:
+            raise ValueError(f"{self.method}(): out has shape {face.shape} and the result has {wanted}")
+        if FORMATS[face.typestr] is not self.form:
+            raise ValueError(f"{self.method}(): out has type {face.typestr}, unlike the operands; convert one")
+        axes = self.axes if shape is None else tuple(range(len(wanted)))
+        return out, view(self.method, "out", out, face, axes, written=True)
+
+    def single(self, argument: Argument) -> bool:
+        """Whether one number stands for all elements of an operand, or it is an option."""
+        face = self.faces.get(argument.name)
+        return face is None or face.shape != self.shape
 
 
 class DeviceKernel:
     """The CUDA kernels of one function: call it, or ``grad``, ``vjp`` and ``value_and_grad`` of it.
 
     Arrays are PyTorch tensors, CuPy or Numba arrays, or anything with ``__cuda_array_interface__``, of one shape and
-    dtype: float32, float64, float16 or bfloat16. Results are new arrays of the same kind; ``out=`` takes them instead.
+    dtype: float32, float64, float16 or bfloat16; an array of one element, or a number, stands for a whole operand.
+    Results are new arrays of the same kind; ``out=`` takes them instead.
     """
+
+    roles: tuple[str, ...] = ("tensor", "param")  # what vjp differentiates in, unless ``wrt`` says more
 
     def __init__(self, caller: Caller, module: str, driver: Driver = DRIVER) -> None:
         self._caller, self._module, self._driver = caller, module, driver
@@ -190,159 +163,196 @@ class DeviceKernel:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value."""
-        return self._run("value", self.__name__, args, kwargs, {"out": None}, lambda _: 1)
+        call = self._prepared(self.__name__, args, kwargs, {"out": None})
+        return self._outputs(call, ["value"], given_outputs(call.method, call.call.extras["out"], 1))[0]
 
     def grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The elementwise derivative; ``order=2`` for the second."""
-        function, method = self._caller.function, f"{self.__name__}.grad"
-        (tensor, *others) = function.tensors
-        if others:
-            raise NotImplementedError(f"{method}(): with several tensors use vjp or value_and_grad")
-        extras = {"out": None, "order": 1}
-        wanted = kwargs.get("order", 1)
-        output = function.output(tensor, order_of(method, wanted))
-        return self._run(output, method, args, kwargs, extras, lambda _: 1)
+        extras = {"out": None, "order": 1, "wrt": None}
+        call = self._prepared(f"{self.__name__}.grad", args, kwargs, extras)
+        wanted = order_of(call.method, call.call.extras["order"])
+        targets = select_targets(self._caller.function, call.call, ("tensor",), wanted)
+        names = [self._caller.function.output(t, wanted) for t in targets]
+        return bare(self._outputs(call, names, given_outputs(call.method, call.call.extras["out"], len(names))))
 
     def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
-        """The gradients of the tensors, for a cotangent that comes first."""
-        return self._run("vjp", f"{self.__name__}.vjp", args, kwargs, {"out": None}, len, cotangent=True)
+        """The gradients of the operands that were passed as arrays, for a cotangent that comes first."""
+        call = self._prepared(f"{self.__name__}.vjp", args, kwargs, {"out": None, "wrt": None}, "g")
+        assert call.leading is not None
+        return bare(self._gradients(call, self._targets(call, self.roles), [call.leading]))
 
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value and the derivatives in the tensors, in one pass."""
-        method = f"{self.__name__}.value_and_grad"
-        return self._run("value_and_grad", method, args, kwargs, {"out": None}, lambda tensors: 1 + len(tensors))
+        function = self._caller.function
+        call = self._prepared(f"{self.__name__}.value_and_grad", args, kwargs, {"out": None, "wrt": None})
+        targets = self._targets(call, ("tensor",))
+        outs = given_outputs(call.method, call.call.extras["out"], 1 + len(targets))
+        if targets == list(function.tensors):
+            made = [call.result(out) for out in outs]
+            self._launch(call, "value_and_grad", [], [v for _, v in made])
+            found = [a for a, _ in made]
+        else:
+            found = self._outputs(call, ["value", *(function.output(t) for t in targets)], outs)
+        value, *slopes = found
+        return value, bare(slopes)
 
     def __repr__(self) -> str:
         return f"<symgen CUDA kernel {self.__name__}>"
 
-    def _run(
-        self,
-        output: str,
-        method: str,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        extras: dict[str, Any],
-        results: Callable[[Sequence[Any]], int],
-        cotangent: bool = False,
-    ) -> Any:
+    def _targets(self, call: DeviceCall, roles: tuple[str, ...]) -> list[Argument]:
+        return select_targets(self._caller.function, call.call, roles, 1)
+
+    def _prepared(
+        self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any], leading: str = ""
+    ) -> DeviceCall:
+        """Bind and check a call, and lay its arrays out."""
         self._driver.check()
         function = self._caller.function
-        if cotangent and any(a.role == "param" for a in function.operands):
-            raise NotImplementedError(f"{method}(): gradients of parameters are sums, which have no CUDA kernel yet")
-        bound = self._caller.bound(method, args, kwargs, extras, "g" if cotangent else "")
-        arrays = [*([bound.leading] if cotangent else []), *bound.operands]
-        names = [*(["g"] if cotangent else []), *(a.name for a in function.operands)]
-        outs = given_outputs(method, extras["out"], results(function.tensors))
-        library = _library(arrays[0])
-        for i, out in enumerate(outs):
-            if out is None and library is None:
-                _face(method, names[0], arrays[0])  # which says what is wrong, if it is no array of a GPU
-                raise TypeError(f"{method}(): no way is known to make an array like {describe(arrays[0])}; pass out=")
-            outs[i] = library.like(arrays[0]) if out is None and library is not None else out
-        inputs, written = views(method, names, arrays, outs)
-        numbers = self._numbers(bound.plan.numbers, inputs[0].format)
-        stream = library.stream(arrays[0]) if library else 0
-        for start in range(0, inputs[0].size, LARGEST):
-            stop = min(start + LARGEST, inputs[0].size)
-            parts = [[v.part(start, stop) for v in each] for each in (inputs, written)]
-            self._launch(output, bound.plan.variant.suffix, parts[0], numbers, parts[1], stream)
-        return outs[0] if len(outs) == 1 else tuple(outs)
+        bound = self._caller.bound(method, args, kwargs, extras, leading)
+        given = dict(zip([a.name for a in function.operands], bound.operands, strict=True))
+        arrays = {**({leading: bound.leading} if leading else {}), **given}
+        arrays = {name: a for name, a in arrays.items() if a is not None and not is_number(a)}
+        if not arrays:
+            face_of(method, function.operands[0].name, bound.operands[0])  # which says that it is no array of a GPU
+        faces = {name: face_of(method, name, a) for name, a in arrays.items()}
+        shape = common_shape(method, list(faces.items()))
+        name = next(n for n, f in faces.items() if f.shape == shape)
+        axes = order(shape, faces[name].strides)
+        operands = [_operand(method, a, given[a.name]) for a in function.operands]
+        call = Call(method, operands, shape, bound.plan, extras, bound.leading, [])
+        form, model = FORMATS[faces[name].typestr], arrays[name]
+        found = DeviceCall(method, call, faces, shape, axes, form, model, library_of(model), [])
+        found.inputs += [self._view(found, o.argument.name, o.array) for o in operands]
+        if leading:
+            found.leading = self._view(found, leading, bound.leading)
+        return found
 
-    @staticmethod
-    def _numbers(numbers: Sequence[float], form: Format) -> list[Any]:
-        if form.arithmetic == "f32":
-            return [part for number in numbers for part in split(number)]
-        return [np.float64(number) for number in numbers]
+    def _view(self, call: DeviceCall, name: str, value: Any) -> View:
+        """An operand: a number, or an array of one element, stands for all."""
+        face = call.faces.get(name)
+        if face is None:
+            return self._constant(call, float(value))
+        found = view(call.method, name, value, face, call.axes)
+        return found if face.shape == call.shape else found.all_equal(call.size)
 
-    def _launch(
-        self,
-        output: str,
-        suffix: str,
-        inputs: Sequence[View],
-        numbers: Sequence[Any],
-        outs: Sequence[View],
-        stream: int,
-    ) -> None:
-        form, n = inputs[0].format, inputs[0].size
-        vectors = all(v.suits_vectors for v in (*inputs, *outs))
+    def _constant(self, call: DeviceCall, value: float) -> View:
+        """A number in device memory."""
+        found = call.scratch(1)
+        self._run("fill", call, [found, np.float64(value)])
+        return found.all_equal(call.size)
+
+    def _outputs(self, call: DeviceCall, names: Sequence[str], outs: Sequence[Any]) -> list[Any]:
+        """Some outputs, each by its own kernel."""
+        found = []
+        for name, out in zip(names, outs, strict=True):
+            array, elements = call.result(out)
+            self._launch(call, name, [], [elements])
+            found.append(array)
+        return found
+
+    def _gradients(self, call: DeviceCall, targets: Sequence[Argument], factors: Sequence[View],
+                   shared: Sequence[str] = ()) -> list[Any]:
+        """Gradients in some arguments, of the shape of what they belong to.
+
+        Args:
+            call: the call.
+            targets: what to differentiate in.
+            factors: what the gradients are multiplied by, and what those of the shares.
+            shared: names of targets in which the divisor has a gradient, too.
+        """
+        tensors = self._caller.function.tensors
+        outs = given_outputs(call.method, call.call.extras["out"], len(targets))
+        if list(targets) == list(tensors) and not shared and not any(map(call.single, targets)):
+            made = [call.result(out) for out in outs]
+            self._launch(call, "vjp", factors[:1], [v for _, v in made])
+            return [a for a, _ in made]
+        found = []
+        for target, out in zip(targets, outs, strict=True):
+            prefix, by = ("mean_vjp", factors) if target.name in shared else ("vjp", factors[:1])
+            if call.single(target):
+                found.append(self._summed(call, f"sum_{prefix}_{target.name}", by, out, call.faces.get(target.name)))
+                continue
+            array, elements = call.result(out)
+            alone = len(tensors) == 1 and target.role == "tensor"
+            self._launch(call, "vjp" if alone else f"{prefix}_{target.name}", by, [elements])
+            found.append(array)
+        return found
+
+    def _summed(self, call: DeviceCall, output: str, factors: Sequence[View], out: Any, face: Face | None) -> Any:
+        """A gradient that is a sum over all elements."""
+        array, elements = call.result(out, face.shape if face else ())
+        self._divide(call, self._sum(call, output, factors), elements)
+        return array
+
+    def _divide(self, call: DeviceCall, total: Sums, out: View, divisor: float = 1.0, shares: Sums | None = None
+                ) -> None:
+        """A sum over a number, and over the sum of the shares where there are some."""
+        by = shares or Sums(total.view, 0)
+        arguments = [total.view, np.uint32(total.count), by.view, np.uint32(by.count), np.float64(divisor), out]
+        self._run("quotient", call, arguments)
+
+    def _run(self, name: str, call: DeviceCall, arguments: Sequence[Any]) -> None:
+        """Run one of the runtime's own kernels, which take one block."""
+        kernel = getattr(importlib.import_module(f"{__package__}.device_sums"), name)
+        self._driver.launch(kernel, 1, call.stream, arguments)
+
+    def _sum(self, call: DeviceCall, output: str, factors: Sequence[View], outs: Sequence[View] = ()) -> Sums:
+        """Run a kernel that sums."""
+        blocks = [_blocks(n, call.form) for n in _parts(call.size)]
+        count = sum(blocks)
+        sums, done = call.scratch(max(2 * count, 2)), 0
+        for k, (start, stop) in enumerate(_spans(call.size)):
+            place = sums.part(2 * done, 2 * (done + blocks[k]))
+            self._each(call, output, factors, outs, start, stop, place, blocks[k])
+            done += blocks[k]
+        return Sums(sums, count)
+
+    def _launch(self, call: DeviceCall, output: str, factors: Sequence[View], outs: Sequence[View]) -> None:
+        """Run a kernel over all elements."""
+        for start, stop in _spans(call.size):
+            self._each(call, output, factors, outs, start, stop)
+
+    def _each(self, call: DeviceCall, output: str, factors: Sequence[View], outs: Sequence[View], start: int,
+              stop: int, sums: View | None = None, blocks: int = 0) -> None:
+        """Run a kernel over some elements."""
+        inputs, written = ([v.part(start, stop) for v in some] for some in ([*factors, *call.inputs], outs))
+        form, n = call.form, stop - start
+        vectors = all(v.suits_vectors for v in (*inputs, *written))
         threads = n // form.lanes + n % form.lanes if vectors else n
-        name = "_".join(filter(None, [output, form.arithmetic, suffix])) + ("" if vectors else "_each")
+        end = "" if vectors else "_each"
+        name = "_".join(filter(None, [output, form.arithmetic, call.plan.variant.suffix])) + end
         try:
             kernel = getattr(importlib.import_module(self._module), name)
         except (ModuleNotFoundError, AttributeError) as error:
             raise GeneratedPackageError(f"{self.__name__}: {error}; run `symgen build`") from error
-        self._driver.launch(kernel, -(-threads // THREADS), stream, [*inputs, *numbers, *outs, np.uint32(n)])
+        arguments = [*inputs, *call.numbers, *written, *([] if sums is None else [sums]), np.uint32(n)]
+        self._driver.launch(kernel, blocks or -(-threads // THREADS), call.stream, arguments)
 
 
-def views(
-    method: str, names: Sequence[str], arrays: Sequence[Any], outs: Sequence[Any]
-) -> tuple[list[View], list[View]]:
-    """The arrays of a call in one order of their elements.
-
-    Raises:
-        TypeError: something is no array in device memory, or of a dtype for which there are no kernels.
-        ValueError: shapes or dtypes differ, or the elements of an array are not evenly spaced in that order.
-    """
-    told = [*zip(names, arrays, strict=True), *(("out", out) for out in outs)]
-    faces = [_face(method, name, array) for name, array in told]
-    shape, typestr = faces[0].shape, faces[0].typestr
-    for (name, _), face in zip(told, faces, strict=True):
-        if face.shape != shape:
-            raise ValueError(
-                f"{method}(): {name} has shape {face.shape} and {names[0]} has {shape}; on a GPU arrays are not "
-                "broadcast: expand them first"
-            )
-        if face.typestr != typestr:
-            raise ValueError(f"{method}(): {name} has type {face.typestr} and {names[0]} has {typestr}; convert one")
-    axes = order(shape, faces[0].strides)
-    found = [_view(method, name, array, face, axes) for (name, array), face in zip(told, faces, strict=True)]
-    for (name, _), view in zip(told[len(arrays) :], found[len(arrays) :], strict=True):
-        if view.readonly:
-            raise ValueError(f"{method}(): {name} is read-only")
-    return found[: len(arrays)], found[len(arrays) :]
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True)
-class _Face:
-    """What an array's interface says."""
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    typestr: str
-    address: int
-    readonly: bool
+def _operand(method: str, argument: Argument, value: Any) -> Operand:
+    if value is None and argument.required:
+        raise TypeError(f"{method}(): {argument.name} must be an array or a number, got None")
+    held: Any = number(argument.default) if value is None else value
+    return Operand(argument, held, held, float if value is None or is_number(value) else None, value is not None)
 
 
-def _face(method: str, name: str, array: Any) -> _Face:
-    if getattr(array, "requires_grad", False) is True:
-        raise TypeError(f"{method}(): {name} requires a gradient; pass {name}.detach()")
-    interface = _interface(array)
-    if interface is None:
-        held = "shares its memory by DLPack alone, and not by" if _dlpack_device(array) else "has no"
-        raise TypeError(
-            f"{method}(): {name} {held} __cuda_array_interface__: {describe(array)}; on arrays in main memory call "
-            f"{method.replace('.cuda', '')}"
-        )
-    shape, typestr = tuple(interface["shape"]), str(interface["typestr"])
-    if typestr not in FORMATS:
-        known = listing(["float32", "float64", "float16", "bfloat16"])
-        raise TypeError(f"{method}(): {name} has elements of type {typestr}; there are kernels for {known}")
-    size = int(typestr[-1])
-    strides = interface.get("strides") or tuple(math.prod(shape[i + 1 :]) * size for i in range(len(shape)))
-    address, readonly = interface["data"]
-    return _Face(shape, tuple(strides), typestr, int(address or 0), bool(readonly))
+def _spans(size: int) -> list[tuple[int, int]]:
+    """The elements of each launch."""
+    return [(start, min(start + LARGEST, size)) for start in range(0, size, LARGEST)]
 
 
-def _view(method: str, name: str, array: Any, face: _Face, axes: Sequence[int]) -> View:
-    size = math.prod(face.shape)
-    form = FORMATS[face.typestr]
-    item = int(face.typestr[-1])
-    found = step(face.shape, face.strides, axes) if size else item
-    if found is None:
-        raise ValueError(
-            f"{method}(): the elements of {name} (shape {face.shape}, strides {face.strides}) are not evenly spaced in "
-            "the order of the first array; make it contiguous"
-        )
-    if size > 1 and found == 0:
-        raise ValueError(f"{method}(): {name} is expanded from fewer elements; make it contiguous")
-    return View(array, face.address, size, found or item, form, face.readonly)
+def _parts(size: int) -> list[int]:
+    return [stop - start for start, stop in _spans(size)]
+
+
+def _blocks(n: int, form: Format) -> int:
+    """How many blocks sum n elements."""
+    return min(-(-n // (form.lanes * THREADS)), SUMMING)
+
+
+def bare(results: list[Any]) -> Any:
+    return results[0] if len(results) == 1 else tuple(results)

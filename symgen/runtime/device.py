@@ -2,7 +2,8 @@
 
 Kernels compute in float32 or float64, whatever their arrays store: ``load`` and ``store`` convert. float16 is stored as
 such, bfloat16 (which NumPy has not) as int16. ``load4`` and the like read and write 16 bytes at once, 8 for the two
-narrow types. Sums and products name their rounding, so that no compiler fuses them: error terms stay what they are.
+narrow types; of an array without axes they give its one number for every element. Sums and products name their
+rounding, so that no compiler fuses them: error terms stay what they are.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def _narrowed(builder: Any, kind: Any, value: Any) -> Any:
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, cell: Any) -> Any:
     """The address of an element, as that of a cell of some type."""
     made = arrayobj.make_array(kind)(context, builder, array)
+    if not kind.ndim:
+        return builder.bitcast(made.data, cell.as_pointer())
     if kind.layout == "A":
         step = cgutils.unpack_tuple(builder, made.strides, 1)[0]
         start = builder.bitcast(made.data, ir.IntType(8).as_pointer())
@@ -143,9 +146,10 @@ def _load(lanes: int) -> Callable[..., Any]:
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kind = signature.args[0]
-            if lanes == 1:
+            if lanes == 1 or not kind.ndim:
                 place = _pointer(context, builder, kind, args[0], args[1], CELLS[kind.dtype])
-                return _widened(builder, kind.dtype, builder.load(place))
+                value = _widened(builder, kind.dtype, builder.load(place))
+                return value if lanes == 1 else cgutils.pack_array(builder, [value] * lanes)
             vector, share = _packed(kind, lanes)
             whole = builder.load(_pointer(context, builder, kind, args[0], args[1], vector))
             whole.align = lanes * kind.dtype.bitwidth // 8

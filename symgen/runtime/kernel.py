@@ -9,7 +9,9 @@ from typing import Any
 
 from . import derivatives, describe, losses, row_losses, rows
 from .calls import Caller, arrays, fill, given_outputs, ready
-from .cuda import DeviceKernel, on_device
+from .cuda import DeviceKernel
+from .cuda_arrays import on_device
+from .cuda_losses import DeviceLoss
 from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
@@ -175,11 +177,12 @@ class Kernel(Quick):
         if not self.function.cuda:
             why = (
                 "CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen]"
-                if self.function.kind == "activation" and self.function.archetype == "elementwise"
-                else "what is reduced over elements has no CUDA kernels in this version; elementwise functions have"
+                if not self.function.is_rows
+                else "what is reduced over rows has no CUDA kernels in this version; elementwise functions have"
             )
             raise AttributeError(f"{self.__name__}.cuda: {why}")
-        return DeviceKernel(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
+        kind = DeviceLoss if self.function.is_loss else DeviceKernel
+        return kind(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
 
     def __dir__(self) -> list[str]:
         derived = frozenset() if self.function.is_rows else default_variant(self.function).outputs - {"value"}

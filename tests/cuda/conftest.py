@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 import symgen.functional as F
 from symgen.catalogue import folder
-from symgen.runtime.cuda import LIBRARIES, DeviceKernel, Library
+from symgen.runtime.cuda_arrays import LIBRARIES, Library
 from symgen.spec import load
 
 pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with numba-cuda: pip install 'symgen[cuda]'")
@@ -35,7 +34,9 @@ class DeviceArray:
 
 
 LIBRARIES[DeviceArray.__module__.partition(".")[0]] = Library(
-    lambda a: DeviceArray(np.full_like(a.memory, np.nan)), lambda a: 0
+    lambda a: DeviceArray(np.full_like(a.memory, np.nan)),
+    lambda a: 0,
+    lambda a, shape, dtype: DeviceArray(np.full(shape, np.nan, dtype or a.memory.dtype)),
 )
 
 
@@ -45,10 +46,10 @@ def device_array() -> type[DeviceArray]:
 
 
 @functools.cache
-def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> DeviceKernel:
+def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> Any:
     """``F.name.cuda``, its launches run by the interpreter."""
     real = getattr(F, name).cuda
-    return DeviceKernel(real._caller, real._module, Simulator(capability, error, kernels=KERNELS))
+    return type(real)(real._caller, real._module, Simulator(capability, error, kernels=KERNELS))
 
 
 @pytest.fixture(scope="session")
@@ -62,15 +63,22 @@ def ops() -> Any:
     return functools.cache(lambda: load(folder()))
 
 
-def names() -> Iterator[str]:
-    """The functions that have CUDA kernels: losses, which are reduced, have none."""
-    functions = (getattr(getattr(F, n), "function", None) for n in dir(F) if not n.startswith("_"))
-    return (f.name for f in functions if f is not None and f.cuda)
+def functions(kind: str = "") -> list[str]:
+    """The functions that have CUDA kernels, of one kind or all."""
+    found = (getattr(getattr(F, n), "function", None) for n in dir(F) if not n.startswith("_"))
+    return sorted({f.name for f in found if f is not None and f.cuda and kind in ("", f.kind)})
+
+
+@pytest.fixture(scope="session")
+def names() -> list[str]:
+    return functions()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an argument called ``name`` runs once for each function, and ``capability`` for each of those."""
+    """A test with an argument called ``name`` runs once for each function, ``loss`` for each of those, and so on."""
     if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", sorted(set(names())))
+        metafunc.parametrize("name", functions())
+    if "loss" in metafunc.fixturenames:
+        metafunc.parametrize("loss", functions("loss"))
     if "capability" in metafunc.fixturenames:
         metafunc.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")

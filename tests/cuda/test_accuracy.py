@@ -24,6 +24,7 @@ from symgen.stabilize.recognize import recognize
 BARS = {"float32": (4.0, 4.0, 8.0), "float64": (4.0, 4.0, 8.0), "float16": (0.51, 0.51, 0.51), "bfloat16": (0.51,) * 3}
 # the share of points that may miss it, or give NaN, where the build says itself that some do
 EXCUSED = 0.01
+SAMPLE = 3
 DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16), **{n: np.dtype(n) for n in ("float16", "float32", "float64")}}
 MANIFEST = Path(__file__).parents[2] / "generated" / "manifest.json"
 
@@ -32,7 +33,8 @@ def points(case: Case, dtype: str) -> np.ndarray:
     """Inputs of all sizes, those beside kinks, and specials, within the domain."""
     form = DTYPES[dtype]
     with np.errstate(over="ignore"):
-        found = grid(-np.inf, np.inf, 1 if dtype == "float32" else 3).astype(form).astype(np.float64)
+        thin = 1 if dtype == "float32" and case.base else 3
+        found = grid(-np.inf, np.inf, thin).astype(form).astype(np.float64)
     around = ulp.neighbourhood(kinks(case.expression, case.symbol, dict(case.parameters)), 8, dtype)
     found = np.unique(np.concatenate([found, around]))
     # within a rounding of the largest float64, libdevice's hypot overflows
@@ -78,9 +80,12 @@ def measure(device_array: Any, kernel: Any, case: Case, dtype: str, order: int, 
     }
     oracle = Oracle(case.expression, case.symbol, order, recognize(case.expression)[0])
     (truth,) = oracle.truth(x, parameters, (order,))
-    found = kernel(*arrays, **options) if order == 0 else kernel.grad(*arrays, order=order, **options)
+    more = {"order": order, "wrt": case.operand, **options}
+    found = kernel.grad(*arrays, **more) if order else kernel(*arrays, **options)
     got = found.memory
     known = ~np.isnan(truth.high)
+    if any(v is not None for _, v in case.operands):  # a product of several operands overflows factor by factor
+        known &= ~(np.abs(truth.high) > float(ml_dtypes.finfo(form).max) / 8)
     errors = np.where(known & ~beside_roots(truth.high), ulp.error(got, truth, dtype), 0.0)
     worst = int(np.argmax(errors))
     wrong = np.isnan(got.astype(np.float64)) & known
@@ -98,13 +103,8 @@ def check(ops: Any, device_array: Any, kernel: Any, name: str, dtype: str, order
     complaints = []
     excused = missing(name) if dtype != "float64" else set()
     for case in cases(ops()[name]):
-        several = (
-            len([v for _, v in case.operands if v is None])
-            + len([a for a in ops()[name].operands if a.role.kind == "tensor"])
-            > 2
-        )
         for output, order in case.outputs:
-            if order not in orders or (order and several):
+            if order not in orders:
                 continue
             found = measure(device_array, kernel, case, dtype, order, BARS[dtype][order])
             allowed = EXCUSED if (case.variant.suffix, output) in excused else 0.0
@@ -117,7 +117,9 @@ def test_float32_arithmetic_keeps_its_bars(name, ops, device_array, simulated):
     check(ops, device_array, simulated(name, (9, 0)), name, "float32", range(3))
 
 
-def test_float32_arithmetic_keeps_its_bars_on_the_newest_devices(name, ops, device_array, simulated):
+def test_float32_arithmetic_keeps_its_bars_on_the_newest_devices(name, ops, device_array, simulated, names):
+    if names.index(name) % SAMPLE:
+        pytest.skip(f"one function in {SAMPLE} is compiled for them")
     check(ops, device_array, simulated(name, (10, 0)), name, "float32", range(2))
 
 

@@ -19,9 +19,41 @@ def inputs(kernel, size: int, dtype: str = "float32") -> list[np.ndarray]:
     return [rng.uniform(0.1, 3, size).astype(dtype) for _ in kernel._caller.function.operands]
 
 
-def required(kernel) -> dict[str, float]:
-    """Values for options that have no default."""
-    return {a.name: 0.5 for a in kernel._caller.function.options if a.required}
+def required(kernel) -> dict[str, object]:
+    """Values for options that have no default, and no reduction."""
+    function = kernel._caller.function
+    return {a.name: 0.5 for a in function.options if a.required} | ({"reduction": "none"} if function.is_loss else {})
+
+
+def expanded(values: np.ndarray, size: int) -> np.ndarray:
+    """One element as many, which may be written."""
+    return np.ndarray((size,), values.dtype, values, strides=(0,))
+
+
+def test_one_number_stands_for_a_whole_operand(device_array, simulated):
+    kernel, x = simulated("prelu", (9, 0)), np.linspace(-3, 3, 77, dtype=np.float32)
+    whole = kernel(device_array(x), device_array(np.full_like(x, 0.25))).memory
+    slope = np.full((), 0.25, np.float32)
+    for weight in (0.25, device_array(slope), device_array(slope[None]), device_array(expanded(slope, 77))):
+        assert np.array_equal(kernel(device_array(x), weight).memory, whole)
+    with pytest.raises(ValueError, match=r"weight has shape \(3,\) and x has \(77,\); on a GPU"):
+        kernel(device_array(x), device_array(np.zeros(3, np.float32)))
+
+
+def test_gradients_of_parameters_and_options_are_sums(device_array, simulated):
+    rng = np.random.default_rng(5)
+    for size in (0, 1, 33, 2500):
+        g, x = (rng.normal(size=size).astype(np.float32) for _ in range(2))
+        slope = np.array([0.25], np.float32)
+        for start in (0, 1):  # a view that rules vector accesses out
+            arrays = [device_array(v[start:]) for v in (g, x)]
+            _, found = simulated("prelu", (9, 0)).vjp(*arrays, device_array(slope))
+            _, wanted = F.prelu.vjp(*(v[start:].astype(float) for v in (g, x)), slope.astype(float))
+            assert found.memory.shape == (1,)
+            np.testing.assert_allclose(found.memory, wanted, rtol=1e-6, atol=1e-6 * np.abs(g * x).sum())
+            found = simulated("celu", (9, 0)).vjp(*arrays, alpha=1.5, wrt="alpha")
+            wanted = F.celu.vjp(*(v[start:].astype(float) for v in (g, x)), alpha=1.5, wrt="alpha")
+            np.testing.assert_allclose(found.memory, wanted, rtol=1e-6, atol=1e-6 * np.abs(g).sum())
 
 
 def test_every_size_is_computed_to_its_last_element_and_no_further(name, device_array, simulated):
@@ -58,16 +90,17 @@ def test_unaligned_reversed_and_strided_views_give_the_same(name, device_array, 
 def test_one_pass_gives_what_single_kernels_give(name, device_array, simulated):
     kernel = simulated(name, (9, 0))
     x, options = [device_array(v) for v in inputs(kernel, 130)], required(kernel)
-    value, *slopes = kernel.value_and_grad(*x, **options)
+    tensors = [a.name for a in kernel._caller.function.tensors]
+    value, slopes = kernel.value_and_grad(*x, **options)
+    slopes = slopes if isinstance(slopes, tuple) else (slopes,)
     assert np.array_equal(value.memory, kernel(*x, **options).memory)
-    if len(slopes) == 1:
-        assert np.array_equal(slopes[0].memory, kernel.grad(*x, **options).memory)
-    if all(a.role != "param" for a in kernel._caller.function.operands):
-        g = device_array(np.linspace(-2, 2, 130, dtype=np.float32))
-        gradients = kernel.vjp(g, *x, **options)
-        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-        for gradient, slope in zip(gradients, slopes, strict=True):
-            assert np.array_equal(gradient.memory, g.memory * slope.memory)
+    for tensor, slope in zip(tensors, slopes, strict=True):
+        assert np.array_equal(slope.memory, kernel.grad(*x, wrt=tensor, **options).memory)
+    g = device_array(np.linspace(-2, 2, 130, dtype=np.float32))
+    gradients = kernel.vjp(g, *x, wrt=tuple(tensors), **options)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    for gradient, slope in zip(gradients, slopes, strict=True):
+        assert np.array_equal(gradient.memory, g.memory * slope.memory)
 
 
 def test_axes_are_walked_in_the_order_in_which_they_lie_in_memory(device_array, simulated):
@@ -141,7 +174,7 @@ def test_arrays_of_one_call_must_agree(device_array, simulated):
     with pytest.raises(ValueError, match="out is read-only"):
         kernel(x, out=device_array(fixed))
     with pytest.raises(ValueError, match="expanded from fewer elements"):
-        kernel(device_array(np.broadcast_to(np.zeros(1, np.float32), (8,))))
+        kernel(x, out=device_array(expanded(np.zeros(1, np.float32), 8)))
 
 
 def test_without_a_driver_the_error_says_what_is_missing(device_array):

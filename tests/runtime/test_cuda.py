@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from symgen.runtime.cuda import on_device, order, split, step
+from symgen.runtime.cuda_arrays import on_device, order, split, step
 
 
 @pytest.mark.parametrize(
