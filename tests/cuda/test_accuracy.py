@@ -71,8 +71,8 @@ def measure(device_array: Any, kernel: Any, case: Case, dtype: str, order: int, 
     """What a kernel computes, beside the truth."""
     form, x = DTYPES[dtype], points(case, dtype)
     held = [x if v is None else np.full(x.shape, v) for _, v in case.operands]
-    arrays = [device_array(v.astype(form)) for v in held]
-    options = dict(case.options)
+    arrays = {n: device_array(v.astype(form)) for (n, _), v in zip(case.operands, held, strict=True)}
+    options = dict(case.options) | arrays
     # an operand that is held has the value that its dtype gives it
     parameters = {
         n: float(np.array(v).astype(form)) if n in {a for a, w in case.operands if w is not None} else v
@@ -81,7 +81,7 @@ def measure(device_array: Any, kernel: Any, case: Case, dtype: str, order: int, 
     oracle = Oracle(case.expression, case.symbol, order, recognize(case.expression)[0])
     (truth,) = oracle.truth(x, parameters, (order,))
     more = {"order": order, "wrt": case.operand, **options}
-    found = kernel.grad(*arrays, **more) if order else kernel(*arrays, **options)
+    found = kernel.grad(**more) if order else kernel(**options)
     got = found.memory
     known = ~np.isnan(truth.high)
     if any(v is not None for _, v in case.operands):  # a product of several operands overflows factor by factor

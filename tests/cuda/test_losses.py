@@ -16,7 +16,7 @@ FEW = (1, 33, 1025)
 def inputs(kernel, size: int, dtype: str = "float32") -> list[np.ndarray]:
     """Operands inside every domain of the catalogue."""
     rng = np.random.default_rng(size)
-    return [rng.uniform(0.1, 0.9, size).astype(dtype) for _ in kernel._caller.function.operands]
+    return [rng.uniform(0.1, 0.9, size).astype(dtype) for a in kernel._caller.function.operands if not a.keyword_only]
 
 
 def required(kernel) -> dict[str, float]:
