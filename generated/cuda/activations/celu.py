@@ -5,6 +5,8 @@
 return x if x > 0 else alpha * (exp(x / alpha) - 1)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -26,6 +28,7 @@ from symgen.runtime.device import (
     thread,
     u32,
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
@@ -70,6 +73,69 @@ def grad2_device32(x, alpha, alpha_low):
     t8 = fmul(fadd(fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, t6)), t7), t3)
     t9 = fadd(fadd(libdevice.fmaf(t4, t3, -t5), fmul(t4, t6)), t8)
     return f32(0.0) if f32(0.0) < x else fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+
+
+# where x > 0: 0
+# where x <= 0: expm1(x/alpha) - x*exp(x/alpha)/alpha (compensated)
+@core
+def grad_alpha_device32(x, alpha, alpha_low):
+    t1 = fdiv(x, alpha)
+    t2 = fdiv(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), alpha)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = libdevice.expf(t5)
+    t7 = -fmul(t5, t6)
+    t8 = libdevice.expm1f(t5)
+    t9 = fadd(t7, t8)
+    t10 = fsub(t9, t7)
+    t11 = fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)
+    t12 = fmul(t11, t6)
+    t13 = -fadd(fadd(libdevice.fmaf(t5, t6, t7), fmul(t5, t12)), t12)
+    t14 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t13), fmul(t11, fadd(t8, f32(1.0))))
+    t15 = fsub(t5, f32(-1.0743491649627686))
+    t16 = libdevice.fmaf(f32(-0.027414876967668533), t15, f32(-0.05274558439850807))
+    t17 = libdevice.fmaf(libdevice.fmaf(t16, t15, f32(0.01269587967544794)), t15, f32(0.36691176891326904))
+    t18 = libdevice.fmaf(t17, t15, f32(4.507288764443729e-09))
+    t19 = fadd(f32(-0.2915683686733246), t18)
+    t20 = libdevice.fmaf(f32(-0.10965950787067413), t15, f32(-0.15823675319552422))
+    t21 = libdevice.fmaf(libdevice.fmaf(t20, t15, f32(0.02539175935089588)), t15, f32(0.36691176891326904))
+    t22 = fadd(fsub(t18, fsub(t19, f32(-0.2915683686733246))), fmul(t11, t21))
+    t23 = libdevice.fmaf(f32(-2.5538253112245e-07), t5, f32(-2.5381796149304137e-06))
+    t24 = libdevice.fmaf(t23, t5, f32(-2.2041589545551687e-05))
+    t25 = libdevice.fmaf(t24, t5, f32(-0.00017356016905978322))
+    t26 = libdevice.fmaf(t25, t5, f32(-0.0011904777493327856))
+    t27 = libdevice.fmaf(libdevice.fmaf(t26, t5, f32(-0.0069444626569747925)), t5, f32(-0.03333333134651184))
+    t28 = libdevice.fmaf(libdevice.fmaf(t27, t5, f32(-0.125)), t5, f32(-0.3333333432674408))
+    t29 = libdevice.fmaf(t28, t5, f32(-4.558624658312915e-11))
+    t30 = fadd(f32(-0.5), t29)
+    t31 = fmul(t30, t5)
+    t32 = fmul(t31, t5)
+    t33 = libdevice.fmaf(f32(-2.29844278010205e-06), t5, f32(-2.030543691944331e-05))
+    t34 = libdevice.fmaf(t33, t5, f32(-0.0001542911268188618))
+    t35 = libdevice.fmaf(libdevice.fmaf(t34, t5, f32(-0.0010413610143586993)), t5, f32(-0.005952388746663928))
+    t36 = libdevice.fmaf(libdevice.fmaf(t35, t5, f32(-0.02777785062789917)), t5, f32(-0.09999999403953552))
+    t37 = fmul(t11, libdevice.fmaf(libdevice.fmaf(t36, t5, f32(-0.25)), t5, f32(-0.3333333432674408)))
+    t38 = fmul(fadd(fsub(t29, fsub(t30, f32(-0.5))), t37), t5)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t30, t5, -t31), fmul(t30, t11)), t38), t5)
+    t40 = fadd(fadd(libdevice.fmaf(t31, t5, -t32), fmul(t31, t11)), t39)
+    t41 = libdevice.fabsf(t5)
+    t42 = libdevice.expf(-t41)
+    t43 = fadd(t41, t42)
+    t44 = fadd(t43, f32(-1.0))
+    t45 = libdevice.expf(t41)
+    t46 = -fmul(t44, t45)
+    t47 = -t11 if t5 < f32(0.0) else t11
+    t48 = fsub(t44, t43)
+    t49 = fsub(t43, t41)
+    t50 = fadd(fadd(fadd(fsub(t41, fsub(t43, t49)), fsub(t42, t49)), t47), fmul(-t47, t42))
+    t51 = fmul(fadd(fadd(fsub(t43, fsub(t44, t48)), fsub(f32(-1.0), t48)), t50), t45)
+    t52 = -fadd(fadd(libdevice.fmaf(t44, t45, t46), fmul(t44, fmul(t47, t45))), t51)
+    t53 = fadd(t32, t40) if fsub(t40, t40) == f32(0.0) else t32
+    t54 = t53 if t5 < f32(0.9012504816055298) else fadd(t46, t52) if fsub(t52, t52) == f32(0.0) else t46
+    t55 = (fadd(t19, t22) if fsub(t22, t22) == f32(0.0) else t19) if t5 < f32(-1.0) else t54
+    t56 = (fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9) if t5 < f32(-1.148698329925537) else t55
+    return x if x == f32(0.0) else f32(0.0) if f32(0.0) < x else f32(-1.0) if t5 < f32(-1229806.625) else t56
 
 
 # Together, so that what they share is computed once.
@@ -129,6 +195,66 @@ def grad2_device(x, alpha):
     t9 = dmul(dadd(dadd(libdevice.fma(t1, t4, -t5), dmul(t1, t7)), t8), t4)
     t10 = dadd(dadd(libdevice.fma(t5, t4, -t6), dmul(t5, t7)), t9)
     return 0.0 if 0.0 < x else dadd(t6, t10) if dadd(t10, -t10) == 0.0 else t6
+
+
+@core
+def grad_alpha_device(x, alpha):
+    t1 = ddiv(x, alpha)
+    t2 = ddiv(libdevice.fma(-t1, alpha, x), alpha)
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = dadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = exp(t5)
+    t7 = -dmul(t5, t6)
+    t8 = expm1(t5)
+    t9 = dadd(t7, t8)
+    t10 = dadd(t9, -t7)
+    t11 = dadd(t2, -dadd(t4, -t1)) if t3 else 0.0
+    t12 = dmul(t11, t6)
+    t13 = -dadd(dadd(libdevice.fma(t5, t6, t7), dmul(t5, dadd(exp_low(t5), t12))), t12)
+    t14 = dadd(dadd(dadd(t7, -dadd(t9, -t10)), dadd(t8, -t10)), t13)
+    t15 = dadd(t14, dadd(expm1_low(t5), dmul(t11, dadd(t8, 1.0))))
+    t16 = dadd(t9, t15) if dadd(t15, -t15) == 0.0 else t9
+    t17 = dadd(t5, -(-0.4365515559911728))
+    t18 = libdevice.fma(-1.3470749959987288e-05, t17, -0.0001052091553714893)
+    t19 = libdevice.fma(libdevice.fma(t18, t17, -0.0007133810990917615), t17, -0.004096082719173136)
+    t20 = libdevice.fma(libdevice.fma(t19, t17, -0.019190986588028213), t17, -0.06902738384049247)
+    t21 = libdevice.fma(libdevice.fma(t20, t17, -0.1683993389633043), t17, -0.1820674276940593)
+    t22 = libdevice.fma(libdevice.fma(t21, t17, 0.2821263230035887), t17, 1.103616713702629e-18)
+    t23 = dadd(-0.07161249860470405, t22)
+    t24 = libdevice.fma(-0.0001212367496398856, t17, -0.0008416732429719144)
+    t25 = libdevice.fma(libdevice.fma(t24, t17, -0.0049936676936423305), t17, -0.024576496315038818)
+    t26 = libdevice.fma(libdevice.fma(t25, t17, -0.09595493294014107), t17, -0.27610953536196986)
+    t27 = libdevice.fma(libdevice.fma(t26, t17, -0.505198016889913), t17, -0.3641348553881186)
+    t28 = dmul(t11, libdevice.fma(t27, t17, 0.2821263230035887))
+    t29 = dadd(dadd(t22, -dadd(t23, -(-0.07161249860470405))), t28)
+    t30 = dadd(t5, -(-0.34371836483478546))
+    t31 = libdevice.fma(-1.4962587359816583e-05, t30, -0.00011707656645520315)
+    t32 = libdevice.fma(libdevice.fma(t31, t30, -0.0007958395150694144), t30, -0.004585975745664171)
+    t33 = libdevice.fma(libdevice.fma(t32, t30, -0.021606449448020867), t30, -0.0784852215949663)
+    t34 = libdevice.fma(libdevice.fma(t33, t30, -0.19575278379923416), t30, -0.2326940436559679)
+    t35 = libdevice.fma(libdevice.fma(t34, t30, 0.24374052817153335), t30, -8.503248975672229e-19)
+    t36 = dadd(-0.047130856344997495, t35)
+    t37 = libdevice.fma(-0.00013466328623834925, t30, -0.0009366125316416252)
+    t38 = libdevice.fma(libdevice.fma(t37, t30, -0.005570876605485901), t30, -0.027515854473985024)
+    t39 = libdevice.fma(libdevice.fma(t38, t30, -0.10803224724010434), t30, -0.3139408863798652)
+    t40 = libdevice.fma(libdevice.fma(t39, t30, -0.5872583513977025), t30, -0.4653880873119358)
+    t41 = dmul(t11, libdevice.fma(t40, t30, 0.24374052817153335))
+    t42 = dadd(dadd(t35, -dadd(t36, -(-0.047130856344997495))), t41)
+    t43 = libdevice.fma(-0.3333333333333333, t5, -3.151229458380823e-29)
+    t44 = dadd(-0.5, t43)
+    t45 = dmul(t44, t5)
+    t46 = dmul(t45, t5)
+    t47 = dmul(dadd(dadd(t43, -dadd(t44, -(-0.5))), dmul(t11, -0.3333333333333333)), t5)
+    t48 = dmul(dadd(dadd(libdevice.fma(t44, t5, -t45), dmul(t44, t11)), t47), t5)
+    t49 = dadd(dadd(libdevice.fma(t45, t5, -t46), dmul(t45, t11)), t48)
+    t50 = dadd(t46, t49) if dadd(t49, -t49) == 0.0 else t46
+    t51 = t50 if t5 < 2.2454325047547782e-14 else t16 if t5 < 705.743438323672 else -math.inf
+    t52 = dadd(t36, t42) if dadd(t42, -t42) == 0.0 else t36
+    t53 = t52 if t5 < -0.2973017692565918 else t16 if t5 < -8.391457152626472e-15 else t51
+    t54 = (dadd(t23, t29) if dadd(t29, -t29) == 0.0 else t23) if t5 < -0.3901349604129791 else t53
+    t55 = 0.0 if 0.0 < x else -1.0 if t5 < -63050304.0 else t16 if t5 < -0.48296815156936646 else t54
+    return x if x != x else x if x == 0.0 else t55
 
 
 @core
@@ -239,6 +365,35 @@ def grad2_f32_each(x, alpha, alpha_low, out, n):
 
 
 @kernel
+def grad_alpha_f32(x, alpha, alpha_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_alpha_device32(x_0, alpha, alpha_low)
+        out_1 = grad_alpha_device32(x_1, alpha, alpha_low)
+        out_2 = grad_alpha_device32(x_2, alpha, alpha_low)
+        out_3 = grad_alpha_device32(x_3, alpha, alpha_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_alpha_device32(x_i, alpha, alpha_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_alpha_f32_each(x, alpha, alpha_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_alpha_device32(x_i, alpha, alpha_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, alpha, alpha_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -306,6 +461,98 @@ def value_and_grad_f32_each(x, alpha, alpha_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, alpha, alpha_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, alpha, alpha_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, alpha, alpha_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, alpha, alpha_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, alpha, alpha_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, alpha, alpha_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, alpha, alpha_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f32(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        galpha_0 = grad_alpha_device32(x_0, alpha, alpha_low)
+        galpha_0 = g_0 * galpha_0
+        total, lost = fplus(total, lost, galpha_0)
+        galpha_1 = grad_alpha_device32(x_1, alpha, alpha_low)
+        galpha_1 = g_1 * galpha_1
+        total, lost = fplus(total, lost, galpha_1)
+        galpha_2 = grad_alpha_device32(x_2, alpha, alpha_low)
+        galpha_2 = g_2 * galpha_2
+        total, lost = fplus(total, lost, galpha_2)
+        galpha_3 = grad_alpha_device32(x_3, alpha, alpha_low)
+        galpha_3 = g_3 * galpha_3
+        total, lost = fplus(total, lost, galpha_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device32(x_i, alpha, alpha_low)
+        galpha_i = g_i * galpha_i
+        total, lost = fplus(total, lost, galpha_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f32_each(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device32(x_i, alpha, alpha_low)
+        galpha_i = g_i * galpha_i
+        total, lost = fplus(total, lost, galpha_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -390,6 +637,33 @@ def grad2_f64_each(x, alpha, out, n):
 
 
 @kernel
+def grad_alpha_f64(x, alpha, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_alpha_device(x_0, alpha)
+        out_1 = grad_alpha_device(x_1, alpha)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_alpha_device(x_i, alpha)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_alpha_f64_each(x, alpha, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_alpha_device(x_i, alpha)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, alpha, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -451,3 +725,83 @@ def value_and_grad_f64_each(x, alpha, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, alpha)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, alpha)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, alpha)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, alpha)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, alpha)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f64(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        galpha_0 = grad_alpha_device(x_0, alpha)
+        galpha_0 = g_0 * galpha_0
+        total, lost = dplus(total, lost, galpha_0)
+        galpha_1 = grad_alpha_device(x_1, alpha)
+        galpha_1 = g_1 * galpha_1
+        total, lost = dplus(total, lost, galpha_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device(x_i, alpha)
+        galpha_i = g_i * galpha_i
+        total, lost = dplus(total, lost, galpha_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f64_each(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device(x_i, alpha)
+        galpha_i = g_i * galpha_i
+        total, lost = dplus(total, lost, galpha_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -8,6 +8,7 @@ return x if x > 0 else alpha * (exp(x) - 1)
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
@@ -40,6 +41,13 @@ def grad2_device32(x, alpha, alpha_low):
     t4 = fmul(fadd(libdevice.fmaf(alpha, t1, -t2), fmul(alpha_low, t1)), t1)
     t5 = fadd(libdevice.fmaf(t2, t1, -t3), t4)
     return f32(0.0) if f32(0.0) < x else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+
+
+# where x > 0: 0
+# where x <= 0: expm1(x)
+@core
+def grad_alpha_device32(x, alpha, alpha_low):
+    return f32(0.0) if f32(0.0) < x else libdevice.expm1f(x)
 
 
 # Together, so that what they share is computed once.
@@ -87,6 +95,11 @@ def grad2_device(x, alpha):
     t6 = dmul(dadd(libdevice.fma(alpha, t2, -t3), dmul(alpha, t5)), t2)
     t7 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t5)), t6)
     return 0.0 if 0.0 < x else dadd(t4, t7) if dadd(t7, -t7) == 0.0 else t4
+
+
+@core
+def grad_alpha_device(x, alpha):
+    return 0.0 if 0.0 < x else expm1(x)
 
 
 @core
@@ -195,6 +208,35 @@ def grad2_f32_each(x, alpha, alpha_low, out, n):
 
 
 @kernel
+def grad_alpha_f32(x, alpha, alpha_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_alpha_device32(x_0, alpha, alpha_low)
+        out_1 = grad_alpha_device32(x_1, alpha, alpha_low)
+        out_2 = grad_alpha_device32(x_2, alpha, alpha_low)
+        out_3 = grad_alpha_device32(x_3, alpha, alpha_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_alpha_device32(x_i, alpha, alpha_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_alpha_f32_each(x, alpha, alpha_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_alpha_device32(x_i, alpha, alpha_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, alpha, alpha_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -262,6 +304,98 @@ def value_and_grad_f32_each(x, alpha, alpha_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, alpha, alpha_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, alpha, alpha_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, alpha, alpha_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, alpha, alpha_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, alpha, alpha_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, alpha, alpha_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, alpha, alpha_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f32(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        galpha_0 = grad_alpha_device32(x_0, alpha, alpha_low)
+        galpha_0 = g_0 * galpha_0
+        total, lost = fplus(total, lost, galpha_0)
+        galpha_1 = grad_alpha_device32(x_1, alpha, alpha_low)
+        galpha_1 = g_1 * galpha_1
+        total, lost = fplus(total, lost, galpha_1)
+        galpha_2 = grad_alpha_device32(x_2, alpha, alpha_low)
+        galpha_2 = g_2 * galpha_2
+        total, lost = fplus(total, lost, galpha_2)
+        galpha_3 = grad_alpha_device32(x_3, alpha, alpha_low)
+        galpha_3 = g_3 * galpha_3
+        total, lost = fplus(total, lost, galpha_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device32(x_i, alpha, alpha_low)
+        galpha_i = g_i * galpha_i
+        total, lost = fplus(total, lost, galpha_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f32_each(g, x, alpha, alpha_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device32(x_i, alpha, alpha_low)
+        galpha_i = g_i * galpha_i
+        total, lost = fplus(total, lost, galpha_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -346,6 +480,33 @@ def grad2_f64_each(x, alpha, out, n):
 
 
 @kernel
+def grad_alpha_f64(x, alpha, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_alpha_device(x_0, alpha)
+        out_1 = grad_alpha_device(x_1, alpha)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_alpha_device(x_i, alpha)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_alpha_f64_each(x, alpha, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_alpha_device(x_i, alpha)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, alpha, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -407,3 +568,83 @@ def value_and_grad_f64_each(x, alpha, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, alpha)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, alpha)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, alpha)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, alpha)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, alpha)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f64(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        galpha_0 = grad_alpha_device(x_0, alpha)
+        galpha_0 = g_0 * galpha_0
+        total, lost = dplus(total, lost, galpha_0)
+        galpha_1 = grad_alpha_device(x_1, alpha)
+        galpha_1 = g_1 * galpha_1
+        total, lost = dplus(total, lost, galpha_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device(x_i, alpha)
+        galpha_i = g_i * galpha_i
+        total, lost = dplus(total, lost, galpha_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_alpha_f64_each(g, x, alpha, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        galpha_i = grad_alpha_device(x_i, alpha)
+        galpha_i = g_i * galpha_i
+        total, lost = dplus(total, lost, galpha_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -8,6 +8,7 @@ return x if abs(x) > lambd else 0
 from symgen.runtime.device import (
     core, f32, fadd, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # where Abs(x) > lambd: x
@@ -46,6 +47,12 @@ def grad2_device32(x, lambd, lambd_low):
     return x if x != x else f32(0.0)
 
 
+# 0
+@core
+def grad_lambd_device32(x, lambd, lambd_low):
+    return x if x != x else f32(0.0)
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x, lambd, lambd_low):
@@ -75,6 +82,11 @@ def grad_device(x, lambd):
 
 @core
 def grad2_device(x, lambd):
+    return x if x != x else 0.0
+
+
+@core
+def grad_lambd_device(x, lambd):
     return x if x != x else 0.0
 
 
@@ -175,6 +187,35 @@ def grad2_f32_each(x, lambd, lambd_low, out, n):
 
 
 @kernel
+def grad_lambd_f32(x, lambd, lambd_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_lambd_device32(x_0, lambd, lambd_low)
+        out_1 = grad_lambd_device32(x_1, lambd, lambd_low)
+        out_2 = grad_lambd_device32(x_2, lambd, lambd_low)
+        out_3 = grad_lambd_device32(x_3, lambd, lambd_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_lambd_device32(x_i, lambd, lambd_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_lambd_f32_each(x, lambd, lambd_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_lambd_device32(x_i, lambd, lambd_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, lambd, lambd_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -242,6 +283,98 @@ def value_and_grad_f32_each(x, lambd, lambd_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, lambd, lambd_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, lambd, lambd_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, lambd, lambd_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, lambd, lambd_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, lambd, lambd_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, lambd, lambd_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, lambd, lambd_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, lambd, lambd_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, lambd, lambd_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_lambd_f32(g, x, lambd, lambd_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        glambd_0 = grad_lambd_device32(x_0, lambd, lambd_low)
+        glambd_0 = g_0 * glambd_0
+        total, lost = fplus(total, lost, glambd_0)
+        glambd_1 = grad_lambd_device32(x_1, lambd, lambd_low)
+        glambd_1 = g_1 * glambd_1
+        total, lost = fplus(total, lost, glambd_1)
+        glambd_2 = grad_lambd_device32(x_2, lambd, lambd_low)
+        glambd_2 = g_2 * glambd_2
+        total, lost = fplus(total, lost, glambd_2)
+        glambd_3 = grad_lambd_device32(x_3, lambd, lambd_low)
+        glambd_3 = g_3 * glambd_3
+        total, lost = fplus(total, lost, glambd_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        glambd_i = grad_lambd_device32(x_i, lambd, lambd_low)
+        glambd_i = g_i * glambd_i
+        total, lost = fplus(total, lost, glambd_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_lambd_f32_each(g, x, lambd, lambd_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        glambd_i = grad_lambd_device32(x_i, lambd, lambd_low)
+        glambd_i = g_i * glambd_i
+        total, lost = fplus(total, lost, glambd_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -326,6 +459,33 @@ def grad2_f64_each(x, lambd, out, n):
 
 
 @kernel
+def grad_lambd_f64(x, lambd, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_lambd_device(x_0, lambd)
+        out_1 = grad_lambd_device(x_1, lambd)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_lambd_device(x_i, lambd)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_lambd_f64_each(x, lambd, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_lambd_device(x_i, lambd)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, lambd, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -387,3 +547,83 @@ def value_and_grad_f64_each(x, lambd, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, lambd)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, lambd, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, lambd)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, lambd)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, lambd)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, lambd, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, lambd)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_lambd_f64(g, x, lambd, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        glambd_0 = grad_lambd_device(x_0, lambd)
+        glambd_0 = g_0 * glambd_0
+        total, lost = dplus(total, lost, glambd_0)
+        glambd_1 = grad_lambd_device(x_1, lambd)
+        glambd_1 = g_1 * glambd_1
+        total, lost = dplus(total, lost, glambd_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        glambd_i = grad_lambd_device(x_i, lambd)
+        glambd_i = g_i * glambd_i
+        total, lost = dplus(total, lost, glambd_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_lambd_f64_each(g, x, lambd, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        glambd_i = grad_lambd_device(x_i, lambd)
+        glambd_i = g_i * glambd_i
+        total, lost = dplus(total, lost, glambd_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

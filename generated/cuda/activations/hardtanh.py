@@ -9,6 +9,7 @@ return min(max_val, max(min_val, x))
 from symgen.runtime.device import (
     core, f32, fadd, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # first_min(max_val, first_max(min_val, x))
@@ -52,6 +53,49 @@ def grad_device32(x, min_val, min_val_low, max_val, max_val_low):
 @core
 def grad2_device32(x, min_val, min_val_low, max_val, max_val_low):
     return x if x != x else f32(0.0)
+
+
+# where max_val <= first_max(min_val, x): 0
+# where (min_val >= x) & (max_val > first_max(min_val, x)): 1
+# where (min_val < x) & (max_val > first_max(min_val, x)): 0
+@core
+def grad_min_val_device32(x, min_val, min_val_low, max_val, max_val_low):
+    t1 = x < min_val
+    t2 = -(min_val if t1 else x)
+    t3 = fadd(max_val, t2)
+    t4 = fsub(t3, max_val)
+    t5 = fadd(fadd(fsub(max_val, fsub(t3, t4)), fsub(t2, t4)), max_val_low)
+    t6 = fadd(t5, -(min_val_low if t1 else f32(0.0)))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t3, t6)
+    t9 = t8 if t7 else t3
+    t10 = -min_val
+    t11 = fadd(x, t10)
+    t12 = fsub(t11, x)
+    t13 = fadd(fadd(fsub(x, fsub(t11, t12)), fsub(t10, t12)), -min_val_low)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t11, t13)
+    t16 = t15 if t14 else t11
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t11)) if t14 else f32(0.0)) <= f32(0.0)
+    t18 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0)
+    return x if x != x else f32(0.0) if t18 else f32(1.0) if t17 else f32(0.0)
+
+
+# where max_val <= first_max(min_val, x): 1
+# where max_val > first_max(min_val, x): 0
+@core
+def grad_max_val_device32(x, min_val, min_val_low, max_val, max_val_low):
+    t1 = x < min_val
+    t2 = -(min_val if t1 else x)
+    t3 = fadd(max_val, t2)
+    t4 = fsub(t3, max_val)
+    t5 = fadd(fadd(fsub(max_val, fsub(t3, t4)), fsub(t2, t4)), max_val_low)
+    t6 = fadd(t5, -(min_val_low if t1 else f32(0.0)))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t3, t6)
+    t9 = t8 if t7 else t3
+    t10 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0)
+    return x if x != x else f32(1.0) if t10 else f32(0.0)
 
 
 # Together, so that what they share is computed once.
@@ -98,6 +142,16 @@ def grad_device(x, min_val, max_val):
 @core
 def grad2_device(x, min_val, max_val):
     return x if x != x else 0.0
+
+
+@core
+def grad_min_val_device(x, min_val, max_val):
+    return x if x != x else 0.0 if max_val <= (min_val if x < min_val else x) else 1.0 if x <= min_val else 0.0
+
+
+@core
+def grad_max_val_device(x, min_val, max_val):
+    return x if x != x else 1.0 if max_val <= (min_val if x < min_val else x) else 0.0
 
 
 @core
@@ -196,6 +250,64 @@ def grad2_f32_each(x, min_val, min_val_low, max_val, max_val_low, out, n):
 
 
 @kernel
+def grad_min_val_f32(x, min_val, min_val_low, max_val, max_val_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_min_val_device32(x_0, min_val, min_val_low, max_val, max_val_low)
+        out_1 = grad_min_val_device32(x_1, min_val, min_val_low, max_val, max_val_low)
+        out_2 = grad_min_val_device32(x_2, min_val, min_val_low, max_val, max_val_low)
+        out_3 = grad_min_val_device32(x_3, min_val, min_val_low, max_val, max_val_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_min_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_min_val_f32_each(x, min_val, min_val_low, max_val, max_val_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_min_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        store(out, i, out_i)
+
+
+@kernel
+def grad_max_val_f32(x, min_val, min_val_low, max_val, max_val_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_max_val_device32(x_0, min_val, min_val_low, max_val, max_val_low)
+        out_1 = grad_max_val_device32(x_1, min_val, min_val_low, max_val, max_val_low)
+        out_2 = grad_max_val_device32(x_2, min_val, min_val_low, max_val, max_val_low)
+        out_3 = grad_max_val_device32(x_3, min_val, min_val_low, max_val, max_val_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_max_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_max_val_f32_each(x, min_val, min_val_low, max_val, max_val_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_max_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, min_val, min_val_low, max_val, max_val_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -263,6 +375,144 @@ def value_and_grad_f32_each(x, min_val, min_val_low, max_val, max_val_low, out, 
         out_i, dx_i = value_and_grad_device32(x_i, min_val, min_val_low, max_val, max_val_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, min_val, min_val_low, max_val, max_val_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, min_val, min_val_low, max_val, max_val_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, min_val, min_val_low, max_val, max_val_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, min_val, min_val_low, max_val, max_val_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, min_val, min_val_low, max_val, max_val_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, min_val, min_val_low, max_val, max_val_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_min_val_f32(g, x, min_val, min_val_low, max_val, max_val_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gmin_val_0 = grad_min_val_device32(x_0, min_val, min_val_low, max_val, max_val_low)
+        gmin_val_0 = g_0 * gmin_val_0
+        total, lost = fplus(total, lost, gmin_val_0)
+        gmin_val_1 = grad_min_val_device32(x_1, min_val, min_val_low, max_val, max_val_low)
+        gmin_val_1 = g_1 * gmin_val_1
+        total, lost = fplus(total, lost, gmin_val_1)
+        gmin_val_2 = grad_min_val_device32(x_2, min_val, min_val_low, max_val, max_val_low)
+        gmin_val_2 = g_2 * gmin_val_2
+        total, lost = fplus(total, lost, gmin_val_2)
+        gmin_val_3 = grad_min_val_device32(x_3, min_val, min_val_low, max_val, max_val_low)
+        gmin_val_3 = g_3 * gmin_val_3
+        total, lost = fplus(total, lost, gmin_val_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmin_val_i = grad_min_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        gmin_val_i = g_i * gmin_val_i
+        total, lost = fplus(total, lost, gmin_val_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_min_val_f32_each(g, x, min_val, min_val_low, max_val, max_val_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmin_val_i = grad_min_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        gmin_val_i = g_i * gmin_val_i
+        total, lost = fplus(total, lost, gmin_val_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_max_val_f32(g, x, min_val, min_val_low, max_val, max_val_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gmax_val_0 = grad_max_val_device32(x_0, min_val, min_val_low, max_val, max_val_low)
+        gmax_val_0 = g_0 * gmax_val_0
+        total, lost = fplus(total, lost, gmax_val_0)
+        gmax_val_1 = grad_max_val_device32(x_1, min_val, min_val_low, max_val, max_val_low)
+        gmax_val_1 = g_1 * gmax_val_1
+        total, lost = fplus(total, lost, gmax_val_1)
+        gmax_val_2 = grad_max_val_device32(x_2, min_val, min_val_low, max_val, max_val_low)
+        gmax_val_2 = g_2 * gmax_val_2
+        total, lost = fplus(total, lost, gmax_val_2)
+        gmax_val_3 = grad_max_val_device32(x_3, min_val, min_val_low, max_val, max_val_low)
+        gmax_val_3 = g_3 * gmax_val_3
+        total, lost = fplus(total, lost, gmax_val_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmax_val_i = grad_max_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        gmax_val_i = g_i * gmax_val_i
+        total, lost = fplus(total, lost, gmax_val_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_max_val_f32_each(g, x, min_val, min_val_low, max_val, max_val_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmax_val_i = grad_max_val_device32(x_i, min_val, min_val_low, max_val, max_val_low)
+        gmax_val_i = g_i * gmax_val_i
+        total, lost = fplus(total, lost, gmax_val_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -347,6 +597,60 @@ def grad2_f64_each(x, min_val, max_val, out, n):
 
 
 @kernel
+def grad_min_val_f64(x, min_val, max_val, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_min_val_device(x_0, min_val, max_val)
+        out_1 = grad_min_val_device(x_1, min_val, max_val)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_min_val_device(x_i, min_val, max_val)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_min_val_f64_each(x, min_val, max_val, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_min_val_device(x_i, min_val, max_val)
+        store(out, i, out_i)
+
+
+@kernel
+def grad_max_val_f64(x, min_val, max_val, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_max_val_device(x_0, min_val, max_val)
+        out_1 = grad_max_val_device(x_1, min_val, max_val)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_max_val_device(x_i, min_val, max_val)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_max_val_f64_each(x, min_val, max_val, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_max_val_device(x_i, min_val, max_val)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, min_val, max_val, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -408,3 +712,123 @@ def value_and_grad_f64_each(x, min_val, max_val, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, min_val, max_val)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, min_val, max_val, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, min_val, max_val)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, min_val, max_val)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, min_val, max_val)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, min_val, max_val, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, min_val, max_val)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_min_val_f64(g, x, min_val, max_val, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gmin_val_0 = grad_min_val_device(x_0, min_val, max_val)
+        gmin_val_0 = g_0 * gmin_val_0
+        total, lost = dplus(total, lost, gmin_val_0)
+        gmin_val_1 = grad_min_val_device(x_1, min_val, max_val)
+        gmin_val_1 = g_1 * gmin_val_1
+        total, lost = dplus(total, lost, gmin_val_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmin_val_i = grad_min_val_device(x_i, min_val, max_val)
+        gmin_val_i = g_i * gmin_val_i
+        total, lost = dplus(total, lost, gmin_val_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_min_val_f64_each(g, x, min_val, max_val, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmin_val_i = grad_min_val_device(x_i, min_val, max_val)
+        gmin_val_i = g_i * gmin_val_i
+        total, lost = dplus(total, lost, gmin_val_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_max_val_f64(g, x, min_val, max_val, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gmax_val_0 = grad_max_val_device(x_0, min_val, max_val)
+        gmax_val_0 = g_0 * gmax_val_0
+        total, lost = dplus(total, lost, gmax_val_0)
+        gmax_val_1 = grad_max_val_device(x_1, min_val, max_val)
+        gmax_val_1 = g_1 * gmax_val_1
+        total, lost = dplus(total, lost, gmax_val_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmax_val_i = grad_max_val_device(x_i, min_val, max_val)
+        gmax_val_i = g_i * gmax_val_i
+        total, lost = dplus(total, lost, gmax_val_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_max_val_f64_each(g, x, min_val, max_val, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gmax_val_i = grad_max_val_device(x_i, min_val, max_val)
+        gmax_val_i = g_i * gmax_val_i
+        total, lost = dplus(total, lost, gmax_val_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -8,6 +8,7 @@ return x if x > 0 else negative_slope * x
 from symgen.runtime.device import (
     core, dmul, f32, fadd, fmul, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # where x > 0: x
@@ -30,6 +31,13 @@ def grad_device32(x, negative_slope, negative_slope_low):
 @core
 def grad2_device32(x, negative_slope, negative_slope_low):
     return x if x != x else f32(0.0)
+
+
+# where x > 0: 0
+# where x <= 0: x
+@core
+def grad_negative_slope_device32(x, negative_slope, negative_slope_low):
+    return f32(0.0) if f32(0.0) < x else x
 
 
 # Together, so that what they share is computed once.
@@ -56,6 +64,11 @@ def grad_device(x, negative_slope):
 @core
 def grad2_device(x, negative_slope):
     return x if x != x else 0.0
+
+
+@core
+def grad_negative_slope_device(x, negative_slope):
+    return 0.0 if 0.0 < x else x
 
 
 @core
@@ -154,6 +167,35 @@ def grad2_f32_each(x, negative_slope, negative_slope_low, out, n):
 
 
 @kernel
+def grad_negative_slope_f32(x, negative_slope, negative_slope_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_negative_slope_device32(x_0, negative_slope, negative_slope_low)
+        out_1 = grad_negative_slope_device32(x_1, negative_slope, negative_slope_low)
+        out_2 = grad_negative_slope_device32(x_2, negative_slope, negative_slope_low)
+        out_3 = grad_negative_slope_device32(x_3, negative_slope, negative_slope_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_negative_slope_device32(x_i, negative_slope, negative_slope_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_negative_slope_f32_each(x, negative_slope, negative_slope_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_negative_slope_device32(x_i, negative_slope, negative_slope_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, negative_slope, negative_slope_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -221,6 +263,98 @@ def value_and_grad_f32_each(x, negative_slope, negative_slope_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, negative_slope, negative_slope_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, negative_slope, negative_slope_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, negative_slope, negative_slope_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, negative_slope, negative_slope_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, negative_slope, negative_slope_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, negative_slope, negative_slope_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, negative_slope, negative_slope_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, negative_slope, negative_slope_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, negative_slope, negative_slope_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_negative_slope_f32(g, x, negative_slope, negative_slope_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gnegative_slope_0 = grad_negative_slope_device32(x_0, negative_slope, negative_slope_low)
+        gnegative_slope_0 = g_0 * gnegative_slope_0
+        total, lost = fplus(total, lost, gnegative_slope_0)
+        gnegative_slope_1 = grad_negative_slope_device32(x_1, negative_slope, negative_slope_low)
+        gnegative_slope_1 = g_1 * gnegative_slope_1
+        total, lost = fplus(total, lost, gnegative_slope_1)
+        gnegative_slope_2 = grad_negative_slope_device32(x_2, negative_slope, negative_slope_low)
+        gnegative_slope_2 = g_2 * gnegative_slope_2
+        total, lost = fplus(total, lost, gnegative_slope_2)
+        gnegative_slope_3 = grad_negative_slope_device32(x_3, negative_slope, negative_slope_low)
+        gnegative_slope_3 = g_3 * gnegative_slope_3
+        total, lost = fplus(total, lost, gnegative_slope_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gnegative_slope_i = grad_negative_slope_device32(x_i, negative_slope, negative_slope_low)
+        gnegative_slope_i = g_i * gnegative_slope_i
+        total, lost = fplus(total, lost, gnegative_slope_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_negative_slope_f32_each(g, x, negative_slope, negative_slope_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gnegative_slope_i = grad_negative_slope_device32(x_i, negative_slope, negative_slope_low)
+        gnegative_slope_i = g_i * gnegative_slope_i
+        total, lost = fplus(total, lost, gnegative_slope_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -305,6 +439,33 @@ def grad2_f64_each(x, negative_slope, out, n):
 
 
 @kernel
+def grad_negative_slope_f64(x, negative_slope, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_negative_slope_device(x_0, negative_slope)
+        out_1 = grad_negative_slope_device(x_1, negative_slope)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_negative_slope_device(x_i, negative_slope)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_negative_slope_f64_each(x, negative_slope, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_negative_slope_device(x_i, negative_slope)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, negative_slope, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -366,3 +527,83 @@ def value_and_grad_f64_each(x, negative_slope, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, negative_slope)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, negative_slope, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, negative_slope)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, negative_slope)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, negative_slope)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, negative_slope, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, negative_slope)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_negative_slope_f64(g, x, negative_slope, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gnegative_slope_0 = grad_negative_slope_device(x_0, negative_slope)
+        gnegative_slope_0 = g_0 * gnegative_slope_0
+        total, lost = dplus(total, lost, gnegative_slope_0)
+        gnegative_slope_1 = grad_negative_slope_device(x_1, negative_slope)
+        gnegative_slope_1 = g_1 * gnegative_slope_1
+        total, lost = dplus(total, lost, gnegative_slope_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gnegative_slope_i = grad_negative_slope_device(x_i, negative_slope)
+        gnegative_slope_i = g_i * gnegative_slope_i
+        total, lost = dplus(total, lost, gnegative_slope_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_negative_slope_f64_each(g, x, negative_slope, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gnegative_slope_i = grad_negative_slope_device(x_i, negative_slope)
+        gnegative_slope_i = g_i * gnegative_slope_i
+        total, lost = dplus(total, lost, gnegative_slope_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -8,6 +8,7 @@ return c * x
 from symgen.runtime.device import (
     core, dmul, f32, fadd, fmul, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # c*x
@@ -26,6 +27,12 @@ def grad_device32(x, c, c_low):
 @core
 def grad2_device32(x, c, c_low):
     return x if x != x else f32(0.0)
+
+
+# x
+@core
+def grad_c_device32(x, c, c_low):
+    return x
 
 
 # Together, so that what they share is computed once.
@@ -48,6 +55,11 @@ def grad_device(x, c):
 @core
 def grad2_device(x, c):
     return x if x != x else 0.0
+
+
+@core
+def grad_c_device(x, c):
+    return x
 
 
 @core
@@ -144,6 +156,35 @@ def grad2_f32_each(x, c, c_low, out, n):
 
 
 @kernel
+def grad_c_f32(x, c, c_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_c_device32(x_0, c, c_low)
+        out_1 = grad_c_device32(x_1, c, c_low)
+        out_2 = grad_c_device32(x_2, c, c_low)
+        out_3 = grad_c_device32(x_3, c, c_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_c_device32(x_i, c, c_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_c_f32_each(x, c, c_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_c_device32(x_i, c, c_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, c, c_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -211,6 +252,98 @@ def value_and_grad_f32_each(x, c, c_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, c, c_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, c, c_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, c, c_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, c, c_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, c, c_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, c, c_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, c, c_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f32(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gc_0 = grad_c_device32(x_0, c, c_low)
+        gc_0 = g_0 * gc_0
+        total, lost = fplus(total, lost, gc_0)
+        gc_1 = grad_c_device32(x_1, c, c_low)
+        gc_1 = g_1 * gc_1
+        total, lost = fplus(total, lost, gc_1)
+        gc_2 = grad_c_device32(x_2, c, c_low)
+        gc_2 = g_2 * gc_2
+        total, lost = fplus(total, lost, gc_2)
+        gc_3 = grad_c_device32(x_3, c, c_low)
+        gc_3 = g_3 * gc_3
+        total, lost = fplus(total, lost, gc_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device32(x_i, c, c_low)
+        gc_i = g_i * gc_i
+        total, lost = fplus(total, lost, gc_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f32_each(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device32(x_i, c, c_low)
+        gc_i = g_i * gc_i
+        total, lost = fplus(total, lost, gc_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -295,6 +428,33 @@ def grad2_f64_each(x, c, out, n):
 
 
 @kernel
+def grad_c_f64(x, c, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_c_device(x_0, c)
+        out_1 = grad_c_device(x_1, c)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_c_device(x_i, c)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_c_f64_each(x, c, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_c_device(x_i, c)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, c, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -356,3 +516,83 @@ def value_and_grad_f64_each(x, c, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, c)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, c)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, c)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, c)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, c)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f64(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gc_0 = grad_c_device(x_0, c)
+        gc_0 = g_0 * gc_0
+        total, lost = dplus(total, lost, gc_0)
+        gc_1 = grad_c_device(x_1, c)
+        gc_1 = g_1 * gc_1
+        total, lost = dplus(total, lost, gc_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device(x_i, c)
+        gc_i = g_i * gc_i
+        total, lost = dplus(total, lost, gc_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f64_each(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device(x_i, c)
+        gc_i = g_i * gc_i
+        total, lost = dplus(total, lost, gc_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -8,6 +8,7 @@ return x if x > 0 else weight * x
 from symgen.runtime.device import (
     core, dmul, f32, fmul, kernel, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # where x > 0: x
@@ -28,6 +29,13 @@ def grad_device32(x, weight):
 @core
 def grad2_device32(x, weight):
     return x if x != x else f32(0.0)
+
+
+# where x > 0: 0
+# where x <= 0: x
+@core
+def grad_weight_device32(x, weight):
+    return f32(0.0) if f32(0.0) < x else x
 
 
 # Together, so that what they share is computed once.
@@ -52,6 +60,11 @@ def grad_device(x, weight):
 @core
 def grad2_device(x, weight):
     return x if x != x else 0.0
+
+
+@core
+def grad_weight_device(x, weight):
+    return 0.0 if 0.0 < x else x
 
 
 @core
@@ -159,6 +172,38 @@ def grad2_f32_each(x, weight, out, n):
 
 
 @kernel
+def grad_weight_f32(x, weight, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        weight_0, weight_1, weight_2, weight_3 = load4(weight, i)
+        out_0 = grad_weight_device32(x_0, weight_0)
+        out_1 = grad_weight_device32(x_1, weight_1)
+        out_2 = grad_weight_device32(x_2, weight_2)
+        out_3 = grad_weight_device32(x_3, weight_3)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            weight_i = load(weight, i)
+            out_i = grad_weight_device32(x_i, weight_i)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_weight_f32_each(x, weight, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        out_i = grad_weight_device32(x_i, weight_i)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, weight, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -232,6 +277,145 @@ def value_and_grad_f32_each(x, weight, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, weight_i)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, weight, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        weight_0, weight_1, weight_2, weight_3 = load4(weight, i)
+        gx_0 = grad_device32(x_0, weight_0)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, weight_1)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, weight_2)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, weight_3)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gx_i = grad_device32(x_i, weight_i)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, weight, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gx_i = grad_device32(x_i, weight_i)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def vjp_weight_f32(g, x, weight, gweight, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        weight_0, weight_1, weight_2, weight_3 = load4(weight, i)
+        gweight_0 = grad_weight_device32(x_0, weight_0)
+        gweight_0 = g_0 * gweight_0
+        gweight_1 = grad_weight_device32(x_1, weight_1)
+        gweight_1 = g_1 * gweight_1
+        gweight_2 = grad_weight_device32(x_2, weight_2)
+        gweight_2 = g_2 * gweight_2
+        gweight_3 = grad_weight_device32(x_3, weight_3)
+        gweight_3 = g_3 * gweight_3
+        store4(gweight, i, gweight_0, gweight_1, gweight_2, gweight_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            g_i = load(g, i)
+            x_i = load(x, i)
+            weight_i = load(weight, i)
+            gweight_i = grad_weight_device32(x_i, weight_i)
+            gweight_i = g_i * gweight_i
+            store(gweight, i, gweight_i)
+
+
+@kernel
+def vjp_weight_f32_each(g, x, weight, gweight, n):
+    i = thread()
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gweight_i = grad_weight_device32(x_i, weight_i)
+        gweight_i = g_i * gweight_i
+        store(gweight, i, gweight_i)
+
+
+@kernel
+def sum_vjp_weight_f32(g, x, weight, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        weight_0, weight_1, weight_2, weight_3 = load4(weight, i)
+        gweight_0 = grad_weight_device32(x_0, weight_0)
+        gweight_0 = g_0 * gweight_0
+        total, lost = fplus(total, lost, gweight_0)
+        gweight_1 = grad_weight_device32(x_1, weight_1)
+        gweight_1 = g_1 * gweight_1
+        total, lost = fplus(total, lost, gweight_1)
+        gweight_2 = grad_weight_device32(x_2, weight_2)
+        gweight_2 = g_2 * gweight_2
+        total, lost = fplus(total, lost, gweight_2)
+        gweight_3 = grad_weight_device32(x_3, weight_3)
+        gweight_3 = g_3 * gweight_3
+        total, lost = fplus(total, lost, gweight_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gweight_i = grad_weight_device32(x_i, weight_i)
+        gweight_i = g_i * gweight_i
+        total, lost = fplus(total, lost, gweight_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_weight_f32_each(g, x, weight, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gweight_i = grad_weight_device32(x_i, weight_i)
+        gweight_i = g_i * gweight_i
+        total, lost = fplus(total, lost, gweight_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -325,6 +509,36 @@ def grad2_f64_each(x, weight, out, n):
 
 
 @kernel
+def grad_weight_f64(x, weight, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        weight_0, weight_1 = load2(weight, i)
+        out_0 = grad_weight_device(x_0, weight_0)
+        out_1 = grad_weight_device(x_1, weight_1)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            weight_i = load(weight, i)
+            out_i = grad_weight_device(x_i, weight_i)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_weight_f64_each(x, weight, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        out_i = grad_weight_device(x_i, weight_i)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, weight, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -392,3 +606,126 @@ def value_and_grad_f64_each(x, weight, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, weight_i)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, weight, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        weight_0, weight_1 = load2(weight, i)
+        gx_0 = grad_device(x_0, weight_0)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, weight_1)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gx_i = grad_device(x_i, weight_i)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, weight, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gx_i = grad_device(x_i, weight_i)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def vjp_weight_f64(g, x, weight, gweight, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        weight_0, weight_1 = load2(weight, i)
+        gweight_0 = grad_weight_device(x_0, weight_0)
+        gweight_0 = g_0 * gweight_0
+        gweight_1 = grad_weight_device(x_1, weight_1)
+        gweight_1 = g_1 * gweight_1
+        store2(gweight, i, gweight_0, gweight_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            g_i = load(g, i)
+            x_i = load(x, i)
+            weight_i = load(weight, i)
+            gweight_i = grad_weight_device(x_i, weight_i)
+            gweight_i = g_i * gweight_i
+            store(gweight, i, gweight_i)
+
+
+@kernel
+def vjp_weight_f64_each(g, x, weight, gweight, n):
+    i = thread()
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gweight_i = grad_weight_device(x_i, weight_i)
+        gweight_i = g_i * gweight_i
+        store(gweight, i, gweight_i)
+
+
+@kernel
+def sum_vjp_weight_f64(g, x, weight, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        weight_0, weight_1 = load2(weight, i)
+        gweight_0 = grad_weight_device(x_0, weight_0)
+        gweight_0 = g_0 * gweight_0
+        total, lost = dplus(total, lost, gweight_0)
+        gweight_1 = grad_weight_device(x_1, weight_1)
+        gweight_1 = g_1 * gweight_1
+        total, lost = dplus(total, lost, gweight_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gweight_i = grad_weight_device(x_i, weight_i)
+        gweight_i = g_i * gweight_i
+        total, lost = dplus(total, lost, gweight_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_weight_f64_each(g, x, weight, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        weight_i = load(weight, i)
+        gweight_i = grad_weight_device(x_i, weight_i)
+        gweight_i = g_i * gweight_i
+        total, lost = dplus(total, lost, gweight_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

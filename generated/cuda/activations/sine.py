@@ -28,6 +28,7 @@ from symgen.runtime.device import (
     thread,
     u32,
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # sin(omega_0*x) (compensated)
@@ -65,6 +66,16 @@ def grad2_device32(x, omega_0, omega_0_low):
     return (fadd(t4, t6) if fsub(t6, t6) == f32(0.0) else t4) if x < f32(0.0) else t11
 
 
+# x*cos(omega_0*x) (compensated)
+@core
+def grad_omega_0_device32(x, omega_0, omega_0_low):
+    t1 = fmul(omega_0, x)
+    t2 = cos_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x)))
+    t3 = fmul(x, t2)
+    t4 = libdevice.fmaf(x, t2, -t3)
+    return x if x == f32(0.0) else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x, omega_0, omega_0_low):
@@ -97,6 +108,14 @@ def grad2_device(x, omega_0):
     t3 = -dmul(t1, t2)
     t4 = -dadd(libdevice.fma(t1, t2, t3), dmul(libdevice.fma(omega_0, omega_0, -t1), t2))
     return dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
+
+
+@core
+def grad_omega_0_device(x, omega_0):
+    t1 = cos_product(omega_0, x)
+    t2 = dmul(x, t1)
+    t3 = libdevice.fma(x, t1, -t2)
+    return x if x == 0.0 else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
 
 
 @core
@@ -196,6 +215,35 @@ def grad2_f32_each(x, omega_0, omega_0_low, out, n):
 
 
 @kernel
+def grad_omega_0_f32(x, omega_0, omega_0_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_omega_0_device32(x_0, omega_0, omega_0_low)
+        out_1 = grad_omega_0_device32(x_1, omega_0, omega_0_low)
+        out_2 = grad_omega_0_device32(x_2, omega_0, omega_0_low)
+        out_3 = grad_omega_0_device32(x_3, omega_0, omega_0_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_omega_0_device32(x_i, omega_0, omega_0_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_omega_0_f32_each(x, omega_0, omega_0_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_omega_0_device32(x_i, omega_0, omega_0_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, omega_0, omega_0_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -263,6 +311,98 @@ def value_and_grad_f32_each(x, omega_0, omega_0_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, omega_0, omega_0_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, omega_0, omega_0_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, omega_0, omega_0_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, omega_0, omega_0_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, omega_0, omega_0_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, omega_0, omega_0_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, omega_0, omega_0_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, omega_0, omega_0_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, omega_0, omega_0_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_omega_0_f32(g, x, omega_0, omega_0_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gomega_0_0 = grad_omega_0_device32(x_0, omega_0, omega_0_low)
+        gomega_0_0 = g_0 * gomega_0_0
+        total, lost = fplus(total, lost, gomega_0_0)
+        gomega_0_1 = grad_omega_0_device32(x_1, omega_0, omega_0_low)
+        gomega_0_1 = g_1 * gomega_0_1
+        total, lost = fplus(total, lost, gomega_0_1)
+        gomega_0_2 = grad_omega_0_device32(x_2, omega_0, omega_0_low)
+        gomega_0_2 = g_2 * gomega_0_2
+        total, lost = fplus(total, lost, gomega_0_2)
+        gomega_0_3 = grad_omega_0_device32(x_3, omega_0, omega_0_low)
+        gomega_0_3 = g_3 * gomega_0_3
+        total, lost = fplus(total, lost, gomega_0_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gomega_0_i = grad_omega_0_device32(x_i, omega_0, omega_0_low)
+        gomega_0_i = g_i * gomega_0_i
+        total, lost = fplus(total, lost, gomega_0_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_omega_0_f32_each(g, x, omega_0, omega_0_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gomega_0_i = grad_omega_0_device32(x_i, omega_0, omega_0_low)
+        gomega_0_i = g_i * gomega_0_i
+        total, lost = fplus(total, lost, gomega_0_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -347,6 +487,33 @@ def grad2_f64_each(x, omega_0, out, n):
 
 
 @kernel
+def grad_omega_0_f64(x, omega_0, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_omega_0_device(x_0, omega_0)
+        out_1 = grad_omega_0_device(x_1, omega_0)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_omega_0_device(x_i, omega_0)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_omega_0_f64_each(x, omega_0, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_omega_0_device(x_i, omega_0)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, omega_0, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -408,3 +575,83 @@ def value_and_grad_f64_each(x, omega_0, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, omega_0)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, omega_0, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, omega_0)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, omega_0)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, omega_0)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, omega_0, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, omega_0)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_omega_0_f64(g, x, omega_0, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gomega_0_0 = grad_omega_0_device(x_0, omega_0)
+        gomega_0_0 = g_0 * gomega_0_0
+        total, lost = dplus(total, lost, gomega_0_0)
+        gomega_0_1 = grad_omega_0_device(x_1, omega_0)
+        gomega_0_1 = g_1 * gomega_0_1
+        total, lost = dplus(total, lost, gomega_0_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gomega_0_i = grad_omega_0_device(x_i, omega_0)
+        gomega_0_i = g_i * gomega_0_i
+        total, lost = dplus(total, lost, gomega_0_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_omega_0_f64_each(g, x, omega_0, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gomega_0_i = grad_omega_0_device(x_i, omega_0)
+        gomega_0_i = g_i * gomega_0_i
+        total, lost = dplus(total, lost, gomega_0_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

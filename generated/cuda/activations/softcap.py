@@ -26,6 +26,7 @@ from symgen.runtime.device import (
     thread,
     u32,
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, expm1, expm1_low)
 
 
@@ -115,6 +116,136 @@ def grad2_device32(x, c, c_low):
     t33 = fmul(fadd(libdevice.fmaf(t15, t9, -t16), fmul(-fmul(t32, f32(2.0)), t9)), t9)
     t34 = fadd(libdevice.fmaf(t16, t9, -t17), t33)
     return fadd(t17, t34) if fsub(t34, t34) == f32(0.0) else t17
+
+
+# tanh(x/c) - x*sech2(x/c)/c (compensated)
+@core
+def grad_c_device32(x, c, c_low):
+    t1 = fdiv(x, c)
+    t2 = fdiv(fsub(libdevice.fmaf(-t1, c, x), fmul(t1, c_low)), c)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = libdevice.fabsf(t5)
+    t7 = libdevice.expf(-fmul(t6, f32(2.0)))
+    t8 = fadd(f32(1.0), t7)
+    t9 = fmul(t8, t8)
+    t10 = fdiv(f32(4.0), t9)
+    t11 = fmul(t10, t7)
+    t12 = -fmul(t5, t11)
+    t13 = libdevice.expm1f(fmul(t6, f32(-2.0)))
+    t14 = -t13
+    t15 = fadd(f32(2.0), t13)
+    t16 = fdiv(t14, t15)
+    t17 = libdevice.copysignf(t16, t5)
+    t18 = fadd(t12, t17)
+    t19 = fsub(t18, t12)
+    t20 = fsub(t8, f32(1.0))
+    t21 = fadd(fsub(f32(1.0), fsub(t8, t20)), fsub(t7, t20))
+    t22 = fmul(t10, fadd(fadd(libdevice.fmaf(t8, t8, -t9), fmul(t8, t21)), fmul(t21, t8)))
+    t23 = fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)
+    t24 = t5 < f32(0.0)
+    t25 = libdevice.fabsf(libdevice.copysignf(fmul(fdiv(fsub(t7, f32(1.0)), t8), f32(2.0)), t5))
+    t26 = fdiv(fsub(libdevice.fmaf(-t10, t9, f32(4.0)), t22), t9)
+    t27 = fadd(libdevice.fmaf(t10, t7, -t11), fmul(fadd(t26, fmul(t23, fmul(t10, t25 if t24 else -t25))), t7))
+    t28 = -fadd(fadd(libdevice.fmaf(t5, t11, t12), fmul(t5, t27)), fmul(t23, t11))
+    t29 = fsub(t15, f32(2.0))
+    t30 = fmul(t16, fadd(fsub(f32(2.0), fsub(t15, t29)), fsub(t13, t29)))
+    t31 = fdiv(fsub(libdevice.fmaf(-t16, t15, t14), t30), t15)
+    t32 = fadd(f32(1.0), t13)
+    t33 = fadd(f32(1.0), t32)
+    t34 = fadd(-t31 if t24 else t31, fmul(t23, fdiv(fmul(f32(4.0), t32), fmul(t33, t33))))
+    t35 = fadd(fadd(fadd(fsub(t12, fsub(t18, t19)), fsub(t17, t19)), t28), t34)
+    t36 = fmul(t6, f32(4.0))
+    t37 = fadd(t36, t7)
+    t38 = fmul(t37, t7)
+    t39 = fadd(t38, f32(-1.0))
+    t40 = fadd(t7, f32(1.0))
+    t41 = fdiv(t39, t40)
+    t42 = fdiv(t41, t40)
+    t43 = -t42
+    t44 = fsub(t39, t38)
+    t45 = -t23 if t24 else t23
+    t46 = fmul(-fmul(t45, f32(2.0)), t7)
+    t47 = fsub(t37, t36)
+    t48 = fmul(fadd(fadd(fadd(fsub(t36, fsub(t37, t47)), fsub(t7, t47)), fmul(t45, f32(4.0))), t46), t7)
+    t49 = fadd(fadd(libdevice.fmaf(t37, t7, -t38), fmul(t37, t46)), t48)
+    t50 = fadd(fadd(fsub(t38, fsub(t39, t44)), fsub(f32(-1.0), t44)), t49)
+    t51 = fsub(t40, t7)
+    t52 = fadd(fadd(fsub(t7, fsub(t40, t51)), fsub(f32(1.0), t51)), t46)
+    t53 = fdiv(fsub(fadd(libdevice.fmaf(-t41, t40, t39), t50), fmul(t41, t52)), t40)
+    t54 = fdiv(fsub(fadd(libdevice.fmaf(t43, t40, t41), t53), fmul(t42, t52)), t40)
+    t55 = fsub(t5, f32(-1.005111038684845))
+    t56 = libdevice.fmaf(f32(0.00010773734538815916), t55, f32(-0.000347925815731287))
+    t57 = libdevice.fmaf(t56, t55, f32(-0.0010657993843778968))
+    t58 = libdevice.fmaf(t57, t55, f32(-0.0004695755196735263))
+    t59 = libdevice.fmaf(t58, t55, f32(0.0023532449267804623))
+    t60 = libdevice.fmaf(t59, t55, f32(0.0055150482803583145))
+    t61 = libdevice.fmaf(t60, t55, f32(0.0030814476776868105))
+    t62 = libdevice.fmaf(t61, t55, f32(-0.010262290015816689))
+    t63 = libdevice.fmaf(t62, t55, f32(-0.026579394936561584))
+    t64 = libdevice.fmaf(libdevice.fmaf(t63, t55, f32(-0.017515627667307854)), t55, f32(0.041084982454776764))
+    t65 = libdevice.fmaf(libdevice.fmaf(t64, t55, f32(0.11022201180458069)), t55, f32(0.06829332560300827))
+    t66 = libdevice.fmaf(libdevice.fmaf(t65, t55, f32(-0.15018947422504425)), t55, f32(-0.31500503420829773))
+    t67 = libdevice.fmaf(libdevice.fmaf(t66, t55, f32(-0.004183207172900438)), t55, f32(0.6397675275802612))
+    t68 = libdevice.fmaf(t67, t55, f32(1.1870980642925133e-08))
+    t69 = fadd(f32(-0.3448895514011383), t68)
+    t70 = libdevice.fmaf(f32(0.0018315348715987056), t55, f32(-0.005566813051700592))
+    t71 = libdevice.fmaf(t70, t55, f32(-0.015986990765668452))
+    t72 = libdevice.fmaf(libdevice.fmaf(t71, t55, f32(-0.006574057275429368)), t55, f32(0.03059218404814601))
+    t73 = libdevice.fmaf(libdevice.fmaf(t72, t55, f32(0.06618057936429977)), t55, f32(0.033895924454554915))
+    t74 = libdevice.fmaf(libdevice.fmaf(t73, t55, f32(-0.10262290015816689)), t55, f32(-0.23921455442905426))
+    t75 = libdevice.fmaf(libdevice.fmaf(t74, t55, f32(-0.14012502133846283)), t55, f32(0.28759487718343735))
+    t76 = libdevice.fmaf(libdevice.fmaf(t75, t55, f32(0.6613320708274841)), t55, f32(0.34146662801504135))
+    t77 = libdevice.fmaf(libdevice.fmaf(t76, t55, f32(-0.600757896900177)), t55, f32(-0.9450151026248932))
+    t78 = libdevice.fmaf(libdevice.fmaf(t77, t55, f32(-0.008366414345800877)), t55, f32(0.6397675275802612))
+    t79 = fadd(fsub(t68, fsub(t69, f32(-0.3448895514011383))), fmul(t23, t78))
+    t80 = fmul(t5, t5)
+    t81 = libdevice.fmaf(f32(-0.027620630338788033), t80, f32(0.08339153975248337))
+    t82 = libdevice.fmaf(libdevice.fmaf(t81, t80, f32(-0.17409765720367432)), t80, f32(0.32374465465545654))
+    t83 = libdevice.fmaf(t82, t80, f32(-0.5333315134048462))
+    t84 = libdevice.fmaf(t83, t80, f32(-2.8161398546444616e-08))
+    t85 = fadd(f32(0.6666666865348816), t84)
+    t86 = fmul(t85, t5)
+    t87 = fmul(t86, t5)
+    t88 = fmul(t87, t5)
+    t89 = fmul(fsub(t84, fsub(t85, f32(0.6666666865348816))), t5)
+    t90 = fmul(fadd(fadd(libdevice.fmaf(t85, t5, -t86), fmul(t85, t23)), t89), t5)
+    t91 = fmul(fadd(fadd(libdevice.fmaf(t86, t5, -t87), fmul(t86, t23)), t90), t5)
+    t92 = fadd(fadd(libdevice.fmaf(t87, t5, -t88), fmul(t87, t23)), t91)
+    t93 = fsub(t5, f32(1.005111038684845))
+    t94 = libdevice.fmaf(f32(0.00010773734538815916), t93, f32(0.000347925815731287))
+    t95 = libdevice.fmaf(t94, t93, f32(-0.0010657993843778968))
+    t96 = libdevice.fmaf(t95, t93, f32(0.0004695755196735263))
+    t97 = libdevice.fmaf(t96, t93, f32(0.0023532449267804623))
+    t98 = libdevice.fmaf(t97, t93, f32(-0.0055150482803583145))
+    t99 = libdevice.fmaf(libdevice.fmaf(t98, t93, f32(0.0030814476776868105)), t93, f32(0.010262290015816689))
+    t100 = libdevice.fmaf(libdevice.fmaf(t99, t93, f32(-0.026579394936561584)), t93, f32(0.017515627667307854))
+    t101 = libdevice.fmaf(libdevice.fmaf(t100, t93, f32(0.041084982454776764)), t93, f32(-0.11022201180458069))
+    t102 = libdevice.fmaf(libdevice.fmaf(t101, t93, f32(0.06829332560300827)), t93, f32(0.15018947422504425))
+    t103 = libdevice.fmaf(libdevice.fmaf(t102, t93, f32(-0.31500503420829773)), t93, f32(0.004183207172900438))
+    t104 = libdevice.fmaf(t103, t93, f32(0.6397675275802612))
+    t105 = libdevice.fmaf(t104, t93, f32(-1.1870980642925133e-08))
+    t106 = fadd(f32(0.3448895514011383), t105)
+    t107 = libdevice.fmaf(f32(0.0018315348715987056), t93, f32(0.005566813051700592))
+    t108 = libdevice.fmaf(t107, t93, f32(-0.015986990765668452))
+    t109 = libdevice.fmaf(libdevice.fmaf(t108, t93, f32(0.006574057275429368)), t93, f32(0.03059218404814601))
+    t110 = libdevice.fmaf(libdevice.fmaf(t109, t93, f32(-0.06618057936429977)), t93, f32(0.033895924454554915))
+    t111 = libdevice.fmaf(libdevice.fmaf(t110, t93, f32(0.10262290015816689)), t93, f32(-0.23921455442905426))
+    t112 = libdevice.fmaf(libdevice.fmaf(t111, t93, f32(0.14012502133846283)), t93, f32(0.28759487718343735))
+    t113 = libdevice.fmaf(libdevice.fmaf(t112, t93, f32(-0.6613320708274841)), t93, f32(0.34146662801504135))
+    t114 = libdevice.fmaf(libdevice.fmaf(t113, t93, f32(0.600757896900177)), t93, f32(-0.9450151026248932))
+    t115 = libdevice.fmaf(libdevice.fmaf(t114, t93, f32(0.008366414345800877)), t93, f32(0.6397675275802612))
+    t116 = fadd(fsub(t105, fsub(t106, f32(0.3448895514011383))), fmul(t23, t115))
+    t117 = -t54
+    t118 = fadd(t43, t117) if fsub(t117, t117) == f32(0.0) else t43
+    t119 = fadd(t106, t116) if fsub(t116, t116) == f32(0.0) else t106
+    t120 = t119 if t5 < f32(1.274560570716858) else t118 if t5 < f32(5480.1513671875) else f32(1.0)
+    t121 = (fadd(t88, t92) if fsub(t92, t92) == f32(0.0) else t88) if t5 < f32(0.5743491649627686) else t120
+    t122 = (fadd(t69, t79) if fsub(t79, t79) == f32(0.0) else t69) if t5 < f32(-0.5743491649627686) else t121
+    t123 = (fadd(t42, t54) if fsub(t54, t54) == f32(0.0) else t42) if t5 < f32(-1.274560570716858) else t122
+    t124 = (fadd(t18, t35) if fsub(t35, t35) == f32(0.0) else t18) if t5 < f32(-137.18699645996094) else t123
+    return x if x != x else x if x == f32(0.0) else f32(-1.0) if t5 < f32(-14664.0908203125) else t124
 
 
 # Together, so that what they share is computed once.
@@ -254,6 +385,69 @@ def grad2_device(x, c):
 
 
 @core
+def grad_c_device(x, c):
+    t1 = ddiv(x, c)
+    t2 = ddiv(libdevice.fma(-t1, c, x), c)
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = dadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = libdevice.fabs(t5)
+    t7 = -dmul(t6, 2.0)
+    t8 = exp(t7)
+    t9 = dadd(1.0, t8)
+    t10 = dmul(t9, t9)
+    t11 = ddiv(4.0, t10)
+    t12 = dmul(t11, t8)
+    t13 = -dmul(t5, t12)
+    t14 = dmul(t6, -2.0)
+    t15 = expm1(t14)
+    t16 = -t15
+    t17 = dadd(2.0, t15)
+    t18 = ddiv(t16, t17)
+    t19 = libdevice.copysign(t18, t5)
+    t20 = dadd(t13, t19)
+    t21 = dadd(t20, -t13)
+    t22 = exp_low(t7)
+    t23 = dadd(t9, -1.0)
+    t24 = dadd(dadd(dadd(1.0, -dadd(t9, -t23)), dadd(t8, -t23)), t22)
+    t25 = dmul(t11, dadd(dadd(libdevice.fma(t9, t9, -t10), dmul(t9, t24)), dmul(t24, t9)))
+    t26 = dadd(t2, -dadd(t4, -t1)) if t3 else 0.0
+    t27 = t5 < 0.0
+    t28 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t8, -1.0), t9), 2.0), t5))
+    t29 = ddiv(dadd(libdevice.fma(-t11, t10, 4.0), -t25), t10)
+    t30 = dmul(dadd(t29, dmul(t26, dmul(t11, t28 if t27 else -t28))), t8)
+    t31 = dmul(t5, dadd(dadd(libdevice.fma(t11, t8, -t12), dmul(t11, t22)), t30))
+    t32 = -dadd(dadd(libdevice.fma(t5, t12, t13), t31), dmul(t26, t12))
+    t33 = expm1_low(t14)
+    t34 = dadd(t17, -2.0)
+    t35 = dmul(t18, dadd(dadd(dadd(2.0, -dadd(t17, -t34)), dadd(t15, -t34)), t33))
+    t36 = ddiv(dadd(dadd(libdevice.fma(-t18, t17, t16), -t33), -t35), t17)
+    t37 = dadd(1.0, t15)
+    t38 = dadd(1.0, t37)
+    t39 = dadd(-t36 if t27 else t36, dmul(t26, ddiv(dmul(4.0, t37), dmul(t38, t38))))
+    t40 = dadd(dadd(dadd(dadd(t13, -dadd(t20, -t21)), dadd(t19, -t21)), t32), t39)
+    t41 = dadd(t20, t40) if dadd(t40, -t40) == 0.0 else t20
+    t42 = dmul(t5, t5)
+    t43 = libdevice.fma(-0.0015204684443180022, t42, 0.004210436363087407)
+    t44 = libdevice.fma(libdevice.fma(t43, t42, -0.009428479405169277), t42, 0.020380751878395626)
+    t45 = libdevice.fma(libdevice.fma(t44, t42, -0.04310549150564349), t42, 0.0886323539729506)
+    t46 = libdevice.fma(libdevice.fma(t45, t42, -0.17495590826672155), t42, 0.3238095238093293)
+    t47 = libdevice.fma(libdevice.fma(t46, t42, -0.5333333333333327), t42, 3.664623710689061e-17)
+    t48 = dadd(0.6666666666666666, t47)
+    t49 = dmul(t48, t5)
+    t50 = dmul(t49, t5)
+    t51 = dmul(t50, t5)
+    t52 = dmul(dadd(t47, -dadd(t48, -0.6666666666666666)), t5)
+    t53 = dmul(dadd(dadd(libdevice.fma(t48, t5, -t49), dmul(t48, t26)), t52), t5)
+    t54 = dmul(dadd(dadd(libdevice.fma(t49, t5, -t50), dmul(t49, t26)), t53), t5)
+    t55 = dadd(dadd(libdevice.fma(t50, t5, -t51), dmul(t50, t26)), t54)
+    t56 = dadd(t51, t55) if dadd(t55, -t55) == 0.0 else t51
+    t57 = t56 if t5 < 0.3328629033091268 else t41 if t5 < 565826.4136604371 else 1.0
+    t58 = x if x == 0.0 else -1.0 if t5 < -565826.4136604371 else t41 if t5 < -0.3328629033091268 else t57
+    return x if x != x else t58
+
+
+@core
 def value_and_grad_device(x, c):
     t1 = ddiv(x, c)
     t2 = ddiv(libdevice.fma(-t1, c, x), c)
@@ -387,6 +581,35 @@ def grad2_f32_each(x, c, c_low, out, n):
 
 
 @kernel
+def grad_c_f32(x, c, c_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_c_device32(x_0, c, c_low)
+        out_1 = grad_c_device32(x_1, c, c_low)
+        out_2 = grad_c_device32(x_2, c, c_low)
+        out_3 = grad_c_device32(x_3, c, c_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_c_device32(x_i, c, c_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_c_f32_each(x, c, c_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_c_device32(x_i, c, c_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, c, c_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -454,6 +677,98 @@ def value_and_grad_f32_each(x, c, c_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, c, c_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, c, c_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, c, c_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, c, c_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, c, c_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, c, c_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, c, c_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f32(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gc_0 = grad_c_device32(x_0, c, c_low)
+        gc_0 = g_0 * gc_0
+        total, lost = fplus(total, lost, gc_0)
+        gc_1 = grad_c_device32(x_1, c, c_low)
+        gc_1 = g_1 * gc_1
+        total, lost = fplus(total, lost, gc_1)
+        gc_2 = grad_c_device32(x_2, c, c_low)
+        gc_2 = g_2 * gc_2
+        total, lost = fplus(total, lost, gc_2)
+        gc_3 = grad_c_device32(x_3, c, c_low)
+        gc_3 = g_3 * gc_3
+        total, lost = fplus(total, lost, gc_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device32(x_i, c, c_low)
+        gc_i = g_i * gc_i
+        total, lost = fplus(total, lost, gc_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f32_each(g, x, c, c_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device32(x_i, c, c_low)
+        gc_i = g_i * gc_i
+        total, lost = fplus(total, lost, gc_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -538,6 +853,33 @@ def grad2_f64_each(x, c, out, n):
 
 
 @kernel
+def grad_c_f64(x, c, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_c_device(x_0, c)
+        out_1 = grad_c_device(x_1, c)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_c_device(x_i, c)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_c_f64_each(x, c, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_c_device(x_i, c)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, c, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -599,3 +941,83 @@ def value_and_grad_f64_each(x, c, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, c)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, c)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, c)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, c)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, c)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f64(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gc_0 = grad_c_device(x_0, c)
+        gc_0 = g_0 * gc_0
+        total, lost = dplus(total, lost, gc_0)
+        gc_1 = grad_c_device(x_1, c)
+        gc_1 = g_1 * gc_1
+        total, lost = dplus(total, lost, gc_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device(x_i, c)
+        gc_i = g_i * gc_i
+        total, lost = dplus(total, lost, gc_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_c_f64_each(g, x, c, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gc_i = grad_c_device(x_i, c)
+        gc_i = g_i * gc_i
+        total, lost = dplus(total, lost, gc_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -28,6 +28,7 @@ from symgen.runtime.device import (
     thread,
     u32,
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, log1p_unit, log1p_unit_low)
 
 
@@ -127,6 +128,87 @@ def grad2_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t25 = fmul(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t24, t10)), t14)
     t26 = fadd(libdevice.fmaf(t15, t14, -t16), fmul(fadd(libdevice.fmaf(t12, t14, -t15), t25), t14))
     return fadd(t16, t26) if fsub(t26, t26) == f32(0.0) else t16
+
+
+# -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (annihilating)
+@core
+def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
+    t1 = fmul(beta, x)
+    t2 = f32(0.0) < t1
+    t3 = libdevice.fabsf(t1)
+    t4 = libdevice.expf(-fmul(t3, f32(0.5)))
+    t5 = f32(1.0) if t2 else t4
+    t6 = t5 == f32(0.0)
+    t7 = -t1
+    t8 = f32(0.0) <= t7
+    t9 = f32(1.0) if t8 else t4
+    t10 = t9 == f32(0.0)
+    t11 = fmul(t4, t4)
+    t12 = fadd(f32(1.0), t11)
+    t13 = fdiv(f32(1.0), t12)
+    t14 = t1 if t2 else f32(0.0)
+    t15 = libdevice.expf(-t3)
+    t16 = libdevice.log1pf(t15)
+    t17 = fadd(t14, t16)
+    t18 = t11 < f32(8.673617379884035e-19)
+    t19 = libdevice.log1pf(t11)
+    t20 = fdiv(t19, t11)
+    t21 = f32(1.0) if t18 else t20
+    t22 = t17 if t2 else t21
+    t23 = fmul(t13, t22)
+    t24 = fmul(t23, t9)
+    t25 = fmul(t24, t9)
+    t26 = fmul(t25, t5)
+    t27 = fmul(t26, t5)
+    t28 = f32(0.0) if t6 else f32(0.0) if t10 else t27
+    t29 = f32(0.0) < t7
+    t30 = f32(1.0) if t29 else t4
+    t31 = t30 == f32(0.0)
+    t32 = f32(0.0) <= t1
+    t33 = f32(1.0) if t32 else t4
+    t34 = t33 == f32(0.0)
+    t35 = t7 if t29 else f32(0.0)
+    t36 = fadd(t35, t16)
+    t37 = t36 if t29 else t21
+    t38 = fmul(t13, t37)
+    t39 = fmul(t38, t33)
+    t40 = fmul(t39, t33)
+    t41 = fmul(t40, t30)
+    t42 = fmul(t41, t30)
+    t43 = f32(0.0) if t31 else f32(0.0) if t34 else t42
+    t44 = fadd(t28, t43)
+    t45 = fdiv(t44, beta)
+    t46 = fdiv(t45, beta)
+    t47 = -t46
+    t48 = fsub(t44, t28)
+    t49 = fsub(t17, t14)
+    t50 = fadd(libdevice.fmaf(beta, x, t7), fmul(beta_low, x))
+    t51 = fadd(f32(1.0), t15)
+    t52 = libdevice.fmaf(t4, t4, -t11)
+    t53 = fdiv(fsub(fadd(libdevice.fmaf(-t20, t11, t19), fmul(t52, t13)), fmul(t20, t52)), t11)
+    t54 = f32(0.0) if t18 else t53
+    t55 = fmul(t21, fadd(f32(1.0), f32(0.0) if t18 else fsub(fdiv(t11, fmul(t12, t19)), f32(1.0))))
+    t56 = fadd(fadd(fsub(t14, fsub(t17, t49)), fsub(t16, t49)), fmul(t50, fdiv(f32(1.0) if t2 else t15, t51)))
+    t57 = fsub(t12, f32(1.0))
+    t58 = fmul(t13, fadd(fadd(fsub(f32(1.0), fsub(t12, t57)), fsub(t11, t57)), t52))
+    t59 = fdiv(fsub(libdevice.fmaf(-t13, t12, f32(1.0)), t58), t12)
+    t60 = -t50
+    t61 = fadd(libdevice.fmaf(t13, t22, -t23), fmul(t13, t56 if t2 else fadd(t54, fmul(t50, t55))))
+    t62 = fmul(fadd(t61, fmul(fadd(t59, fmul(t60, fmul(t13, fdiv(t11 if t8 else f32(1.0), t12)))), t22)), t9)
+    t63 = fmul(fadd(libdevice.fmaf(t24, t9, -t25), fmul(fadd(libdevice.fmaf(t23, t9, -t24), t62), t9)), t5)
+    t64 = fadd(libdevice.fmaf(t26, t5, -t27), fmul(fadd(libdevice.fmaf(t25, t5, -t26), t63), t5))
+    t65 = fsub(t36, t35)
+    t66 = fadd(fsub(t35, fsub(t36, t65)), fsub(t16, t65))
+    t67 = fadd(t66, fmul(t60, fdiv(f32(1.0) if t29 else t15, t51))) if t29 else fadd(t54, fmul(t60, t55))
+    t68 = fmul(fadd(t59, fmul(t50, fmul(t13, fdiv(t11 if t32 else f32(1.0), t12)))), t37)
+    t69 = fmul(fadd(fadd(libdevice.fmaf(t13, t37, -t38), fmul(t13, t67)), t68), t33)
+    t70 = fadd(libdevice.fmaf(t39, t33, -t40), fmul(fadd(libdevice.fmaf(t38, t33, -t39), t69), t33))
+    t71 = fmul(fadd(libdevice.fmaf(t40, t30, -t41), fmul(t70, t30)), t30)
+    t72 = fadd(fadd(fsub(t28, fsub(t44, t48)), fsub(t43, t48)), f32(0.0) if t6 else f32(0.0) if t10 else t64)
+    t73 = fadd(t72, f32(0.0) if t31 else f32(0.0) if t34 else fadd(libdevice.fmaf(t41, t30, -t42), t71))
+    t74 = fdiv(fsub(fadd(libdevice.fmaf(-t45, beta, t44), t73), fmul(t45, beta_low)), beta)
+    t75 = -fdiv(fsub(fadd(libdevice.fmaf(t47, beta, t45), t74), fmul(t46, beta_low)), beta)
+    return fadd(t47, t75) if fsub(t75, t75) == f32(0.0) else t47
 
 
 # Together, so that what they share is computed once.
@@ -290,6 +372,97 @@ def grad2_device_threshold_none(x, beta, threshold):
 
 
 @core
+def grad_beta_device_threshold_none(x, beta, threshold):
+    t1 = dmul(beta, x)
+    t2 = 0.0 < t1
+    t3 = libdevice.fabs(t1)
+    t4 = -dmul(t3, 0.5)
+    t5 = exp(t4)
+    t6 = 1.0 if t2 else t5
+    t7 = t6 == 0.0
+    t8 = -t1
+    t9 = 0.0 <= t8
+    t10 = 1.0 if t9 else t5
+    t11 = t10 == 0.0
+    t12 = dmul(t5, t5)
+    t13 = dadd(1.0, t12)
+    t14 = ddiv(1.0, t13)
+    t15 = ddiv(t14, beta)
+    t16 = t1 if t2 else 0.0
+    t17 = -t3
+    t18 = exp(t17)
+    t19 = log1p_unit(t18)
+    t20 = dadd(t16, t19)
+    t21 = t12 < 8.673617379884035e-19
+    t22 = log1p_unit(t12)
+    t23 = ddiv(t22, t12)
+    t24 = 1.0 if t21 else t23
+    t25 = t20 if t2 else t24
+    t26 = dmul(t15, t25)
+    t27 = -ddiv(t26, beta)
+    t28 = dmul(t27, t10)
+    t29 = dmul(t28, t10)
+    t30 = dmul(t29, t6)
+    t31 = dmul(t30, t6)
+    t32 = 0.0 if t7 else 0.0 if t11 else t31
+    t33 = 0.0 < t8
+    t34 = 1.0 if t33 else t5
+    t35 = t34 == 0.0
+    t36 = 0.0 <= t1
+    t37 = 1.0 if t36 else t5
+    t38 = t37 == 0.0
+    t39 = t8 if t33 else 0.0
+    t40 = dadd(t39, t19)
+    t41 = t40 if t33 else t24
+    t42 = dmul(t15, t41)
+    t43 = -ddiv(t42, beta)
+    t44 = dmul(t43, t37)
+    t45 = dmul(t44, t37)
+    t46 = dmul(t45, t34)
+    t47 = dmul(t46, t34)
+    t48 = 0.0 if t35 else 0.0 if t38 else t47
+    t49 = dadd(t32, t48)
+    t50 = dadd(t49, -t32)
+    t51 = exp_low(t4)
+    t52 = 0.0 if t2 else t51
+    t53 = 0.0 if t9 else t51
+    t54 = dadd(t20, -t16)
+    t55 = dadd(1.0, t18)
+    t56 = dadd(log1p_unit_low(t18), dmul(exp_low(t17), ddiv(1.0, t55)))
+    t57 = libdevice.fma(beta, x, t8)
+    t58 = dadd(dadd(dadd(t16, -dadd(t20, -t54)), dadd(t19, -t54)), t56)
+    t59 = dadd(dadd(libdevice.fma(t5, t5, -t12), dmul(t5, t51)), dmul(t51, t5))
+    t60 = dadd(libdevice.fma(-t23, t12, t22), dadd(log1p_unit_low(t12), dmul(t59, t14)))
+    t61 = 0.0 if t21 else ddiv(dadd(t60, -dmul(t23, t59)), t12)
+    t62 = dmul(t24, dadd(1.0, 0.0 if t21 else dadd(ddiv(t12, dmul(t13, t22)), -1.0)))
+    t63 = dmul(t15, dadd(t58, dmul(t57, ddiv(1.0 if t2 else t18, t55))) if t2 else dadd(t61, dmul(t57, t62)))
+    t64 = libdevice.fma(-t15, beta, t14)
+    t65 = dadd(t13, -1.0)
+    t66 = dmul(t14, dadd(dadd(dadd(1.0, -dadd(t13, -t65)), dadd(t12, -t65)), t59))
+    t67 = ddiv(dadd(libdevice.fma(-t14, t13, 1.0), -t66), t13)
+    t68 = -t57
+    t69 = dmul(ddiv(dadd(t64, dadd(t67, dmul(t68, dmul(t14, ddiv(t12 if t9 else 1.0, t13))))), beta), t25)
+    t70 = ddiv(dadd(libdevice.fma(t27, beta, t26), dadd(dadd(libdevice.fma(t15, t25, -t26), t63), t69)), beta)
+    t71 = dmul(dadd(dadd(libdevice.fma(t27, t10, -t28), dmul(t27, t53)), dmul(-t70, t10)), t10)
+    t72 = dmul(dadd(dadd(libdevice.fma(t28, t10, -t29), dmul(t28, t53)), t71), t6)
+    t73 = dmul(dadd(dadd(libdevice.fma(t29, t6, -t30), dmul(t29, t52)), t72), t6)
+    t74 = 0.0 if t7 else 0.0 if t11 else dadd(dadd(libdevice.fma(t30, t6, -t31), dmul(t30, t52)), t73)
+    t75 = 0.0 if t33 else t51
+    t76 = 0.0 if t36 else t51
+    t77 = dadd(t40, -t39)
+    t78 = dadd(dadd(dadd(t39, -dadd(t40, -t77)), dadd(t19, -t77)), t56)
+    t79 = dadd(t78, dmul(t68, ddiv(1.0 if t33 else t18, t55))) if t33 else dadd(t61, dmul(t68, t62))
+    t80 = dmul(ddiv(dadd(t64, dadd(t67, dmul(t57, dmul(t14, ddiv(t12 if t36 else 1.0, t13))))), beta), t41)
+    t81 = dadd(libdevice.fma(t43, beta, t42), dadd(dadd(libdevice.fma(t15, t41, -t42), dmul(t15, t79)), t80))
+    t82 = dmul(dadd(dadd(libdevice.fma(t43, t37, -t44), dmul(t43, t76)), dmul(-ddiv(t81, beta), t37)), t37)
+    t83 = dmul(dadd(dadd(libdevice.fma(t44, t37, -t45), dmul(t44, t76)), t82), t34)
+    t84 = dmul(dadd(dadd(libdevice.fma(t45, t34, -t46), dmul(t45, t75)), t83), t34)
+    t85 = 0.0 if t35 else 0.0 if t38 else dadd(dadd(libdevice.fma(t46, t34, -t47), dmul(t46, t75)), t84)
+    t86 = dadd(dadd(dadd(dadd(t32, -dadd(t49, -t50)), dadd(t48, -t50)), t74), t85)
+    return dadd(t49, t86) if dadd(t86, -t86) == 0.0 else t49
+
+
+@core
 def value_and_grad_device_threshold_none(x, beta, threshold):
     t1 = dmul(beta, x)
     t2 = libdevice.fabs(t1)
@@ -438,6 +611,35 @@ def grad2_f32_threshold_none_each(x, beta, beta_low, threshold, threshold_low, o
 
 
 @kernel
+def grad_beta_f32_threshold_none(x, beta, beta_low, threshold, threshold_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_beta_device32_threshold_none(x_0, beta, beta_low, threshold, threshold_low)
+        out_1 = grad_beta_device32_threshold_none(x_1, beta, beta_low, threshold, threshold_low)
+        out_2 = grad_beta_device32_threshold_none(x_2, beta, beta_low, threshold, threshold_low)
+        out_3 = grad_beta_device32_threshold_none(x_3, beta, beta_low, threshold, threshold_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_beta_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_beta_f32_threshold_none_each(x, beta, beta_low, threshold, threshold_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_beta_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32_threshold_none(g, x, beta, beta_low, threshold, threshold_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -505,6 +707,98 @@ def value_and_grad_f32_threshold_none_each(x, beta, beta_low, threshold, thresho
         out_i, dx_i = value_and_grad_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32_threshold_none(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32_threshold_none(x_0, beta, beta_low, threshold, threshold_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32_threshold_none(x_1, beta, beta_low, threshold, threshold_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32_threshold_none(x_2, beta, beta_low, threshold, threshold_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32_threshold_none(x_3, beta, beta_low, threshold, threshold_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_threshold_none_each(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f32_threshold_none(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gbeta_0 = grad_beta_device32_threshold_none(x_0, beta, beta_low, threshold, threshold_low)
+        gbeta_0 = g_0 * gbeta_0
+        total, lost = fplus(total, lost, gbeta_0)
+        gbeta_1 = grad_beta_device32_threshold_none(x_1, beta, beta_low, threshold, threshold_low)
+        gbeta_1 = g_1 * gbeta_1
+        total, lost = fplus(total, lost, gbeta_1)
+        gbeta_2 = grad_beta_device32_threshold_none(x_2, beta, beta_low, threshold, threshold_low)
+        gbeta_2 = g_2 * gbeta_2
+        total, lost = fplus(total, lost, gbeta_2)
+        gbeta_3 = grad_beta_device32_threshold_none(x_3, beta, beta_low, threshold, threshold_low)
+        gbeta_3 = g_3 * gbeta_3
+        total, lost = fplus(total, lost, gbeta_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
+        gbeta_i = g_i * gbeta_i
+        total, lost = fplus(total, lost, gbeta_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f32_threshold_none_each(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device32_threshold_none(x_i, beta, beta_low, threshold, threshold_low)
+        gbeta_i = g_i * gbeta_i
+        total, lost = fplus(total, lost, gbeta_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -589,6 +883,33 @@ def grad2_f64_threshold_none_each(x, beta, threshold, out, n):
 
 
 @kernel
+def grad_beta_f64_threshold_none(x, beta, threshold, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_beta_device_threshold_none(x_0, beta, threshold)
+        out_1 = grad_beta_device_threshold_none(x_1, beta, threshold)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_beta_device_threshold_none(x_i, beta, threshold)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_beta_f64_threshold_none_each(x, beta, threshold, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_beta_device_threshold_none(x_i, beta, threshold)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64_threshold_none(g, x, beta, threshold, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -650,6 +971,86 @@ def value_and_grad_f64_threshold_none_each(x, beta, threshold, out, dx, n):
         out_i, dx_i = value_and_grad_device_threshold_none(x_i, beta, threshold)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64_threshold_none(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device_threshold_none(x_0, beta, threshold)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device_threshold_none(x_1, beta, threshold)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device_threshold_none(x_i, beta, threshold)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_threshold_none_each(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device_threshold_none(x_i, beta, threshold)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f64_threshold_none(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gbeta_0 = grad_beta_device_threshold_none(x_0, beta, threshold)
+        gbeta_0 = g_0 * gbeta_0
+        total, lost = dplus(total, lost, gbeta_0)
+        gbeta_1 = grad_beta_device_threshold_none(x_1, beta, threshold)
+        gbeta_1 = g_1 * gbeta_1
+        total, lost = dplus(total, lost, gbeta_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device_threshold_none(x_i, beta, threshold)
+        gbeta_i = g_i * gbeta_i
+        total, lost = dplus(total, lost, gbeta_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f64_threshold_none_each(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device_threshold_none(x_i, beta, threshold)
+        gbeta_i = g_i * gbeta_i
+        total, lost = dplus(total, lost, gbeta_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
 
 
 # ---- threshold given
@@ -765,6 +1166,80 @@ def grad2_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t34 = fadd(libdevice.fmaf(t23, t22, -t24), t33)
     t35 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) < f32(0.0)
     return f32(0.0) if t35 else fadd(t24, t34) if fsub(t34, t34) == f32(0.0) else t24
+
+
+# where beta*x > threshold: 0
+# where beta*x <= threshold: x*sigmoid(beta*x)/beta - softplus(beta*x)/beta**2 (annihilating)
+@core
+def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
+    t1 = fmul(beta, x)
+    t2 = -t1
+    t3 = fadd(threshold, t2)
+    t4 = fsub(t3, threshold)
+    t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
+    t6 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), -t5)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t3, t6)
+    t9 = t8 if t7 else t3
+    t10 = f32(0.0) < t1
+    t11 = libdevice.fabsf(t1)
+    t12 = libdevice.expf(-fmul(t11, f32(0.5)))
+    t13 = f32(1.0) if t10 else t12
+    t14 = t13 == f32(0.0)
+    t15 = t1 if t10 else f32(0.0)
+    t16 = libdevice.expf(-t11)
+    t17 = libdevice.log1pf(t16)
+    t18 = fadd(t15, t17)
+    t19 = fmul(t12, t12)
+    t20 = t19 < f32(8.673617379884035e-19)
+    t21 = libdevice.log1pf(t19)
+    t22 = fdiv(t21, t19)
+    t23 = f32(1.0) if t20 else t22
+    t24 = t18 if t10 else t23
+    t25 = fdiv(t24, beta)
+    t26 = fdiv(t25, beta)
+    t27 = -t26
+    t28 = fmul(t27, t13)
+    t29 = fmul(t28, t13)
+    t30 = f32(0.0) if t14 else t29
+    t31 = f32(0.0) <= t1
+    t32 = f32(1.0) if t31 else t12
+    t33 = t32 == f32(0.0)
+    t34 = fdiv(x, beta)
+    t35 = fadd(f32(1.0), t19)
+    t36 = fdiv(f32(1.0), t35)
+    t37 = fmul(t34, t36)
+    t38 = fmul(t37, t32)
+    t39 = fmul(t38, t32)
+    t40 = f32(0.0) if t33 else t39
+    t41 = fadd(t30, t40)
+    t42 = fsub(t41, t30)
+    t43 = fsub(t18, t15)
+    t44 = fmul(t5, fdiv(f32(1.0) if t10 else t16, fadd(f32(1.0), t16)))
+    t45 = libdevice.fmaf(t12, t12, -t19)
+    t46 = fdiv(fsub(fadd(libdevice.fmaf(-t22, t19, t21), fmul(t45, t36)), fmul(t22, t45)), t19)
+    t47 = fmul(t5, fmul(t23, fadd(f32(1.0), f32(0.0) if t20 else fsub(fdiv(t19, fmul(t35, t21)), f32(1.0)))))
+    t48 = fadd(fadd(fsub(t15, fsub(t18, t43)), fsub(t17, t43)), t44)
+    t49 = fadd(libdevice.fmaf(-t25, beta, t24), t48 if t10 else fadd(f32(0.0) if t20 else t46, t47))
+    t50 = fadd(libdevice.fmaf(t27, beta, t25), fdiv(fsub(t49, fmul(t25, beta_low)), beta))
+    t51 = fadd(libdevice.fmaf(t27, t13, -t28), fmul(-fdiv(fsub(t50, fmul(t26, beta_low)), beta), t13))
+    t52 = f32(0.0) if t14 else fadd(libdevice.fmaf(t28, t13, -t29), fmul(t51, t13))
+    t53 = fsub(t35, f32(1.0))
+    t54 = fmul(t36, fadd(fadd(fsub(f32(1.0), fsub(t35, t53)), fsub(t19, t53)), t45))
+    t55 = fdiv(fsub(libdevice.fmaf(-t36, t35, f32(1.0)), t54), t35)
+    t56 = fmul(t34, fadd(t55, fmul(t5, fmul(t36, fdiv(t19 if t31 else f32(1.0), t35)))))
+    t57 = fmul(fdiv(fsub(libdevice.fmaf(-t34, beta, x), fmul(t34, beta_low)), beta), t36)
+    t58 = fmul(fadd(fadd(libdevice.fmaf(t34, t36, -t37), t56), t57), t32)
+    t59 = fadd(libdevice.fmaf(t38, t32, -t39), fmul(fadd(libdevice.fmaf(t37, t32, -t38), t58), t32))
+    t60 = fadd(fadd(fadd(fsub(t30, fsub(t41, t42)), fsub(t40, t42)), t52), f32(0.0) if t33 else t59)
+    t61 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return f32(0.0) if t61 else fadd(t41, t60) if fsub(t60, t60) == f32(0.0) else t41
+
+
+# 0
+@core
+def grad_threshold_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
+    return x if x != x else f32(0.0)
 
 
 # Together, so that what they share is computed once.
@@ -940,6 +1415,83 @@ def grad2_device_threshold_given(x, beta, threshold):
 
 
 @core
+def grad_beta_device_threshold_given(x, beta, threshold):
+    t1 = dmul(beta, x)
+    t2 = -t1
+    t3 = dadd(threshold, t2)
+    t4 = dadd(t3, -threshold)
+    t5 = libdevice.fma(beta, x, t2)
+    t6 = dadd(dadd(dadd(threshold, -dadd(t3, -t4)), dadd(t2, -t4)), -t5)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t3, t6)
+    t9 = t8 if t7 else t3
+    t10 = 0.0 < t1
+    t11 = libdevice.fabs(t1)
+    t12 = -dmul(t11, 0.5)
+    t13 = exp(t12)
+    t14 = 1.0 if t10 else t13
+    t15 = t14 == 0.0
+    t16 = t1 if t10 else 0.0
+    t17 = -t11
+    t18 = exp(t17)
+    t19 = log1p_unit(t18)
+    t20 = dadd(t16, t19)
+    t21 = dmul(t13, t13)
+    t22 = t21 < 8.673617379884035e-19
+    t23 = log1p_unit(t21)
+    t24 = ddiv(t23, t21)
+    t25 = 1.0 if t22 else t24
+    t26 = t20 if t10 else t25
+    t27 = ddiv(t26, beta)
+    t28 = -ddiv(t27, beta)
+    t29 = dmul(t28, t14)
+    t30 = dmul(t29, t14)
+    t31 = 0.0 if t15 else t30
+    t32 = 0.0 <= t1
+    t33 = 1.0 if t32 else t13
+    t34 = t33 == 0.0
+    t35 = ddiv(x, beta)
+    t36 = dadd(1.0, t21)
+    t37 = ddiv(1.0, t36)
+    t38 = dmul(t35, t37)
+    t39 = dmul(t38, t33)
+    t40 = dmul(t39, t33)
+    t41 = 0.0 if t34 else t40
+    t42 = dadd(t31, t41)
+    t43 = dadd(t42, -t31)
+    t44 = exp_low(t12)
+    t45 = 0.0 if t10 else t44
+    t46 = dadd(t20, -t16)
+    t47 = dadd(1.0, t18)
+    t48 = dadd(log1p_unit_low(t18), dmul(exp_low(t17), ddiv(1.0, t47)))
+    t49 = dadd(dadd(dadd(t16, -dadd(t20, -t46)), dadd(t19, -t46)), t48)
+    t50 = dadd(dadd(libdevice.fma(t13, t13, -t21), dmul(t13, t44)), dmul(t44, t13))
+    t51 = dadd(libdevice.fma(-t24, t21, t23), dadd(log1p_unit_low(t21), dmul(t50, t37)))
+    t52 = dmul(t5, dmul(t25, dadd(1.0, 0.0 if t22 else dadd(ddiv(t21, dmul(t36, t23)), -1.0))))
+    t53 = dadd(0.0 if t22 else ddiv(dadd(t51, -dmul(t24, t50)), t21), t52)
+    t54 = dadd(t49, dmul(t5, ddiv(1.0 if t10 else t18, t47))) if t10 else t53
+    t55 = dadd(libdevice.fma(t28, beta, t27), ddiv(dadd(libdevice.fma(-t27, beta, t26), t54), beta))
+    t56 = dmul(dadd(dadd(libdevice.fma(t28, t14, -t29), dmul(t28, t45)), dmul(-ddiv(t55, beta), t14)), t14)
+    t57 = 0.0 if t15 else dadd(dadd(libdevice.fma(t29, t14, -t30), dmul(t29, t45)), t56)
+    t58 = 0.0 if t32 else t44
+    t59 = dadd(t36, -1.0)
+    t60 = dmul(t37, dadd(dadd(dadd(1.0, -dadd(t36, -t59)), dadd(t21, -t59)), t50))
+    t61 = ddiv(dadd(libdevice.fma(-t37, t36, 1.0), -t60), t36)
+    t62 = dmul(t35, dadd(t61, dmul(t5, dmul(t37, ddiv(t21 if t32 else 1.0, t36)))))
+    t63 = dadd(dadd(libdevice.fma(t35, t37, -t38), t62), dmul(ddiv(libdevice.fma(-t35, beta, x), beta), t37))
+    t64 = dmul(dadd(dadd(libdevice.fma(t38, t33, -t39), dmul(t38, t58)), dmul(t63, t33)), t33)
+    t65 = 0.0 if t34 else dadd(dadd(libdevice.fma(t39, t33, -t40), dmul(t39, t58)), t64)
+    t66 = dadd(dadd(dadd(dadd(t31, -dadd(t42, -t43)), dadd(t41, -t43)), t57), t65)
+    t67 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t3)) if t7 else 0.0) < 0.0
+    return 0.0 if t67 else dadd(t42, t66) if dadd(t66, -t66) == 0.0 else t42
+
+
+@core
+def grad_threshold_device_threshold_given(x, beta, threshold):
+    return x if x != x else 0.0
+
+
+@core
 def value_and_grad_device_threshold_given(x, beta, threshold):
     t1 = dmul(beta, x)
     t2 = -t1
@@ -1086,6 +1638,64 @@ def grad2_f32_threshold_given_each(x, beta, beta_low, threshold, threshold_low, 
 
 
 @kernel
+def grad_beta_f32_threshold_given(x, beta, beta_low, threshold, threshold_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_beta_device32_threshold_given(x_0, beta, beta_low, threshold, threshold_low)
+        out_1 = grad_beta_device32_threshold_given(x_1, beta, beta_low, threshold, threshold_low)
+        out_2 = grad_beta_device32_threshold_given(x_2, beta, beta_low, threshold, threshold_low)
+        out_3 = grad_beta_device32_threshold_given(x_3, beta, beta_low, threshold, threshold_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_beta_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_beta_f32_threshold_given_each(x, beta, beta_low, threshold, threshold_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_beta_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        store(out, i, out_i)
+
+
+@kernel
+def grad_threshold_f32_threshold_given(x, beta, beta_low, threshold, threshold_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_threshold_device32_threshold_given(x_0, beta, beta_low, threshold, threshold_low)
+        out_1 = grad_threshold_device32_threshold_given(x_1, beta, beta_low, threshold, threshold_low)
+        out_2 = grad_threshold_device32_threshold_given(x_2, beta, beta_low, threshold, threshold_low)
+        out_3 = grad_threshold_device32_threshold_given(x_3, beta, beta_low, threshold, threshold_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_threshold_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_threshold_f32_threshold_given_each(x, beta, beta_low, threshold, threshold_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_threshold_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32_threshold_given(g, x, beta, beta_low, threshold, threshold_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -1153,6 +1763,144 @@ def value_and_grad_f32_threshold_given_each(x, beta, beta_low, threshold, thresh
         out_i, dx_i = value_and_grad_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32_threshold_given(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32_threshold_given(x_0, beta, beta_low, threshold, threshold_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32_threshold_given(x_1, beta, beta_low, threshold, threshold_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32_threshold_given(x_2, beta, beta_low, threshold, threshold_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32_threshold_given(x_3, beta, beta_low, threshold, threshold_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_threshold_given_each(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f32_threshold_given(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gbeta_0 = grad_beta_device32_threshold_given(x_0, beta, beta_low, threshold, threshold_low)
+        gbeta_0 = g_0 * gbeta_0
+        total, lost = fplus(total, lost, gbeta_0)
+        gbeta_1 = grad_beta_device32_threshold_given(x_1, beta, beta_low, threshold, threshold_low)
+        gbeta_1 = g_1 * gbeta_1
+        total, lost = fplus(total, lost, gbeta_1)
+        gbeta_2 = grad_beta_device32_threshold_given(x_2, beta, beta_low, threshold, threshold_low)
+        gbeta_2 = g_2 * gbeta_2
+        total, lost = fplus(total, lost, gbeta_2)
+        gbeta_3 = grad_beta_device32_threshold_given(x_3, beta, beta_low, threshold, threshold_low)
+        gbeta_3 = g_3 * gbeta_3
+        total, lost = fplus(total, lost, gbeta_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        gbeta_i = g_i * gbeta_i
+        total, lost = fplus(total, lost, gbeta_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f32_threshold_given_each(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        gbeta_i = g_i * gbeta_i
+        total, lost = fplus(total, lost, gbeta_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f32_threshold_given(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gthreshold_0 = grad_threshold_device32_threshold_given(x_0, beta, beta_low, threshold, threshold_low)
+        gthreshold_0 = g_0 * gthreshold_0
+        total, lost = fplus(total, lost, gthreshold_0)
+        gthreshold_1 = grad_threshold_device32_threshold_given(x_1, beta, beta_low, threshold, threshold_low)
+        gthreshold_1 = g_1 * gthreshold_1
+        total, lost = fplus(total, lost, gthreshold_1)
+        gthreshold_2 = grad_threshold_device32_threshold_given(x_2, beta, beta_low, threshold, threshold_low)
+        gthreshold_2 = g_2 * gthreshold_2
+        total, lost = fplus(total, lost, gthreshold_2)
+        gthreshold_3 = grad_threshold_device32_threshold_given(x_3, beta, beta_low, threshold, threshold_low)
+        gthreshold_3 = g_3 * gthreshold_3
+        total, lost = fplus(total, lost, gthreshold_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = fplus(total, lost, gthreshold_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f32_threshold_given_each(g, x, beta, beta_low, threshold, threshold_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device32_threshold_given(x_i, beta, beta_low, threshold, threshold_low)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = fplus(total, lost, gthreshold_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -1237,6 +1985,60 @@ def grad2_f64_threshold_given_each(x, beta, threshold, out, n):
 
 
 @kernel
+def grad_beta_f64_threshold_given(x, beta, threshold, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_beta_device_threshold_given(x_0, beta, threshold)
+        out_1 = grad_beta_device_threshold_given(x_1, beta, threshold)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_beta_device_threshold_given(x_i, beta, threshold)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_beta_f64_threshold_given_each(x, beta, threshold, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_beta_device_threshold_given(x_i, beta, threshold)
+        store(out, i, out_i)
+
+
+@kernel
+def grad_threshold_f64_threshold_given(x, beta, threshold, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_threshold_device_threshold_given(x_0, beta, threshold)
+        out_1 = grad_threshold_device_threshold_given(x_1, beta, threshold)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_threshold_device_threshold_given(x_i, beta, threshold)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_threshold_f64_threshold_given_each(x, beta, threshold, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_threshold_device_threshold_given(x_i, beta, threshold)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64_threshold_given(g, x, beta, threshold, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -1298,3 +2100,123 @@ def value_and_grad_f64_threshold_given_each(x, beta, threshold, out, dx, n):
         out_i, dx_i = value_and_grad_device_threshold_given(x_i, beta, threshold)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64_threshold_given(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device_threshold_given(x_0, beta, threshold)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device_threshold_given(x_1, beta, threshold)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device_threshold_given(x_i, beta, threshold)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_threshold_given_each(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device_threshold_given(x_i, beta, threshold)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f64_threshold_given(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gbeta_0 = grad_beta_device_threshold_given(x_0, beta, threshold)
+        gbeta_0 = g_0 * gbeta_0
+        total, lost = dplus(total, lost, gbeta_0)
+        gbeta_1 = grad_beta_device_threshold_given(x_1, beta, threshold)
+        gbeta_1 = g_1 * gbeta_1
+        total, lost = dplus(total, lost, gbeta_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device_threshold_given(x_i, beta, threshold)
+        gbeta_i = g_i * gbeta_i
+        total, lost = dplus(total, lost, gbeta_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_beta_f64_threshold_given_each(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gbeta_i = grad_beta_device_threshold_given(x_i, beta, threshold)
+        gbeta_i = g_i * gbeta_i
+        total, lost = dplus(total, lost, gbeta_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f64_threshold_given(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gthreshold_0 = grad_threshold_device_threshold_given(x_0, beta, threshold)
+        gthreshold_0 = g_0 * gthreshold_0
+        total, lost = dplus(total, lost, gthreshold_0)
+        gthreshold_1 = grad_threshold_device_threshold_given(x_1, beta, threshold)
+        gthreshold_1 = g_1 * gthreshold_1
+        total, lost = dplus(total, lost, gthreshold_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device_threshold_given(x_i, beta, threshold)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = dplus(total, lost, gthreshold_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f64_threshold_given_each(g, x, beta, threshold, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device_threshold_given(x_i, beta, threshold)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = dplus(total, lost, gthreshold_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

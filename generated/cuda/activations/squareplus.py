@@ -28,6 +28,7 @@ from symgen.runtime.device import (
     thread,
     u32,
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (hypot, hypot_low)
 
 
@@ -110,6 +111,25 @@ def grad2_device32(x, b, b_low):
     t17 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t2, t4), t16), fmul(t5, t15)), t2)
     t18 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t2, t5), t17), fmul(t6, t15)), t2)
     return fadd(t6, t18) if fsub(t18, t18) == f32(0.0) else t6
+
+
+# 1/(4*hypot(x, sqrt(b))) (compensated)
+@core
+def grad_b_device32(x, b, b_low):
+    t1 = libdevice.fsqrt_rn(b)
+    t2 = libdevice.hypotf(x, t1)
+    t3 = fdiv(f32(0.25), t2)
+    t4 = libdevice.fabsf(t1) < libdevice.fabsf(x)
+    t5 = x if t4 else t1
+    t6 = fmul(t5, t5)
+    t7 = fmul(t2, t2)
+    t8 = t1 if t4 else x
+    t9 = fmul(t8, t8)
+    t10 = fsub(fadd(fadd(fsub(t6, t7), t9), libdevice.fmaf(t5, t5, -t6)), libdevice.fmaf(t2, t2, -t7))
+    t11 = fmul(fdiv(t1, t2), fdiv(fadd(libdevice.fmaf(-t1, t1, b), b_low), fadd(t1, t1)))
+    t12 = fmul(t3, fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t2, t2)), t11))
+    t13 = fdiv(fsub(libdevice.fmaf(-t3, t2, f32(0.25)), t12), t2)
+    return fadd(t3, t13) if fsub(t13, t13) == f32(0.0) else t3
 
 
 # Together, so that what they share is computed once.
@@ -216,6 +236,16 @@ def grad2_device(x, b):
     t9 = ddiv(dadd(dadd(libdevice.fma(-t5, t2, t4), t8), -dmul(t5, t7)), t2)
     t10 = ddiv(dadd(dadd(libdevice.fma(-t6, t2, t5), t9), -dmul(t6, t7)), t2)
     return dadd(t6, t10) if dadd(t10, -t10) == 0.0 else t6
+
+
+@core
+def grad_b_device(x, b):
+    t1 = libdevice.dsqrt_rn(b)
+    t2 = hypot(x, t1)
+    t3 = ddiv(0.25, t2)
+    t4 = dmul(t3, dadd(hypot_low(x, t1), dmul(ddiv(t1, t2), ddiv(libdevice.fma(-t1, t1, b), dadd(t1, t1)))))
+    t5 = ddiv(dadd(libdevice.fma(-t3, t2, 0.25), -t4), t2)
+    return dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
 
 
 @core
@@ -350,6 +380,35 @@ def grad2_f32_each(x, b, b_low, out, n):
 
 
 @kernel
+def grad_b_f32(x, b, b_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_b_device32(x_0, b, b_low)
+        out_1 = grad_b_device32(x_1, b, b_low)
+        out_2 = grad_b_device32(x_2, b, b_low)
+        out_3 = grad_b_device32(x_3, b, b_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_b_device32(x_i, b, b_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_b_f32_each(x, b, b_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_b_device32(x_i, b, b_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, b, b_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -417,6 +476,98 @@ def value_and_grad_f32_each(x, b, b_low, out, dx, n):
         out_i, dx_i = value_and_grad_device32(x_i, b, b_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, b, b_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, b, b_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, b, b_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, b, b_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, b, b_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, b, b_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, b, b_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, b, b_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_b_f32(g, x, b, b_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gb_0 = grad_b_device32(x_0, b, b_low)
+        gb_0 = g_0 * gb_0
+        total, lost = fplus(total, lost, gb_0)
+        gb_1 = grad_b_device32(x_1, b, b_low)
+        gb_1 = g_1 * gb_1
+        total, lost = fplus(total, lost, gb_1)
+        gb_2 = grad_b_device32(x_2, b, b_low)
+        gb_2 = g_2 * gb_2
+        total, lost = fplus(total, lost, gb_2)
+        gb_3 = grad_b_device32(x_3, b, b_low)
+        gb_3 = g_3 * gb_3
+        total, lost = fplus(total, lost, gb_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gb_i = grad_b_device32(x_i, b, b_low)
+        gb_i = g_i * gb_i
+        total, lost = fplus(total, lost, gb_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_b_f32_each(g, x, b, b_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gb_i = grad_b_device32(x_i, b, b_low)
+        gb_i = g_i * gb_i
+        total, lost = fplus(total, lost, gb_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -501,6 +652,33 @@ def grad2_f64_each(x, b, out, n):
 
 
 @kernel
+def grad_b_f64(x, b, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_b_device(x_0, b)
+        out_1 = grad_b_device(x_1, b)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_b_device(x_i, b)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_b_f64_each(x, b, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_b_device(x_i, b)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, b, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -562,3 +740,83 @@ def value_and_grad_f64_each(x, b, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, b)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, b, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, b)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, b)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, b)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, b, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, b)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_b_f64(g, x, b, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gb_0 = grad_b_device(x_0, b)
+        gb_0 = g_0 * gb_0
+        total, lost = dplus(total, lost, gb_0)
+        gb_1 = grad_b_device(x_1, b)
+        gb_1 = g_1 * gb_1
+        total, lost = dplus(total, lost, gb_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gb_i = grad_b_device(x_i, b)
+        gb_i = g_i * gb_i
+        total, lost = dplus(total, lost, gb_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_b_f64_each(g, x, b, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gb_i = grad_b_device(x_i, b)
+        gb_i = g_i * gb_i
+        total, lost = dplus(total, lost, gb_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)

@@ -8,6 +8,7 @@ return x if x > threshold else value
 from symgen.runtime.device import (
     core, f32, fadd, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
 )
+from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
 # where x > threshold: x
@@ -45,6 +46,26 @@ def grad2_device32(x, threshold, threshold_low, value, value_low):
     return x if x != x else f32(0.0)
 
 
+# 0
+@core
+def grad_threshold_device32(x, threshold, threshold_low, value, value_low):
+    return x if x != x else f32(0.0)
+
+
+# where x > threshold: 0
+# where x <= threshold: 1
+@core
+def grad_value_device32(x, threshold, threshold_low, value, value_low):
+    t1 = fsub(threshold, x)
+    t2 = fsub(t1, threshold)
+    t3 = fadd(fadd(fsub(threshold, fsub(t1, t2)), fsub(-x, t2)), threshold_low)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) < f32(0.0)
+    return x if x != x else f32(0.0) if t7 else f32(1.0)
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x, threshold, threshold_low, value, value_low):
@@ -75,6 +96,16 @@ def grad_device(x, threshold, value):
 @core
 def grad2_device(x, threshold, value):
     return x if x != x else 0.0
+
+
+@core
+def grad_threshold_device(x, threshold, value):
+    return x if x != x else 0.0
+
+
+@core
+def grad_value_device(x, threshold, value):
+    return x if x != x else 0.0 if threshold < x else 1.0
 
 
 @core
@@ -174,6 +205,64 @@ def grad2_f32_each(x, threshold, threshold_low, value, value_low, out, n):
 
 
 @kernel
+def grad_threshold_f32(x, threshold, threshold_low, value, value_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_threshold_device32(x_0, threshold, threshold_low, value, value_low)
+        out_1 = grad_threshold_device32(x_1, threshold, threshold_low, value, value_low)
+        out_2 = grad_threshold_device32(x_2, threshold, threshold_low, value, value_low)
+        out_3 = grad_threshold_device32(x_3, threshold, threshold_low, value, value_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_threshold_device32(x_i, threshold, threshold_low, value, value_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_threshold_f32_each(x, threshold, threshold_low, value, value_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_threshold_device32(x_i, threshold, threshold_low, value, value_low)
+        store(out, i, out_i)
+
+
+@kernel
+def grad_value_f32(x, threshold, threshold_low, value, value_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        out_0 = grad_value_device32(x_0, threshold, threshold_low, value, value_low)
+        out_1 = grad_value_device32(x_1, threshold, threshold_low, value, value_low)
+        out_2 = grad_value_device32(x_2, threshold, threshold_low, value, value_low)
+        out_3 = grad_value_device32(x_3, threshold, threshold_low, value, value_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_value_device32(x_i, threshold, threshold_low, value, value_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_value_f32_each(x, threshold, threshold_low, value, value_low, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_value_device32(x_i, threshold, threshold_low, value, value_low)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f32(g, x, threshold, threshold_low, value, value_low, gx, n):
     place = thread()
     whole = u32(n // u32(4))
@@ -241,6 +330,144 @@ def value_and_grad_f32_each(x, threshold, threshold_low, value, value_low, out, 
         out_i, dx_i = value_and_grad_device32(x_i, threshold, threshold_low, value, value_low)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f32(g, x, threshold, threshold_low, value, value_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gx_0 = grad_device32(x_0, threshold, threshold_low, value, value_low)
+        gx_0 = g_0 * gx_0
+        total, lost = fplus(total, lost, gx_0)
+        gx_1 = grad_device32(x_1, threshold, threshold_low, value, value_low)
+        gx_1 = g_1 * gx_1
+        total, lost = fplus(total, lost, gx_1)
+        gx_2 = grad_device32(x_2, threshold, threshold_low, value, value_low)
+        gx_2 = g_2 * gx_2
+        total, lost = fplus(total, lost, gx_2)
+        gx_3 = grad_device32(x_3, threshold, threshold_low, value, value_low)
+        gx_3 = g_3 * gx_3
+        total, lost = fplus(total, lost, gx_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, threshold, threshold_low, value, value_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f32_each(g, x, threshold, threshold_low, value, value_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device32(x_i, threshold, threshold_low, value, value_low)
+        gx_i = g_i * gx_i
+        total, lost = fplus(total, lost, gx_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f32(g, x, threshold, threshold_low, value, value_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gthreshold_0 = grad_threshold_device32(x_0, threshold, threshold_low, value, value_low)
+        gthreshold_0 = g_0 * gthreshold_0
+        total, lost = fplus(total, lost, gthreshold_0)
+        gthreshold_1 = grad_threshold_device32(x_1, threshold, threshold_low, value, value_low)
+        gthreshold_1 = g_1 * gthreshold_1
+        total, lost = fplus(total, lost, gthreshold_1)
+        gthreshold_2 = grad_threshold_device32(x_2, threshold, threshold_low, value, value_low)
+        gthreshold_2 = g_2 * gthreshold_2
+        total, lost = fplus(total, lost, gthreshold_2)
+        gthreshold_3 = grad_threshold_device32(x_3, threshold, threshold_low, value, value_low)
+        gthreshold_3 = g_3 * gthreshold_3
+        total, lost = fplus(total, lost, gthreshold_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device32(x_i, threshold, threshold_low, value, value_low)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = fplus(total, lost, gthreshold_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f32_each(g, x, threshold, threshold_low, value, value_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device32(x_i, threshold, threshold_low, value, value_low)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = fplus(total, lost, gthreshold_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_value_f32(g, x, threshold, threshold_low, value, value_low, sums, n):
+    total, lost = f32(0), f32(0)
+    place = thread()
+    whole = u32(n // u32(4))
+    while place < whole:
+        i = u32(place * u32(4))
+        g_0, g_1, g_2, g_3 = load4(g, i)
+        x_0, x_1, x_2, x_3 = load4(x, i)
+        gvalue_0 = grad_value_device32(x_0, threshold, threshold_low, value, value_low)
+        gvalue_0 = g_0 * gvalue_0
+        total, lost = fplus(total, lost, gvalue_0)
+        gvalue_1 = grad_value_device32(x_1, threshold, threshold_low, value, value_low)
+        gvalue_1 = g_1 * gvalue_1
+        total, lost = fplus(total, lost, gvalue_1)
+        gvalue_2 = grad_value_device32(x_2, threshold, threshold_low, value, value_low)
+        gvalue_2 = g_2 * gvalue_2
+        total, lost = fplus(total, lost, gvalue_2)
+        gvalue_3 = grad_value_device32(x_3, threshold, threshold_low, value, value_low)
+        gvalue_3 = g_3 * gvalue_3
+        total, lost = fplus(total, lost, gvalue_3)
+        place = u32(place + threads())
+    i = u32(thread() + u32(4) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gvalue_i = grad_value_device32(x_i, threshold, threshold_low, value, value_low)
+        gvalue_i = g_i * gvalue_i
+        total, lost = fplus(total, lost, gvalue_i)
+    fsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_value_f32_each(g, x, threshold, threshold_low, value, value_low, sums, n):
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gvalue_i = grad_value_device32(x_i, threshold, threshold_low, value, value_low)
+        gvalue_i = g_i * gvalue_i
+        total, lost = fplus(total, lost, gvalue_i)
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
 
 
 @kernel
@@ -325,6 +552,60 @@ def grad2_f64_each(x, threshold, value, out, n):
 
 
 @kernel
+def grad_threshold_f64(x, threshold, value, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_threshold_device(x_0, threshold, value)
+        out_1 = grad_threshold_device(x_1, threshold, value)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_threshold_device(x_i, threshold, value)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_threshold_f64_each(x, threshold, value, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_threshold_device(x_i, threshold, value)
+        store(out, i, out_i)
+
+
+@kernel
+def grad_value_f64(x, threshold, value, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        x_0, x_1 = load2(x, i)
+        out_0 = grad_value_device(x_0, threshold, value)
+        out_1 = grad_value_device(x_1, threshold, value)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            x_i = load(x, i)
+            out_i = grad_value_device(x_i, threshold, value)
+            store(out, i, out_i)
+
+
+@kernel
+def grad_value_f64_each(x, threshold, value, out, n):
+    i = thread()
+    if i < n:
+        x_i = load(x, i)
+        out_i = grad_value_device(x_i, threshold, value)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64(g, x, threshold, value, gx, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -386,3 +667,123 @@ def value_and_grad_f64_each(x, threshold, value, out, dx, n):
         out_i, dx_i = value_and_grad_device(x_i, threshold, value)
         store(out, i, out_i)
         store(dx, i, dx_i)
+
+
+@kernel
+def sum_vjp_x_f64(g, x, threshold, value, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gx_0 = grad_device(x_0, threshold, value)
+        gx_0 = g_0 * gx_0
+        total, lost = dplus(total, lost, gx_0)
+        gx_1 = grad_device(x_1, threshold, value)
+        gx_1 = g_1 * gx_1
+        total, lost = dplus(total, lost, gx_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, threshold, value)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_x_f64_each(g, x, threshold, value, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gx_i = grad_device(x_i, threshold, value)
+        gx_i = g_i * gx_i
+        total, lost = dplus(total, lost, gx_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f64(g, x, threshold, value, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gthreshold_0 = grad_threshold_device(x_0, threshold, value)
+        gthreshold_0 = g_0 * gthreshold_0
+        total, lost = dplus(total, lost, gthreshold_0)
+        gthreshold_1 = grad_threshold_device(x_1, threshold, value)
+        gthreshold_1 = g_1 * gthreshold_1
+        total, lost = dplus(total, lost, gthreshold_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device(x_i, threshold, value)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = dplus(total, lost, gthreshold_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_threshold_f64_each(g, x, threshold, value, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gthreshold_i = grad_threshold_device(x_i, threshold, value)
+        gthreshold_i = g_i * gthreshold_i
+        total, lost = dplus(total, lost, gthreshold_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_value_f64(g, x, threshold, value, sums, n):
+    total, lost = 0.0, 0.0
+    place = thread()
+    whole = u32(n // u32(2))
+    while place < whole:
+        i = u32(place * u32(2))
+        g_0, g_1 = load2(g, i)
+        x_0, x_1 = load2(x, i)
+        gvalue_0 = grad_value_device(x_0, threshold, value)
+        gvalue_0 = g_0 * gvalue_0
+        total, lost = dplus(total, lost, gvalue_0)
+        gvalue_1 = grad_value_device(x_1, threshold, value)
+        gvalue_1 = g_1 * gvalue_1
+        total, lost = dplus(total, lost, gvalue_1)
+        place = u32(place + threads())
+    i = u32(thread() + u32(2) * whole)
+    if i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gvalue_i = grad_value_device(x_i, threshold, value)
+        gvalue_i = g_i * gvalue_i
+        total, lost = dplus(total, lost, gvalue_i)
+    dsettle(total, lost, sums)
+
+
+@kernel
+def sum_vjp_value_f64_each(g, x, threshold, value, sums, n):
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        g_i = load(g, i)
+        x_i = load(x, i)
+        gvalue_i = grad_value_device(x_i, threshold, value)
+        gvalue_i = g_i * gvalue_i
+        total, lost = dplus(total, lost, gvalue_i)
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
