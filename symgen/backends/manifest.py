@@ -146,7 +146,8 @@ def skipped(op: Op, name: str) -> list[str]:
 def _axis(axis: Axis | Parts | int) -> dict[str, Any]:
     """A named axis; `at` is null where the caller may move it; one of parts, or of a length, is unpacked."""
     if isinstance(axis, Axis):
-        return {"name": axis.name, "at": None if axis.at == -1 else axis.at, "optional": axis.optional}
+        place = {"name": axis.name, "at": None if axis.at == -1 else axis.at, "optional": axis.optional}
+        return place | ({"rank": axis.rank} if axis.rank else {})
     if isinstance(axis, Parts):
         return {**_axis(axis.axis), "parts": axis.count}
     return {"name": "", "at": None, "optional": False, "parts": axis}

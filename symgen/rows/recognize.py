@@ -91,12 +91,18 @@ def annihilating(e: Expr, light: frozenset[Expr]) -> Expr:
         return e
     if not e.is_Mul:
         return e.func(*(annihilating(a, light) for a in e.args))
-    taken = [f for f in e.args if f in light]
-    rest = [annihilating(f, light) for f in e.args if f not in light]
+    taken = [f for f in e.args if _light(f, light)]
+    rest = [annihilating(f, light) for f in e.args if f not in taken]
     if not taken or all(_finite(f) for f in rest):
         return sp.Mul(*taken, *rest)
     number = sp.Mul(*(f for f in rest if f.is_number))
     return number * weighted(sp.Mul(*taken), sp.Mul(*(f for f in rest if not f.is_number)))
+
+
+def _light(e: Expr, light: frozenset[Expr]) -> bool:
+    """Whether a factor is made of weights and probabilities alone, and finite, as one less a probability is."""
+    symbols = e.free_symbols
+    return bool(symbols) and symbols <= light and bool(e.is_polynomial(*symbols))
 
 
 def _finite(e: Expr) -> bool:

@@ -74,12 +74,12 @@ def ends(place: Place, low: float, high: float) -> tuple[float, float]:
     return least, most
 
 
-def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> float:
+def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> int | float:
     """The value of a number in a variant: its default, or another one that its conditions allow."""
     default = op.argument(place.name).default
-    start = float(default) if isinstance(default, int | float) else 0.5
     if place.role.kind == "int":
-        return start
+        return default if isinstance(default, int) else 1
+    start = float(default) if isinstance(default, int | float) else 0.5
     for value in (min(max(start or 0.1, low), high), start, 0.0, 1.0, 2.0, 3.0, np.inf):
         symbol = op.symbol(place.name)
         known = [

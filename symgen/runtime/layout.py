@@ -123,6 +123,10 @@ def layout(function: str, given: Sequence[Given], moved: int) -> tuple[Layout, l
     shape = broadcast(function, [(g.argument.name, g.array.shape) for g in alike])
     if len(shape) < len(first.axes):
         raise ValueError(f"{function}(): {first.name} has shape {shape}; it needs an axis {first.axes[0].name}")
+    for axis in first.axes:
+        if 0 < axis.rank < len(shape):
+            wanted = " or ".join(f"({'N, ' * n}{axis.name})" for n in range(axis.rank))
+            raise ValueError(f"{function}(): {first.name} has shape {shape}; expected {wanted}")
     positions = tuple(place(function, a, len(shape), moved) for a in first.axes)
     _check_alike(function, alike, shape, [p for a, p in zip(first.axes, positions, strict=True) if a.at is not None])
     batch = tuple(n for i, n in enumerate(shape) if i not in positions)

@@ -34,13 +34,15 @@ REQUIRED: Final = _Required()
 class Axis:
     """A named axis and where it stands in an array: a position, or None for one that may be moved (last by default).
 
-    ``parts`` is how many equal parts it is unpacked into; one without a name has just that length.
+    ``parts`` is how many equal parts it is unpacked into; one without a name has just that length. ``rank`` is how many
+    axes an array may have at most, 0 for any number.
     """
 
     name: str
     at: int | str | None
     optional: bool
     parts: int = 1
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ def _argument(data: Mapping[str, Any]) -> Argument:
         name=data["name"],
         role=data["role"],
         axes=tuple(
-            Axis(a["name"], a.get("at"), bool(a.get("optional")), a.get("parts", 1)) for a in data.get("axes", ())
+            Axis(a["name"], a.get("at"), bool(a.get("optional")), a.get("parts", 1), a.get("rank", 0))
+            for a in data.get("axes", ())
         ),
         default=REQUIRED if isinstance(default, dict) else default,
         keyword_only=bool(data.get("keyword_only")),

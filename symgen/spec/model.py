@@ -55,11 +55,13 @@ class Axis:
         at: where it sits in a batched array: a position, ``"1:"`` for every axis after the batch, or the name of
             the Shape argument that says so. -1 makes it movable: the public face has ``axis=-1``.
         optional: an array that lacks the axis is taken to have length one along it.
+        rank: how many axes an array that has it may have at most, itself among them; 0 for any number.
     """
 
     name: str
     at: int | str = -1
     optional: bool = False
+    rank: int = 0
 
     @property
     def run(self) -> Symbol:
