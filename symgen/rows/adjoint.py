@@ -85,11 +85,7 @@ class Tape:
         """The adjoint of a reduction's body, from that of the reduction."""
         if stage.op in ("=", "sum"):
             return adjoint
-        if stage.op in ("max", "min"):
-            here = sp.Eq(stage.body, read(stage.out, map(index, stage.axes)), evaluate=False)
-            ties = self.stages.reduce("sum", Cases(here, 1, 0), map(index, stage.over))
-            return Cases(here, adjoint / ties, 0)
-        raise ProgramError(f"{stage.out}: no derivative of a reduction by {stage.op!r}; write a sum of logarithms")
+        return shared_by_ties(self.stages, stage, adjoint)
 
     def spread(self, stage: Stage, target: Expr, term: Expr) -> None:
         """Add a term to a target's adjoint: renamed to the target's indices, summed over all others."""
@@ -124,6 +120,19 @@ class Tape:
             return term.xreplace(dict(names))
         # names by depth need the axis in front, which a dummy's own name gives
         return self.stages.reduce("sum", term.xreplace(dict(names)), [names[i] for i in varying])
+
+
+def shared_by_ties(stages: Stages, stage: Stage, value: Expr) -> Expr:
+    """What a largest or smallest entry passes on: the value where the entry is picked, a part of it at a tie.
+
+    Raises:
+        ProgramError: a reduction of another kind, which has no derivative here.
+    """
+    if stage.op not in ("max", "min"):
+        raise ProgramError(f"{stage.out}: no derivative of a reduction by {stage.op!r}; write a sum of logarithms")
+    here = sp.Eq(stage.body, read(stage.out, map(index, stage.axes)), evaluate=False)
+    ties = stages.reduce("sum", Cases(here, 1, 0), map(index, stage.over))
+    return Cases(here, value / ties, 0)
 
 
 def guarded(term: Expr, deltas: list[tuple[Symbol, Any]]) -> Expr:

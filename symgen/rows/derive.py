@@ -6,7 +6,7 @@ Op --lower--> Program --recognize--> --pullback--> gradients --shift--> --share-
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sympy import Eq, Expr, Symbol
 
@@ -20,6 +20,7 @@ from symgen.rows.recognize import recognized
 from symgen.rows.schedule import TARGETS, Schedule, schedules
 from symgen.rows.share import shared
 from symgen.rows.shift import Family, proved, shifted
+from symgen.rows.tangent import pushforward
 from symgen.rules.rule import Step
 from symgen.spec import Argument, Op, Variant
 from symgen.spec.model import Axis, Parts, Role
@@ -51,12 +52,13 @@ class RowOutput:
     """One kernel of a variant, at every stage of its making.
 
     Attributes:
-        name: "value", "vjp" (of all tensors), "vjp_NAME", "value_and_grad"; "share" and its own for losses.
+        name: "value", "vjp" (of all tensors), "vjp_NAME", "value_and_grad"; "share" and its own, "hvp_NAME" for losses.
         recognized: its program in the vocabulary.
         stable: the same with free parameters, and what is shared computed once.
         families: the free parameters, in which the derivative of its results was shown to vanish.
         schedules: the code for float64 and for float32 results.
         trace: the rules that recognised it.
+        along: the operand that moves along a direction, of a second derivative times it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class RowOutput:
     trace: tuple[Step, ...] = ()
     regions: tuple[Region, ...] = ()
     unresolved: Mapping[str, tuple[()]] = field(default_factory=lambda: dict.fromkeys(TARGETS, ()))
+    along: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,9 @@ def kernels(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...],
     yield finished("vjp", tuple(tensors), pullback(program, tensors), trace)
     if loss:
         yield finished("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
+        for name, axes in tensors.items():
+            second = pullback(pushforward(program, name), {name: axes})
+            yield replace(finished(f"hvp_{name}", (name,), second, trace), along=name)
     yield from single("vjp", program, trace, others)
 
 

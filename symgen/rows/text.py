@@ -10,6 +10,7 @@ from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
 from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
 from symgen.rows.schedule import Schedule
+from symgen.rows.tangent import DIRECTION
 
 
 def emit(derivation: RowDerivation, module: ModuleText, title: Callable[[DerivedRows], str]) -> str:
@@ -31,8 +32,9 @@ def _function(derived: DerivedRows, output: RowOutput, schedule: Schedule) -> nu
     share = output.name.startswith("share")
     axes = () if share else derived.axes
     arrays = [_array(p) for p in derived.places]
-    takes = [numba_rows.Array(COTANGENT, axes), *arrays] if output.wrt else arrays
     known = {p.name: p for p in derived.places}
+    moving = [numba_rows.Array(DIRECTION, known[output.along].axes)] if output.along else []
+    takes = [numba_rows.Array(COTANGENT, axes), *moving, *arrays] if output.wrt else arrays
     gives: list[numba_rows.Array] = []
     for result in output.stable.results:
         wrt = next((known[w] for w in output.wrt if gradient_of(w) == result), None)

@@ -43,6 +43,7 @@ ROW_LOSS_EXTRAS = {
     "grad": ("axis", "wrt", "reduction", "out"),
     "vjp": ("axis", "wrt", "reduction", "out"),
     "value_and_grad": ("axis", "wrt", "reduction", "out"),
+    "hvp": ("axis", "wrt", "reduction", "out"),
 }
 LEADING = {"vjp": ("g",), "hvp": ("v",)}
 LEADING_NOTES = {

@@ -33,7 +33,12 @@ LOSS_METHODS = {
     "hvp": losses.hvp,
 }
 ROW_METHODS = {"vjp": rows.vjp}
-ROW_LOSS_METHODS = {"grad": row_losses.grad, "vjp": row_losses.vjp, "value_and_grad": row_losses.value_and_grad}
+ROW_LOSS_METHODS = {
+    "grad": row_losses.grad,
+    "vjp": row_losses.vjp,
+    "value_and_grad": row_losses.value_and_grad,
+    "hvp": row_losses.hvp,
+}
 
 
 def restore(public: str, name: str) -> Any:

@@ -99,7 +99,7 @@ class RowCaller:
         return checked
 
     def run(self, call: RowCall, output: str, outputs: Sequence[Array], g: Array | None = None, *,
-            sums: Sequence[Array] = ()) -> Callable[..., None]:
+            sums: Sequence[Array] = (), along: Array | None = None) -> Callable[..., None]:
         """Run a kernel over all rows, and tell which.
 
         Args:
@@ -108,9 +108,11 @@ class RowCaller:
             outputs: arrays of as many rows as there are; those of ``sums`` are added up over the rows instead.
             g: the cotangent, of one row or all.
             sums: pairs of accumulators, for results that all rows share.
+            along: the direction of a second derivative, of one row or all.
         """
-        inputs = [*([] if g is None else [g]), *call.inputs]
-        fixed = [*([False] if g is not None else []), *(g.shared for g in call.given)]
+        leading = [a for a in (g, along) if a is not None]
+        inputs = [*leading, *call.inputs]
+        fixed = [*(False for _ in leading), *(g.shared for g in call.given)]
         kernel = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, [*outputs, *sums])
         rows = call.layout.rows
         if not rows:
@@ -325,21 +327,22 @@ def gradients(caller: RowCaller, call: RowCall, g: Array, wanted: Sequence[Argum
     tensors = caller.function.tensors
     found: dict[str, Any] = {}
     if losses is not None or any(a.role == "tensor" for a in wanted):
-        places = {t.name: _place(call, t, outs[[w.name for w in wanted].index(t.name)]
+        places = {t.name: result_place(call, t, outs[[w.name for w in wanted].index(t.name)]
                                  if t.name in [w.name for w in wanted] else None) for t in tensors}
         rows = [p.rows for p in places.values()]
         if losses is None:
             caller.run(call, kernels, rows, g)
         else:
             caller.run(call, "value_and_grad", [losses, *rows], g)
-        found = {n: _delivered(call, n, p) for n, p in places.items()}
+        found = {n: delivered(call, n, p) for n, p in places.items()}
     for a, o in zip(wanted, outs, strict=True):
         if a.role != "tensor":
             found[a.name] = single(caller, call, g, a, o, f"{kernels}_{a.name}")
     return [found[a.name] for a in wanted]
 
 
-def _place(call: RowCall, argument: Argument, out: Any) -> Result:
+def result_place(call: RowCall, argument: Argument, out: Any) -> Result:
+    """Where the gradient in an operand goes, at the shape that the call has for it."""
     given = call.operand(argument.name)
     assert given is not None
     whole = np.broadcast_shapes(given.array.shape, call.layout.batch) if not given.argument.axes else _whole(call)
@@ -364,7 +367,8 @@ def _whole(call: RowCall) -> tuple[int, ...]:
     return next(a.shape for a, g in zip(call.whole, call.given, strict=True) if g.argument.axes and not g.shared)
 
 
-def _delivered(call: RowCall, name: str, place: Result) -> Any:
+def delivered(call: RowCall, name: str, place: Result) -> Any:
+    """A gradient at the shape and in the dtype of its operand, summed over what was broadcast."""
     given = call.operand(name)
     assert given is not None
     if given.array.shape == place.merged:
@@ -378,9 +382,9 @@ def single(caller: RowCaller, call: RowCall, g: Array, argument: Argument, out: 
     """The gradient in one argument that is no tensor: summed over the rows where they share it."""
     given = call.operand(argument.name)
     if given is not None and not given.shared:
-        place = _place(call, argument, out)
+        place = result_place(call, argument, out)
         caller.run(call, kernel, [place.rows], g)
-        return _delivered(call, argument.name, place)
+        return delivered(call, argument.name, place)
     total = summed(caller, call, g, argument, kernel)
     if given is None:
         return rounded(total.reshape(()), call.precision.result) if out is None else _into(call, out, total.reshape(()))
@@ -435,7 +439,7 @@ def load(caller: RowCaller, tag: str) -> None:
         inputs = [_blank(a, dtype) for a in roles]
         known = {a.name: a for a in roles}
         for output in sorted(variant.outputs):
-            name = output.partition("vjp_")[2]
+            name = output.partition("vjp_")[2] or output.partition("hvp_")[2]
             share = output.startswith("share")
             axes = 0 if share else len(variant.axes)
             value = np.empty((0,) * (1 + axes), g_dtype if function.is_loss else dtype)
@@ -448,7 +452,8 @@ def load(caller: RowCaller, tag: str) -> None:
                 count = len(_names(known[name])) if name in known else 0
                 results = [np.zeros((1,) * max(count, 1)) for _ in range(2)]
             g = [] if output in ("value", "share") else [np.empty((0,) * (1 + axes), g_dtype)]
-            caller._kernel(output, tag, variant.suffix, [*g, *inputs], results)
+            along = results if output.startswith("hvp_") else []  # of the shape of the operand, as the result is
+            caller._kernel(output, tag, variant.suffix, [*g, *along, *inputs], results)
 
 
 def _blank(argument: Argument, dtype: DType) -> Array:
