@@ -51,6 +51,8 @@ __all__ = [
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "pinball_loss",
     "poisson_nll_loss",
@@ -413,6 +415,21 @@ class _cross_entropy(Kernel):
         out: _Outs = None,
         check: bool = False,
     ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
 
 cross_entropy: _cross_entropy
 
@@ -1855,6 +1872,158 @@ class _mse_loss(Kernel):
 
 mse_loss: _mse_loss
 
+class _multi_margin_loss(Kernel):
+    """Hinge between the target class and every other.
+
+        return weight[target] * sum(max(0, margin - input[target] + input[k])**p for k in K if k != target) / size(K)
+
+    p: 1 or 2.
+    margin: a number.
+    PyTorch: multi_margin_loss. Source: specs/losses/multi_margin_loss.py:11.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        p: Literal[1, 2] = 1,
+        margin: float = 1.0,
+        weight: _ArrayLike | None = None,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        p: Literal[1, 2] = 1,
+        margin: float = 1.0,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        p: Literal[1, 2] = 1,
+        margin: float = 1.0,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        p: Literal[1, 2] = 1,
+        margin: float = 1.0,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        p: Literal[1, 2] = 1,
+        margin: float = 1.0,
+        weight: _ArrayLike | None = None,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+multi_margin_loss: _multi_margin_loss
+
+class _multilabel_soft_margin_loss(Kernel):
+    """Binary cross entropy of the sigmoid of each logit, averaged over the classes.
+
+        p = sigmoid(input)
+        return mean(-weight * (target * log(p) + (1 - target) * log(1 - p)), C)
+
+    PyTorch: multilabel_soft_margin_loss. Source: specs/losses/multilabel_soft_margin_loss.py:10.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+multilabel_soft_margin_loss: _multilabel_soft_margin_loss
+
 class _nll_loss(Kernel):
     """Negative log likelihood of the target class.
 
@@ -1914,6 +2083,19 @@ class _nll_loss(Kernel):
         out: _Outs = None,
         check: bool = False,
     ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
 
 nll_loss: _nll_loss
 

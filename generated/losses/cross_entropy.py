@@ -422,6 +422,144 @@ def value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l):
     return t5, t6
 
 
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f64_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1, e0_K1_l):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    e0_K1_l = np.float64(e0_K1_l)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2) + direction_K1 * e0_K1_l
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# s5 = (0 if Eq(target, ignore_index) else g*s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
+#     weighted(weight[target], s0**(-2))))
+@core
+def hvp_input_f64_s5_core_index_label_smoothing_eq_0(
+    e1, e1_l, g, ignore_index, m0, s0, s0_l, s0_rate, s0_rate_l, target, z_loss, weight_target
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    target = np.float64(target)
+    z_loss = np.float64(z_loss)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = g * s0_rate
+    t3 = weight_target == 0.0
+    t4 = weight_target / s0
+    t5 = t4 / s0
+    t6 = -(0.0 if t3 else t5)
+    t7 = z_loss == 0.0
+    t8 = 2.0 / s0
+    t9 = t8 / s0
+    t10 = e1 + m0
+    t11 = t10 / s0
+    t12 = t11 * 2.0
+    t13 = t12 / s0
+    t14 = -t13
+    t15 = t9 + t14
+    t16 = z_loss * t15
+    t17 = 0.0 if t7 else t16
+    t18 = t6 + t17
+    t19 = t2 * t18
+    t20 = t18 - t6
+    t21 = 0.0 if t3 else (fma(-t5, s0, t4) + (fma(-t4, s0, weight_target) - t4 * s0_l) / s0 - t5 * s0_l) / s0
+    t22 = t15 - t9
+    t23 = (fma(-t9, s0, t8) + (fma(-t8, s0, 2.0) - t8 * s0_l) / s0 - t9 * s0_l) / s0
+    t24 = t10 - e1
+    t25 = (fma(-t11, s0, t10) + (e1 - (t10 - t24) + (m0 - t24) + e1_l) - t11 * s0_l) / s0 * 2.0
+    t26 = z_loss * (t9 - (t15 - t22) + (t14 - t22) + t23 + -((fma(t14, s0, t12) + t25 - t13 * s0_l) / s0))
+    t27 = t2 * (t6 - (t18 - t20) + (t17 - t20) + -t21 + (0.0 if t7 else fma(z_loss, t15, -t16) + t26))
+    t28 = 0.0 if t1 else fma(t2, t18, -t19) + t27 + (fma(g, s0_rate, -t2) + g * s0_rate_l) * t18
+    t29 = t28 - t28 == 0.0
+    t30 = 0.0 if t1 else t19
+    t31 = t30 + t28
+    t32 = t31 if t29 else t30
+    t33 = (t28 - (t31 - t30) if t29 else 0.0) if t32 - t32 == 0.0 else 0.0
+    return t32, t33
+
+
+# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s5) + weighted(e0[K], s4*direction[K]))
+@core
+def hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
+    ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K, e0_K_l
+):
+    ignore_index = np.float64(ignore_index)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    target = np.float64(target)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    e0_K_l = np.float64(e0_K_l)
+    t1 = target == ignore_index
+    t2 = e0_K == 0.0
+    t3 = e0_K * s5
+    t4 = 0.0 if t2 else t3
+    t5 = direction_K * e0_K
+    t6 = t5 * s4
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = fma(t5, s4, -t6) + t5 * s4_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s4
+    t11 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l + e0_K_l * s5)
+    t12 = 0.0 if t1 else t11 + (0.0 if t2 else t10)
+    t13 = 0.0 if t1 else t8
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f32_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s5) + weighted(e0[K], s4*direction[K]))
+@core
+def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K):
+    ignore_index = np.float64(ignore_index)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    target = np.float64(target)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    t1 = target == ignore_index
+    t2 = e0_K == 0.0
+    t3 = e0_K * s5
+    t4 = 0.0 if t2 else t3
+    t5 = direction_K * e0_K
+    t6 = t5 * s4
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l)
+    t11 = t10 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_K, e0_K, -t5) * s4)
+    t12 = 0.0 if t1 else t11
+    t13 = 0.0 if t1 else t8
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
 @core
 def vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(i_K, e0, e0_l, g, ignore_index, m0, target, input_target):
@@ -833,6 +971,162 @@ def value_and_grad_f32_index_label_smoothing_eq_0(
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f32_dinput_core_index_label_smoothing_eq_0(
                     start + i, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], weight[inside(target_row, n_K)]
+                )
+
+
+@loop
+def hvp_input_f64_index_label_smoothing_eq_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_input_f64_s0_rate_core_index_label_smoothing_eq_0(
+                    direction_row_3[i], e0_here, e0_l_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+        s4, s4_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
+            e1, e1_l, g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+        )
+        s5, s5_l = hvp_input_f64_s5_core_index_label_smoothing_eq_0(
+            e1,
+            e1_l,
+            g_row,
+            ignore_index,
+            m0,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            target_row,
+            z_loss,
+            weight[inside(target_row, n_K)],
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_3[i] = hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
+                    ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i], e0_l_2[i]
+                )
+
+
+@loop
+def hvp_input_f32_index_label_smoothing_eq_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_index_label_smoothing_eq_0(
+                    direction_row_2[i], e0_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+        s4, s4_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
+            e1, e1_l, g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+        )
+        s5, s5_l = hvp_input_f64_s5_core_index_label_smoothing_eq_0(
+            e1,
+            e1_l,
+            g_row,
+            ignore_index,
+            m0,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            target_row,
+            z_loss,
+            weight[inside(target_row, n_K)],
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_2[i] = hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
+                    ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -1618,6 +1912,274 @@ def value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
     return t29, t30
 
 
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f64_s0_rate_core_index_label_smoothing_ne_0(direction_K1, e0_K1, e0_K1_l):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    e0_K1_l = np.float64(e0_K1_l)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2) + direction_K1 * e0_K1_l
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# s7_of = sum over K.1 of weighted(weight[K.1], r_s0**2)
+@core
+def hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    weight_K1 = np.float64(weight_K1)
+    t1 = weight_K1 == 0.0
+    t2 = weight_K1 * r_s0
+    t3 = t2 * r_s0
+    t4 = fma(t2, r_s0, -t3) + t2 * r_s0_l + (fma(weight_K1, r_s0, -t2) + weight_K1 * r_s0_l) * r_s0
+    t5 = 0.0 if t1 else t4
+    t6 = 0.0 if t1 else t3
+    t7 = t5 if t5 - t5 == 0.0 else 0.0
+    return t6, t7
+
+
+# s7 = -s0_rate*s6*s7_of
+@core
+def hvp_input_f64_s7_core_index_label_smoothing_ne_0(s0_rate, s0_rate_l, s6, s6_l, s7_of, s7_of_l):
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    s7_of = np.float64(s7_of)
+    s7_of_l = np.float64(s7_of_l)
+    t1 = s0_rate * s6
+    t2 = -(t1 * s7_of)
+    t3 = (fma(s0_rate, s6, -t1) + s0_rate * s6_l + s0_rate_l * s6) * s7_of
+    t4 = -(fma(t1, s7_of, t2) + t1 * s7_of_l + t3)
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# s8 = -s6*s8_of
+@core
+def hvp_input_f64_s8_core_index_label_smoothing_ne_0(s6, s6_l, s8_of, s8_of_l):
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    s8_of = np.float64(s8_of)
+    s8_of_l = np.float64(s8_of_l)
+    t1 = -(s6 * s8_of)
+    t2 = -(fma(s6, s8_of, t1) + s6 * s8_of_l + s6_l * s8_of)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s9 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
+#     label_smoothing)/s0)) + s8)
+@core
+def hvp_input_f64_s9_core_index_label_smoothing_ne_0(
+    e1, e1_l, g, ignore_index, label_smoothing, m0, s0, s0_l, s8, s8_l, target, z_loss, weight_target
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    label_smoothing = np.float64(label_smoothing)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    target = np.float64(target)
+    z_loss = np.float64(z_loss)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = weight_target / s0
+    t4 = 1.0 - label_smoothing
+    t5 = -(t3 * t4)
+    t6 = -(0.0 if t2 else t5)
+    t7 = z_loss == 0.0
+    t8 = z_loss / s0
+    t9 = e1 + m0
+    t10 = t8 * t9
+    t11 = 0.0 if t7 else t10 * 2.0
+    t12 = t6 + t11
+    t13 = g * t12
+    t14 = s8 + t13
+    t15 = t14 - s8
+    t16 = t12 - t6
+    t17 = -label_smoothing
+    t18 = t4 - t17
+    t19 = fma(t3, t4, t5) + t3 * (t17 - (t4 - t18) + (1.0 - t18))
+    t20 = -(0.0 if t2 else -(t19 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
+    t21 = t9 - e1
+    t22 = fma(t8, t9, -t10) + t8 * (e1 - (t9 - t21) + (m0 - t21) + e1_l)
+    t23 = 0.0 if t7 else (t22 + (fma(-t8, s0, z_loss) - t8 * s0_l) / s0 * t9) * 2.0
+    t24 = fma(g, t12, -t13) + g * (t6 - (t12 - t16) + (t11 - t16) + t20 + t23)
+    t25 = 0.0 if t1 else s8 - (t14 - t15) + (t13 - t15) + s8_l + t24
+    t26 = t25 - t25 == 0.0
+    t27 = 0.0 if t1 else t14
+    t28 = t27 + t25
+    t29 = t28 if t26 else t27
+    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
+    return t29, t30
+
+
+# s10 = (0 if Eq(target, ignore_index) else g*s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
+#     weighted(weight[target], (1 - label_smoothing)/s0**2)) + s7)
+@core
+def hvp_input_f64_s10_core_index_label_smoothing_ne_0(
+    e1,
+    e1_l,
+    g,
+    ignore_index,
+    label_smoothing,
+    m0,
+    s0,
+    s0_l,
+    s0_rate,
+    s0_rate_l,
+    s7,
+    s7_l,
+    target,
+    z_loss,
+    weight_target,
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    label_smoothing = np.float64(label_smoothing)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s7 = np.float64(s7)
+    s7_l = np.float64(s7_l)
+    target = np.float64(target)
+    z_loss = np.float64(z_loss)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = g * s0_rate
+    t3 = weight_target == 0.0
+    t4 = weight_target / s0
+    t5 = 1.0 - label_smoothing
+    t6 = t4 * t5
+    t7 = t6 / s0
+    t8 = -(0.0 if t3 else t7)
+    t9 = z_loss == 0.0
+    t10 = 2.0 / s0
+    t11 = t10 / s0
+    t12 = e1 + m0
+    t13 = t12 / s0
+    t14 = t13 * 2.0
+    t15 = t14 / s0
+    t16 = -t15
+    t17 = t11 + t16
+    t18 = z_loss * t17
+    t19 = 0.0 if t9 else t18
+    t20 = t8 + t19
+    t21 = t2 * t20
+    t22 = s7 + t21
+    t23 = t22 - s7
+    t24 = t20 - t8
+    t25 = -label_smoothing
+    t26 = t5 - t25
+    t27 = fma(t4, t5, -t6) + t4 * (t25 - (t5 - t26) + (1.0 - t26))
+    t28 = (fma(-t7, s0, t6) + (t27 + (fma(-t4, s0, weight_target) - t4 * s0_l) / s0 * t5) - t7 * s0_l) / s0
+    t29 = t17 - t11
+    t30 = (fma(-t11, s0, t10) + (fma(-t10, s0, 2.0) - t10 * s0_l) / s0 - t11 * s0_l) / s0
+    t31 = t12 - e1
+    t32 = (fma(-t13, s0, t12) + (e1 - (t12 - t31) + (m0 - t31) + e1_l) - t13 * s0_l) / s0 * 2.0
+    t33 = z_loss * (t11 - (t17 - t29) + (t16 - t29) + t30 + -((fma(t16, s0, t14) + t32 - t15 * s0_l) / s0))
+    t34 = t8 - (t20 - t24) + (t19 - t24) + -(0.0 if t3 else t28)
+    t35 = fma(t2, t20, -t21) + t2 * (t34 + (0.0 if t9 else fma(z_loss, t17, -t18) + t33))
+    t36 = s7 - (t22 - t23) + (t21 - t23) + s7_l + (t35 + (fma(g, s0_rate, -t2) + g * s0_rate_l) * t20)
+    t37 = 0.0 if t1 else t36
+    t38 = t37 - t37 == 0.0
+    t39 = 0.0 if t1 else t22
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
+
+
+# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s10) + weighted(e0[K], s9*direction[K]))
+@core
+def hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
+    ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K, e0_K_l
+):
+    ignore_index = np.float64(ignore_index)
+    s10 = np.float64(s10)
+    s10_l = np.float64(s10_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    target = np.float64(target)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    e0_K_l = np.float64(e0_K_l)
+    t1 = target == ignore_index
+    t2 = e0_K == 0.0
+    t3 = e0_K * s10
+    t4 = 0.0 if t2 else t3
+    t5 = direction_K * e0_K
+    t6 = t5 * s9
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = fma(t5, s9, -t6) + t5 * s9_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s9
+    t11 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l + e0_K_l * s10)
+    t12 = 0.0 if t1 else t11 + (0.0 if t2 else t10)
+    t13 = 0.0 if t1 else t8
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f32_s0_rate_core_index_label_smoothing_ne_0(direction_K1, e0_K1):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s10) + weighted(e0[K], s9*direction[K]))
+@core
+def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K):
+    ignore_index = np.float64(ignore_index)
+    s10 = np.float64(s10)
+    s10_l = np.float64(s10_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    target = np.float64(target)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    t1 = target == ignore_index
+    t2 = e0_K == 0.0
+    t3 = e0_K * s10
+    t4 = 0.0 if t2 else t3
+    t5 = direction_K * e0_K
+    t6 = t5 * s9
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l)
+    t11 = t10 + (0.0 if t2 else fma(t5, s9, -t6) + t5 * s9_l + fma(direction_K, e0_K, -t5) * s9)
+    t12 = 0.0 if t1 else t11
+    t13 = 0.0 if t1 else t8
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
 # dweight[K] = ((0 if Eq(target, ignore_index) else -g*(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K]))
 @core
@@ -2275,6 +2837,248 @@ def value_and_grad_f32_index_label_smoothing_ne_0(
                     e0_0[i],
                     weight_1[i],
                     weight[inside(target_row, n_K)],
+                )
+
+
+@loop
+def hvp_input_f64_index_label_smoothing_ne_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s7_of = np.empty(LANES)
+    lost_s7_of = np.empty(LANES)
+    lanes_s8_of = np.empty(LANES)
+    lost_s8_of = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_input_f64_s0_rate_core_index_label_smoothing_ne_0(
+                    direction_row_3[i], e0_here, e0_l_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        s6, s6_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s7_of, 0.0)
+        cleared(lost_s7_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s7_of_here, s7_of_here_l = hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(
+                    r_s0, r_s0_l, weight_0[i]
+                )
+                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
+        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of)
+        s7, s7_l = hvp_input_f64_s7_core_index_label_smoothing_ne_0(s0_rate, s0_rate_l, s6, s6_l, s7_of, s7_of_l)
+        cleared(lanes_s8_of, 0.0)
+        cleared(lost_s8_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s8_of_here, s8_of_here_l = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                lanes_s8_of[i], lost_s8_of[i] = added(lanes_s8_of[i], lost_s8_of[i], s8_of_here, s8_of_here_l)
+        s8_of, s8_of_l = sum_up(lanes_s8_of, lost_s8_of)
+        s8, s8_l = hvp_input_f64_s8_core_index_label_smoothing_ne_0(s6, s6_l, s8_of, s8_of_l)
+        e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+        s9, s9_l = hvp_input_f64_s9_core_index_label_smoothing_ne_0(
+            e1,
+            e1_l,
+            g_row,
+            ignore_index,
+            label_smoothing,
+            m0,
+            s0,
+            s0_l,
+            s8,
+            s8_l,
+            target_row,
+            z_loss,
+            weight[inside(target_row, n_K)],
+        )
+        s10, s10_l = hvp_input_f64_s10_core_index_label_smoothing_ne_0(
+            e1,
+            e1_l,
+            g_row,
+            ignore_index,
+            label_smoothing,
+            m0,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s7,
+            s7_l,
+            target_row,
+            z_loss,
+            weight[inside(target_row, n_K)],
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_3[i] = hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
+                    ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i], e0_l_2[i]
+                )
+
+
+@loop
+def hvp_input_f32_index_label_smoothing_ne_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s7_of = np.empty(LANES)
+    lost_s7_of = np.empty(LANES)
+    lanes_s8_of = np.empty(LANES)
+    lost_s8_of = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_index_label_smoothing_ne_0(
+                    direction_row_2[i], e0_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        s6, s6_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s7_of, 0.0)
+        cleared(lost_s7_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s7_of_here, s7_of_here_l = hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(
+                    r_s0, r_s0_l, weight_0[i]
+                )
+                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
+        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of)
+        s7, s7_l = hvp_input_f64_s7_core_index_label_smoothing_ne_0(s0_rate, s0_rate_l, s6, s6_l, s7_of, s7_of_l)
+        cleared(lanes_s8_of, 0.0)
+        cleared(lost_s8_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s8_of_here, s8_of_here_l = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                lanes_s8_of[i], lost_s8_of[i] = added(lanes_s8_of[i], lost_s8_of[i], s8_of_here, s8_of_here_l)
+        s8_of, s8_of_l = sum_up(lanes_s8_of, lost_s8_of)
+        s8, s8_l = hvp_input_f64_s8_core_index_label_smoothing_ne_0(s6, s6_l, s8_of, s8_of_l)
+        e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+        s9, s9_l = hvp_input_f64_s9_core_index_label_smoothing_ne_0(
+            e1,
+            e1_l,
+            g_row,
+            ignore_index,
+            label_smoothing,
+            m0,
+            s0,
+            s0_l,
+            s8,
+            s8_l,
+            target_row,
+            z_loss,
+            weight[inside(target_row, n_K)],
+        )
+        s10, s10_l = hvp_input_f64_s10_core_index_label_smoothing_ne_0(
+            e1,
+            e1_l,
+            g_row,
+            ignore_index,
+            label_smoothing,
+            m0,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s7,
+            s7_l,
+            target_row,
+            z_loss,
+            weight[inside(target_row, n_K)],
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_2[i] = hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
+                    ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -2980,6 +3784,203 @@ def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0
     return t15, t16
 
 
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f64_s0_rate_core_prob_label_smoothing_eq_0(direction_K1, e0_K1, e0_K1_l):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    e0_K1_l = np.float64(e0_K1_l)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2) + direction_K1 * e0_K1_l
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# s6_of = sum over K.1 of weighted(target[K.1]*weight[K.1], r_s0**2)
+@core
+def hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    target_K1 = np.float64(target_K1)
+    weight_K1 = np.float64(weight_K1)
+    t1 = target_K1 * weight_K1
+    t2 = t1 == 0.0
+    t3 = t1 * r_s0
+    t4 = t3 * r_s0
+    t5 = (fma(t1, r_s0, -t3) + t1 * r_s0_l + fma(target_K1, weight_K1, -t1) * r_s0) * r_s0
+    t6 = 0.0 if t2 else fma(t3, r_s0, -t4) + t3 * r_s0_l + t5
+    t7 = 0.0 if t2 else t4
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
+
+
+# s6 = -g*s0_rate*s6_of
+@core
+def hvp_input_f64_s6_core_prob_label_smoothing_eq_0(g, s0_rate, s0_rate_l, s6_of, s6_of_l):
+    g = np.float64(g)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s6_of = np.float64(s6_of)
+    s6_of_l = np.float64(s6_of_l)
+    t1 = g * s0_rate
+    t2 = -(t1 * s6_of)
+    t3 = -(fma(t1, s6_of, t2) + t1 * s6_of_l + (fma(g, s0_rate, -t1) + g * s0_rate_l) * s6_of)
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
+
+
+# s7 = -g*s7_of
+@core
+def hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g, s7_of, s7_of_l):
+    g = np.float64(g)
+    s7_of = np.float64(s7_of)
+    s7_of_l = np.float64(s7_of_l)
+    t1 = -(g * s7_of)
+    t2 = -(fma(g, s7_of, t1) + g * s7_of_l)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s8 = s7 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+@core
+def hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s7, s7_l, z_loss):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s7 = np.float64(s7)
+    s7_l = np.float64(s7_l)
+    z_loss = np.float64(z_loss)
+    t1 = z_loss == 0.0
+    t2 = g / s0
+    t3 = t2 * z_loss
+    t4 = e1 + m0
+    t5 = t3 * t4
+    t6 = 0.0 if t1 else t5 * 2.0
+    t7 = s7 + t6
+    t8 = t7 - s7
+    t9 = t4 - e1
+    t10 = (fma(t2, z_loss, -t3) + (fma(-t2, s0, g) - t2 * s0_l) / s0 * z_loss) * t4
+    t11 = 0.0 if t1 else (fma(t3, t4, -t5) + t3 * (e1 - (t4 - t9) + (m0 - t9) + e1_l) + t10) * 2.0
+    t12 = s7 - (t7 - t8) + (t6 - t8) + s7_l + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
+    return t15, t16
+
+
+# s9 = s6 + weighted(z_loss, g*(-2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2))
+@core
+def hvp_input_f64_s9_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    z_loss = np.float64(z_loss)
+    t1 = z_loss == 0.0
+    t2 = g * z_loss
+    t3 = s0_rate / s0
+    t4 = t3 * 2.0
+    t5 = t4 / s0
+    t6 = e1 + m0
+    t7 = t3 * t6
+    t8 = t7 / s0
+    t9 = -(t8 * 2.0)
+    t10 = t5 + t9
+    t11 = t2 * t10
+    t12 = 0.0 if t1 else t11
+    t13 = s6 + t12
+    t14 = t13 - s6
+    t15 = t10 - t5
+    t16 = (fma(-t3, s0, s0_rate) + s0_rate_l - t3 * s0_l) / s0
+    t17 = t6 - e1
+    t18 = fma(-t8, s0, t7) + (fma(t3, t6, -t7) + t3 * (e1 - (t6 - t17) + (m0 - t17) + e1_l) + t16 * t6)
+    t19 = t5 - (t10 - t15) + (t9 - t15) + (fma(-t5, s0, t4) + t16 * 2.0 - t5 * s0_l) / s0
+    t20 = fma(t2, t10, -t11) + t2 * (t19 + -((t18 - t8 * s0_l) / s0 * 2.0)) + fma(g, z_loss, -t2) * t10
+    t21 = s6 - (t13 - t14) + (t12 - t14) + s6_l + (0.0 if t1 else t20)
+    t22 = t21 - t21 == 0.0
+    t23 = t13 + t21
+    t24 = t23 if t22 else t13
+    t25 = (t21 - (t23 - t13) if t22 else 0.0) if t24 - t24 == 0.0 else 0.0
+    return t24, t25
+
+
+# dinput[K] = weighted(e0[K], s9) + weighted(e0[K], s8*direction[K])
+@core
+def hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(s8, s8_l, s9, s9_l, direction_K, e0_K, e0_K_l):
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    e0_K_l = np.float64(e0_K_l)
+    t1 = e0_K == 0.0
+    t2 = e0_K * s9
+    t3 = 0.0 if t1 else t2
+    t4 = direction_K * e0_K
+    t5 = t4 * s8
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = fma(t4, s8, -t5) + t4 * s8_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s8
+    t10 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l + e0_K_l * s9)
+    t11 = t10 + (0.0 if t1 else t9)
+    return t7 + t11 if t11 - t11 == 0.0 else t7
+
+
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f32_s0_rate_core_prob_label_smoothing_eq_0(direction_K1, e0_K1):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# dinput[K] = weighted(e0[K], s9) + weighted(e0[K], s8*direction[K])
+@core
+def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(s8, s8_l, s9, s9_l, direction_K, e0_K):
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    t1 = e0_K == 0.0
+    t2 = e0_K * s9
+    t3 = 0.0 if t1 else t2
+    t4 = direction_K * e0_K
+    t5 = t4 * s8
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l)
+    t10 = t9 + (0.0 if t1 else fma(t4, s8, -t5) + t4 * s8_l + fma(direction_K, e0_K, -t4) * s8)
+    return t7 + t10 if t10 - t10 == 0.0 else t7
+
+
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
 @core
 def vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input_K, weight_K):
@@ -3459,6 +4460,198 @@ def value_and_grad_f32_prob_label_smoothing_eq_0(
             for i in range(stop - start):
                 dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_eq_0(
                     g_row, s4, s4_l, e0_0[i], target_row_1[i], weight_2[i]
+                )
+
+
+@loop
+def hvp_input_f64_prob_label_smoothing_eq_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s6_of = np.empty(LANES)
+    lost_s6_of = np.empty(LANES)
+    lanes_s7_of = np.empty(LANES)
+    lost_s7_of = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_input_f64_s0_rate_core_prob_label_smoothing_eq_0(
+                    direction_row_3[i], e0_here, e0_l_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
+        cleared(lanes_s6_of, 0.0)
+        cleared(lost_s6_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s6_of_here, s6_of_here_l = hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
+        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of)
+        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(g_row, s0_rate, s0_rate_l, s6_of, s6_of_l)
+        cleared(lanes_s7_of, 0.0)
+        cleared(lost_s7_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s7_of_here, s7_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
+        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of)
+        s7, s7_l = hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g_row, s7_of, s7_of_l)
+        e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g_row, m0, s0, s0_l, s7, s7_l, z_loss)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_eq_0(
+            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_3[i] = hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(
+                    s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i], e0_l_2[i]
+                )
+
+
+@loop
+def hvp_input_f32_prob_label_smoothing_eq_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s6_of = np.empty(LANES)
+    lost_s6_of = np.empty(LANES)
+    lanes_s7_of = np.empty(LANES)
+    lost_s7_of = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_prob_label_smoothing_eq_0(
+                    direction_row_2[i], e0_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
+        cleared(lanes_s6_of, 0.0)
+        cleared(lost_s6_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s6_of_here, s6_of_here_l = hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
+        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of)
+        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(g_row, s0_rate, s0_rate_l, s6_of, s6_of_l)
+        cleared(lanes_s7_of, 0.0)
+        cleared(lost_s7_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s7_of_here, s7_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
+        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of)
+        s7, s7_l = hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g_row, s7_of, s7_of_l)
+        e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g_row, m0, s0, s0_l, s7, s7_l, z_loss)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_eq_0(
+            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_2[i] = hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(
+                    s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -4243,6 +5436,269 @@ def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0
     return t17, t18
 
 
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f64_s0_rate_core_prob_label_smoothing_ne_0(direction_K1, e0_K1, e0_K1_l):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    e0_K1_l = np.float64(e0_K1_l)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2) + direction_K1 * e0_K1_l
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# s9_of = sum over K.1 of weighted(weight[K.1], r_s0**2)
+@core
+def hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    weight_K1 = np.float64(weight_K1)
+    t1 = weight_K1 == 0.0
+    t2 = weight_K1 * r_s0
+    t3 = t2 * r_s0
+    t4 = fma(t2, r_s0, -t3) + t2 * r_s0_l + (fma(weight_K1, r_s0, -t2) + weight_K1 * r_s0_l) * r_s0
+    t5 = 0.0 if t1 else t4
+    t6 = 0.0 if t1 else t3
+    t7 = t5 if t5 - t5 == 0.0 else 0.0
+    return t6, t7
+
+
+# s9 = -s0_rate*s8*s9_of
+@core
+def hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s8, s8_l, s9_of, s9_of_l):
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    s9_of = np.float64(s9_of)
+    s9_of_l = np.float64(s9_of_l)
+    t1 = s0_rate * s8
+    t2 = -(t1 * s9_of)
+    t3 = (fma(s0_rate, s8, -t1) + s0_rate * s8_l + s0_rate_l * s8) * s9_of
+    t4 = -(fma(t1, s9_of, t2) + t1 * s9_of_l + t3)
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# s10 = -s10_of*s8
+@core
+def hvp_input_f64_s10_core_prob_label_smoothing_ne_0(s10_of, s10_of_l, s8, s8_l):
+    s10_of = np.float64(s10_of)
+    s10_of_l = np.float64(s10_of_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    t1 = -(s10_of * s8)
+    t2 = -(fma(s10_of, s8, t1) + s10_of * s8_l + s10_of_l * s8)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s12_of = sum over K.1 of weighted(target[K.1]*weight[K.1], r_s0**2)
+@core
+def hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_K1, weight_K1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    target_K1 = np.float64(target_K1)
+    weight_K1 = np.float64(weight_K1)
+    t1 = target_K1 * weight_K1
+    t2 = t1 == 0.0
+    t3 = t1 * r_s0
+    t4 = t3 * r_s0
+    t5 = (fma(t1, r_s0, -t3) + t1 * r_s0_l + fma(target_K1, weight_K1, -t1) * r_s0) * r_s0
+    t6 = 0.0 if t2 else fma(t3, r_s0, -t4) + t3 * r_s0_l + t5
+    t7 = 0.0 if t2 else t4
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
+
+
+# s12 = -s0_rate*s11*s12_of
+@core
+def hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s11, s11_l, s12_of, s12_of_l):
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s11 = np.float64(s11)
+    s11_l = np.float64(s11_l)
+    s12_of = np.float64(s12_of)
+    s12_of_l = np.float64(s12_of_l)
+    t1 = s0_rate * s11
+    t2 = -(t1 * s12_of)
+    t3 = (fma(s0_rate, s11, -t1) + s0_rate * s11_l + s0_rate_l * s11) * s12_of
+    t4 = -(fma(t1, s12_of, t2) + t1 * s12_of_l + t3)
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# s13 = -s11*s13_of
+@core
+def hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l):
+    s11 = np.float64(s11)
+    s11_l = np.float64(s11_l)
+    s13_of = np.float64(s13_of)
+    s13_of_l = np.float64(s13_of_l)
+    t1 = -(s11 * s13_of)
+    t2 = -(fma(s11, s13_of, t1) + s11 * s13_of_l + s11_l * s13_of)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s14 = s10 + s13 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+@core
+def hvp_input_f64_s14_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s10 = np.float64(s10)
+    s10_l = np.float64(s10_l)
+    s13 = np.float64(s13)
+    s13_l = np.float64(s13_l)
+    z_loss = np.float64(z_loss)
+    t1 = s10 + s13
+    t2 = z_loss == 0.0
+    t3 = g / s0
+    t4 = t3 * z_loss
+    t5 = e1 + m0
+    t6 = t4 * t5
+    t7 = 0.0 if t2 else t6 * 2.0
+    t8 = t1 + t7
+    t9 = t8 - t1
+    t10 = t1 - s10
+    t11 = t5 - e1
+    t12 = (fma(t3, z_loss, -t4) + (fma(-t3, s0, g) - t3 * s0_l) / s0 * z_loss) * t5
+    t13 = 0.0 if t2 else (fma(t4, t5, -t6) + t4 * (e1 - (t5 - t11) + (m0 - t11) + e1_l) + t12) * 2.0
+    t14 = t1 - (t8 - t9) + (t7 - t9) + (s10 - (t1 - t10) + (s13 - t10) + s10_l + s13_l) + t13
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = (t14 - (t16 - t8) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
+    return t17, t18
+
+
+# s15 = s12 + s9 + weighted(z_loss, g*(-2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2))
+@core
+def hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
+    e1, e1_l, g, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s12 = np.float64(s12)
+    s12_l = np.float64(s12_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    z_loss = np.float64(z_loss)
+    t1 = s12 + s9
+    t2 = z_loss == 0.0
+    t3 = g * z_loss
+    t4 = s0_rate / s0
+    t5 = t4 * 2.0
+    t6 = t5 / s0
+    t7 = e1 + m0
+    t8 = t4 * t7
+    t9 = t8 / s0
+    t10 = -(t9 * 2.0)
+    t11 = t6 + t10
+    t12 = t3 * t11
+    t13 = 0.0 if t2 else t12
+    t14 = t1 + t13
+    t15 = t14 - t1
+    t16 = t1 - s12
+    t17 = t11 - t6
+    t18 = (fma(-t4, s0, s0_rate) + s0_rate_l - t4 * s0_l) / s0
+    t19 = t7 - e1
+    t20 = fma(-t9, s0, t8) + (fma(t4, t7, -t8) + t4 * (e1 - (t7 - t19) + (m0 - t19) + e1_l) + t18 * t7)
+    t21 = t6 - (t11 - t17) + (t10 - t17) + (fma(-t6, s0, t5) + t18 * 2.0 - t6 * s0_l) / s0
+    t22 = fma(t3, t11, -t12) + t3 * (t21 + -((t20 - t9 * s0_l) / s0 * 2.0)) + fma(g, z_loss, -t3) * t11
+    t23 = t1 - (t14 - t15) + (t13 - t15) + (s12 - (t1 - t16) + (s9 - t16) + s12_l + s9_l)
+    t24 = t23 + (0.0 if t2 else t22)
+    t25 = t24 - t24 == 0.0
+    t26 = t14 + t24
+    t27 = t26 if t25 else t14
+    t28 = (t24 - (t26 - t14) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
+    return t27, t28
+
+
+# dinput[K] = weighted(e0[K], s15) + weighted(e0[K], s14*direction[K])
+@core
+def hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(s14, s14_l, s15, s15_l, direction_K, e0_K, e0_K_l):
+    s14 = np.float64(s14)
+    s14_l = np.float64(s14_l)
+    s15 = np.float64(s15)
+    s15_l = np.float64(s15_l)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    e0_K_l = np.float64(e0_K_l)
+    t1 = e0_K == 0.0
+    t2 = e0_K * s15
+    t3 = 0.0 if t1 else t2
+    t4 = direction_K * e0_K
+    t5 = t4 * s14
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = fma(t4, s14, -t5) + t4 * s14_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s14
+    t10 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l + e0_K_l * s15)
+    t11 = t10 + (0.0 if t1 else t9)
+    return t7 + t11 if t11 - t11 == 0.0 else t7
+
+
+# s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
+@core
+def hvp_input_f32_s0_rate_core_prob_label_smoothing_ne_0(direction_K1, e0_K1):
+    direction_K1 = np.float64(direction_K1)
+    e0_K1 = np.float64(e0_K1)
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
+
+
+# dinput[K] = weighted(e0[K], s15) + weighted(e0[K], s14*direction[K])
+@core
+def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(s14, s14_l, s15, s15_l, direction_K, e0_K):
+    s14 = np.float64(s14)
+    s14_l = np.float64(s14_l)
+    s15 = np.float64(s15)
+    s15_l = np.float64(s15_l)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    t1 = e0_K == 0.0
+    t2 = e0_K * s15
+    t3 = 0.0 if t1 else t2
+    t4 = direction_K * e0_K
+    t5 = t4 * s14
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = 0.0 if t1 else fma(t4, s14, -t5) + t4 * s14_l + fma(direction_K, e0_K, -t4) * s14
+    t10 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l) + t9
+    return t7 + t10 if t10 - t10 == 0.0 else t7
+
+
 # dtarget[K] = -s6*weighted(weight[K], -e0 - m0 + input[K])
 @core
 def vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_K, weight_K):
@@ -4858,6 +6314,254 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
             for i in range(stop - start):
                 dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(
                     s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
+                )
+
+
+@loop
+def hvp_input_f64_prob_label_smoothing_ne_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s9_of = np.empty(LANES)
+    lost_s9_of = np.empty(LANES)
+    lanes_s10_of = np.empty(LANES)
+    lost_s10_of = np.empty(LANES)
+    lanes_s12_of = np.empty(LANES)
+    lost_s12_of = np.empty(LANES)
+    lanes_s13_of = np.empty(LANES)
+    lost_s13_of = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_input_f64_s0_rate_core_prob_label_smoothing_ne_0(
+                    direction_row_3[i], e0_here, e0_l_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        s8, s8_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s9_of, 0.0)
+        cleared(lost_s9_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s9_of_here, s9_of_here_l = hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
+        s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s8, s8_l, s9_of, s9_of_l)
+        cleared(lanes_s10_of, 0.0)
+        cleared(lost_s10_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s10_of_here, s10_of_here_l = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
+        s10_of, s10_of_l = sum_up(lanes_s10_of, lost_s10_of)
+        s10, s10_l = hvp_input_f64_s10_core_prob_label_smoothing_ne_0(s10_of, s10_of_l, s8, s8_l)
+        s11, s11_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        cleared(lanes_s12_of, 0.0)
+        cleared(lost_s12_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s12_of_here, s12_of_here_l = hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s12_of[i], lost_s12_of[i] = added(lanes_s12_of[i], lost_s12_of[i], s12_of_here, s12_of_here_l)
+        s12_of, s12_of_l = sum_up(lanes_s12_of, lost_s12_of)
+        s12, s12_l = hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s11, s11_l, s12_of, s12_of_l)
+        cleared(lanes_s13_of, 0.0)
+        cleared(lost_s13_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s13_of_here, s13_of_here_l = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s13_of[i], lost_s13_of[i] = added(lanes_s13_of[i], lost_s13_of[i], s13_of_here, s13_of_here_l)
+        s13_of, s13_of_l = sum_up(lanes_s13_of, lost_s13_of)
+        s13, s13_l = hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l)
+        e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        s14, s14_l = hvp_input_f64_s14_core_prob_label_smoothing_ne_0(
+            e1, e1_l, g_row, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
+        )
+        s15, s15_l = hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
+            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_3[i] = hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(
+                    s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i], e0_l_2[i]
+                )
+
+
+@loop
+def hvp_input_f32_prob_label_smoothing_ne_0(
+    g, direction, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_
+):
+    n_K = direction.shape[1]
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s9_of = np.empty(LANES)
+    lost_s9_of = np.empty(LANES)
+    lanes_s10_of = np.empty(LANES)
+    lost_s10_of = np.empty(LANES)
+    lanes_s12_of = np.empty(LANES)
+    lost_s12_of = np.empty(LANES)
+    lanes_s13_of = np.empty(LANES)
+    lost_s13_of = np.empty(LANES)
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        cleared(lanes_m0, -math.inf)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0)
+        cleared(lanes_s0, 0.0)
+        cleared(lost_s0, 0.0)
+        cleared(lanes_s0_rate, 0.0)
+        cleared(lost_s0_rate, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_prob_label_smoothing_ne_0(
+                    direction_row_2[i], e0_here
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate)
+        s8, s8_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s9_of, 0.0)
+        cleared(lost_s9_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s9_of_here, s9_of_here_l = hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
+        s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s8, s8_l, s9_of, s9_of_l)
+        cleared(lanes_s10_of, 0.0)
+        cleared(lost_s10_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s10_of_here, s10_of_here_l = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
+        s10_of, s10_of_l = sum_up(lanes_s10_of, lost_s10_of)
+        s10, s10_l = hvp_input_f64_s10_core_prob_label_smoothing_ne_0(s10_of, s10_of_l, s8, s8_l)
+        s11, s11_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        cleared(lanes_s12_of, 0.0)
+        cleared(lost_s12_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s12_of_here, s12_of_here_l = hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s12_of[i], lost_s12_of[i] = added(lanes_s12_of[i], lost_s12_of[i], s12_of_here, s12_of_here_l)
+        s12_of, s12_of_l = sum_up(lanes_s12_of, lost_s12_of)
+        s12, s12_l = hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s11, s11_l, s12_of, s12_of_l)
+        cleared(lanes_s13_of, 0.0)
+        cleared(lost_s13_of, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s13_of_here, s13_of_here_l = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(
+                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s13_of[i], lost_s13_of[i] = added(lanes_s13_of[i], lost_s13_of[i], s13_of_here, s13_of_here_l)
+        s13_of, s13_of_l = sum_up(lanes_s13_of, lost_s13_of)
+        s13, s13_l = hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l)
+        e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        s14, s14_l = hvp_input_f64_s14_core_prob_label_smoothing_ne_0(
+            e1, e1_l, g_row, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
+        )
+        s15, s15_l = hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
+            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
+        )
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_2[i] = hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(
+                    s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i]
                 )
 
 

@@ -49,6 +49,12 @@ def vjp_f64_dinput_core(i_K, g, ignore_index, target, weight_target):
     return t6 + t5 if t5 - t5 == 0.0 else t6
 
 
+# dinput[K] = 0
+@core
+def hvp_input_f64_dinput_core():
+    return 0.0
+
+
 # dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
 @core
 def vjp_weight_f64_dweight_core(i_K, g, ignore_index, target, input_target):
@@ -178,6 +184,38 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, out_, dinput_):
                 dinput__row_0[i] = vjp_f64_dinput_core(
                     start + i, g_row, ignore_index, target_row, weight[inside(target_row, n_K)]
                 )
+
+
+@loop
+def hvp_input_f64(g, direction, input, target, weight, ignore_index, dinput_):
+    n_K = direction.shape[1]
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            dinput__row_0 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_0[i] = hvp_input_f64_dinput_core()
+
+
+@loop
+def hvp_input_f32(g, direction, input, target, weight, ignore_index, dinput_):
+    n_K = direction.shape[1]
+    for row in range(dinput_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        input_row = input[row if input.shape[0] > 1 else 0]
+        target_row = target[row if target.shape[0] > 1 else 0]
+        dinput__row = dinput_[row]
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            dinput__row_0 = dinput__row[start:stop]
+            for i in range(stop - start):
+                dinput__row_0[i] = hvp_input_f64_dinput_core()
 
 
 @loop
