@@ -113,6 +113,12 @@ def two_sum(a: Node, b: Node) -> tuple[Node, Node]:
     return total, (a - (total - back)) + (b - back)
 
 
+def product(a: tuple[Node, Node], b: tuple[Node, Node]) -> tuple[Node, Node]:
+    """The product of two sums high + low, as such a sum."""
+    high = a[0] * b[0]
+    return high, fma(a[0], b[0], -high) + (a[0] * b[1] + a[1] * b[0])
+
+
 @dataclass(frozen=True)
 class Elementary:
     """One function: `short` and `medium` give a node, `full` a high and a low one."""

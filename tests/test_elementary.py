@@ -159,6 +159,47 @@ def test_hypot_at_zero_infinity_and_nan(part: str) -> None:
         assert not np.nan_to_num(evaluate("hypot_low", (x, y))).any()
 
 
+def powers() -> tuple[ulp.Floats, ulp.Floats]:
+    """Bases of any size and next to one, with exponents for results over the whole range."""
+    random = np.random.default_rng(5)
+    near_one = 1 + 2.0 ** random.uniform(-50, 1, 1500) * random.choice([-0.4, 1], 1500)
+    b = np.concatenate([2.0 ** random.uniform(-1074, 1024, 1500), near_one])
+    x = random.uniform(-1, 1, b.size) * np.minimum(700 / np.abs(np.log(b)), 1e300)
+    return b, x
+
+
+def test_powers_are_right_to_an_ulp() -> None:
+    """To 0.9 ULP even at the ends of the range, where an error of the logarithm counts 700 times; in short to 2^-34."""
+    b, x = powers()
+    truth = [arb(p) ** arb(q) for p, q in zip(b.tolist(), x.tolist(), strict=True)]
+
+    def error(values: ulp.Floats, rest: ulp.Floats) -> ulp.Floats:
+        sums = [arb(p) + arb(q) for p, q in zip(values.tolist(), rest.tolist(), strict=True)]
+        return np.array([float(abs(p / q - 1)) for p, q in zip(sums, truth, strict=True)])
+
+    high, low = evaluate("pow", (b, x)), evaluate("pow_low", (b, x))
+    size = np.array([float(t) for t in truth])
+    rounded = np.array([float(abs(arb(h) - t)) for h, t in zip(high.tolist(), truth, strict=True)]) / np.spacing(size)
+    assert rounded.max() <= 0.9
+    assert error(high, low)[size > 2.0**-960].max() <= 2.0**-52.5
+    assert error(high, low)[(size > 2.0**-32) & (size < 2.0**32)].max() <= 2.0**-57
+    single = (size > 2.0**-149) & (size < 2.0**128)
+    assert error(evaluate("pow_short", (b, x)), 0 * b)[single].max() <= 2.0**-34
+
+
+@pytest.mark.parametrize("part", ["", "_short"])
+def test_powers_of_special_numbers_are_those_of_ieee(part: str) -> None:
+    """Zeros with their sign, infinities, negative bases with whole exponents and others, and no numbers."""
+    values = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.0, -0.5, 3.0, -3.0, 2.5, 1e300, -1e300, INF, -INF, math.nan]
+    pairs = [(p, q) for p in values for q in (*values, 5.0, 4.0, 2.0**53, 2.0**53 - 1, -7.0)]
+    b, x = np.array(pairs).T
+    with np.errstate(all="ignore"):
+        want = np.power(b, x)
+    got = evaluate(f"pow{part}", (b, x))
+    np.testing.assert_allclose(got, want, rtol=2.0**-34 if part else 2.0**-52)
+    np.testing.assert_array_equal(np.signbit(got)[~np.isnan(want)], np.signbit(want)[~np.isnan(want)])
+
+
 CORES = {
     "exponential": Core(lambda r: r.hypgeom_1f1(1, 3) / 2, (-0.34658, 0.34658), bits=31),
     "logarithm": Core(lambda z: 2 * z.hypgeom_2f1(1, arb(3) / 2, arb(5) / 2) / 3, (0.0, 0.02945), bits=40),

@@ -2,7 +2,7 @@
 
 from flint import arb
 
-from symgen.elementary import Core, constant, elementary, quick_sum, two_sum
+from symgen.elementary import Core, constant, elementary, product, quick_sum, two_sum
 from symgen.kernel import call, const, copysign, fma, select, smaller
 
 
@@ -42,12 +42,6 @@ middle = Core(
 
 
 INFINITY = const(float("inf"))
-
-
-def product(a, b):
-    """The product of two sums high + low, as such a sum."""
-    high = a[0] * b[0]
-    return high, fma(a[0], b[0], -high) + (a[0] * b[1] + a[1] * b[0])
 
 
 def reciprocal(d, lost):

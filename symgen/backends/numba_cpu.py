@@ -67,7 +67,6 @@ PRIMITIVES = {
     "sin": "math.sin",
     "cos": "math.cos",
     "tan": "math.tan",
-    "pow": "math.pow",
     "floor": "np.floor",  # math.floor gives an integer
     "sin_sum": "sin_sum",
     "sin_product": "sin_product",

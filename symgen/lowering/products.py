@@ -177,11 +177,12 @@ def lower_pow(s: Walk, e: Expr) -> Pair:
         value = a.power(root, abs(n)) if abs(n) != 3 else a.mul(s.pair(base), root)
         return value if n > 0 else a.div(exact(ONE), value)
     b, x = a.normal(s.pair(base)), a.normal(s.pair(exponent))
-    result = call("pow", b.high, x.high)
+    found = a.function("pow", b.high, x.high)
+    result = found.high
     # a long exponent times a large logarithm, or a base with a rounding error, is worth many ULP
     from_base = None if b.low is None else result * (x.high * (b.low / b.high))
     from_exponent = None if x.low is None else result * (x.low * call("log", b.high))
-    return a.with_low(result, from_base, from_exponent)
+    return a.with_low(result, found.low, from_base, from_exponent)
 
 
 def _is_float(value: Fraction) -> bool:
