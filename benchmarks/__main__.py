@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import batches, report
+from benchmarks import batches, derive, report
 from benchmarks.libraries import LIBRARIES
 from benchmarks.run import Plan, document, run
 from benchmarks.subjects import MODES, subjects
@@ -40,6 +40,9 @@ def arguments(tokens: Sequence[str] | None) -> argparse.Namespace:
                         help=f"peers beside symgen and copy, of {', '.join(each.name for each in LIBRARIES[2:])}")
     parser.add_argument("--repeats", type=_count, help=f"rounds, {REPEATS} unless --quick")
     parser.add_argument("--quick", action="store_true", help="float32 up to 2^20 elements, fewer rounds")
+    parser.add_argument("--derive", action="store_true",
+                        help="time derivations of the catalogue's functions instead, and builds of synthetic specs")
+    parser.add_argument("--synthetic", type=int, default=1000, metavar="N", help="how many of these, 0 for none")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time over the memory bound: .svg or .png")
     return parser.parse_args(tokens)
@@ -75,12 +78,27 @@ def plan(chosen: argparse.Namespace) -> Plan:
     )
 
 
+def derivations(chosen: argparse.Namespace) -> int:
+    """What deriving takes, apart from all kernels."""
+    try:
+        lines, data = derive.report(chosen.functions, chosen.synthetic)
+    except KeyError as unknown:
+        print(f"error: the catalogue has no function {unknown}", file=sys.stderr)
+        return 2
+    print("\n".join(lines))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the benchmarks; the exit code is 0, or 2 after a mistake in the command."""
     try:
         chosen = arguments(tokens)
     except SystemExit as told:
         return int(told.code or 0)
+    if chosen.derive:
+        return derivations(chosen)
     what = plan(chosen)
     try:
         functions = list(subjects(chosen.functions)) if "elementwise" in chosen.kinds else []

@@ -190,3 +190,27 @@ def test_plot(tmp_path: Path) -> None:
     made = [row for size in (8, 64) for row in rows(*known, size=size)]
     report.plot(made, tmp_path / "plot.svg")
     assert "</svg>" in (tmp_path / "plot.svg").read_text(encoding="utf-8")
+
+
+def test_derivations_are_timed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The command tells processor seconds of each function, the sum, and how builds grow; and writes them as JSON."""
+    from benchmarks.__main__ import main
+
+    told = tmp_path / "derive.json"
+    assert main(["--derive", "--functions", "linear", "relu", "--synthetic", "4", "--json", str(told)]) == 0
+    out = capsys.readouterr().out
+    assert "2 functions: " in out
+    assert "time grows with the power" in out
+    found = json.loads(told.read_text())
+    assert [f["function"] for f in found["functions"]] == ["linear", "relu"]
+    assert [b["specs"] for b in found["synthetic"]] == [1, 2, 4]
+    assert main(["--derive", "--functions", "no_such_function"]) == 2
+    assert "no_such_function" in capsys.readouterr().err
+
+
+def test_growth_is_the_power_between_the_smallest_and_the_largest_build() -> None:
+    """Twice the specs in twice the time is linear, in four times the time a square."""
+    from benchmarks.derive import Build, exponent
+
+    assert exponent([Build(10, 1.0), Build(20, 2.0)]) == pytest.approx(1.0)
+    assert exponent([Build(10, 1.0), Build(15, 9.0), Build(20, 4.0)]) == pytest.approx(2.0)

@@ -9,8 +9,8 @@ from functools import lru_cache
 import sympy as sp
 from sympy import Expr
 
-from symgen.heads import Cases
 from symgen.rules.matching import apply
+from symgen.rules.parts import inside, kinds_of, operands
 from symgen.rules.rule import VARIABLES, Procedure, Rule, Step
 
 # far above what any catalogue function needs (at most a few tens): reaching it means two rules undo each other
@@ -21,12 +21,6 @@ LARGEST_GROWTH = 20
 
 class RewriteError(RuntimeError):
     """Rules that undo each other: a bug in symgen, not in a spec."""
-
-
-def operands(e: Expr) -> tuple[Expr, ...]:
-    """The parts of a node that rules may rewrite; a condition is left as the spec wrote it."""
-    parts: tuple[Expr, ...] = e.args
-    return parts[1:] if isinstance(e, Cases) else parts
 
 
 def nodes(e: Expr) -> Iterator[Expr]:
@@ -68,19 +62,6 @@ def _rank(rule: Rule | Procedure) -> float:
     return size + _BEFORE_ALGEBRA * (rule.phase == "recognize" or rule.left.has(sp.Function))
 
 
-def _kinds(parts: Sequence[Expr]) -> frozenset[type[Expr]]:
-    """The functions among the parts, and whether there is a root or a general power: a pattern needs all of its own."""
-    found = {type(n) for n in parts if isinstance(n, sp.Function)}
-    return frozenset(found | {sp.Pow for n in parts if n.is_Pow and not n.exp.is_Integer})
-
-
-@lru_cache(maxsize=65536)
-def _inside(e: Expr) -> frozenset[type[Expr]]:
-    """The same of one node and all in it; a bare e is an exponential."""
-    own = _kinds([e]) | ({sp.exp} if e is sp.E else frozenset())
-    return own.union(*map(_inside, operands(e)))
-
-
 def ordered(rules: Iterable[Rule | Procedure]) -> tuple[Rule | Procedure, ...]:
     """Larger patterns first, since a smaller one would take a larger one apart; else as listed."""
     return tuple(sorted(rules, key=lambda r: -_rank(r)))
@@ -91,18 +72,18 @@ class _Search:
 
     def __init__(self, rules: Sequence[Rule | Procedure]) -> None:
         self.rules = rules
-        self.needs = [_kinds(list(nodes(r.left))) if isinstance(r, Rule) else frozenset() for r in rules]
+        self.needs = [kinds_of(list(nodes(r.left))) if isinstance(r, Rule) else frozenset() for r in rules]
         self.failed: set[tuple[int, Expr]] = set()
 
     def first(self, e: Expr) -> Step | None:
         """The first rule that applies anywhere, and where."""
         here = list(nodes(e))
-        kinds = _kinds(here)
+        kinds = kinds_of(here)
         for i, rule in enumerate(self.rules):
             if not self.needs[i] <= kinds:
                 continue
             for node in here:
-                if (i, node) in self.failed or not self.needs[i] <= _inside(node):
+                if (i, node) in self.failed or not self.needs[i] <= inside(node):
                     continue
                 after = apply(rule, node) if isinstance(rule, Rule) else rule.run(node)
                 if after is not None and after != node:

@@ -14,6 +14,7 @@ from functools import lru_cache
 import sympy as sp
 from sympy import Expr, S, Symbol, default_sort_key
 
+from symgen.rules.parts import inside, kinds_of
 from symgen.rules.rule import VARIABLES, Rule
 from symgen.rules.terms import Product, denominator, merged, split
 
@@ -24,6 +25,12 @@ Match = tuple[Bindings, Expr]
 @lru_cache(maxsize=4096)
 def unbound(pattern: Expr) -> frozenset[Symbol]:
     return frozenset(pattern.free_symbols & VARIABLES)
+
+
+@lru_cache(maxsize=4096)
+def _needs(pattern: Expr) -> frozenset[type[Expr]]:
+    """The functions of a pattern, without which nothing matches it."""
+    return kinds_of([*sp.preorder_traversal(pattern)])
 
 
 def _open(pattern: Expr, bindings: Bindings) -> bool:
@@ -272,7 +279,10 @@ def _rest_of_sum(
         if terms:
             yield {**b, variable: sp.Add(*(merged(t / (factor * number)) for t in terms))}, ()
         return
+    needs = _needs(first) - inside(factor)
     for i, t in enumerate(terms):
+        if not needs <= inside(t):
+            continue
         for found in match(first, merged(t / factor), b):
             yield from _rest_of_sum(later, terms[:i] + terms[i + 1 :], factor, found, whole=whole)
 
@@ -290,7 +300,10 @@ def match_sum(
     if len(terms) < len(patterns):
         return
     ordered = _sorted_terms(e)
+    needs = _needs(patterns[0])
     for i, t in enumerate(ordered):
+        if not needs <= inside(t):
+            continue
         remaining = ordered[:i] + ordered[i + 1 :]
         for b, factor in match_product(patterns[0], t, bindings):
             for found, rest in _rest_of_sum(patterns[1:], remaining, factor, b, whole=whole):

@@ -49,7 +49,7 @@ class Plan:
     """What the search compares.
 
     Attributes:
-        reach: as `reaches`, one list for each candidate.
+        reach: as `reaches`, one list for each candidate; empty for one that is good nowhere for long enough.
         start: as `starts`.
         cells: where each point lies, see `probe.cells`, and infinity for the end.
         weights: the nodes of each candidate and what they cost.
@@ -66,7 +66,14 @@ class Plan:
     @staticmethod
     def of(good: Flags, points: Floats, weights: Sequence[Mapping[Any, float]], gap: float) -> Plan:
         reach, along = reaches(good), np.append(cells(points), np.inf)
-        return Plan(reach.tolist(), starts(reach, along).tolist(), along.tolist(), weights, gap)
+        start = starts(reach, along)
+        # lists are what the search reads fastest; of most candidates it reads nothing
+        useful = (start[:, 0] < points.size).tolist()
+
+        def lists(rows: Ends) -> list[list[int]]:
+            return [row.tolist() if taken else [] for taken, row in zip(useful, rows, strict=True)]
+
+        return Plan(lists(reach), lists(start), along.tolist(), weights, gap)
 
     def cost(self, chosen: Sequence[int]) -> float:
         """Of a line that takes whichever chosen candidate is good for longest."""
@@ -74,7 +81,7 @@ class Plan:
         for k in chosen:
             nodes.update(self.weights[k])
         reach, start, along = [self.reach[k] for k in chosen], [self.start[k] for k in chosen], self.cells
-        total, i, n = sum(nodes.values()), 0, len(self.reach[0])
+        total, i, n = sum(nodes.values()), 0, len(along) - 1
         while i < n:
             end = max(row[i] for row in reach)
             if along[end] - along[i] < SHORTEST:
@@ -87,8 +94,8 @@ class Plan:
 
     def cheapest(self) -> list[int]:
         """The candidates of the cheapest line, by a search that adds and drops one at a time."""
-        n = len(self.reach[0])
-        useful = [k for k in range(len(self.reach)) if self.start[k][0] < n]
+        n = len(self.cells) - 1
+        useful = [k for k, start in enumerate(self.start) if start and start[0] < n]
         if not useful:
             return [0]
         # what costs nothing comes along: without the constants at its ends, a cheap formula looks dear
