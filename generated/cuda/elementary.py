@@ -743,3 +743,95 @@ def atan_low(x):
     t26 = libdevice.fma(dmul(t8, t9), t24, t25)
     t27 = dadd(t26, -dadd(dadd(t16, t26), -t16))
     return -t27 if x < 0.0 else t27
+
+
+@core
+def pow(b, x):
+    """b^x."""
+    t1 = libdevice.fabs(b)
+    t2 = libdevice.fabs(x)
+    t3 = b < 0.0
+    t4 = dadd(dadd(t2, 4503599627370496.0), -4503599627370496.0) == t2 or 4503599627370496.0 < t2
+    t5 = dmul(t2, 0.5)
+    t6 = not (dadd(dadd(t5, 4503599627370496.0), -4503599627370496.0) == t5 or 4503599627370496.0 < t5)
+    t7 = t1 < 2.2250738585072014e-308
+    t8 = dmul(t1, 1.8014398509481984e+16) if t7 else t1
+    t9 = dadd(exponent(t8), -(54.0 if t7 else 0.0))
+    t10 = dmul(t9, 0.6931471805598903)
+    t11 = dadd(mantissa(t8), -1.0)
+    t12 = dadd(2.0, t11)
+    t13 = ddiv(t11, t12)
+    t14 = dmul(2.0, t13)
+    t15 = dadd(t10, t14)
+    t16 = dmul(t13, t13)
+    t17 = dmul(t16, t13)
+    t18 = dmul(t17, 0.6666666666666666)
+    t19 = dadd(t15, t18)
+    t20 = libdevice.fma(0.11723603622905411, t16, 0.11706195689881364)
+    t21 = libdevice.fma(libdevice.fma(t20, t16, 0.13334806212100603), t16, 0.15384594934597917)
+    t22 = libdevice.fma(libdevice.fma(t21, t16, 0.1818181833565416), t16, 0.22222222221654733)
+    t23 = libdevice.fma(libdevice.fma(t22, t16, 0.2857142857142937), t16, 0.4)
+    t24 = ddiv(dadd(libdevice.fma(-t13, t12, t11), -dmul(t13, dadd(t11, -dadd(t12, -2.0)))), t12)
+    t25 = dmul(dadd(libdevice.fma(t13, t13, -t16), dadd(dmul(t13, t24), dmul(t24, t13))), t13)
+    t26 = dmul(dadd(libdevice.fma(t16, t13, -t17), dadd(dmul(t16, t24), t25)), 0.6666666666666666)
+    t27 = dadd(libdevice.fma(t17, 0.6666666666666666, -t18), dadd(dmul(t17, 3.700743415417188e-17), t26))
+    t28 = dadd(t27, libdevice.fma(t9, 5.497923018708371e-14, dmul(2.0, t24)))
+    t29 = dadd(dadd(t14, -dadd(t15, -t10)), dadd(t18, -dadd(t19, -t15)))
+    t30 = dadd(t29, dadd(dmul(dmul(dmul(t16, t16), t13), t23), t28))
+    t31 = dadd(t19, t30)
+    t32 = t31 if 0.0 < t1 and t1 < math.inf else log(t1)
+    t33 = dmul(x, t32)
+    t34 = exp(t33)
+    t35 = 0.0 < t34 and t34 < math.inf
+    t36 = dadd(libdevice.fma(x, t32, -t33), dmul(x, dadd(t30, -dadd(t31, -t19)))) if t35 else 0.0
+    t37 = dadd(t34, libdevice.fma(t34, t36, exp_low(t33))) if t35 else t34
+    t38 = -t37 if t4 and t6 and (t3 or ddiv(1.0, b) == -math.inf) else t37
+    t39 = x == 0.0 or b == 1.0 or t1 == 1.0 and t2 == math.inf
+    return 1.0 if t39 else math.nan if t3 and not t4 and -math.inf < b else t38
+
+
+@core
+def pow_low(b, x):
+    t1 = libdevice.fabs(b)
+    t2 = t1 < 2.2250738585072014e-308
+    t3 = dmul(t1, 1.8014398509481984e+16) if t2 else t1
+    t4 = dadd(exponent(t3), -(54.0 if t2 else 0.0))
+    t5 = dmul(t4, 0.6931471805598903)
+    t6 = dadd(mantissa(t3), -1.0)
+    t7 = dadd(2.0, t6)
+    t8 = ddiv(t6, t7)
+    t9 = dmul(2.0, t8)
+    t10 = dadd(t5, t9)
+    t11 = dmul(t8, t8)
+    t12 = dmul(t11, t8)
+    t13 = dmul(t12, 0.6666666666666666)
+    t14 = dadd(t10, t13)
+    t15 = libdevice.fma(0.11723603622905411, t11, 0.11706195689881364)
+    t16 = libdevice.fma(libdevice.fma(t15, t11, 0.13334806212100603), t11, 0.15384594934597917)
+    t17 = libdevice.fma(libdevice.fma(t16, t11, 0.1818181833565416), t11, 0.22222222221654733)
+    t18 = ddiv(dadd(libdevice.fma(-t8, t7, t6), -dmul(t8, dadd(t6, -dadd(t7, -2.0)))), t7)
+    t19 = dmul(dadd(libdevice.fma(t8, t8, -t11), dadd(dmul(t8, t18), dmul(t18, t8))), t8)
+    t20 = dmul(dadd(libdevice.fma(t11, t8, -t12), dadd(dmul(t11, t18), t19)), 0.6666666666666666)
+    t21 = dadd(libdevice.fma(t12, 0.6666666666666666, -t13), dadd(dmul(t12, 3.700743415417188e-17), t20))
+    t22 = dmul(dmul(dmul(t11, t11), t8), libdevice.fma(libdevice.fma(t17, t11, 0.2857142857142937), t11, 0.4))
+    t23 = dadd(t22, dadd(t21, libdevice.fma(t4, 5.497923018708371e-14, dmul(2.0, t18))))
+    t24 = dadd(dadd(dadd(t9, -dadd(t10, -t5)), dadd(t13, -dadd(t14, -t10))), t23)
+    t25 = dadd(t14, t24)
+    t26 = t25 if 0.0 < t1 and t1 < math.inf else log(t1)
+    t27 = dmul(x, t26)
+    t28 = exp(t27)
+    t29 = 0.0 < t28 and t28 < math.inf
+    t30 = libdevice.fabs(x)
+    t31 = b < 0.0
+    t32 = dadd(dadd(t30, 4503599627370496.0), -4503599627370496.0) == t30 or 4503599627370496.0 < t30
+    t33 = dmul(t30, 0.5)
+    t34 = not (dadd(dadd(t33, 4503599627370496.0), -4503599627370496.0) == t33 or 4503599627370496.0 < t33)
+    t35 = dadd(libdevice.fma(x, t26, -t27), dmul(x, dadd(t24, -dadd(t25, -t14)))) if t29 else 0.0
+    t36 = libdevice.fma(t28, t35, exp_low(t27))
+    t37 = dadd(t28, t36)
+    t38 = t37 if t29 else t28
+    t39 = -t38 if t32 and t34 and (t31 or ddiv(1.0, b) == -math.inf) else t38
+    t40 = math.nan if t31 and not t32 and -math.inf < b else t39
+    t41 = dadd(t36, -dadd(t37, -t28))
+    t42 = -t41 if (1.0 if x == 0.0 or b == 1.0 or t1 == 1.0 and t30 == math.inf else t40) < 0.0 else t41
+    return t42 if t29 else 0.0
