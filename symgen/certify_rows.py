@@ -20,7 +20,7 @@ from symgen.spec import Op, Variant
 from symgen.truth import Truth
 
 LENGTHS = (1, 2, 3, 10, 33)
-LONG = 100  # of one axis alone: ball arithmetic is slow
+LONG, MOST = 100, 10  # of one axis alone, of each of several: ball arithmetic is slow
 ARRAYS = frozenset({"tensor", "param", "weight", "prob"})
 Progress = Callable[[str, float], None]
 
@@ -59,7 +59,7 @@ def certify_rows(
         digest: hash of the kernel's files, to be kept in the certificate.
         dtypes: which to measure.
         progress: called with what is being done and the fraction that is done.
-        lengths: of the rows; one of `LONG` comes to it where the operands have one axis.
+        lengths: of the rows; one of `LONG` comes to it where the operands have one axis, none above `MOST` where more.
 
     Returns:
         The certificate: a row for each output, variant and dtype; entries that have no finite truth are not counted.
@@ -81,7 +81,8 @@ def _problems(op: Op, variant: Variant, found: Sequence[Place], lengths: Sequenc
     first = next(p for p in found if p.role.kind == "tensor")
     low, high = ends(first, -np.inf, np.inf)
     axes = loops(variant.value)
-    for n in (*lengths, *([LONG] if len({a for p in found for a in p.axes}) == 1 else [])):
+    several = len({a for p in found for a in p.axes}) > 1
+    for n in (*(n for n in lengths if not several or n <= MOST), *([] if several else [LONG])):
         for what, _ in hard_rows(1):
             seed = int.from_bytes(hashlib.sha256(f"{what} {n}".encode()).digest()[:4], "little")
             arrays, sizes = sample(op, variant, n, seed)

@@ -109,11 +109,22 @@ class Shifting:
         return self.scaled(e).whole
 
     def exponential(self, e: Expr) -> Scaled:
-        for family in self.families:
-            parameter = family.parameter_at(e.args[0]) if family.exponential else None
-            if parameter is not None:
-                return Scaled(sp.exp(parameter), sp.exp(sp.Add(e.args[0], -parameter)))
-        return Scaled(sp.S.One, sp.exp(self.whole(e.args[0])))
+        shift = self.shift(e.args[0])
+        if shift == 0:
+            return Scaled(sp.S.One, sp.exp(self.whole(e.args[0])))
+        return Scaled(sp.exp(shift), sp.exp(sp.Add(e.args[0], -shift)))
+
+    def shift(self, u: Expr) -> Expr:
+        """What to take off an exponent: its family's parameter, or those of its terms where products were drawn up."""
+        found = self.parameter(u)
+        if found is not None:
+            return found
+        terms = [t.as_coeff_Mul() for t in sp.Add.make_args(u)]
+        return sp.Add(*(c * p for c, rest in terms if (p := self.parameter(rest)) is not None))
+
+    def parameter(self, u: Expr) -> Expr | None:
+        exponential = (f.parameter_at(u) for f in self.families if f.exponential)
+        return next((p for p in exponential if p is not None), None)
 
     def stage(self, e: Expr) -> Scaled:
         axes, factor = self.factors.get(base_of(e), ((), sp.S.One))

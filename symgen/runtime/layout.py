@@ -125,7 +125,8 @@ def layout(function: str, given: Sequence[Given], moved: int) -> tuple[Layout, l
         raise ValueError(f"{function}(): {first.name} has shape {shape}; it needs an axis {first.axes[0].name}")
     for axis in first.axes:
         if 0 < axis.rank < len(shape):
-            wanted = " or ".join(f"({'N, ' * n}{axis.name})" for n in range(axis.rank))
+            own = ", ".join(a.name for a in first.axes)
+            wanted = " or ".join(f"({'N, ' * n}{own})" for n in range(1 + axis.rank - len(first.axes)))
             raise ValueError(f"{function}(): {first.name} has shape {shape}; expected {wanted}")
     positions = tuple(place(function, a, len(shape), moved) for a in first.axes)
     _check_alike(function, alike, shape, [p for a, p in zip(first.axes, positions, strict=True) if a.at is not None])
