@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
+import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import batches, derive, report
+from benchmarks import batches, derive, report, timing
 from benchmarks.libraries import LIBRARIES
-from benchmarks.run import Plan, document, run
+from benchmarks.run import Plan, Row, document, restored, run
 from benchmarks.subjects import MODES, subjects
 from symgen import ulp
 from symgen.files import UserError
+from symgen.runtime import set_num_threads
 
 KINDS = ("elementwise", "rows", "loss")
 SIZES = (1 << 3, 1 << 10, 1 << 16, 1 << 20, 1 << 24)
@@ -39,10 +44,14 @@ def arguments(tokens: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--libraries", nargs="+", choices=[each.name for each in LIBRARIES], metavar="NAME",
                         help=f"peers beside symgen and copy, of {', '.join(each.name for each in LIBRARIES[2:])}")
     parser.add_argument("--repeats", type=_count, help=f"rounds, {REPEATS} unless --quick")
+    parser.add_argument("--threads", type=_count, metavar="N", help="of every library; as many as they like by default")
+    parser.add_argument("--cpu", action="store_true",
+                        help="processor time of one thread each, not wall time: for a machine that others use, too")
     parser.add_argument("--quick", action="store_true", help="float32 up to 2^20 elements, fewer rounds")
     parser.add_argument("--derive", action="store_true",
                         help="time derivations of the catalogue's functions instead, and builds of synthetic specs")
     parser.add_argument("--synthetic", type=int, default=1000, metavar="N", help="how many of these, 0 for none")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: tell what this JSON says")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time over the memory bound: .svg or .png")
     return parser.parse_args(tokens)
@@ -91,6 +100,17 @@ def derivations(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def limit(threads: int) -> None:
+    """Let every library use so many threads."""
+    set_num_threads(threads)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if threads == 1:
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if importlib.util.find_spec("torch"):
+        importlib.import_module("torch").set_num_threads(threads)
+
+
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the benchmarks; the exit code is 0, or 2 after a mistake in the command."""
     try:
@@ -99,7 +119,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return int(told.code or 0)
     if chosen.derive:
         return derivations(chosen)
+    if chosen.read:
+        rows = restored(json.loads(chosen.read.read_text(encoding="utf-8"))["results"])
+        return _told(chosen, rows)
     what = plan(chosen)
+    if chosen.cpu or chosen.threads:
+        limit(1 if chosen.cpu else chosen.threads)
+    timing.Clock.now = time.process_time if chosen.cpu else time.perf_counter
     try:
         functions = list(subjects(chosen.functions)) if "elementwise" in chosen.kinds else []
         whole = [b for b in batches.batches(chosen.functions) if b.kind in chosen.kinds]
@@ -111,10 +137,15 @@ def main(tokens: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr, flush=True)
 
     rows = [*run(what, functions, tell), *batches.run(what, whole, tell)]
+    if chosen.json:
+        chosen.json.write_text(json.dumps(document(what, rows), allow_nan=False) + "\n", encoding="utf-8")
+    return _told(chosen, rows)
+
+
+def _told(chosen: argparse.Namespace, rows: Sequence[Row]) -> int:
+    """Print and draw what was measured."""
     for line in (*report.table(rows), "", *report.closing(rows)):
         print(line)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(document(what, rows), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if chosen.plot:
         try:
             report.plot(rows, chosen.plot)

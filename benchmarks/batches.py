@@ -280,7 +280,7 @@ def _measured(plan: Plan, present: Sequence[Peer], batch: Batch, mode: str, dtyp
     size = int(np.prod(shape))
     for peer in present:
         yield Row(batch.name, mode, dtype, size, allocated, peer.name, times.get(peer.name), skipped.get(peer.name),
-                  errors.get(peer.name), COPIES[batch.kind, mode], shape[-1] if batch.has_rows else 0)
+                  errors.get(peer.name), COPIES[batch.kind, mode], shape[-1] if batch.has_rows else 0, batch.kind)
 
 
 def _truth(batch: Batch, mode: str, arrays: list[Any], g: Any) -> list[Any]:

@@ -52,14 +52,14 @@ def over_bound(found: dict[str, Row], name: str) -> float | None:
     return row.times.median / (bound.times.median * row.copies)
 
 
-def ratios(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """A peer's time over ours, for each task that both did."""
-    found: dict[str, list[float]] = defaultdict(list)
+def ratios(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[float]]:
+    """A peer's time over ours by kind, mode and peer, for each task that both did."""
+    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for each in tasks(rows).values():
         own = each.get(OWN)
         for name, row in each.items():
             if name not in (OWN, BOUND) and own and own.times and row.times:
-                found[name].append(row.times.median / own.times.median)
+                found[row.kind, row.mode, name].append(row.times.median / own.times.median)
     return dict(found)
 
 
@@ -87,9 +87,12 @@ def _errors(own: float | None, other: float | None) -> str:
 
 def closing(rows: Sequence[Row]) -> Iterator[str]:
     """The ratios of a whole run, in a few lines."""
-    for name, found in ratios(rows).items():
+    for (kind, mode, name), found in sorted(ratios(rows).items()):
         mean = statistics.geometric_mean(found)
-        yield f"{name}: symgen is {mean:.2f} times as fast in the geometric mean over {len(found)} tasks"
+        yield (
+            f"{kind} {mode}: {name} takes {mean:.2f} times symgen's time in the geometric mean of {len(found)} tasks, "
+            f"from {min(found):.2f} to {max(found):.2f}"
+        )
     if worse := list(slower(rows)):
         yield f"slower than a peer in {len(worse)} tasks:"
         yield from (f"  {line}" for line in worse)

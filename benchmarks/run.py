@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.libraries import LIBRARIES, Library, Skip, Task, results
 from benchmarks.subjects import COPIES, Subject
-from benchmarks.timing import Times, measure
+from benchmarks.timing import Clock, Times, measure
 from symgen import ulp
 from symgen.runtime import get_num_threads
 
@@ -47,6 +47,7 @@ class Row:
         ulp: the largest error at the points where truth is known, in units in the last place; None if not measured.
         copies: how many copies of the operand move as many bytes as the task has to.
         row: the length of a row of the operand; 0 where elements do not depend on each other.
+        kind: of the function: "elementwise", "rows" or "loss".
     """
 
     function: str
@@ -60,6 +61,7 @@ class Row:
     ulp: float | None
     copies: float
     row: int = 0
+    kind: str = "elementwise"
 
 
 def run(plan: Plan, chosen: Sequence[Subject], tell: Callable[[str], None]) -> Iterator[Row]:
@@ -127,13 +129,23 @@ def error(library: Library, subject: Subject, mode: str, dtype: str) -> float | 
     return float(np.nanmax(np.concatenate(each)))
 
 
+def restored(records: Sequence[dict[str, Any]]) -> list[Row]:
+    """The rows of a document."""
+    found = []
+    for record in records:
+        times = None if record["times"] is None else Times(**record["times"])
+        found.append(Row(**{**record, "times": times, "ulp": None if record["ulp"] is None else float(record["ulp"])}))
+    return found
+
+
 def document(plan: Plan, rows: Sequence[Row]) -> dict[str, Any]:
     """Everything as one JSON document: the machine, the versions, and a record for each row; infinity is a word."""
     return {
         "format": FORMAT,
         "machine": {
             "processor": _processor(), "processors": os.cpu_count(), "system": platform.platform(),
-            "python": platform.python_version(), "threads": get_num_threads(), "packages": _versions(),
+            "python": platform.python_version(), "threads": get_num_threads(), "clock": Clock.now.__name__,
+            "packages": _versions(),
         },
         "repeats": plan.repeats,
         "results": [_record(row) for row in rows],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symgen import build, build_keys, config, ulp
 from symgen.calculus import derivative
@@ -34,12 +35,14 @@ class Subject:
         kernel: symgen's.
         torch: what PyTorch calls it, or None.
         case: the definition, and a value for everything but the operand.
+        known: the truth by dtype, which every library is measured against.
     """
 
     name: str
     kernel: Any
     torch: str | None
     case: Case
+    known: dict[str, tuple[Truth, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -57,7 +60,8 @@ class Subject:
         known = {s: v for s, v in ((s, dict(self.case.parameters).get(s.name)) for s in self.symbols) if v is not None}
         value = self.case.expression
         slope = derivative(value, self.case.symbol)
-        return expand_heads(value).xreplace(known), expand_heads(slope).xreplace(known)
+        # a slope that is one of these values is a Python number
+        return sp.sympify(expand_heads(value).xreplace(known)), sp.sympify(expand_heads(slope).xreplace(known))
 
     @property
     def symbols(self) -> Sequence[Any]:
@@ -82,8 +86,10 @@ class Subject:
 
     def truth(self, dtype: str) -> tuple[Truth, ...]:
         """The value and the derivative at these points, from ball arithmetic."""
-        oracle = Oracle(self.case.expression, self.case.symbol, 1)
-        return tuple(oracle.truth(self.points(dtype), dict(self.case.parameters), orders=(0, 1)))
+        if dtype not in self.known:
+            oracle = Oracle(self.case.expression, self.case.symbol, 1)
+            self.known[dtype] = tuple(oracle.truth(self.points(dtype), dict(self.case.parameters), orders=(0, 1)))
+        return self.known[dtype]
 
 
 def subjects(names: Sequence[str] = ()) -> Iterator[Subject]:

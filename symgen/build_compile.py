@@ -11,7 +11,7 @@ import math
 import time
 import tokenize
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,8 @@ def emit_elementwise(derivation: Derivation, runtime: str) -> str:
     """The text of the module of an elementwise function."""
     from symgen.backends import numba_cpu
 
-    return numba_cpu.emit(_module(derivation, tuple(_variant(variant) for variant in derivation.variants), runtime))
+    module = _module(derivation, tuple(_variant(variant) for variant in derivation.variants), runtime)
+    return numba_cpu.emit(replace(module, archetype="losses") if derivation.op.kind == "loss" else module)
 
 
 def emit_rows(derivation: RowDerivation, runtime: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from symgen.backends.python_text import (
     AND,
@@ -79,6 +79,7 @@ TRIG = frozenset({"sin_sum", "cos_sum", "sin_product", "cos_product"})  # what t
 WALK = frozenset(
     {"i", "k", "n", "v", "outer", "channels", "inner", "size", "width", "row", "channel", "start", "stop", "end"}
     | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
+    | {"LANES", "added", "tile", "sums", "scale", "value_i"}
 )
 
 DIALECT = Dialect(
@@ -227,6 +228,43 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Total:
+    """A loop that sums losses in running totals, and may write their gradients in some tensors, scaled.
+
+    Attributes:
+        loop: what it reads and writes, and the core of the value with all gradients, or of the value alone.
+        given: what the core gives beside the value, of which the loop may write a part.
+    """
+
+    loop: Loop
+    given: tuple[str, ...]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return (*self.loop.inputs, "size", "scale", "sums", "lost", *self.loop.writes)
+
+    @property
+    def views(self) -> tuple[tuple[str, str], ...]:
+        """The part of each array that one turn of the lanes walks."""
+        read = ((name, f"tile({name}, start, stop)") for name, role in self.loop.reads if role in WALKED)
+        return (*read, *((name, f"{name}[start:stop]") for name in self.loop.writes))
+
+    @property
+    def call(self) -> str:
+        load = self.loop.precision.load
+        read = (load.format(f"{name}_t[i]") if role in WALKED else name for name, role in self.loop.reads)
+        return f"{self.loop.core}({', '.join(read)})"
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        return tuple(f"{name}_i" for name in ("value", *self.given))
+
+    @property
+    def stores(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name, self.loop.precision.store.format(f"scale * {name}_i")) for name in self.loop.writes)
+
+
+@dataclass(frozen=True)
 class Section:
     """One variant, ready for the template."""
 
@@ -234,6 +272,7 @@ class Section:
     cores: tuple[Core, ...]
     loops: tuple[Loop, ...]
     sums: tuple[Loop, ...]
+    totals: tuple[Total, ...] = ()
 
 
 def emit(module: ModuleText) -> str:
@@ -258,6 +297,7 @@ def emit(module: ModuleText) -> str:
         "sections": sections,
         "needs": needs,
         "intrinsics": sorted(intrinsics),
+        "reductions": ["LANES", "added", "tile"] if any(s.totals for s in sections) else [],
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }
@@ -292,6 +332,7 @@ def _section(module: ModuleText, variant: VariantText) -> Section:
         tuple(core for name, parts in groups for core in _cores(module, variant, name, parts)),
         tuple(loop for scope in scopes for loop in scope.loops()),
         tuple(loop for scope in scopes for loop in scope.sums()),
+        tuple(total for scope in scopes for total in scope.totals()),
     )
 
 
@@ -342,10 +383,23 @@ class _Scope:
             if a.role not in WALKED and f"grad_{a.name}" in outputs:
                 yield self.loop(f"vjp_{a.name}", f"grad_{a.name}", ["out"], "g")
 
+    def totals(self) -> Iterator[Total]:
+        """Of a loss, its sum alone, with its gradients in all tensors, and with each one of them."""
+        if self.module.archetype != "losses" or self.module.named(PARAM):
+            return
+        yield Total(self.loop("total", "value", []), ())
+        tensors = self.module.named(TENSOR)
+        every = self.loop("total_and_grad", "value_and_grad", [f"d{t}" for t in tensors])
+        yield Total(every, every.writes)
+        if len(tensors) > 1:
+            for tensor, written in zip(tensors, every.writes, strict=True):
+                name = function_name(f"total_and_grad_{tensor}", self.precision.name, self.variant.suffix)
+                yield Total(replace(every, name=name, writes=(written,)), every.writes)
+
     def loop(self, name: str, core: str, writes: list[str], cotangent: str = "") -> Loop:
         called = function_name(core, self.precision.core, self.variant.suffix)
         arguments = [a.name for a in self.module.arguments]
-        own = {f"{a}_{part}" for a in ("g", *arguments) for part in ("row", "flat")} | {f"{w}_i" for w in writes}
+        own = {f"{a}_{part}" for a in ("g", *arguments) for part in ("row", "flat", "t")} | {f"{w}_i" for w in writes}
         taken = DIALECT.reserved | WALK | own | {called}
         locals_ = local_names(arguments, taken)
         # Loops are called by position, so it is the names that symgen invents that give way to an operand's.

@@ -44,14 +44,15 @@ class Monoid:
 
 REDUCTIONS = {
     "sum": Monoid("0.0", "added", "sum_up"),
+    "estimate": Monoid("0.0", "plus", "estimate"),  # a sum of which nobody asks what is missing
     "prod": Monoid("1.0", "multiplied", "multiply_up"),
     "max": Monoid("-math.inf", "larger", "largest"),
     "min": Monoid("-math.inf", "smaller", "smallest"),
     "peak": Monoid("-math.inf", "nearer", "peak"),
     "scale": Monoid("-math.inf", "wider", "scale"),
 }
-OWN = frozenset({"row", "error", "two_sum", "inside", "start", "stop", "i", "min", "max", "len", "LANES", "cleared",
-                 *(name for m in REDUCTIONS.values() for name in (m.step, m.end))})  # fmt: skip
+OWN = frozenset({"row", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES", "cleared",
+                 "lanes_of", *(name for m in REDUCTIONS.values() for name in (m.step, m.end))})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class _Writer:
     suffix: str
     lines: list[str] = field(default_factory=list)
     buffers: dict[str, str] = field(default_factory=dict)
+    widths: dict[str, str] = field(default_factory=dict)
     uses: set[str] = field(default_factory=set)
     depth: int = 0
     inner: str = ""  # the index of the innermost loop of the step that is printed
@@ -198,7 +200,7 @@ class _Writer:
         # a size may be that of a stage's axis only: the longest of these names is no axis of any array
         return Function(
             self.function.name + (f"_{self.suffix}" if self.suffix else ""), tuple(parameters), self.rows(),
-            tuple(self.sizes()), tuple(self.buffers.items()), tuple(self.lines), frozenset(self.uses),
+            (*self.sizes(), *self.widths.items()), tuple(self.buffers.items()), tuple(self.lines), frozenset(self.uses),
         )  # fmt: skip
 
     def rows(self) -> str:
@@ -230,18 +232,19 @@ class _Writer:
             return
         reduced = [s for s in each.steps if s.stage.over]
         around = self.loops(stage.axes if stage.over else stage.axes[:-1])
+        width = f"width_{each.inner}"
         for step in reduced:
-            start = REDUCTIONS[step.stage.op].start
-            for lanes in self.lanes(step):
-                self.uses.add("cleared")
-                self.line(f"cleared({lanes}, {start if lanes.startswith('lanes') else '0.0'})")
+            self.uses |= {"cleared", "lanes_of"}
+            self.widths[width] = f"lanes_of({_size(each.inner)})"
+            for lanes, start in zip(self.lanes(step), (_monoid(step).start, "0.0"), strict=False):
+                self.line(f"cleared({lanes}, {width}, {start})")
         within = self.loops(stage.over[:-1])
         self.tiled(each)
         self.depth -= within
         for step in reduced:
-            operation = REDUCTIONS[step.stage.op].end
+            operation = _monoid(step).end
             self.uses.add(operation)
-            self.store(step, f"{operation}({', '.join(self.lanes(step))})")
+            self.store(step, f"{operation}({', '.join((*self.lanes(step), width))})")
         self.depth -= around
 
     def loops(self, indices: Sequence[str]) -> int:
@@ -289,7 +292,7 @@ class _Writer:
 
     def reduce(self, step: Step, call: str) -> None:
         """One more entry for a reduction."""
-        lanes, name = self.lanes(step), REDUCTIONS[step.stage.op].step
+        lanes, name = self.lanes(step), _monoid(step).step
         self.uses.add(name)
         self.buffers |= dict.fromkeys(lanes, "LANES")
         own = f"{self.names[step.stage.out]}_here"
@@ -399,6 +402,10 @@ class _Writer:
 
     def position(self, e: Any) -> str:
         return "start + i" if e.name == self.inner else _index(e.name)
+
+
+def _monoid(step: Step) -> Monoid:
+    return REDUCTIONS["estimate" if step.stage.op == "sum" and not step.pair else step.stage.op]
 
 
 def _index(name: str) -> str:

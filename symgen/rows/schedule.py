@@ -15,6 +15,7 @@ import sympy as sp
 from sympy import Expr, Indexed
 
 from symgen.arithmetic import COMPENSATED, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair
+from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
@@ -78,14 +79,26 @@ def schedules(name: str, program: Program, families: Sequence[Family], light: Co
 def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic) -> Schedule:
     pairs: dict[str, bool] = {}
     steps = []
+    estimates = _estimates(program)
     for stage in program.stages:
-        step = _step(stage, pairs, stage.out in program.results, arithmetic)
+        single = stage.out in program.results or stage.out in estimates
+        step = _step(stage, pairs, single, arithmetic)
         pairs[stage.out] = step.pair
         steps.append(step)
     return Schedule(name, program, tuple(steps), target)
 
 
-def _step(stage: Stage, pairs: Mapping[str, bool], result: bool, arithmetic: Arithmetic) -> Step:
+def _estimates(program: Program) -> set[str]:
+    """The sums that are only rounded to a number near them, which any other would do as well for."""
+    found = {s.out for s in program.stages if s.op == "sum"} - set(program.results)
+    for stage in program.stages:
+        near = dict.fromkeys(stage.body.atoms(nearest), sp.S.Zero)
+        rest = stage.body.xreplace(near)
+        found -= {base_of(r) for r in (*rest.atoms(Indexed), *rest.free_symbols)}
+    return found
+
+
+def _step(stage: Stage, pairs: Mapping[str, bool], number: bool, arithmetic: Arithmetic) -> Step:
     body, back = opened(stage.body)
     taken = {s: back.get(s, s) for s in sorted(body.free_symbols, key=lambda s: sp.default_sort_key(back.get(s, s)))}
     bound, parameters = {}, []
@@ -94,12 +107,13 @@ def _step(stage: Stage, pairs: Mapping[str, bool], result: bool, arithmetic: Ari
         paired = pairs.get(base_of(what), False)
         bound[symbol] = Pair(var(name), var(name + LOW) if paired else None)
         parameters += [name, name + LOW] if paired else [name]
-    pair = lower(body, bound, arithmetic)
+    made = lower(body, bound, arithmetic)
     # an elementary function of an entry, where its own rounding is not tracked, is as good as one number
-    single = result or stage.op in SINGLES or (not arithmetic.tracked and bool(stage.axes) and _is_dear(stage.body))
-    results = (arithmetic.rounded(pair),) if single else _both(pair, stage, arithmetic)
+    single = number or stage.op in SINGLES or (not arithmetic.tracked and bool(stage.axes) and _is_dear(stage.body))
+    results = (arithmetic.rounded(made),) if single else _both(made, stage, arithmetic)
     core = verify(ScalarFunction(stage.out, tuple(parameters), results))
-    return Step(stage, core, tuple(taken.values()), len(results) == 2 or bool(stage.over and stage.op not in SINGLES))
+    pair = not number and stage.op not in SINGLES and (len(results) == 2 or bool(stage.over))
+    return Step(stage, core, tuple(taken.values()), pair)
 
 
 def _is_dear(body: Expr) -> bool:

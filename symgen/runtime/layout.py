@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from .operands import Shape, broadcast, read_array, to_array
 
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
+LARGE: Final = 1 << 14  # elements from which a copy across memory is worth a loop in Python
+LONG: Final = 512  # cache lines that the first-level cache holds, of 64 bytes in 32 kilobytes
+SLAB: Final = 8  # elements along the axis: NumPy walks the others without leaving the lines that it has read
 
 
 class Given(NamedTuple):
@@ -184,7 +187,29 @@ def samples(array: Array, given: Given, found: Layout, dtype: DType) -> Array:
     if all(step == 0 or n == 1 for step, n in zip(array.strides[:split], batch, strict=True)) and math.prod(batch) > 0:
         array, batch = array[(slice(0, 1),) * split], (1,)
     wanted = INT64 if given.argument.role in ("index", "labels") else BOOL if given.argument.role == "mask" else dtype
-    return np.ascontiguousarray(array, wanted).reshape(math.prod(batch), *_unpacked(axes, inner))
+    return contiguous(array, wanted).reshape(math.prod(batch), *_unpacked(axes, inner))
+
+
+def contiguous(array: Array, dtype: DType) -> Array:
+    """An array as one run of memory in this dtype, itself if it is that."""
+    if array.flags.c_contiguous and array.flags.aligned and array.dtype == dtype:
+        return array
+    result = np.empty(array.shape, dtype)
+    for slab in slabs(array):
+        result[slab] = array[slab]
+    return result
+
+
+def slabs(array: Array) -> Iterator[Any]:
+    """The parts in which an array is best copied to a contiguous one: of one whose last axis is no run, a few columns.
+
+    NumPy follows the target's memory: it then walks the other axes without leaving the cache lines that it has read.
+    """
+    if array.ndim < 2 or array.shape[-1] < LONG or array.size < LARGE or array.strides[-1] == array.itemsize:
+        yield ...
+        return
+    for i in range(0, array.shape[-1], SLAB):
+        yield ..., slice(i, i + SLAB)
 
 
 def _unpacked(axes: Sequence[Axis], inner: Shape) -> list[int]:

@@ -54,6 +54,18 @@ class Loops:
         name = joined(output, tag, suffix)
         return self.compiled.get(name) or self._compile(name, tag, [1] * arrays[0], arrays[1])
 
+    def total(self, output: str, tag: str, suffix: str, arrays: tuple[int, int]) -> Loop:
+        """The loop that sums a loss in running totals, with scaled gradients: so many arrays in and so many out."""
+        name = joined(output, tag, suffix)
+        if (found := self.compiled.get(name)) is not None:
+            return found
+        types = import_numba(self.function.name).types
+        scalar = {"f64": types.float64, "f32": types.float32}[tag]
+        signature = [types.Array(scalar, 1, "C", readonly=True)] * arrays[0]
+        signature += [types.float64] * len(self.function.numeric_options) + [types.int64, types.float64]
+        signature += [types.Array(types.float64, 1, "C")] * 2 + [types.Array(scalar, 1, "C")] * arrays[1]
+        return self._made(name, signature)
+
     def reduction(self, argument: str, tag: str, suffix: str) -> Loop:
         """The loop that sums the gradient in a parameter or an option over (outer, channel, inner) arrays."""
         name = joined(f"vjp_{argument}", tag, suffix)
@@ -66,12 +78,15 @@ class Loops:
         The entry point is called directly: Numba's dispatcher would look the types up again at each call, and compile
         once more for each combination of writeable and read-only operands.
         """
-        dispatcher = self.attribute(name)
         types = import_numba(self.function.name).types
         scalar = {"f64": types.float64, "f32": types.float32}
         signature = [types.Array(scalar[tag], rank, "C", readonly=True) for rank in ranks]
         signature += [types.float64] * len(self.function.numeric_options)
         signature += [types.Array(scalar[out_tag or tag], 1, "C")] * outputs
+        return self._made(name, signature)
+
+    def _made(self, name: str, signature: list[Any]) -> Loop:
+        dispatcher = self.attribute(name)
         # With NUMBA_DISABLE_JIT=1 a loop is plain Python and has nothing to compile.
         loop: Loop = dispatcher.compile(tuple(signature)) if hasattr(dispatcher, "compile") else dispatcher
         self.compiled[name] = loop

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from . import derivatives
+from . import derivatives, totals
 from .calls import Call, Caller, fill, given_outputs
 from .derivatives import check_cotangent, delivered, exact_output, select_targets
 from .dtypes import FLOAT64, Array, Precision, is_bfloat16, store
@@ -174,6 +174,11 @@ def _divisor(caller: Caller, call: Call, how: str) -> float:
     names = _share_operands(call)
     inputs = [o.placed if o.argument.name in names else np.zeros(()) for o in call.operands]
     shape = np.broadcast_shapes(*(a.shape for a in inputs))
+    if math.prod(shape) == 1:
+        one = np.empty(1)
+        numbers = [a.astype(FLOAT64).reshape(1) for a in inputs]
+        caller.loop(call, "share", "f64")(*numbers, *call.plan.numbers, one)
+        return float(one[0]) * count
     sweep = Sweep(call)
     share = sweep.result([(sweep.loop(caller, "share"), 1.0)])
     sweep.run(inputs, shape)
@@ -198,6 +203,8 @@ def value(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
 
 
 def _reduced(caller: Caller, call: Call, how: str) -> float:
+    if (found := totals.total(caller, call)) is not None:
+        return _quotient(found, _divisor(caller, call, how))
     sweep = Sweep(call)
     total = sweep.result([(sweep.loop(caller, "value"), 1.0)])
     sweep.run(call.inputs, call.shape)
@@ -304,6 +311,12 @@ def _gradients(caller: Caller, call: Call, how: str, g: Any, roles: tuple[str, .
     shared = set(_share_operands(call)) if how == "mean" else set()
     known = _reduced(caller, call, how) if any(t.name in shared for t in targets) else None
     scalar = isinstance(g, float)
+    if scalar and not any(t.name in shared for t in targets) and all(t.role in DIFFERENTIABLE for t in targets):
+        quick = _direct(caller, call, list(zip(targets, outs, strict=True)), g * _inverse(divisor), precision)
+        if quick is not None:
+            sum_of_losses, gradients = quick
+            number = _number(call, _quotient(sum_of_losses, divisor), None, precision) if with_value else None
+            return number, gradients
     sweep, scale = Sweep(call, None if scalar else g), (g if scalar else 1.0) * _inverse(divisor)
     rows = _rows(caller, sweep, targets, with_value)
     losses = sweep.result([(rows["value"], 1.0)]) if with_value else None
@@ -323,6 +336,16 @@ def _gradients(caller: Caller, call: Call, how: str, g: Any, roles: tuple[str, .
     sweep.run(call.inputs, call.shape)
     number = None if losses is None else _number(call, _quotient(losses.total.value, divisor), None, precision)
     return number, [f() for f in finished]
+
+
+def _direct(caller: Caller, call: Call, wanted: list[tuple[Argument, Any]], scale: float, precision: Precision
+            ) -> tuple[float, list[Any]] | None:
+    """The sum of the losses and the gradients by loops that need no scratch memory, where arrays are plain."""
+    places = [_Place(call, target, out, precision) for target, out in wanted]
+    if any(place.summed for place in places):
+        return None
+    found = totals.total(caller, call, [target for target, _ in wanted], scale, [place.array for place in places])
+    return None if found is None else (found, [place.finished() for place in places])
 
 
 def _rows(caller: Caller, sweep: Sweep, targets: list[Argument], with_value: bool) -> dict[str, int]:

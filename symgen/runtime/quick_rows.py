@@ -27,20 +27,20 @@ class ReadyRows:
     """How a call of plain arrays runs.
 
     Attributes:
-        loop: takes the arrays as rows, those left out, the numbers, and the result.
         numbers: the numeric options.
         dtype: of every array.
         keeps: whether the result of a row is a row; else it is a number.
         tall: of each array whether it has rows; else it has a number for each.
         masks: how many masks were left out.
+        loop: takes the arrays as rows, those left out, the numbers, and the result.
     """
 
-    loop: Callable[..., None]
     numbers: tuple[float, ...]
     dtype: DType
     keeps: bool
     tall: tuple[bool, ...]
     masks: int
+    loop: Callable[..., None] = field(init=False)
     results: int = 0
     whole: tuple[Array, ...] = field(default=())  # masks of the last length
 
@@ -82,12 +82,11 @@ class ReadyRows:
         return out  # type: ignore[no-any-return]
 
 
-def ready(call: RowCall, loop: Callable[..., None], takes_g: bool, keeps: bool) -> ReadyRows | None:
-    """How calls like this one run, if they need no more than a loop.
+def ready(call: RowCall, takes_g: bool, keeps: bool) -> ReadyRows | None:
+    """How calls like this one run, but for the loop, if they need no more than a loop.
 
     Args:
         call: one that was checked and ran.
-        loop: its kernel.
         takes_g: whether a cotangent stands first.
         keeps: whether the result of a row is a row.
     """
@@ -99,4 +98,4 @@ def ready(call: RowCall, loop: Callable[..., None], takes_g: bool, keeps: bool) 
     if call.precision.result != call.precision.compute or first.array.dtype != call.precision.compute:
         return None
     tall = (*((bool(call.variant.axes),) if takes_g else ()), True)
-    return ReadyRows(loop, call.numbers, call.precision.compute, keeps, tall, len(others))
+    return ReadyRows(call.numbers, call.precision.compute, keeps, tall, len(others))

@@ -40,6 +40,12 @@ def settled(high: float, low: float) -> tuple[float, float]:
     return (total if known else high), (rest if known else 0.0)
 
 
+@_exact
+def tile(array: Any, start: int, stop: int) -> Any:
+    """A part of an array no longer than the lanes; of LANES copies of one number, all of them."""
+    return array if array.size == LANES else array[start:stop]
+
+
 # -- one more entry, into a lane ------------------------------------------------------------------------------------
 
 
@@ -48,6 +54,12 @@ def added(high: float, low: float, entry: float, rest: float) -> tuple[float, fl
     """A sum with one more pair, exact but for the rounding of what is missing."""
     total, error = two_sum(high, entry)
     return total, low + (error + rest)
+
+
+@_exact
+def plus(high: float, entry: float) -> float:
+    """A sum with one more number."""
+    return high + entry
 
 
 @_exact
@@ -88,26 +100,42 @@ def wider(high: float, entry: float) -> float:
 
 
 @_exact
-def cleared(lanes: Any, start: float) -> None:
+def lanes_of(size: int) -> int:
+    """How many lanes a row of this length needs: a power of two."""
+    count = 1
+    while count < size and count < LANES:
+        count *= 2
+    return count
+
+
+@_exact
+def cleared(lanes: Any, count: int, start: float) -> None:
     """Begin a reduction."""
-    for i in range(LANES):
+    for i in range(count):
         lanes[i] = start
 
 
 # -- the lanes of a whole row, joined -------------------------------------------------------------------------------
 #
-# Lanes that a short row left alone are as they began, and each half has a length that compilers know.
+# Lanes that a row left alone are as they began, and each half has a length that compilers know.
 
 
 @_exact
-def _by_halves(step: Any, high: Any, low: Any) -> tuple[float, float]:
-    _join(step, high, low, 64)
-    _join(step, high, low, 32)
-    _join(step, high, low, 16)
-    _join(step, high, low, 8)
-    _join(step, high, low, 4)
-    _join(step, high, low, 2)
-    _join(step, high, low, 1)
+def _by_halves(step: Any, high: Any, low: Any, count: int) -> tuple[float, float]:
+    if count > 64:
+        _join(step, high, low, 64)
+    if count > 32:
+        _join(step, high, low, 32)
+    if count > 16:
+        _join(step, high, low, 16)
+    if count > 8:
+        _join(step, high, low, 8)
+    if count > 4:
+        _join(step, high, low, 4)
+    if count > 2:
+        _join(step, high, low, 2)
+    if count > 1:
+        _join(step, high, low, 1)
     return high[0], low[0]
 
 
@@ -118,44 +146,59 @@ def _join(step: Any, high: Any, low: Any, half: int) -> None:
 
 
 @_exact
-def sum_up(high: Any, low: Any) -> tuple[float, float]:
+def sum_up(high: Any, low: Any, count: int) -> tuple[float, float]:
     """The sum of the lanes, of which at most the logarithm of the length times 2**-106 is lost."""
-    total, missing = _by_halves(added, high, low)
+    total, missing = _by_halves(added, high, low, count)
     total, missing = settled(total, missing)
     return total, missing
 
 
 @_exact
-def multiply_up(high: Any, low: Any) -> tuple[float, float]:
+def estimate(lanes: Any, count: int) -> Any:
+    """The sum of the lanes."""
+    for i in range(1, count):
+        lanes[0] += lanes[i]
+    return lanes[0]
+
+
+@_exact
+def multiply_up(high: Any, low: Any, count: int) -> tuple[float, float]:
     """The product of the lanes."""
-    product, missing = _by_halves(multiplied, high, low)
+    product, missing = _by_halves(multiplied, high, low, count)
     product, missing = settled(product, missing)
     return product, missing
 
 
 @_exact
-def largest(high: Any, low: Any) -> tuple[float, float]:
+def largest(high: Any, low: Any, count: int) -> tuple[float, float]:
     """The largest pair of the lanes, NaN where there is one, minus infinity of an empty row."""
-    most, rest = _by_halves(larger, high, low)
+    most, rest = _by_halves(larger, high, low, count)
     return most, rest
 
 
 @_exact
-def smallest(high: Any, low: Any) -> tuple[float, float]:
+def smallest(high: Any, low: Any, count: int) -> tuple[float, float]:
     """The smallest pair, of lanes that hold negatives; NaN where there is one, infinity of an empty row."""
-    most, rest = _by_halves(larger, high, low)
+    most, rest = _by_halves(larger, high, low, count)
     return -most, -rest
 
 
 @_exact
-def _most(high: Any) -> Any:
-    _keep(high, 64)
-    _keep(high, 32)
-    _keep(high, 16)
-    _keep(high, 8)
-    _keep(high, 4)
-    _keep(high, 2)
-    _keep(high, 1)
+def _most(high: Any, count: int) -> Any:
+    if count > 64:
+        _keep(high, 64)
+    if count > 32:
+        _keep(high, 32)
+    if count > 16:
+        _keep(high, 16)
+    if count > 8:
+        _keep(high, 8)
+    if count > 4:
+        _keep(high, 4)
+    if count > 2:
+        _keep(high, 2)
+    if count > 1:
+        _keep(high, 1)
     return high[0]
 
 
@@ -166,16 +209,16 @@ def _keep(high: Any, half: int) -> None:
 
 
 @_exact
-def peak(high: Any) -> float:
+def peak(high: Any, count: int) -> float:
     """A finite number near the largest: the largest itself, or zero where it is infinite or none."""
-    most = _most(high)
+    most = _most(high, count)
     return most if math.isfinite(most) else 0.0
 
 
 @_whole
-def scale(high: Any) -> float:
+def scale(high: Any, count: int) -> float:
     """A power of two near the largest size, for exact divisions: one where that is zero or infinite."""
-    most = _most(high)
+    most = _most(high, count)
     if most == 0.0 or not math.isfinite(most):
         return 1.0
     return math.ldexp(1.0, min(max(math.frexp(most)[1], -1000), 1000))

@@ -14,7 +14,18 @@ from .dtypes import FLOAT64, Array, DType, Precision, store
 from .errors import did_you_mean, listing
 from .execute import check_out, finish
 from .gradients import result_dtype, rounded, sum_to
-from .layout import Given, Layout, check_positions, check_skipped, check_weights, layout, samples, take
+from .layout import (
+    Given,
+    Layout,
+    check_positions,
+    check_skipped,
+    check_weights,
+    contiguous,
+    layout,
+    samples,
+    slabs,
+    take,
+)
 from .loops import Loops, import_numba, joined
 from .losses import Total
 from .manifest import Argument, Function, Variant
@@ -113,7 +124,9 @@ class RowCaller:
         leading = [a for a in (g, along) if a is not None]
         inputs = [*leading, *call.inputs]
         fixed = [*(False for _ in leading), *(g.shared for g in call.given)]
-        kernel = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, [*outputs, *sums])
+        # half precision is read and written as float64, and needs no more than what float32 does
+        tag = "f32" if call.precision.result.itemsize == 2 else call.precision.tag
+        kernel = self._kernel(output, tag, call.variant.suffix, inputs, [*outputs, *sums])
         rows = call.layout.rows
         if not rows:
             return kernel
@@ -215,7 +228,9 @@ class Result:
             return finish(self.final) if self.out is None else self.out
         target = np.empty(self.merged, self.dtype) if self.out is None else self.out
         with np.errstate(all="ignore"):
-            store(self.placed(), target)
+            found = self.placed()
+            for slab in slabs(found):
+                store(found[slab], target[slab])
         return finish(target) if self.out is None else target
 
     def placed(self) -> Array:
@@ -240,7 +255,9 @@ def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         check_out(call.method, out, shape)
         result = Result(call, call.variant.axes, out if out.shape == shape else None, out.dtype, call.precision.compute)
     loop = caller.run(call, "value", [result.rows])
-    known = None if keep else ready(call, loop, takes_g=False, keeps=bool(call.variant.axes))
+    known = None if keep else ready(call, takes_g=False, keeps=bool(call.variant.axes))
+    if known is not None:
+        known.loop = loop
     found = result.finished()
     if out is None:
         return (np.reshape(found, shape) if keep else found), known
@@ -270,8 +287,11 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     wanted = targets(caller, call, DIFFERENTIABLE)
     found = bare(gradients(caller, call, g, wanted, call.extras["out"]))
     alike = call.extras["wrt"] is None and len(wanted) == 1 and not call.extras.get("keepdims")
-    loop = caller.loops.compiled.get(joined("vjp", call.precision.tag, call.variant.suffix))
-    return found, ready(call, loop, takes_g=True, keeps=True) if alike and loop and cotangent.ndim else None
+    known = ready(call, takes_g=True, keeps=True) if alike and cotangent.ndim else None
+    if known is not None:  # the kernel of arrays like these: others of its name may be for other dtypes
+        rows = np.empty((0, 0), known.dtype)
+        known.loop = caller._kernel("vjp", call.precision.tag, call.variant.suffix, [g, *call.inputs], [rows])
+    return found, known
 
 
 def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:
@@ -289,7 +309,7 @@ def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:
     axes = call.variant.axes
     if axes:
         whole = np.moveaxis(whole, call.layout.positions, range(-len(axes), 0))
-    return np.ascontiguousarray(whole, dtype).reshape(call.layout.rows, *whole.shape[whole.ndim - len(axes):])
+    return contiguous(whole, dtype).reshape(call.layout.rows, *whole.shape[whole.ndim - len(axes):])
 
 
 def targets(caller: RowCaller, call: RowCall, roles: Sequence[str]) -> list[Argument]:

@@ -265,3 +265,31 @@ def test_values_of_known_samples() -> None:
     assert F.soft_margin_loss(40.0, 1.0, reduction="sum") == 4.248354255291589e-18
     assert F.log_cosh_loss(1e-9, 0.0, reduction="sum") == 5e-19
     assert F.log_cosh_loss(1000.0, 0.0, reduction="sum") == 999.3068528194401
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_reduced_losses_of_plain_arrays(dtype: Any) -> None:
+    """Loops that read each element once give the same for any number of threads, and what strided arrays give."""
+    from symgen.runtime import get_num_threads, set_num_threads
+
+    rng, threads = np.random.default_rng(9), get_num_threads()
+    for size in (1, 127, 128, 129, 300_001):
+        x, y = rng.normal(size=(2, size)).astype(dtype)
+        found = []
+        for n in (1, 2, 3):
+            set_num_threads(n)
+            found.append(F.huber_loss.value_and_grad(x, y))
+        set_num_threads(threads)
+        loss, (dx, dy) = found[0]
+        assert all(f[0] == loss and np.array_equal(f[1][0], dx) and np.array_equal(f[1][1], dy) for f in found)
+        assert loss == F.huber_loss(x, y) == F.huber_loss(x, y, np.ones_like(x))
+        strided = np.repeat(x, 2)[::2]
+        other, (ex, ey) = F.huber_loss.value_and_grad(strided, y)
+        close(loss, other, 1)
+        close(dx, ex, 1)
+        close(dy, ey, 1)
+        out = np.empty_like(x)
+        np.testing.assert_array_equal(F.huber_loss.value_and_grad(x, y, wrt="input", out=out)[1], dx)
+        np.testing.assert_array_equal(out, dx)
+        same = x.copy()
+        np.testing.assert_array_equal(F.huber_loss.value_and_grad(same, y, wrt="input", out=same)[1], ex)

@@ -154,3 +154,25 @@ def test_calls_that_are_remembered() -> None:
     with pytest.raises(ValueError, match="shape"):
         F.softmax(np.zeros((2, 3), np.float32), out=np.zeros((3, 3), np.float32))
     assert F.softmax(np.zeros((0, 3), np.float32)).shape == (0, 3)
+    half = np.ones((2, 3), np.float16)
+    F.softmax.vjp(half, half)  # the same kernel for other arrays must not come in between
+    x, g = rng.normal(size=(2, 4, 6)).astype(np.float32)
+    first = F.softmax.vjp(g, x, axis=1)
+    F.softmax.vjp(half, half)
+    np.testing.assert_array_equal(F.softmax.vjp(g, x), first)
+
+
+def test_large_arrays_along_other_axes() -> None:
+    """Rows that are no runs in memory are turned in parts, and every entry comes back to its place."""
+    x, g = np.random.default_rng(6).normal(size=(2, 3, 700, 30)).astype(np.float32)
+    for axis in (0, 1):
+        turned = [np.ascontiguousarray(np.moveaxis(a, axis, -1)) for a in (x, g)]
+        wanted = np.moveaxis(F.softmax(turned[0]), -1, axis)
+        np.testing.assert_array_equal(F.softmax(x, axis=axis), wanted)
+        np.testing.assert_array_equal(F.softmax(x, axis=axis, out=np.empty_like(x)), wanted)
+        slope = np.moveaxis(F.softmax.vjp(turned[1], turned[0]), -1, axis)
+        np.testing.assert_array_equal(F.softmax.vjp(g, x, axis=axis), slope)
+        half = x.astype(ml_dtypes.bfloat16)
+        np.testing.assert_array_equal(
+            F.softmax(half, axis=axis), F.softmax(half.astype(np.float64), axis=axis).astype(ml_dtypes.bfloat16)
+        )
