@@ -33,7 +33,7 @@ class Archetype:
         cores: every scalar function in it.
         card: its card on the reference sheet, with a certificate where there is one.
         stages: what `symgen show` can show of it, by name.
-        device: whether there is code for GPUs.
+        emit_device: the text of its module for GPUs, empty where there is none.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Archetype:
     cores: Callable[[Derived], Iterable[ScalarFunction]]
     card: Callable[[Derived, Mapping[str, Any] | None], str]
     stages: Mapping[str, Callable[[Derived], str]]
-    device: bool = False
+    emit_device: Callable[[Derived, str], str]
 
 
 ELEMENTWISE = Archetype(
@@ -54,16 +54,17 @@ ELEMENTWISE = Archetype(
     cores=lambda d: [core for v in d.variants for o in v.outputs for core in o.cores.values()],
     card=lambda d, certificate: sheet.card_text(d, certificate=certificate),
     stages=views.STAGES,
-    device=True,
+    emit_device=build_compile.emit_elementwise_cuda,
 )
 ROWS = Archetype(
     name="rows",
-    derive=lambda op, *, only=None, device=False: rows.derive(op, only=only),  # there is no code for GPUs
+    derive=lambda op, *, only=None, device=False: rows.derive(op, only=only),  # a GPU computes the same program
     facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs), axes=public_axes(v)) for v in d.variants],
     emit=build_compile.emit_rows,
     cores=row_text.cores,
     card=lambda d, certificate: sheet.render_card(row_card.card(d, certificate)),
     stages=row_text.STAGES,
+    emit_device=build_compile.emit_rows_cuda,
 )
 
 

@@ -102,8 +102,7 @@ def compile_function(job: Job) -> Compiled | Failure:
     try:
         op = load(job.file, root=job.specs)[job.name]
         archetype = archetype_of(op)
-        cuda = job.cuda and archetype.device
-        derivation = archetype.derive(op, device=cuda)
+        derivation = archetype.derive(op, device=job.cuda)
         entry = manifest.entry(derivation.op, archetype.facts(derivation), archetype.name)
     except (SpecError, ProgramError, manifest.ManifestError) as error:
         return Failure(job.name, str(error))
@@ -112,8 +111,9 @@ def compile_function(job: Job) -> Compiled | Failure:
         raise
     texts = emit(derivation, job)
     entry["kernel"] = kernel_digest({**texts, **inlined(derivation)})
-    if cuda:
-        texts |= emit_cuda(derivation, job)
+    device = emit_cuda(derivation, job) if job.cuda else {}
+    if device:
+        texts |= device
         entry["cuda"] = {"module": f"{CUDA}.{entry['module']}", "missed": device_misses(derivation)}
     docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
     report = _report(derivation, time.perf_counter() - started)
@@ -146,13 +146,28 @@ def emit_rows(derivation: RowDerivation, runtime: str) -> str:
     return text.emit(derivation, _module(derivation, (), runtime), lambda derived: _title(derived.variant))
 
 
-def emit_cuda(derivation: Derivation, job: Job) -> dict[str, str]:
-    """The same for the GPU."""
-    from symgen.backends import manifest, numba_cuda
+def emit_cuda(derivation: Derivation | RowDerivation, job: Job) -> dict[str, str]:
+    """The same for the GPU, as far as there is code for it."""
+    from symgen.archetypes import archetype_of
+    from symgen.backends import manifest
 
     runtime = "symgen.runtime" if job.runtime == "shared" else "..._runtime"
-    module = _module(derivation, tuple(_device_variant(variant) for variant in derivation.variants), runtime)
-    return {f"{CUDA}/{manifest.module_name(derivation.op).replace('.', '/')}.py": numba_cuda.emit(module)}
+    text = archetype_of(derivation.op).emit_device(derivation, runtime)
+    return {f"{CUDA}/{manifest.module_name(derivation.op).replace('.', '/')}.py": text} if text else {}
+
+
+def emit_elementwise_cuda(derivation: Derivation, runtime: str) -> str:
+    """The text of the module of an elementwise function for GPUs."""
+    from symgen.backends import numba_cuda
+
+    return numba_cuda.emit(_module(derivation, tuple(map(_device_variant, derivation.variants)), runtime))
+
+
+def emit_rows_cuda(derivation: RowDerivation, runtime: str) -> str:
+    """The text of the module of a row function for GPUs."""
+    from symgen.rows import text
+
+    return text.emit_cuda(derivation, _module(derivation, (), runtime), lambda derived: _title(derived.variant))
 
 
 def _module(derivation: Derivation | RowDerivation, variants: tuple[VariantText, ...], runtime: str) -> ModuleText:
@@ -210,10 +225,10 @@ def _device_variant(derived: DerivedVariant) -> VariantText:
     return numba_cpu.VariantText(derived.variant.suffix, tuple(outputs), _title(derived.variant))
 
 
-def device_misses(derivation: Derivation) -> list[list[str]]:
+def device_misses(derivation: Derivation | RowDerivation) -> list[list[str]]:
     """Variants and outputs for which no float32 arithmetic that was found keeps the bar everywhere."""
-    each = ((v.variant.suffix, o) for v in derivation.variants for o in v.outputs)
-    return [[suffix, o.name] for suffix, o in each if o.device is not None and o.device.unresolved]
+    each = ((v.variant.suffix, o.name, getattr(o, "device", None)) for v in derivation.variants for o in v.outputs)
+    return [[suffix, name] for suffix, name, device in each if device is not None and device.unresolved]
 
 
 def _title(variant: Variant) -> str:

@@ -28,7 +28,8 @@ def argument_type(value: Any) -> Any:
 
     if not isinstance(value, View):
         return {"float32": types.float32, "float64": types.float64, "uint32": types.uint32}[np.dtype(type(value)).name]
-    stored = {"<f4": types.float32, "<f8": types.float64, "<f2": types.float16, "<i2": types.int16}
+    stored = {"<f4": types.float32, "<f8": types.float64, "<f2": types.float16, "<i2": types.int16,
+              "|u1": types.uint8, "<i4": types.int32, "<i8": types.int64}  # fmt: skip
     layout = "C" if value.step in (0, value.itemsize) else "A"
     return types.Array(stored[value.format.typestr], len(value.shape), layout, readonly=value.readonly, aligned=True)
 

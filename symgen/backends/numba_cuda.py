@@ -223,6 +223,7 @@ def emit(module: ModuleText) -> str:
         "math": "math" in needs,
         "names": sorted((needs - {"math"} - ELEMENTARY) | IMPORTED),
         "sums": sorted(_sums(sections)),
+        "rows": [],
         "elementary": sorted(needs & ELEMENTARY),
     }
     head, text, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)

@@ -1,7 +1,8 @@
 """Runs a kernel: all threads in lock-step, those that stand earliest in the code first.
 
 Threads that a branch has parted meet again where the later ones wait for the earlier: NVVM prints blocks so that this
-is the point where the branches join. A barrier holds its threads until all of their block are there.
+is mostly the point where the branches join. Where it is not, a shuffle waits for the threads of its warp, as it does on
+a GPU. A barrier holds its threads until all of their block are there.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from symgen.ptx.parse import Instruction, Kernel, Operand, Register, Symbol, Vec
 from symgen.ptx.registers import CARRY, Lanes
 from symgen.ptx.types import TYPES, Array
 
-RUNNING, WAITING, DONE = range(3)
+RUNNING, WAITING, DONE, MEETING = range(4)
 BRANCH = re.compile(r"bra(?:\.uni)?")
 END = re.compile(r"ret|exit")
+MEETS = re.compile(r"(?:shfl|vote)\.sync\..*|bar\.warp\.sync")
 BARRIER = re.compile(r"(?:bar|barrier)(?:\.cta)?\.sync(?:\.aligned)?")
 
 Step = Callable[[Machine, Lanes], None]
@@ -46,12 +48,15 @@ class Execution:
     state: Array = field(init=False)
     steps: tuple[Step | None, ...] = field(init=False)
     leaders: frozenset[int] = field(init=False)
+    meets: frozenset[int] = field(init=False)
+    alone: bool = False
 
     def __post_init__(self) -> None:
         threads = self.machine.grid.threads
         self.place, self.state = np.zeros(threads, np.int64), np.full(threads, RUNNING, np.int8)
         self.steps = tuple(self._step(i) for i in self.kernel.code)
         self.leaders = frozenset(self.kernel.labels.values())
+        self.meets = frozenset(k for k, i in enumerate(self.kernel.code) if MEETS.fullmatch(i.opcode))
 
     def run(self) -> None:
         """Run to the end.
@@ -62,11 +67,15 @@ class Execution:
         with np.errstate(all="ignore"):
             for _ in range(self.limit):
                 running = np.flatnonzero(self.state == RUNNING)
-                if not running.size:
+                if not running.size and not (self.state == MEETING).any():
                     self._all_done()
                     return
+                if not running.size:  # nobody else will come: the instruction itself says who is missing
+                    running = np.flatnonzero(self.state == MEETING)
+                    self.state[running], self.alone = RUNNING, True
                 at = int(self.place[running].min())
                 self._stretch(at, running[self.place[running] == at])
+                self.alone = False
         raise PtxError(f"{self.kernel.name} does not end")
 
     def _all_done(self) -> None:
@@ -88,6 +97,11 @@ class Execution:
             if at >= len(self.kernel.code):
                 self.state[lanes] = DONE
                 return
+            if at in self.meets and not self.alone:
+                lanes = self._met(at, lanes)
+                if not lanes.size:
+                    return
+                warps, everybody = self.machine.grid.warp[lanes], lanes.size == self.machine.grid.threads
             instruction = self.kernel.code[at]
             counts.issued(instruction.opcode, warps)
             held = self._held(instruction, lanes)
@@ -102,6 +116,19 @@ class Execution:
             if at in self.leaders:
                 self.place[lanes] = at
                 return
+
+    def _met(self, at: int, lanes: Array) -> Array:
+        """Those threads at an instruction for a warp whose warp is there; the others wait for it."""
+        warp = self.machine.grid.warp
+        here = np.zeros(self.state.size, np.bool_)
+        here[lanes] = True
+        here |= (self.state == MEETING) & (self.place == at) & np.isin(warp, warp[lanes])
+        elsewhere = (self.state == RUNNING) & ~here
+        parted = here & np.isin(warp, warp[elsewhere])
+        together = here & ~parted
+        self.state[parted], self.place[parted] = MEETING, at
+        self.state[together] = RUNNING
+        return np.flatnonzero(together)
 
     def _held(self, instruction: Instruction, lanes: Array) -> Array | None:
         """Which of the threads an instruction runs for; None for all."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import sympy as sp
 from sympy import Expr, Indexed
 
-from symgen.arithmetic import COMPENSATED, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair
+from symgen.arithmetic import COMPENSATED, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair, computing_in
 from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
@@ -26,6 +27,7 @@ from symgen.rows.shift import Family
 
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
+DEVICE = "cuda32"  # float32 arithmetic on a GPU
 TARGETS = ("f64", "f32")
 
 
@@ -74,6 +76,12 @@ def schedules(name: str, program: Program, families: Sequence[Family], light: Co
         _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
         _schedule(name, inverted(program), "f32", single),
     )
+
+
+def device_schedule(name: str, program: Program) -> Schedule:
+    """The code of every stage for float32 arithmetic on a GPU, whose elementary functions do not say what they lose."""
+    with computing_in(np.float32):
+        return _schedule(name, lifted(program), DEVICE, UNTRACKED)
 
 
 def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic) -> Schedule:

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from symgen.backends import numba_rows
+from symgen.backends import numba_cuda_rows, numba_rows
 from symgen.backends.numba_cpu import ModuleText
 from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
 from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
-from symgen.rows.schedule import Schedule
+from symgen.rows.schedule import Schedule, device_schedule
 from symgen.rows.tangent import DIRECTION
 
 
 def emit(derivation: RowDerivation, module: ModuleText, title: Callable[[DerivedRows], str]) -> str:
     """The text of the module."""
     return numba_rows.emit(module, [_variant(v, title(v)) for v in derivation.variants])
+
+
+def emit_cuda(derivation: RowDerivation, module: ModuleText, title: Callable[[DerivedRows], str]) -> str:
+    """The text of the module for GPUs; empty where some variant walks over several axes."""
+    variants = [_device_variant(v, title(v)) for v in derivation.variants]
+    if any(not any(f.name.startswith("value_f") for f in v.functions) for v in variants):
+        return ""
+    return numba_cuda_rows.emit(module, variants)
+
+
+def _device_variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
+    functions = []
+    for output in derived.outputs:
+        single = _function(derived, output, device_schedule(output.name, output.stable), "f32")
+        if numba_cuda_rows.printable(single):
+            functions += [single, *(_function(derived, output, s) for s in output.schedules if s.target == "f64")]
+    return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)
 
 
 def cores(derivation: RowDerivation) -> list[ScalarFunction]:
@@ -28,7 +45,9 @@ def _variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
     return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)
 
 
-def _function(derived: DerivedRows, output: RowOutput, schedule: Schedule) -> numba_rows.RowFunction:
+def _function(
+    derived: DerivedRows, output: RowOutput, made: Schedule, arithmetic: str = ""
+) -> numba_rows.RowFunction:
     share = output.name.startswith("share")
     axes = () if share else derived.axes
     arrays = [_array(p) for p in derived.places]
@@ -39,7 +58,7 @@ def _function(derived: DerivedRows, output: RowOutput, schedule: Schedule) -> nu
     for result in output.stable.results:
         wrt = next((known[w] for w in output.wrt if gradient_of(w) == result), None)
         gives.append(numba_rows.Array(result, wrt.axes if wrt else axes, wrt.shared if wrt else False))
-    return numba_rows.RowFunction(f"{output.name}_{schedule.target}", schedule, tuple(takes), tuple(gives))
+    return numba_rows.RowFunction(f"{output.name}_{arithmetic or made.target}", made, tuple(takes), tuple(gives))
 
 
 def _array(place: Place) -> numba_rows.Array:

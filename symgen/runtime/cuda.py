@@ -147,7 +147,54 @@ class DeviceCall:
         return face is None or face.shape != self.shape
 
 
-class DeviceKernel:
+class Launcher:
+    """What calls of every kind of function share: the generated kernels, and the runtime's own."""
+
+    def __init__(self, caller: Any, module: str, driver: Driver = DRIVER) -> None:
+        self._caller, self._module, self._driver = caller, module, driver
+        self.__name__ = f"{caller.function.name}.cuda"
+
+    def __repr__(self) -> str:
+        return f"<symgen CUDA kernel {self.__name__}>"
+
+    def _kernel(self, parts: Sequence[str]) -> Any:
+        """A generated kernel, by the parts of its name."""
+        try:
+            return getattr(importlib.import_module(self._module), "_".join(filter(None, parts)))
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise GeneratedPackageError(f"{self.__name__}: {error}; run `symgen build`") from error
+
+    def _run(self, name: str, call: DeviceCall, arguments: Sequence[Any], blocks: int = 1) -> None:
+        """Run one of the runtime's own kernels."""
+        kernel = getattr(importlib.import_module(f"{__package__}.device_sums"), name)
+        self._driver.launch(kernel, blocks, call.stream, arguments)
+
+    def _constant(self, call: DeviceCall, value: float) -> View:
+        """A number in device memory."""
+        found = call.scratch(1)
+        self._run("fill", call, [found, np.float64(value)])
+        return found.all_equal(call.size)
+
+    def _divide(self, call: DeviceCall, total: Sums, out: View, divisor: float = 1.0, shares: Sums | None = None
+                ) -> None:
+        """A sum over a number, and over the sum of the shares where there are some."""
+        by = shares or Sums(total.view, 0)
+        arguments = [total.view, np.uint32(total.count), by.view, np.uint32(by.count), np.float64(divisor), out]
+        self._run("quotient", call, arguments)
+
+    def _factors(self, call: DeviceCall, g: View | None, total: Sums | None, shares: Sums | None, divisor: float
+                 ) -> list[View]:
+        """What gradients of a reduced loss are multiplied by, and those of its shares."""
+        found = call.scratch(2)
+        one = self._constant(call, 1.0) if g is None else g
+        sums = total or Sums(found, 0)
+        by = shares or Sums(found, 0)
+        self._run("factors", call, [one, sums.view, np.uint32(sums.count), by.view, np.uint32(by.count),
+                                    np.float64(divisor), found])  # fmt: skip
+        return [found.part(k, k + 1).all_equal(call.size) for k in range(2)]
+
+
+class DeviceKernel(Launcher):
     """The CUDA kernels of one function: call it, or ``grad``, ``vjp`` and ``value_and_grad`` of it.
 
     Arrays are PyTorch tensors, CuPy or Numba arrays, or anything with ``__cuda_array_interface__``, of one shape and
@@ -157,9 +204,7 @@ class DeviceKernel:
 
     roles: tuple[str, ...] = ("tensor", "param")  # what vjp differentiates in, unless ``wrt`` says more
 
-    def __init__(self, caller: Caller, module: str, driver: Driver = DRIVER) -> None:
-        self._caller, self._module, self._driver = caller, module, driver
-        self.__name__ = f"{caller.function.name}.cuda"
+    _caller: Caller
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value."""
@@ -196,9 +241,6 @@ class DeviceKernel:
         value, *slopes = found
         return value, bare(slopes)
 
-    def __repr__(self) -> str:
-        return f"<symgen CUDA kernel {self.__name__}>"
-
     def _targets(self, call: DeviceCall, roles: tuple[str, ...]) -> list[Argument]:
         return select_targets(self._caller.function, call.call, roles, 1)
 
@@ -234,12 +276,6 @@ class DeviceKernel:
             return self._constant(call, float(value))
         found = view(call.method, name, value, face, call.axes)
         return found if face.shape == call.shape else found.all_equal(call.size)
-
-    def _constant(self, call: DeviceCall, value: float) -> View:
-        """A number in device memory."""
-        found = call.scratch(1)
-        self._run("fill", call, [found, np.float64(value)])
-        return found.all_equal(call.size)
 
     def _outputs(self, call: DeviceCall, names: Sequence[str], outs: Sequence[Any]) -> list[Any]:
         """Some outputs, each by its own kernel."""
@@ -284,18 +320,6 @@ class DeviceKernel:
         self._divide(call, self._sum(call, output, factors), elements)
         return array
 
-    def _divide(self, call: DeviceCall, total: Sums, out: View, divisor: float = 1.0, shares: Sums | None = None
-                ) -> None:
-        """A sum over a number, and over the sum of the shares where there are some."""
-        by = shares or Sums(total.view, 0)
-        arguments = [total.view, np.uint32(total.count), by.view, np.uint32(by.count), np.float64(divisor), out]
-        self._run("quotient", call, arguments)
-
-    def _run(self, name: str, call: DeviceCall, arguments: Sequence[Any]) -> None:
-        """Run one of the runtime's own kernels, which take one block."""
-        kernel = getattr(importlib.import_module(f"{__package__}.device_sums"), name)
-        self._driver.launch(kernel, 1, call.stream, arguments)
-
     def _sum(self, call: DeviceCall, output: str, factors: Sequence[View], outs: Sequence[View] = ()) -> Sums:
         """Run a kernel that sums."""
         blocks = [_blocks(n, call.form) for n in _parts(call.size)]
@@ -319,12 +343,8 @@ class DeviceKernel:
         form, n = call.form, stop - start
         vectors = all(v.suits_vectors for v in (*inputs, *written))
         threads = n // form.lanes + n % form.lanes if vectors else n
-        end = "" if vectors else "_each"
-        name = "_".join(filter(None, [output, form.arithmetic, call.plan.variant.suffix])) + end
-        try:
-            kernel = getattr(importlib.import_module(self._module), name)
-        except (ModuleNotFoundError, AttributeError) as error:
-            raise GeneratedPackageError(f"{self.__name__}: {error}; run `symgen build`") from error
+        end = "" if vectors else "each"
+        kernel = self._kernel([output, form.arithmetic, call.plan.variant.suffix, end])
         arguments = [*inputs, *call.numbers, *written, *([] if sums is None else [sums]), np.uint32(n)]
         self._driver.launch(kernel, blocks or -(-threads // THREADS), call.stream, arguments)
 

@@ -25,6 +25,10 @@ class Format:
     lanes: int
     typestr: str
 
+    def stored(self, typestr: str) -> Format:
+        """The same for elements of another type."""
+        return Format(self.arithmetic, self.lanes, typestr)
+
 
 FORMATS: Final = {
     "<f4": Format("f32", 4, "<f4"),
@@ -181,7 +185,7 @@ class Face:
         return math.prod(self.shape)
 
 
-def face_of(method: str, name: str, array: Any) -> Face:
+def face_of(method: str, name: str, array: Any, known: Mapping[str, Format] = FORMATS) -> Face:
     if getattr(array, "requires_grad", False) is True:
         raise TypeError(f"{method}(): {name} requires a gradient; pass {name}.detach()")
     interface = _interface(array)
@@ -192,10 +196,10 @@ def face_of(method: str, name: str, array: Any) -> Face:
             f"{method.replace('.cuda', '')}"
         )
     shape, typestr = tuple(interface["shape"]), str(interface["typestr"])
-    if typestr not in FORMATS:
-        known = listing(["float32", "float64", "float16", "bfloat16"])
-        raise TypeError(f"{method}(): {name} has elements of type {typestr}; there are kernels for {known}")
-    size = int(typestr[-1])
+    if typestr not in known:
+        types = listing(["float32", "float64", "float16", "bfloat16"])
+        raise TypeError(f"{method}(): {name} has elements of type {typestr}; there are kernels for {types}")
+    size = int(typestr[2:])
     strides = interface.get("strides") or tuple(math.prod(shape[i + 1 :]) * size for i in range(len(shape)))
     address, readonly = interface["data"]
     return Face(shape, tuple(strides), typestr, int(address or 0), bool(readonly))

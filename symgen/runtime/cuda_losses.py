@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from .calls import given_outputs
 from .cuda import DeviceCall, DeviceKernel, Sums, bare
 from .cuda_arrays import View
@@ -119,14 +117,3 @@ class DeviceLoss(DeviceKernel):
         outs = given_outputs(call.method, call.call.extras["out"], len(targets))
         made = [call.result(out) for out in outs]
         return self._sum(call, "sum_value_and_vjp", factors[:1], [v for _, v in made]), [a for a, _ in made]
-
-    def _factors(self, call: DeviceCall, g: View | None, total: Sums | None, shares: Sums | None, divisor: float
-                 ) -> list[View]:
-        """What gradients are multiplied by, and those of the shares."""
-        found = call.scratch(2)
-        one = self._constant(call, 1.0) if g is None else g
-        sums = total or Sums(found, 0)
-        by = shares or Sums(found, 0)
-        self._run("factors", call, [one, sums.view, np.uint32(sums.count), by.view, np.uint32(by.count),
-                                    np.float64(divisor), found])  # fmt: skip
-        return [found.part(k, k + 1).all_equal(call.size) for k in range(2)]

@@ -1,9 +1,9 @@
 """What generated CUDA kernels are written with: the one place that imports Numba's CUDA target.
 
 Kernels compute in float32 or float64, whatever their arrays store: ``load`` and ``store`` convert. float16 is stored as
-such, bfloat16 (which NumPy has not) as int16. ``load4`` and the like read and write 16 bytes at once, 8 for the two
-narrow types; of an array without axes they give its one number for every element. Sums and products name their
-rounding, so that no compiler fuses them: error terms stay what they are.
+such, bfloat16 (which NumPy has not) as int16; uint8 is a mask, wider integers are positions. ``load4`` and the like
+read and write 16 bytes at once, 8 for the two narrow types; of an array without axes they give its one number for every
+element. Sums and products name their rounding, so that no compiler fuses them: error terms stay what they are.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ dadd, dmul, ddiv = libdevice.dadd_rn, libdevice.dmul_rn, libdevice.ddiv_rn
 
 HALF, BITS, WORD = ir.HalfType(), ir.IntType(16), ir.IntType(32)
 COMPUTES = {types.float32: types.float32, types.float64: types.float64, types.float16: types.float32,
-            types.int16: types.float32}  # fmt: skip
-CELLS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.float16: BITS, types.int16: BITS}
+            types.int16: types.float32, types.uint8: types.float32, types.int32: types.int64, types.int64: types.int64
+            }  # fmt: skip
+CELLS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.float16: BITS, types.int16: BITS,
+         types.uint8: ir.IntType(8), types.int32: WORD, types.int64: ir.IntType(64)}  # fmt: skip
 
 
 @cuda.jit(device=True, inline="always")
@@ -104,7 +106,9 @@ def _widened(builder: Any, kind: Any, cell: Any) -> Any:
     if kind is types.int16:
         word = builder.shl(builder.zext(cell, WORD), ir.Constant(WORD, 16))
         return builder.bitcast(word, ir.FloatType())
-    return cell
+    if kind is types.uint8:
+        return builder.uitofp(cell, ir.FloatType())
+    return builder.sext(cell, ir.IntType(64)) if kind is types.int32 else cell
 
 
 def _narrowed(builder: Any, kind: Any, value: Any) -> Any:

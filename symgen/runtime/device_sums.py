@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, types
 
-from .device import core, dadd, f32, fadd, kernel, load, store, u32
+from .device import core, dadd, f32, fadd, kernel, load, store, thread, u32
 
 THREADS = 256  # of a block, in all kernels that sum
 WARPS = THREADS // 32
@@ -97,6 +97,28 @@ def fill(out: Any, value: Any) -> None:
 
 
 @kernel
+def collect_f32(values: Any, sums: Any, n: Any) -> None:
+    """Sum numbers of scratch memory over as many blocks as are launched."""
+    total, lost = f32(0), f32(0)
+    i = thread()
+    while i < n:
+        total, lost = fplus(total, lost, load(values, i))
+        i = u32(i + threads())
+    fsettle(total, lost, sums)
+
+
+@kernel
+def collect_f64(values: Any, sums: Any, n: Any) -> None:
+    """The same in float64."""
+    total, lost = 0.0, 0.0
+    i = thread()
+    while i < n:
+        total, lost = dplus(total, lost, load(values, i))
+        i = u32(i + threads())
+    dsettle(total, lost, sums)
+
+
+@kernel
 def quotient(sums: Any, count: Any, shares: Any, parts: Any, divisor: Any, out: Any) -> None:
     """A sum, divided by a number and where there are shares by their sum."""
     total = added(sums, count)
@@ -122,4 +144,7 @@ def factors(g: Any, sums: Any, count: Any, shares: Any, parts: Any, divisor: Any
         store(out, u32(1), -scale * mean if math.isfinite(mean) else 0.0)
 
 
-__all__ = ["THREADS", "dplus", "dsettle", "f32", "factors", "fill", "fplus", "fsettle", "quotient", "threads"]
+__all__ = [
+    "THREADS", "collect_f32", "collect_f64", "dplus", "dsettle", "factors", "fill", "fplus", "fsettle", "quotient",
+    "threads",
+]  # fmt: skip

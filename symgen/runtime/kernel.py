@@ -9,9 +9,10 @@ from typing import Any
 
 from . import derivatives, describe, losses, row_losses, rows
 from .calls import Caller, arrays, fill, given_outputs, ready
-from .cuda import DeviceKernel
+from .cuda import DeviceKernel, Launcher
 from .cuda_arrays import on_device
 from .cuda_losses import DeviceLoss
+from .cuda_rows import DeviceRowLoss, DeviceRows
 from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
@@ -39,6 +40,11 @@ ROW_LOSS_METHODS = {
     "value_and_grad": row_losses.value_and_grad,
     "hvp": row_losses.hvp,
 }
+
+
+DEVICE: dict[tuple[bool, bool], type[Launcher]] = {
+    (False, False): DeviceKernel, (False, True): DeviceLoss, (True, False): DeviceRows, (True, True): DeviceRowLoss,
+}  # fmt: skip
 
 
 def restore(public: str, name: str) -> Any:
@@ -86,7 +92,7 @@ class Kernel(Quick):
     grad: Callable[..., Any]
     vjp: Callable[..., Any]
     value_and_grad: Callable[..., Any]
-    cuda: DeviceKernel
+    cuda: Any
 
     def __init__(self, function: Function, package: str, public: str) -> None:
         super().__init__(self._row_value if function.is_rows else self._value, arrays(function))
@@ -98,6 +104,8 @@ class Kernel(Quick):
         self._caller: Any = RowCaller(function, package) if function.is_rows else Caller(function, package)
 
     def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ReadyRows | None]:
+        if on_device(args):
+            return self.cuda(*args, **kwargs), None
         if self.function.is_loss:
             return row_losses.value(self._caller, args, kwargs), None
         return rows.value(self._caller, args, kwargs)
@@ -177,16 +185,16 @@ class Kernel(Quick):
         answer = self._methods[name](self._caller, args, kwargs)
         return (answer, None) if self.function.is_rows and self.function.is_loss else answer
 
-    def _device(self) -> DeviceKernel:
+    def _device(self) -> Launcher:
         """The CUDA kernels of this function."""
         if not self.function.cuda:
             why = (
                 "CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen]"
                 if not self.function.is_rows
-                else "what is reduced over rows has no CUDA kernels in this version; elementwise functions have"
+                else "no CUDA kernel of this version walks over several axes of a sample"
             )
             raise AttributeError(f"{self.__name__}.cuda: {why}")
-        kind = DeviceLoss if self.function.is_loss else DeviceKernel
+        kind = DEVICE[self.function.is_rows, self.function.is_loss]
         return kind(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
 
     def __dir__(self) -> list[str]:

@@ -63,10 +63,11 @@ def ops() -> Any:
     return functools.cache(lambda: load(folder()))
 
 
-def functions(kind: str = "") -> list[str]:
-    """The functions that have CUDA kernels, of one kind or all."""
+def functions(kind: str = "", archetype: str = "elementwise") -> list[str]:
+    """The functions of an archetype that have CUDA kernels, of one kind or all."""
     found = (getattr(getattr(F, n), "function", None) for n in dir(F) if not n.startswith("_"))
-    return sorted({f.name for f in found if f is not None and f.cuda and kind in ("", f.kind)})
+    return sorted({f.name for f in found if f is not None and f.cuda and kind in ("", f.kind)
+                   and f.archetype == archetype})  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -80,5 +81,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("name", functions())
     if "loss" in metafunc.fixturenames:
         metafunc.parametrize("loss", functions("loss"))
+    if "row" in metafunc.fixturenames:
+        metafunc.parametrize("row", functions("activation", "rows"))
+    if "row_loss" in metafunc.fixturenames:
+        metafunc.parametrize("row_loss", functions("loss", "rows"))
     if "capability" in metafunc.fixturenames:
         metafunc.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")

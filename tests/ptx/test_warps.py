@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from symgen.ptx.errors import Divergence
+
 NUMBER = "cvt.rn.f32.u32 %f1, %r1"
 STORE = "address %rd3 = p0 + 4 * %rd1\nst.global.f32 [%rd3], %f2"
 COUNT = "address %rd3 = p0 + 4 * %rd1\nst.global.u32 [%rd3], %r5"
@@ -94,3 +96,39 @@ def test_a_table_of_constants_can_be_read(execute):
     body = f"mov.u64 %rd4, table\nmad.lo.s64 %rd5, %rd1, 4, %rd4\nld.global.nc.u32 %r5, [%rd5]\n{COUNT}"
     execute(body, out, block=4, declarations=".global .align 4 .u32 table[4] = {5, 6, 0x10, 4294967295};")
     assert out.tolist() == [5, 6, 16, 2**32 - 1]
+
+
+def test_a_shuffle_waits_for_threads_that_come_from_further_down(execute):
+    out = np.zeros(64, np.float32)
+    body = f"""
+        {NUMBER}
+        and.b32 %r2, %r1, 1
+        setp.eq.s32 %p1, %r2, 1
+        @%p1 bra $later
+        $meet:
+        shfl.sync.bfly.b32 %f2|%p2, %f1, 1, 31, -1
+        bra.uni $end
+        $later:
+        add.f32 %f1, %f1, %f1
+        bra.uni $meet
+        $end:
+        {STORE}
+    """
+    execute(body, out, block=64)
+    assert out.tolist() == np.where(LANES % 2 == 0, 2 * (LANES + 1), LANES - 1).tolist()
+
+
+def test_a_shuffle_does_not_wait_for_ever(execute):
+    body = f"""
+        {NUMBER}
+        setp.eq.s32 %p1, %r1, 3
+        @%p1 bra $later
+        $meet:
+        shfl.sync.bfly.b32 %f2|%p2, %f1, 1, 31, -1
+        ret
+        $later:
+        shfl.sync.bfly.b32 %f2|%p2, %f1, 1, 31, -1
+        ret
+    """
+    with pytest.raises(Divergence, match="the mask names thread 0, which is not here"):
+        execute(body, np.zeros(64, np.float32), block=64)

@@ -1,0 +1,275 @@
+"""Prints schedules of row functions as Numba CUDA modules: a warp on each row where rows are short, else a block.
+
+Threads of the team take every so many entries of a row. A stage with an entry for each position is computed again where
+it is read: a row is read from memory once and after that from the cache, and nothing is stored between.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+from sympy import Expr
+
+from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text, function_name
+from symgen.backends.numba_cuda import BACKEND, PRECISIONS, Precision
+from symgen.backends.numba_rows import Array, RowFunction, RowVariant
+from symgen.backends.python_text import fold, local_names, print_graph
+from symgen.backends.render import render
+from symgen.kernel import ScalarFunction
+from symgen.rows.indices import axis_of, base_of, is_index, places
+from symgen.rows.schedule import LOW, Step
+
+TEAMS = ("warp", "block")
+REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
+OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel"})
+
+
+@dataclass(frozen=True)
+class Function:
+    """A kernel, ready for the template."""
+
+    name: str
+    parameters: tuple[str, ...]
+    team: str
+    lines: tuple[str, ...]
+    uses: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One variant, ready for the template."""
+
+    title: str
+    cores: tuple[Core, ...]
+    functions: tuple[Function, ...]
+
+
+def printable(function: RowFunction) -> bool:
+    """Whether there is a kernel: all loops run along one axis, and no result is summed over the rows."""
+    stages = [s.stage for s in function.schedule.steps]
+    looped = [(*s.axes, *s.over) for s in stages]
+    axes = {axis_of(i) for own in looped for i in own} | {a for x in (*function.takes, *function.gives) for a in x.axes}
+    known = all(s.op in ("=", *REDUCTIONS) for s in stages)
+    return known and len(axes) == 1 and max(map(len, looped)) <= 1 and not any(a.shared for a in function.gives)
+
+
+def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
+    """The text of a module of row functions for GPUs.
+
+    Args:
+        module: what the module says of itself; its own variants are not read.
+        variants: the kernels, for float32 and for float64 arithmetic; all of them `printable`.
+    """
+    sections = tuple(_section(v) for v in variants)
+    needs = frozenset().union(*(c.body.needs for s in sections for c in s.cores))
+    uses = frozenset().union(*(f.uses for s in sections for f in s.functions))
+    imported = {"core", "f32", "kernel", "load", "store", "u32"}
+    values = {
+        "module": module,
+        "documentation": doc_text(module),
+        "sections": sections,
+        "math": "math" in needs or any("math." in line for s in sections for f in s.functions for line in f.lines),
+        "names": sorted((needs - {"math"} - ELEMENTARY) | imported),
+        "sums": [],
+        "rows": sorted(uses | {f"{t}_{n}" for t in TEAMS for n in ("row", "lane", "width")}),
+        "elementary": sorted(needs & ELEMENTARY),
+    }
+    head, text, code = render(BACKEND, "rows.py.jinja", values).split('"""', 2)
+    return '"""'.join((head, text, fold(code)))
+
+
+def _section(variant: RowVariant) -> Section:
+    cores: dict[tuple[Any, ...], Core] = {}
+    functions = []
+    for function in variant.functions:
+        precision = next(p for p in PRECISIONS if function.name.endswith(f"_{p.name}"))
+        names = {s.stage.out: _core(cores, function, s, variant.suffix, precision) for s in function.schedule.steps}
+        functions += [_Writer(function, names, variant.suffix, precision, team).written() for team in TEAMS]
+    return Section(variant.title, tuple(cores.values()), tuple(functions))
+
+
+def _core(
+    cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str, precision: Precision
+) -> str:
+    """The name of a step's core, which is printed once for all kernels that have it."""
+    key = (precision.name, step.core.parameters, tuple(map(id, step.core.results)))
+    if key not in cores:
+        full = function_name(f"{function.name}_{step.stage.out}", "core", suffix)
+        names = local_names(step.core.parameters, precision.dialect.reserved)
+        body = print_graph(ScalarFunction(full, step.core.parameters, step.core.results), precision.dialect)
+        comments = tuple(textwrap.wrap(str(step.stage), 112, subsequent_indent="    "))
+        cores[key] = Core(full, tuple(names.values()), comments, body)
+    return cores[key].name
+
+
+@dataclass
+class _Writer:
+    """The state of one kernel's printing."""
+
+    function: RowFunction
+    cores: dict[str, str]
+    suffix: str
+    precision: Precision
+    team: str
+    lines: list[str] = field(default_factory=list)
+    uses: set[str] = field(default_factory=set)
+    depth: int = 1
+    here: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # what is at hand, by its name and position
+
+    def __post_init__(self) -> None:
+        self.steps = {s.stage.out: s for s in self.function.schedule.steps}
+        arrays = (*self.function.takes, *self.function.gives)
+        self.prefix = self.precision.sums
+        functions = {f"{self.prefix}{t}_{op}" for t in (*TEAMS,) for op in REDUCTIONS}
+        functions |= {f"{self.prefix}{op}_step" for op in REDUCTIONS}
+        taken = self.precision.dialect.reserved | OWN | functions | set(self.cores.values())
+        wanted = [a.name for a in arrays] + [n for s in self.steps for n in (s, s + LOW)]
+        self.names = local_names(wanted, taken)
+        self.arrays = {a.name: a for a in arrays}
+
+    def written(self) -> Function:
+        for array in self.function.takes:
+            if not array.axes and not array.number:
+                name = self.names[array.name]
+                self.line(f"{name}_row = load({name}, {'0' if array.shared else 'row'})")
+        for step in self.function.schedule.steps:
+            self.step(step)
+        parameters = [self.names[a.name] for a in (*self.function.takes, *self.function.gives)]
+        end = f"_{self.suffix}" if self.suffix else ""
+        return Function(
+            f"{self.function.name}{end}_{self.team}", (*parameters, "rows", "n", "inner"), self.team,
+            tuple(self.lines), frozenset(self.uses),
+        )  # fmt: skip
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    # -- stages ----------------------------------------------------------------------------------------------------
+
+    def step(self, step: Step) -> None:
+        result = step.stage.out in self.function.schedule.program.results
+        if step.stage.over:
+            self.reduction(step)
+        elif result and step.stage.axes:
+            for _ in self.loop():
+                self.store(step, self.place("i"))
+        elif result:
+            call = self.call(step, "")
+            self.line("if lane == 0:")
+            self.line(f"    store({self.names[step.stage.out]}, row, {call})")
+        elif not step.stage.axes:
+            self.line(f"{', '.join(self.parts(step))} = {self.call(step, '')}")
+
+    def loop(self) -> Iterator[None]:
+        """The statements that follow are for every entry that this thread takes."""
+        self.line("i = lane")
+        self.line("while i < n:")
+        self.depth += 1
+        before, self.here = self.here, dict(self.here)
+        yield
+        self.line(f"i = u32(i + {self.team}_width)")
+        self.here = before
+        self.depth -= 1
+
+    def reduction(self, step: Step) -> None:
+        stage = step.stage
+        names = self.parts(step)
+        kind = {"zero": self.precision.zero, "infinity": self.infinity}
+        starts = [REDUCTIONS[stage.op].format(**kind), self.precision.zero][: len(names)]
+        self.line(f"{', '.join(names)} = {', '.join(starts)}")
+        one_more, joined = f"{self.prefix}{stage.op}_step", f"{self.prefix}{self.team}_{stage.op}"
+        self.uses |= {one_more, joined}
+        for _ in self.loop():
+            given = self.call(step, "i")
+            entry = [f"{n}_here" for n in names[: len(step.core.results)]]
+            self.line(f"{', '.join(entry)} = {given}")
+            entry += [self.precision.zero] * (len(names) - len(entry))
+            self.line(f"{', '.join(names)} = {one_more}({', '.join(names + entry)})")
+        self.line(f"{', '.join(names)} = {joined}({', '.join(names)})")
+
+    @property
+    def infinity(self) -> str:
+        return "f32(math.inf)" if self.precision.name == "f32" else "math.inf"
+
+    def store(self, step: Step, place: str) -> None:
+        self.line(f"store({self.names[step.stage.out]}, {place}, {self.call(step, 'i')})")
+
+    def parts(self, step: Step) -> list[str]:
+        """The names of a stage's number and of what it is missing."""
+        return [self.names[n] for n in (step.stage.out, step.stage.out + LOW)][: 1 + step.pair]
+
+    # -- what is read ----------------------------------------------------------------------------------------------
+
+    def call(self, step: Step, position: str) -> str:
+        """The core's call, where its loop index stands at a position."""
+        arguments = [a for what in step.reads for a in self.read(what, position)]
+        return f"{self.cores[step.stage.out]}({', '.join(arguments)})"
+
+    def read(self, e: Expr, position: str) -> list[str]:
+        """What is passed for a read: of a stage the number, and what it is missing where that is known."""
+        if is_index(e):
+            return [self.number(position)]
+        name = base_of(e)
+        if name.startswith("|"):
+            return [self.number("n")]
+        at = next((self.position(p, position) for p in places(e)), "")
+        if name in self.steps:
+            step = self.steps[name]
+            return self.entry(step, at) if step.stage.axes else self.parts(step)
+        array = self.arrays[name]
+        own = self.names[name]
+        if array.number:
+            return [own]
+        if not array.axes:
+            return [self.number(f"{own}_row")]
+        where = at if array.shared else self.place(at)
+        return self.at_hand(name, at, [f"load({own}, {where})"])
+
+    def entry(self, step: Step, at: str) -> list[str]:
+        """A stage with an entry for each position, at one of them."""
+        key = (step.stage.out, at)
+        if key not in self.here:
+            call = self.call(step, at)
+            names = [f"{n}_{self.label(at)}" for n in self.parts(step)]
+            self.line(f"{', '.join(names)} = {call}")
+            self.here[key] = names
+        return self.here[key]
+
+    def at_hand(self, name: str, at: str, values: list[str]) -> list[str]:
+        key = (name, at)
+        if key not in self.here:
+            local = f"{self.names[name]}_{self.label(at)}"
+            self.line(f"{local} = {values[0]}")
+            self.here[key] = [local]
+        return self.here[key]
+
+    def label(self, at: str) -> str:
+        """A position as part of a name."""
+        return "".join(c if c.isalnum() else "_" for c in at).strip("_")
+
+    def number(self, integer: str) -> str:
+        """An integer, or what an array holds, in the arithmetic of the kernel."""
+        return f"f32({integer})" if self.precision.name == "f32" else f"float({integer})"
+
+    def position(self, e: Any, running: str) -> str:
+        """A position along the axis; one that is gathered is kept inside, so that an ignored one is never followed."""
+        if is_index(e):
+            return running
+        if isinstance(e, sp.Integer):
+            return f"u32({e})"
+        self.uses.add("inside")
+        return f"inside({self.names[base_of(e)]}_row, n)"
+
+    def place(self, at: str) -> str:
+        """Where an entry lies in an array of rows."""
+        return f"u32(at + {at} * inner)"
+
+
+def arrays_of(functions: Iterable[RowFunction]) -> Iterator[Array]:
+    """Every operand and result."""
+    for f in functions:
+        yield from (*f.takes, *f.gives)

@@ -1,0 +1,329 @@
+"""Row functions on a GPU: whole rows in, along any axis, by a warp each where they are short and by a block else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from .binding import MISSING
+from .calls import Call, Plan, given_outputs
+from .conditions import number
+from .cuda import LARGEST, THREADS, DeviceCall, Launcher, Sums, bare, is_number
+from .cuda_arrays import FORMATS, Face, View, face_of, library_of, step
+from .layout import Given, place
+from .losses import _reduction
+from .manifest import Argument, Variant
+from .operands import Operand
+from .options import choose_variant
+from .rows import DIFFERENTIABLE, RowCaller, _axis, _renamed, defaults
+
+SHORT: Final = 1024  # entries of a row that a warp takes by itself
+WARPS: Final = THREADS // 32
+
+
+@dataclass
+class DeviceRowCall(DeviceCall):
+    """A call whose arguments were checked; its shape is that of the operands.
+
+    Attributes:
+        variant: what the options choose.
+        position: of the axis, in the shape.
+        given: the operands, each with one role.
+    """
+
+    variant: Variant | None = None
+    position: int = 0
+    given: Sequence[Given] = ()
+
+    @property
+    def n(self) -> int:
+        return self.shape[self.position]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        return self.shape[: self.position] + self.shape[self.position + 1 :]
+
+    @property
+    def inner(self) -> int:
+        return math.prod(self.shape[self.position + 1 :])
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.batch)
+
+    def value_shape(self, kept: bool = False) -> tuple[int, ...]:
+        if self.variant is not None and self.variant.axes:
+            return self.shape
+        return self.shape[: self.position] + (1,) * kept + self.shape[self.position + 1 :]
+
+
+class DeviceRows(Launcher):
+    """The CUDA kernels of one row function: call it, or ``vjp`` of it.
+
+    Arrays are as for elementwise functions, of one shape and contiguous; ``axis`` may be any. Masks are arrays of
+    booleans of the same shape.
+    """
+
+    _caller: RowCaller
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The value of each row."""
+        call = self._prepared(self.__name__, args, kwargs, defaults(self._caller.function))
+        shape = call.value_shape(bool(call.call.extras.get("keepdims")))
+        out, elements = self._out(call, call.call.extras["out"], shape)
+        self._rows(call, "value", [], [elements])
+        return out
+
+    def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The gradients of ``sum(g * value)``, for a cotangent that comes first."""
+        extras = {**defaults(self._caller.function), "wrt": None}
+        call = self._prepared(f"{self.__name__}.vjp", args, kwargs, extras, "g")
+        assert call.leading is not None
+        return bare(self._pulled(call, call.leading, self._targets(call, DIFFERENTIABLE), call.call.extras["out"]))
+
+    def _targets(self, call: DeviceRowCall, roles: Sequence[str]) -> list[Argument]:
+        """What ``wrt`` names, or the operands of these roles that were passed as arrays."""
+        wrt = call.call.extras["wrt"]
+        named = (wrt,) if isinstance(wrt, str) else wrt
+        able = [g for g in call.given if g.argument.role in DIFFERENTIABLE]
+        if named is None:
+            chosen = [g.argument for g in able if g.argument.role in roles and g.is_array]
+        else:
+            chosen = [g.argument for g in able if g.argument.name in named]
+            if len(chosen) < len(named):
+                raise NotImplementedError(
+                    f"{call.method}(): wrt={wrt!r} names what has no gradient on a GPU; "
+                    f"there is one in {', '.join(g.argument.name for g in able)}"
+                )
+        return chosen
+
+    def _pulled(self, call: DeviceRowCall, g: View, targets: Sequence[Argument], out: Any, losses: View | None = None
+                ) -> list[Any]:
+        """Gradients in some arguments; with ``losses``, those are computed on the way."""
+        outs = dict(zip([t.name for t in targets], given_outputs(call.method, out, len(targets)), strict=True))
+        found: dict[str, Any] = {}
+        tensors = [t.name for t in self._caller.function.tensors]
+        if losses is not None or any(t in outs for t in tensors):
+            made = {t: self._out(call, outs.get(t), call.shape) for t in tensors}
+            written = [*([] if losses is None else [losses]), *(v for _, v in made.values())]
+            self._rows(call, "vjp" if losses is None else "value_and_grad", [g], written)
+            found |= {t: array for t, (array, _) in made.items()}
+        for target in targets:
+            if target.name not in found:
+                given = next(x for x in call.given if x.argument.name == target.name)
+                if given.shared or not target.axes:
+                    raise NotImplementedError(
+                        f"{call.method}(): the gradient in {target.name} is a sum over rows, which has no CUDA kernel "
+                        "yet; name others with wrt="
+                    )
+                found[target.name], elements = self._out(call, outs[target.name], call.shape)
+                self._rows(call, f"vjp_{target.name}", [g], [elements])
+        return [found[t.name] for t in targets]
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def _prepared(
+        self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any], leading: str = ""
+    ) -> DeviceRowCall:
+        """Bind and check a call, and lay its arrays out as rows."""
+        self._driver.check()
+        caller, function = self._caller, self._caller.function
+        binder = caller._binders[leading]
+        values = binder.bind(method, args, _renamed(method, kwargs, extras), extras)
+        passed = [None if values[i] is MISSING else values[i] for i in binder.operand_at]
+        faces = {a.name: f for a, v in zip(function.operands, passed, strict=True) if (f := _face(method, a, v))}
+        given = [_given(method, a, v, faces) for a, v in zip(function.operands, passed, strict=True)]
+        options = caller._options(method, [values[i] for i in binder.option_at])
+        kinds = {a.name: g.argument.role for a, g in zip(function.operands, given, strict=True) if a.kinds}
+        variant = choose_variant(function, options | kinds)
+        numbers = tuple(0.0 if options[a.name] is None else float(options[a.name]) for a in function.numeric_options)
+        first = next(g for g in given if g.argument.axes and g.argument.role == "tensor")
+        if first.argument.name not in faces:
+            face_of(method, first.argument.name, first.array)  # which says that it is no array of a GPU
+        face = faces[first.argument.name]
+        if face.size >= LARGEST:
+            raise NotImplementedError(f"{method}(): {face.size:,} elements are more than kernels count ({LARGEST:,})")
+        position = place(method, first.argument.axes[0], len(face.shape), _axis(method, extras.get("axis", -1)))
+        operands = [Operand(g.argument, g.array, g.array, g.weak, g.passed) for g in given]
+        call = Call(method, operands, face.shape, Plan(variant, numbers), extras, values[0] if leading else None, [])
+        model: Any = first.array
+        axes = tuple(range(len(face.shape)))
+        found = DeviceRowCall(
+            method, call, faces, face.shape, axes, FORMATS[face.typestr], model, library_of(model), [], None,
+            variant, position, given,
+        )  # fmt: skip
+        found.inputs += [self._operand(found, g) for g in given]
+        if leading:
+            found.leading = self._cotangent(found, values[0])
+        return found
+
+    def _operand(self, call: DeviceRowCall, given: Given) -> View:
+        name = given.argument.name
+        if name not in call.faces:
+            return self._constant(call, float(given.array))
+        wanted = call.shape if given.argument.axes and not given.shared else call.batch
+        wanted = (call.n,) if given.shared else wanted
+        return self._elements(call, name, given.array, call.faces[name], wanted, given.argument.role)
+
+    def _cotangent(self, call: DeviceRowCall, value: Any) -> View:
+        if is_number(value):
+            return self._constant(call, float(value))
+        wanted = call.value_shape()
+        face = face_of(call.method, "g", value)
+        if face.size == 1 and face.shape != wanted:
+            return self._elements(call, "g", value, face, face.shape).all_equal(1)
+        kept = call.value_shape(kept=True)
+        return self._elements(call, "g", value, face, kept if face.shape == kept else wanted)
+
+    def _elements(self, call: DeviceRowCall, name: str, array: Any, face: Face, wanted: tuple[int, ...],
+                  role: str = "tensor") -> View:
+        """The elements of an array that has to be contiguous and of a shape."""
+        if face.shape != wanted:
+            raise ValueError(
+                f"{call.method}(): {name} has shape {face.shape}; expected {wanted}; on a GPU arrays are not broadcast"
+            )
+        if role in DIFFERENTIABLE and FORMATS[face.typestr] is not call.form:
+            raise ValueError(f"{call.method}(): {name} has type {face.typestr}, unlike the others; convert one")
+        item = int(face.typestr[2:])
+        if face.size > 1 and step(face.shape, face.strides, tuple(range(len(face.shape)))) != item:
+            raise ValueError(
+                f"{call.method}(): {name} (shape {face.shape}, strides {face.strides}) is not contiguous; make it so"
+            )
+        return View(array, face.address, face.size, item, FORMATS_OF_ROWS[face.typestr], face.readonly)
+
+    def _out(self, call: DeviceRowCall, out: Any, shape: tuple[int, ...]) -> tuple[Any, View]:
+        """An array for a result, new or as it was passed."""
+        if out is None:
+            out = call.known_library().new(call.model, shape, None)
+        face = face_of(call.method, "out", out)
+        found = self._elements(call, "out", out, face, shape)
+        if face.readonly:
+            raise ValueError(f"{call.method}(): out is read-only")
+        return out, found
+
+    def _rows(self, call: DeviceRowCall, output: str, factors: Sequence[View], outs: Sequence[View]) -> None:
+        """Run a kernel over all rows."""
+        if not call.rows:
+            return
+        team = "warp" if call.n <= SHORT else "block"
+        kernel = self._kernel([output, call.form.arithmetic, call.plan.variant.suffix, team])
+        numbers = [np.float32(v) if call.form.arithmetic == "f32" else np.float64(v) for v in call.plan.numbers]
+        sizes = [np.uint32(v) for v in (call.rows, call.n, call.inner)]
+        blocks = -(-call.rows // WARPS) if team == "warp" else call.rows
+        self._driver.launch(kernel, blocks, call.stream, [*factors, *call.inputs, *numbers, *outs, *sizes])
+
+
+class DeviceRowLoss(DeviceRows):
+    """The CUDA kernels of one loss over rows; ``reduction`` is as on the processor."""
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The loss: of each sample, or reduced to a number."""
+        call, how = self._reduced(self.__name__, args, kwargs, {})
+        if how == "none":
+            out, elements = self._out(call, call.call.extras["out"], call.batch)
+            self._rows(call, "value", [], [elements])
+            return out
+        losses = call.scratch(call.rows)
+        self._rows(call, "value", [], [losses])
+        return self._number(call, self._total(call, losses), *self._divisor(call, how), call.call.extras["out"])
+
+    def grad(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The gradient of the loss; without reduction that of its sum, for samples are apart."""
+        call, how = self._reduced(f"{self.__name__}.grad", args, kwargs, {"wrt": None})
+        g = self._factor(call, None, *self._divisor(call, how))
+        return bare(self._pulled(call, g, self._targets(call, ("tensor",)), call.call.extras["out"]))
+
+    def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The loss and its gradient, in one kernel."""
+        call, how = self._reduced(f"{self.__name__}.value_and_grad", args, kwargs, {"wrt": None})
+        divisor, shares = self._divisor(call, how)
+        number: Any = None
+        if how == "none":
+            number, losses = self._out(call, None, call.batch)
+        else:
+            losses = call.scratch(call.rows)
+        g = self._factor(call, None, divisor, shares)
+        found = self._pulled(call, g, self._targets(call, ("tensor",)), call.call.extras["out"], losses)
+        if how != "none":
+            number = self._number(call, self._total(call, losses), divisor, shares, None)
+        return number, bare(found)
+
+    def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The gradients of ``sum(g * loss)``."""
+        call, how = self._reduced(f"{self.__name__}.vjp", args, kwargs, {"wrt": None}, "g")
+        assert call.leading is not None
+        g = call.leading
+        if how != "none":
+            if g.step and g.size != 1:
+                raise ValueError(f"{call.method}(): g has {g.size} elements; the reduced loss is one number")
+            g = self._factor(call, g, *self._divisor(call, how))
+        targets = self._targets(call, DIFFERENTIABLE)
+        return bare(self._pulled(call, g, targets, call.call.extras["out"]))
+
+    def _reduced(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
+                 leading: str = "") -> tuple[DeviceRowCall, str]:
+        function = self._caller.function
+        more = {**defaults(function), **extras, "reduction": function.reduction}
+        call = self._prepared(method, args, kwargs, more, leading)
+        how = _reduction(method, call.call.extras["reduction"])
+        if how == "batchmean" and not call.batch:
+            raise ValueError(
+                f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
+            )
+        return call, how
+
+    def _divisor(self, call: DeviceRowCall, how: str) -> tuple[float, Sums | None]:
+        """What the sum of the losses is divided by: a number, and the sum of the shares where samples have one."""
+        if how == "mean" and "share" in call.plan.variant.outputs and call.rows:
+            shares = call.scratch(call.rows)
+            self._rows(call, "share", [], [shares])
+            return 1.0, self._total(call, shares)
+        return float({"sum": 1, "none": 1, "mean": call.rows, "batchmean": [*call.batch, 1][0]}[how]), None
+
+    def _total(self, call: DeviceRowCall, values: View) -> Sums:
+        """The sum of numbers in scratch memory."""
+        blocks = min(-(-values.size // THREADS), 1024)
+        sums = call.scratch(max(2 * blocks, 2))
+        if blocks:
+            self._run(f"collect_{call.form.arithmetic}", call, [values, sums, np.uint32(values.size)], blocks)
+        return Sums(sums, blocks)
+
+    def _number(self, call: DeviceRowCall, total: Sums, divisor: float, shares: Sums | None, out: Any) -> Any:
+        array, place_of_it = self._out(call, out, ())
+        self._divide(call, total, place_of_it, divisor, shares)
+        return array
+
+    def _factor(self, call: DeviceRowCall, g: View | None, divisor: float, shares: Sums | None) -> View:
+        """What gradients are multiplied by."""
+        return self._factors(call, g, None, shares, divisor)[0]
+
+
+FORMATS_OF_ROWS: Final = {**FORMATS, "|b1": FORMATS["<f4"].stored("|u1"), "<i8": FORMATS["<f4"].stored("<i8"),
+                          "<i4": FORMATS["<f4"].stored("<i4")}  # fmt: skip
+
+
+def _face(method: str, argument: Argument, value: Any) -> Face | None:
+    """What the interface of an operand says; None where it is a number or left out."""
+    if value is None or value is True or is_number(value):
+        return None
+    return face_of(method, argument.name, value, FORMATS_OF_ROWS)
+
+
+def _given(method: str, argument: Argument, value: Any, faces: Mapping[str, Face]) -> Given:
+    """An operand with the one role that its dtype tells."""
+    face, passed = faces.get(argument.name), value is not None and value is not True
+    if argument.kinds:
+        role = "index" if face is not None and face.typestr[1] == "i" else "prob"
+        argument = next((k for k in argument.kinds if k.role == role), argument.kinds[0])
+    if not passed and argument.required:
+        raise TypeError(f"{method}(): {argument.name} must be an array, got None")
+    whole = argument.role in ("index", "labels")
+    if face is not None and (whole != (face.typestr[1] == "i") or (argument.role == "mask") != (face.typestr == "|b1")):
+        wanted = "integers" if whole else "booleans" if argument.role == "mask" else "floats"
+        raise TypeError(f"{method}(): {argument.name} has elements of type {face.typestr}; expected {wanted}")
+    held: Any = (1.0 if argument.role == "mask" else number(argument.default)) if not passed else value
+    return Given(argument, held, None if face is not None else float, passed)

@@ -1,0 +1,167 @@
+"""``F.name.cuda`` of row functions: every length of row by a warp and by a block, axes, masks, classes, reductions."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen.cuda_code import figures
+from symgen.runtime.cuda_rows import SHORT
+
+ROUNDING = 2.0**-24
+LENGTHS = (1, 31, 32, 33, SHORT, SHORT + 1, 2900)
+INSTRUCTIONS = 1400  # of PTX in the longest kernel of a row function, loops and shuffles together
+
+
+def wide(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float64)
+
+
+def logits(*shape: int, dtype: str = "float32") -> np.ndarray:
+    return (4 * np.random.default_rng(shape[-1]).normal(size=shape)).astype(dtype)
+
+
+def close(found, wanted, roundings: int = 8) -> None:
+    """Equal up to roundings of the largest result of the call, and of each where it is not beside a root."""
+    size = np.abs(wanted[np.isfinite(wanted)]).max(initial=0)
+    np.testing.assert_allclose(found.memory, wanted, rtol=roundings * ROUNDING, atol=roundings * ROUNDING * size * 1e-2)
+
+
+def test_rows_of_every_length_are_those_of_the_processor(row, device_array, simulated):
+    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+    for n in LENGTHS:
+        x = logits(3, n)
+        close(kernel(device_array(x)), plain(wide(x)))
+        g = np.random.default_rng(n).normal(size=plain(x).shape).astype(np.float32)
+        close(kernel.vjp(device_array(g), device_array(x)), plain.vjp(wide(g), wide(x)), 32)
+
+
+def test_no_rows_and_empty_rows_give_what_the_processor_gives(row, device_array, simulated):
+    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+    for shape in ((0, 5), (3, 0)):
+        x = np.zeros(shape, np.float32)
+        assert np.array_equal(kernel(device_array(x)).memory, plain(x), equal_nan=True), shape
+
+
+def test_the_axis_may_be_any(row, device_array, simulated):
+    kernel, plain = simulated(row, (10, 0)), getattr(F, row)
+    x = logits(3, 5, 7)
+    for axis in (0, 1, 2, -2):
+        found = kernel(device_array(x), axis=axis)
+        close(found, plain(wide(x), axis=axis))
+        g = device_array(np.ones_like(found.memory))
+        close(kernel.vjp(g, device_array(x), axis=axis), plain.vjp(np.ones(found.memory.shape), wide(x), axis=axis), 32)
+
+
+def test_masked_entries_count_as_absent(row, device_array, simulated):
+    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+    if len(kernel._caller.function.operands) == 1:
+        pytest.skip(f"{row} takes no mask")
+    for n in (33, SHORT + 5):
+        x, mask = logits(4, n), np.random.default_rng(n).random((4, n)) < 0.7
+        mask[3] = False
+        found = kernel(device_array(x), device_array(mask))
+        wanted = plain(wide(x), mask)
+        np.testing.assert_allclose(found.memory, wanted, rtol=8 * ROUNDING, atol=8 * ROUNDING)
+
+
+def test_specials_come_through_as_on_the_processor(row, device_array, simulated):
+    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+    x = logits(7, 40)
+    x[0, 3], x[1, 5], x[2, 7], x[3] = np.nan, np.inf, -np.inf, -np.inf
+    x[4, 1], x[5] = 1e30, 3e38
+    with np.errstate(all="ignore"):
+        wanted = plain(x)
+    np.testing.assert_allclose(kernel(device_array(x)).memory, wanted, rtol=8 * ROUNDING, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_rows_of_other_dtypes(row, dtype, device_array, simulated):
+    kernel, plain = simulated(row, (8, 0)), getattr(F, row)
+    for n in (33, SHORT + 1):
+        x = logits(2, n, dtype=dtype)
+        found, unit = kernel(device_array(x)).memory, float(np.finfo(dtype).eps)
+        assert found.dtype == x.dtype
+        tiny = float(np.finfo(dtype).smallest_subnormal)
+        np.testing.assert_allclose(wide(found), plain(wide(x)), rtol=2 * unit, atol=max(tiny, 2 * unit * 1e-2))
+
+
+def classes(n: int, *batch: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, n, batch)
+
+
+def test_class_losses_are_those_of_the_processor(row_loss, device_array, simulated):
+    kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
+    for n in (33, SHORT + 1):
+        x, target, weight = logits(5, n), classes(n, 5), np.random.default_rng(n).random(n).astype(np.float32)
+        target[2] = -100
+        for how in ("mean", "sum", "none"):
+            for w in (None, weight):
+                arrays = {"weight": device_array(w)} if w is not None else {}
+                held = {"weight": wide(w)} if w is not None else {}
+                value, slope = kernel.value_and_grad(device_array(x), device_array(target), reduction=how, **arrays)
+                wanted, true = plain.value_and_grad(wide(x), target, reduction=how, **held)
+                close(value, np.asarray(wanted))
+                close(slope, true, 32)
+                again = kernel(device_array(x), device_array(target), reduction=how, **arrays)
+                assert np.array_equal(again.memory, value.memory)
+
+
+def test_classes_stand_second_where_there_are_more_axes(row_loss, device_array, simulated):
+    kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
+    x, target, g = logits(3, 4, 6), classes(4, 3, 6).astype(np.int32), np.asarray(-2.0, np.float32)
+    close(kernel(device_array(x), device_array(target)), np.asarray(plain(wide(x), target)))
+    found = kernel.vjp(device_array(g), device_array(x), device_array(target))
+    close(found, plain.vjp(wide(g), wide(x), target), 32)
+
+
+def test_a_row_may_be_given_by_probabilities(device_array, simulated):
+    x, target = logits(4, 37), np.random.default_rng(1).dirichlet(np.ones(37), 4).astype(np.float32)
+    for smoothing in (0.0, 0.1):
+        options = {"label_smoothing": smoothing}
+        found = simulated("cross_entropy", (9, 0))(device_array(x), device_array(target), **options)
+        close(found, np.asarray(F.cross_entropy(wide(x), wide(target), **options)))
+
+
+def test_functions_of_rows_go_to_the_device_when_their_argument_is_there(device_array, simulated, monkeypatch):
+    monkeypatch.setitem(F.softmax.__dict__, "cuda", simulated("softmax", (9, 0)))
+    x = logits(2, 9)
+    assert isinstance(F.softmax(device_array(x)), device_array)
+    close(F.softmax.vjp(device_array(x), device_array(x)), F.softmax.vjp(wide(x), wide(x)), 32)
+
+
+def test_what_is_wrong_with_a_row_is_said(device_array, simulated):
+    kernel, x = simulated("softmax", (9, 0)), logits(3, 8)
+    with pytest.raises(ValueError, match=r"x \(shape \(3, 4\), strides .*\) is not contiguous; make it so"):
+        kernel(device_array(x[:, ::2]))
+    with pytest.raises(ValueError, match=r"where has shape \(8,\); expected \(3, 8\); on a GPU arrays"):
+        kernel(device_array(x), device_array(np.ones(8, bool)))
+    with pytest.raises(TypeError, match="where has elements of type <f4; expected booleans"):
+        kernel(device_array(x), device_array(x))
+    with pytest.raises(TypeError, match="x has no __cuda_array_interface__"):
+        kernel(x)
+    loss = simulated("cross_entropy", (9, 0))
+    target, weight = device_array(classes(8, 3)), device_array(np.ones(8, np.float32))
+    with pytest.raises(NotImplementedError, match="the gradient in weight is a sum over rows, which has no CUDA"):
+        loss.vjp(1.0, device_array(x), target, weight)
+    with pytest.raises(NotImplementedError, match="wrt='target' names what has no gradient on a GPU"):
+        loss.grad(device_array(x), target, wrt="target")
+
+
+def test_kernels_of_rows_compute_in_their_own_precision(device_array, simulated):
+    for name in ("softmax", "log_softmax", "cross_entropy"):
+        kernel = simulated(name, (9, 0))
+        source = Path(importlib.import_module(kernel._module).__file__).read_text(encoding="utf-8")
+        names = re.findall(r"@kernel\ndef (\w+_f32\w*)\(", source)
+        assert any(n.endswith("_warp") for n in names)
+        assert any(n.endswith("_block") for n in names)
+        run = {k[1]: v for k, v in kernel._driver.kernels.items() if k[0] == kernel._module and k[1] in names}
+        for found in map(figures, run.values()):
+            assert found.double == 0
+            assert found.local == 0
+            assert found.instructions <= INSTRUCTIONS
