@@ -58,7 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_kernel(name: str) -> bool:
-    return not name.startswith("_") and hasattr(getattr(F, name), "function")
+    """Whether a name is that of an activation that is computed element by element: what is measured here."""
+    function = getattr(getattr(F, name), "function", None) if not name.startswith("_") else None
+    return function is not None and bool(function.cuda) and (function.archetype, function.kind) == (
+        "elementwise", "activation")  # fmt: skip
 
 
 def _missing() -> str:

@@ -13,6 +13,7 @@ import pytest
 from symgen import sheet
 from symgen.backends.latex_behaviour import joints
 from symgen.backends.latex_card import Card, card
+from symgen.backends.latex_device import device, operations
 from symgen.backends.latex_facts import branches, extent, lowest_jump
 from symgen.backends.latex_names import escape
 from symgen.backends.latex_part import difference, interval
@@ -263,3 +264,18 @@ def test_intervals_are_readable() -> None:
     assert interval("x", -big, 1.0) == "x < 1"
     assert interval("x", -np.inf, -big) == r"x = -\infty"
     assert interval("x", 0.5, 2.0) == r"0.5 \le x < 2"
+
+
+def test_a_card_tells_what_cuda_comes_to_where_it_was_asked() -> None:
+    """The error and the work of each output in float32 arithmetic; nothing without CUDA."""
+    asked = derive(OPS["softsign"], device=True)
+    ((heading, text),) = device(asked)
+    outputs = [o for v in asked.variants for o in v.outputs]
+    assert heading == "CUDA float32"
+    assert text.count(" operation") == 3
+    assert f"{max(operations(o) for o in outputs if o.name == 'value')} operations" in text
+    for name, side in (("value", "$f$"), ("grad", "$f'$"), ("grad2", "$f''$")):
+        missed = any(o.device is not None and o.device.unresolved for o in outputs if o.name == name)
+        assert (f"{side} misses 4 ULP in places" in text) == missed
+    assert ("CUDA float32", text) in card(asked, from_cores(asked)).facts
+    assert device(derivation("softsign")) == []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from symgen.backends import latex_names as names
 from symgen.backends.latex_accuracy import Accuracy, accuracy
 from symgen.backends.latex_behaviour import behaviour, joints, left_side
+from symgen.backends.latex_device import device
 from symgen.backends.latex_errors import remains
 from symgen.backends.latex_part import Formula, Part, formula, parts
 from symgen.backends.latex_plot import Plot, plot
@@ -78,7 +79,7 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
             (tuple(formula(*f) for f in stated(op, alternative_of(op, a.text))), names.prose(a.note))
             for a in op.alternatives
         ),
-        facts=tuple(behaviour(derivation, found, samples)),
+        facts=(*behaviour(derivation, found, samples), *device(derivation)),
         plot=None if samples is None else plot(samples, found, domain(op)),
         shown=_shown_text(op),
         accuracy=measured,

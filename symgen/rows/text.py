@@ -30,7 +30,7 @@ def _device_variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
     functions = []
     for output in derived.outputs:
         single = _function(derived, output, device_schedule(output.name, output.stable), "f32")
-        if numba_cuda_rows.printable(single):
+        if not output.along and numba_cuda_rows.printable(single):
             functions += [single, *(_function(derived, output, s) for s in output.schedules if s.target == "f64")]
     return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)
 
