@@ -95,25 +95,36 @@ def classes(n: int, *batch: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, n, batch)
 
 
+def samples(kernel, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Five rows of logits, and their classes: positions where the loss takes them, one of them passed over."""
+    function, target = kernel._caller.function, classes(n, 5)
+    if any(a.role == "prob" for a in function.operands):
+        return logits(5, n), np.random.default_rng(n).random((5, n)).astype(np.float32)
+    if any(a.name == "ignore_index" for a in function.options):
+        target[2] = -100
+    return logits(5, n), target
+
+
 def test_class_losses_are_those_of_the_processor(row_loss, device_array, simulated):
     kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
     for n in (33, SHORT + 1):
-        x, target, weight = logits(5, n), classes(n, 5), np.random.default_rng(n).random(n).astype(np.float32)
-        target[2] = -100
+        (x, target), weight = samples(kernel, n), np.random.default_rng(n).random(n).astype(np.float32)
+        weighted = any(a.name == "weight" for a in kernel._caller.function.operands)
         for how in ("mean", "sum", "none"):
-            for w in (None, weight):
+            for w in (None, weight)[: 1 + weighted]:
                 arrays = {"weight": device_array(w)} if w is not None else {}
                 held = {"weight": wide(w)} if w is not None else {}
-                value, slope = kernel.value_and_grad(device_array(x), device_array(target), reduction=how, **arrays)
-                wanted, true = plain.value_and_grad(wide(x), target, reduction=how, **held)
+                options = {"reduction": how, "wrt": kernel._caller.function.tensors[0].name}
+                value, slope = kernel.value_and_grad(device_array(x), device_array(target), **options, **arrays)
+                wanted, true = plain.value_and_grad(wide(x), target, **options, **held)
                 close(value, np.asarray(wanted))
                 close(slope, true, 32)
                 again = kernel(device_array(x), device_array(target), reduction=how, **arrays)
                 assert np.array_equal(again.memory, value.memory)
 
 
-def test_classes_stand_second_where_there_are_more_axes(row_loss, device_array, simulated):
-    kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
+def test_classes_stand_second_where_there_are_more_axes(device_array, simulated):
+    kernel, plain = simulated("cross_entropy", (9, 0)), F.cross_entropy
     x, target, g = logits(3, 4, 6), classes(4, 3, 6).astype(np.int32), np.asarray(-2.0, np.float32)
     close(kernel(device_array(x), device_array(target)), np.asarray(plain(wide(x), target)))
     found = kernel.vjp(device_array(g), device_array(x), device_array(target))
