@@ -21,7 +21,7 @@ from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import ScalarFunction
 from symgen.rows.indices import axis_of, base_of, is_index, places
-from symgen.rows.schedule import LOW, Step
+from symgen.rows.schedule import LOW, SINGLES, Step
 
 TEAMS = ("warp", "block")
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
@@ -178,6 +178,8 @@ class _Writer:
     def reduction(self, step: Step) -> None:
         stage = step.stage
         names = self.parts(step)
+        if stage.op not in SINGLES:  # a sum is a pair while it is made, also where nobody asks what it is missing
+            names = [self.names[n] for n in (stage.out, stage.out + LOW)]
         kind = {"zero": self.precision.zero, "infinity": self.infinity}
         starts = [REDUCTIONS[stage.op].format(**kind), self.precision.zero][: len(names)]
         self.line(f"{', '.join(names)} = {', '.join(starts)}")
