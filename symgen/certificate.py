@@ -13,7 +13,6 @@ ROOT = "root of a second derivative"
 ERROR_FUNCTION = "error function"
 SEVERAL = "root that moves with another operand"
 ROWS = "entry of a row"
-ROWS_SEVERAL = "entry of a row's gradient, near a root that moves with another operand"
 MAIN = ("value", "grad", "grad2")
 
 
@@ -37,7 +36,6 @@ BARS: tuple[Bar, ...] = (
     Bar("float64", math.inf, SEVERAL),
     Bar("float64", 4.0, ROWS),  # gradients are sums over the row
     Bar("float32", 2.0, ROWS),
-    Bar("float64", 64.0, ROWS_SEVERAL),  # a sigmoid less a probability near it: what both are known to, less six bits
 )
 
 

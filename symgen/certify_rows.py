@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symgen import ulp
-from symgen.certificate import ROWS, ROWS_SEVERAL, Certificate, Row
+from symgen.certificate import ROWS, Certificate, Row
 from symgen.certify_survey import DTYPES
 from symgen.rows.derive import Place, places
 from symgen.rows.indices import axis_of, loops
@@ -103,7 +103,7 @@ def _measured(
     targets = [p.name for p in found if p.role.kind in ARRAYS and _has_gradient(kernel, op, variant, p)]
     outputs = {"value": "value"} | {t: "vjp" if t in tensors else f"vjp_{t}" for t in targets}
     settings = _settings(op, variant, tasks[0].arrays)
-    rows = {o: Row(o, dtype, settings, situations=_situations(o, found)) for o in outputs.values()}
+    rows = {o: Row(o, dtype, settings, situations=(ROWS,)) for o in outputs.values()}
     for task in tasks:
         arrays = {p.name: _stored(task.arrays[p.name], p, form.dtype) for p in found}
         g = np.asarray(task.cotangent).astype(form.dtype)
@@ -116,12 +116,6 @@ def _measured(
             rows[outputs[target]] = _worse(row, call.gradient(g, target), gradients[target], task.place, dtype)
     first = replace(rows["value"], nan=_gives_nan(op, variant, kernel, found, tasks, form))
     return [first, *(r for o, r in rows.items() if o != "value")]
-
-
-def _situations(output: str, found: Sequence[Place]) -> tuple[str, ...]:
-    """Which bars apply: an entry of a gradient may be a difference of what two operands say."""
-    several = sum(p.role.kind in ("tensor", "prob") for p in found) > 1
-    return (ROWS, ROWS_SEVERAL) if several and output != "value" else (ROWS,)
 
 
 def _stored(value: Any, place: Place, dtype: Any) -> Any:
