@@ -192,8 +192,11 @@ def inlined(derivation: Derivation | RowDerivation) -> dict[str, str]:
     from symgen.archetypes import archetype_of
     from symgen.backends import numba_cpu, numba_elementary
     from symgen.kernel import topological
+    from symgen.near import near
 
     results = [r for core in archetype_of(derivation.op).cores(derivation) for r in core.results]
+    twins = [t for single in (False, True) if (t := near(results, single)) is not None]
+    results += [r for twin, far in twins for r in (*twin, far)]
     called = {n.value for n in topological(results) if n.op == "call"} & numba_cpu.ELEMENTARY
     return {numba_elementary.FILE: numba_elementary.emit("", called)} if called else {}
 

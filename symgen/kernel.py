@@ -102,10 +102,28 @@ def _generated(name: str) -> Callable[..., Any]:
     return evaluate
 
 
+
+def _short_wave(wave: str) -> Callable[..., Any]:
+    """A wave of a number or a product as loops compute it in short: in full far out, where no short form reaches."""
+
+    def evaluate(*factors: Any) -> Any:
+        factors = np.broadcast_arrays(*factors)
+        high = np.asarray(math.prod(factors), dtype=np.float64)
+        low = fused.fma(factors[0], factors[1], -high) if len(factors) > 1 else np.zeros_like(high)
+        far = ~(np.abs(high) <= 2.0**30)  # see `symgen.near`
+        short = np.array(PRIMITIVES[f"{wave}_near_short"](high, low))
+        if far.any():
+            whole = PRIMITIVES[f"{wave}_product" if len(factors) > 1 else wave]
+            short[far] = whole(*(f[far] for f in factors))
+        return short
+
+    return evaluate
+
+
 # Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too; of some NAME_medium.
 GENERATED = (
     "exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot", "sinh", "cosh", "asinh", "atan",
-    "pow",
+    "pow", "sin_near", "cos_near", "rest_near",
 )  # fmt: skip
 PARTS = ("", "_low", "_short")
 MEDIUM = frozenset({"exp_medium"})
@@ -119,6 +137,7 @@ PRIMITIVES: dict[str, Callable[..., Any]] = {
     "cos_sum": trig_numpy.cos_sum,
     "sin_product": trig_numpy.sin_product,  # of the exact product
     "cos_product": trig_numpy.cos_product,
+    **{f"{wave}{of}_short": _short_wave(wave) for wave in ("sin", "cos") for of in ("", "_product")},
     "floor": np.floor,
 }
 

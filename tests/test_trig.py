@@ -248,7 +248,7 @@ def test_a_module_imports_what_it_calls() -> None:
         "wave", "A wave.", "sin(2*x)", "wave.py", "0", (Operand("x", "tensor"),), (VariantText("", outputs),),
         runtime=".._runtime",
     ))  # fmt: skip
-    assert "from numba import njit\n\nfrom .._runtime.trig import sin_sum\n\ncore = " in text
+    assert "\nfrom .._runtime.trig import sin_sum\nfrom ..elementary import rest_near, sin_near\n\ncore = " in text
 
 
 CACHED = """

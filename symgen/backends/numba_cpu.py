@@ -29,6 +29,7 @@ from symgen.backends.python_text import (
 )
 from symgen.backends.render import render
 from symgen.kernel import BRANCH_FREE, KernelError, ScalarFunction
+from symgen.near import near
 
 BACKEND = "numba_cpu"
 TOGETHER = "Together, so that what they share is computed once."
@@ -72,12 +73,17 @@ PRIMITIVES = {
     "sin_product": "sin_product",
     "cos_product": "cos_product",
     "cos_sum": "cos_sum",
+    # where a loop's twin does not serve, nothing is short
+    "sin_short": "math.sin",
+    "cos_short": "math.cos",
+    "sin_product_short": "sin_product",
+    "cos_product_short": "cos_product",
 }
 TRIG = frozenset({"sin_sum", "cos_sum", "sin_product", "cos_product"})  # what the runtime's `trig` has
 
 # What the loops call their own variables and helpers: an operand of such a name gets an underscore there.
 WALK = frozenset(
-    {"i", "k", "n", "v", "outer", "channels", "inner", "size", "width", "row", "channel", "start", "stop", "end"}
+    {"i", "k", "n", "v", "far", "outer", "channels", "inner", "size", "width", "row", "channel", "start", "stop", "end"}
     | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
     | {"LANES", "added", "tile", "sums", "scale", "value_i"}
 )
@@ -96,6 +102,8 @@ class Precision:
     load: str
     store: str
 
+
+NEAR, FAR = "_near", "_far"  # the twin of a core for near arguments, and what tells which those are
 
 PRECISIONS = (Precision("f64", "scalar", "{}", "{}"), Precision("f32", "scalar32", "np.float64({})", "np.float32({})"))
 
@@ -180,6 +188,34 @@ class Loop:
     cotangent: str
     reads: tuple[tuple[str, str], ...]
     writes: tuple[str, ...]
+    twin: bool = False  # whether the core has a twin for near arguments, see `symgen.near`
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """What is read or written element by element."""
+        walked = (name for name, role in self.reads if role in {*WALKED, PARAM})
+        return (*((self.cotangent,) if self.cotangent else ()), *walked, *self.writes)
+
+    @property
+    def block(self) -> Loop:
+        """The loop over blocks of its arrays."""
+        named = {name: f"{name}_row" for name in self.arrays}
+        return replace(
+            self,
+            cotangent=named.get(self.cotangent, ""),
+            reads=tuple((named.get(name, name), role) for name, role in self.reads),
+            writes=tuple(named[name] for name in self.writes),
+        )
+
+    @property
+    def near(self) -> Loop:
+        """The loop with the twin in the core's place."""
+        return replace(self, core=f"{self.core}{NEAR}")
+
+    @property
+    def far(self) -> str:
+        """The call that is zero where element i is near."""
+        return replace(self, core=f"{self.core}{FAR}").call
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -326,10 +362,11 @@ def _section(module: ModuleText, variant: VariantText) -> Section:
     if len(gradients) > 1:
         groups.append(("grads", gradients))
     groups.append(("value_and_grad", [outputs["value"], *gradients]))
-    scopes = [_Scope(module, variant, precision) for precision in PRECISIONS]
+    cores = tuple(core for name, parts in groups for core in _cores(module, variant, name, parts))
+    scopes = [_Scope(module, variant, precision, frozenset(c.name for c in cores)) for precision in PRECISIONS]
     return Section(
         variant.title,
-        tuple(core for name, parts in groups for core in _cores(module, variant, name, parts)),
+        cores,
         tuple(loop for scope in scopes for loop in scope.loops()),
         tuple(loop for scope in scopes for loop in scope.sums()),
         tuple(total for scope in scopes for total in scope.totals()),
@@ -349,15 +386,18 @@ def _cores(module: ModuleText, variant: VariantText, name: str, parts: list[Outp
         graphs = (p.f64 if precision.name == "f64" else p.f32 for p in parts)
         results = tuple(r for graph in graphs for r in graph.results)
         full = function_name(name, precision.core, variant.suffix)
-        same = tuple(id(r) for r in results)
-        if same in done:
-            yield Core(full, alias=done[same])
-            continue
-        done[same] = full
-        body = print_graph(ScalarFunction(full, arguments, results), DIALECT)
-        names = local_names(arguments, DIALECT.reserved)
-        yield Core(full, tuple(names.values()), comments, body)
-        comments = ()
+        twin = near(results, precision.name == "f32")
+        twins = [] if twin is None else [(f"{full}{NEAR}", twin[0]), (f"{full}{FAR}", (twin[1],))]
+        for each, nodes in ((full, results), *twins):
+            same = tuple(id(r) for r in nodes)
+            if same in done:
+                yield Core(each, alias=done[same])
+                continue
+            done[same] = each
+            body = print_graph(ScalarFunction(each, arguments, nodes), DIALECT)
+            names = local_names(arguments, DIALECT.reserved)
+            yield Core(each, tuple(names.values()), comments, body)
+            comments = ()
 
 
 @dataclass(frozen=True)
@@ -367,6 +407,7 @@ class _Scope:
     module: ModuleText
     variant: VariantText
     precision: Precision
+    cores: frozenset[str]  # names
 
     def loops(self) -> Iterator[Loop]:
         """Every output by itself, the vjp, and the value with its gradients."""
@@ -399,7 +440,9 @@ class _Scope:
     def loop(self, name: str, core: str, writes: list[str], cotangent: str = "") -> Loop:
         called = function_name(core, self.precision.core, self.variant.suffix)
         arguments = [a.name for a in self.module.arguments]
-        own = {f"{a}_{part}" for a in ("g", *arguments) for part in ("row", "flat", "t")} | {f"{w}_i" for w in writes}
+        arrays = ("g", *arguments, *writes)
+        own = {f"{a}_{part}" for a in arrays for part in ("row", "flat", "t")}
+        own |= {f"{w}{part}_i" for w in writes for part in ("", "_row")}
         taken = DIALECT.reserved | WALK | own | {called}
         locals_ = local_names(arguments, taken)
         # Loops are called by position, so it is the names that symgen invents that give way to an operand's.
@@ -411,6 +454,7 @@ class _Scope:
             cotangent=others[cotangent] if cotangent else "",
             reads=tuple((locals_[a.name], a.role) for a in self.module.arguments),
             writes=tuple(others[w] for w in writes),
+            twin=f"{called}{NEAR}" in self.cores,
         )
 
 

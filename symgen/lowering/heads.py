@@ -199,12 +199,15 @@ def _wave(primitive: str) -> Callable[[Walk, Expr], Pair]:
     """A sine or cosine: far out, the low part is many turns, which no first-order correction can follow."""
 
     def lower(s: Walk, e: Expr) -> Pair:
-        if s.arithmetic.compensated and e.args[0].is_Mul and len(e.args[0].args) == 2:
+        short = "_short" if s.arithmetic.short else ""
+        if (s.arithmetic.compensated or short) and e.args[0].is_Mul and len(e.args[0].args) == 2:
             a, b = (s.pair(f) for f in sorted(e.args[0].args, key=sp.default_sort_key))
             if a.low is None and b.low is None:
-                return Pair(call(f"{primitive}_product", a.high, b.high))
+                return Pair(call(f"{primitive}_product{short}", a.high, b.high))
         u = s.pair(e.args[0])
-        return Pair(call(primitive, u.high) if u.low is None else call(f"{primitive}_sum", u.high, u.low))
+        if u.low is not None:
+            return Pair(call(f"{primitive}_sum", u.high, u.low))
+        return Pair(call(f"{primitive}{short}", u.high))
 
     return lower
 
