@@ -835,3 +835,178 @@ def pow_low(b, x):
     t41 = dadd(t36, -dadd(t37, -t28))
     t42 = -t41 if (1.0 if x == 0.0 or b == 1.0 or t1 == 1.0 and t30 == math.inf else t40) < 0.0 else t41
     return t42 if t29 else 0.0
+
+
+@core
+def sin_near(h, low):
+    """sin(h + low) for |h| up to 2^30 and a low that is less than the last place of h."""
+    t1 = dadd(libdevice.fma(h, 0.6366197723675814, 6755399441055744.0), -6755399441055744.0)
+    t2 = libdevice.fma(-4.0, dadd(libdevice.fma(t1, 0.25, 6755399441055744.0), -6755399441055744.0), t1)
+    t3 = libdevice.fabs(t2)
+    t4 = libdevice.fma(-t1, 1.5707963267948966, h)
+    t5 = dadd(t4, low)
+    t6 = -dmul(t1, 6.123233995736766e-17)
+    t7 = dadd(t5, t6)
+    t8 = dadd(t5, -t4)
+    t9 = dadd(t7, -t5)
+    t10 = dadd(dadd(dadd(t4, -dadd(t5, -t8)), dadd(low, -t8)), dadd(dadd(t5, -dadd(t7, -t9)), dadd(t6, -t9)))
+    t11 = dadd(t10, -libdevice.fma(t1, -1.4973849048591698e-33, libdevice.fma(t1, 6.123233995736766e-17, t6)))
+    t12 = dadd(t7, t11)
+    t13 = dmul(t12, t12)
+    t14 = -dmul(t13, 0.5)
+    t15 = dadd(1.0, t14)
+    t16 = libdevice.fma(-1.138259688862111e-11, t13, 2.0876145775054405e-09)
+    t17 = libdevice.fma(libdevice.fma(t16, t13, -2.75573172693622e-07), t13, 2.4801587298761122e-05)
+    t18 = libdevice.fma(libdevice.fma(t17, t13, -0.0013888888888887393), t13, 0.041666666666666664)
+    t19 = dadd(t12, -t7)
+    t20 = dadd(dadd(t7, -dadd(t12, -t19)), dadd(t11, -t19))
+    t21 = dadd(dmul(dmul(t13, t13), t18), -libdevice.fma(t12, t20, dmul(libdevice.fma(t12, t12, -t13), 0.5)))
+    t22 = dadd(t21, dadd(t14, -dadd(t15, -1.0)))
+    t23 = dadd(t15, t22)
+    t24 = libdevice.fma(-7.586672732233366e-13, t13, 1.6058531205225323e-10)
+    t25 = libdevice.fma(libdevice.fma(t24, t13, -2.505210622983663e-08), t13, 2.755731921933165e-06)
+    t26 = libdevice.fma(libdevice.fma(t25, t13, -0.00019841269841265055), t13, 0.008333333333333331)
+    t27 = dmul(dmul(t12, t13), libdevice.fma(t26, t13, -0.16666666666666666))
+    t28 = dadd(t12, t27)
+    t29 = dadd(t28, libdevice.fma(t20, libdevice.fma(t13, -0.5, 1.0), dadd(t27, -dadd(t28, -t12))))
+    t30 = dadd(t23, dadd(t22, -dadd(t23, -t15))) if t3 == 1.0 else t29
+    return h if libdevice.fabs(h) < 9.313225746154785e-10 else -t30 if t2 == -1.0 or 1.5 < t3 else t30
+
+
+@core
+def sin_near_low(h, low):
+    t1 = dadd(libdevice.fma(h, 0.6366197723675814, 6755399441055744.0), -6755399441055744.0)
+    t2 = libdevice.fma(-4.0, dadd(libdevice.fma(t1, 0.25, 6755399441055744.0), -6755399441055744.0), t1)
+    t3 = libdevice.fabs(t2)
+    t4 = libdevice.fma(-t1, 1.5707963267948966, h)
+    t5 = dadd(t4, low)
+    t6 = -dmul(t1, 6.123233995736766e-17)
+    t7 = dadd(t5, t6)
+    t8 = dadd(t5, -t4)
+    t9 = dadd(t7, -t5)
+    t10 = dadd(dadd(dadd(t4, -dadd(t5, -t8)), dadd(low, -t8)), dadd(dadd(t5, -dadd(t7, -t9)), dadd(t6, -t9)))
+    t11 = dadd(t10, -libdevice.fma(t1, -1.4973849048591698e-33, libdevice.fma(t1, 6.123233995736766e-17, t6)))
+    t12 = dadd(t7, t11)
+    t13 = dmul(t12, t12)
+    t14 = libdevice.fma(-1.138259688862111e-11, t13, 2.0876145775054405e-09)
+    t15 = libdevice.fma(libdevice.fma(t14, t13, -2.75573172693622e-07), t13, 2.4801587298761122e-05)
+    t16 = libdevice.fma(libdevice.fma(t15, t13, -0.0013888888888887393), t13, 0.041666666666666664)
+    t17 = dadd(t12, -t7)
+    t18 = dadd(dadd(t7, -dadd(t12, -t17)), dadd(t11, -t17))
+    t19 = -dmul(t13, 0.5)
+    t20 = dadd(1.0, t19)
+    t21 = dadd(dmul(dmul(t13, t13), t16), -libdevice.fma(t12, t18, dmul(libdevice.fma(t12, t12, -t13), 0.5)))
+    t22 = dadd(t21, dadd(t19, -dadd(t20, -1.0)))
+    t23 = dadd(t20, t22)
+    t24 = dadd(t22, -dadd(t23, -t20))
+    t25 = libdevice.fma(-7.586672732233366e-13, t13, 1.6058531205225323e-10)
+    t26 = libdevice.fma(libdevice.fma(t25, t13, -2.505210622983663e-08), t13, 2.755731921933165e-06)
+    t27 = libdevice.fma(libdevice.fma(t26, t13, -0.00019841269841265055), t13, 0.008333333333333331)
+    t28 = dmul(dmul(t12, t13), libdevice.fma(t27, t13, -0.16666666666666666))
+    t29 = dadd(t12, t28)
+    t30 = libdevice.fma(t18, libdevice.fma(t13, -0.5, 1.0), dadd(t28, -dadd(t29, -t12)))
+    t31 = dadd(t24, -dadd(dadd(t23, t24), -t23)) if t3 == 1.0 else dadd(t30, -dadd(dadd(t29, t30), -t29))
+    return low if libdevice.fabs(h) < 9.313225746154785e-10 else -t31 if t2 == -1.0 or 1.5 < t3 else t31
+
+
+@core
+def cos_near(h, low):
+    """cos(h + low), otherwise as sin_near."""
+    t1 = dadd(libdevice.fma(h, 0.6366197723675814, 6755399441055744.0), -6755399441055744.0)
+    t2 = libdevice.fma(-4.0, dadd(libdevice.fma(t1, 0.25, 6755399441055744.0), -6755399441055744.0), t1)
+    t3 = libdevice.fabs(t2)
+    t4 = libdevice.fma(-t1, 1.5707963267948966, h)
+    t5 = dadd(t4, low)
+    t6 = -dmul(t1, 6.123233995736766e-17)
+    t7 = dadd(t5, t6)
+    t8 = dadd(t5, -t4)
+    t9 = dadd(t7, -t5)
+    t10 = dadd(dadd(dadd(t4, -dadd(t5, -t8)), dadd(low, -t8)), dadd(dadd(t5, -dadd(t7, -t9)), dadd(t6, -t9)))
+    t11 = dadd(t10, -libdevice.fma(t1, -1.4973849048591698e-33, libdevice.fma(t1, 6.123233995736766e-17, t6)))
+    t12 = dadd(t7, t11)
+    t13 = dmul(t12, t12)
+    t14 = libdevice.fma(-7.586672732233366e-13, t13, 1.6058531205225323e-10)
+    t15 = libdevice.fma(libdevice.fma(t14, t13, -2.505210622983663e-08), t13, 2.755731921933165e-06)
+    t16 = libdevice.fma(libdevice.fma(t15, t13, -0.00019841269841265055), t13, 0.008333333333333331)
+    t17 = dmul(dmul(t12, t13), libdevice.fma(t16, t13, -0.16666666666666666))
+    t18 = dadd(t12, t17)
+    t19 = dadd(t12, -t7)
+    t20 = dadd(dadd(t7, -dadd(t12, -t19)), dadd(t11, -t19))
+    t21 = -dmul(t13, 0.5)
+    t22 = dadd(1.0, t21)
+    t23 = libdevice.fma(-1.138259688862111e-11, t13, 2.0876145775054405e-09)
+    t24 = libdevice.fma(libdevice.fma(t23, t13, -2.75573172693622e-07), t13, 2.4801587298761122e-05)
+    t25 = libdevice.fma(libdevice.fma(t24, t13, -0.0013888888888887393), t13, 0.041666666666666664)
+    t26 = dadd(dmul(dmul(t13, t13), t25), -libdevice.fma(t12, t20, dmul(libdevice.fma(t12, t12, -t13), 0.5)))
+    t27 = dadd(t26, dadd(t21, -dadd(t22, -1.0)))
+    t28 = dadd(t22, t27)
+    t29 = dadd(t18, libdevice.fma(t20, libdevice.fma(t13, -0.5, 1.0), dadd(t17, -dadd(t18, -t12))))
+    t30 = t29 if t3 == 1.0 else dadd(t28, dadd(t27, -dadd(t28, -t22)))
+    return -t30 if t2 == 1.0 or 1.5 < t3 else t30
+
+
+@core
+def cos_near_low(h, low):
+    t1 = dadd(libdevice.fma(h, 0.6366197723675814, 6755399441055744.0), -6755399441055744.0)
+    t2 = libdevice.fma(-4.0, dadd(libdevice.fma(t1, 0.25, 6755399441055744.0), -6755399441055744.0), t1)
+    t3 = libdevice.fabs(t2)
+    t4 = libdevice.fma(-t1, 1.5707963267948966, h)
+    t5 = dadd(t4, low)
+    t6 = -dmul(t1, 6.123233995736766e-17)
+    t7 = dadd(t5, t6)
+    t8 = dadd(t5, -t4)
+    t9 = dadd(t7, -t5)
+    t10 = dadd(dadd(dadd(t4, -dadd(t5, -t8)), dadd(low, -t8)), dadd(dadd(t5, -dadd(t7, -t9)), dadd(t6, -t9)))
+    t11 = dadd(t10, -libdevice.fma(t1, -1.4973849048591698e-33, libdevice.fma(t1, 6.123233995736766e-17, t6)))
+    t12 = dadd(t7, t11)
+    t13 = dadd(t12, -t7)
+    t14 = dadd(dadd(t7, -dadd(t12, -t13)), dadd(t11, -t13))
+    t15 = dmul(t12, t12)
+    t16 = libdevice.fma(-7.586672732233366e-13, t15, 1.6058531205225323e-10)
+    t17 = libdevice.fma(libdevice.fma(t16, t15, -2.505210622983663e-08), t15, 2.755731921933165e-06)
+    t18 = libdevice.fma(libdevice.fma(t17, t15, -0.00019841269841265055), t15, 0.008333333333333331)
+    t19 = dmul(dmul(t12, t15), libdevice.fma(t18, t15, -0.16666666666666666))
+    t20 = dadd(t12, t19)
+    t21 = libdevice.fma(t14, libdevice.fma(t15, -0.5, 1.0), dadd(t19, -dadd(t20, -t12)))
+    t22 = libdevice.fma(-1.138259688862111e-11, t15, 2.0876145775054405e-09)
+    t23 = libdevice.fma(libdevice.fma(t22, t15, -2.75573172693622e-07), t15, 2.4801587298761122e-05)
+    t24 = libdevice.fma(libdevice.fma(t23, t15, -0.0013888888888887393), t15, 0.041666666666666664)
+    t25 = -dmul(t15, 0.5)
+    t26 = dadd(1.0, t25)
+    t27 = dadd(dmul(dmul(t15, t15), t24), -libdevice.fma(t12, t14, dmul(libdevice.fma(t12, t12, -t15), 0.5)))
+    t28 = dadd(t27, dadd(t25, -dadd(t26, -1.0)))
+    t29 = dadd(t26, t28)
+    t30 = dadd(t28, -dadd(t29, -t26))
+    t31 = dadd(t21, -dadd(dadd(t20, t21), -t20)) if t3 == 1.0 else dadd(t30, -dadd(dadd(t29, t30), -t29))
+    return -t31 if t2 == 1.0 or 1.5 < t3 else t31
+
+
+@core
+def rest_near(h, low):
+    """How far h + low is from a multiple of a quarter turn, for |h| up to 2^30."""
+    t1 = dadd(libdevice.fma(h, 0.6366197723675814, 6755399441055744.0), -6755399441055744.0)
+    t2 = libdevice.fma(-t1, 1.5707963267948966, h)
+    t3 = dadd(t2, low)
+    t4 = -dmul(t1, 6.123233995736766e-17)
+    t5 = dadd(t3, t4)
+    t6 = dadd(t3, -t2)
+    t7 = dadd(t5, -t3)
+    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t6)), dadd(low, -t6)), dadd(dadd(t3, -dadd(t5, -t7)), dadd(t4, -t7)))
+    t9 = dadd(t8, -libdevice.fma(t1, -1.4973849048591698e-33, libdevice.fma(t1, 6.123233995736766e-17, t4)))
+    return dadd(t5, t9)
+
+
+@core
+def rest_near_low(h, low):
+    t1 = dadd(libdevice.fma(h, 0.6366197723675814, 6755399441055744.0), -6755399441055744.0)
+    t2 = libdevice.fma(-t1, 1.5707963267948966, h)
+    t3 = dadd(t2, low)
+    t4 = -dmul(t1, 6.123233995736766e-17)
+    t5 = dadd(t3, t4)
+    t6 = dadd(t3, -t2)
+    t7 = dadd(t5, -t3)
+    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t6)), dadd(low, -t6)), dadd(dadd(t3, -dadd(t5, -t7)), dadd(t4, -t7)))
+    t9 = dadd(t8, -libdevice.fma(t1, -1.4973849048591698e-33, libdevice.fma(t1, 6.123233995736766e-17, t4)))
+    t10 = dadd(t5, t9)
+    t11 = dadd(t10, -t5)
+    return dadd(dadd(t5, -dadd(t10, -t11)), dadd(t9, -t11))
