@@ -6,7 +6,7 @@ weight shared by all classes, a picked class and a row's own sum need no case of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,8 @@ class Tape:
         if adjoint.args and stage.over:
             kept = self.stages.let(self.stages.fresh(), stage.axes, adjoint)
             adjoint = where_counts(adjoint, kept) or kept
-        for target, slope in slopes(stage, self.axes):
+        sums = {s.out for s in self.stages.made if s.op == "sum"}
+        for target, slope in slopes(stage, self.axes, sums):
             self.spread(stage, target, times(self.through(stage, adjoint), slope))
 
     def through(self, stage: Stage, adjoint: Expr) -> Expr:
@@ -142,15 +143,22 @@ def guarded(term: Expr, deltas: list[tuple[Symbol, Any]]) -> Expr:
     return term
 
 
-def slopes(stage: Stage, axes: Axes) -> Iterator[tuple[Expr, Expr]]:
-    """What a stage reads that has an adjoint, each with the derivative of the stage's body in it."""
+def slopes(stage: Stage, axes: Axes, sums: Collection[str] = ()) -> Iterator[tuple[Expr, Expr]]:
+    """What a stage reads that has an adjoint, each with the derivative of the stage's body in it.
+
+    Where a sum is zero its root has the derivative zero: that is the convention for a norm.
+    """
     body, back = opened(stage.body)
     there = {**back, **{s: s for s in sorted(body.free_symbols, key=str) if str(s) in axes and s not in back}}
     for symbol, target in there.items():
         if base_of(target) in axes:
-            slope = derivative(body, symbol).xreplace(back)
+            slope = derivative(body, symbol)
+            if base_of(target) in sums:
+                powers = slope.atoms(sp.Pow) - body.atoms(sp.Pow)
+                roots = {p for p in powers if p.base == symbol and not p.exp.is_Integer}
+                slope = slope.xreplace({p: Cases(sp.Eq(symbol, 0, evaluate=False), 0, p) for p in roots})
             if slope != 0:
-                yield target, slope
+                yield target, slope.xreplace(back)
 
 
 def times(a: Expr, b: Expr) -> Expr:

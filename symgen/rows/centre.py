@@ -17,9 +17,9 @@ from sympy import Expr, Indexed, Symbol
 from symgen.calculus import derivative
 from symgen.heads import nearest
 from symgen.program import Program, Stage
+from symgen.rows.free import branches
 from symgen.rows.indices import base_of, index, opened, read, reads
 from symgen.rows.lower import Stages, verify
-from symgen.rows.shift import branches
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def _means(stage: Stage, arrays: set[str]) -> Iterator[Mean]:
 
 def _without(program: Program, mean: Mean) -> Program | None:
     """The program with a mean taken off its array, None if that changes a result."""
-    known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages if s.over}
+    at = program.stages.index(mean.stage)
+    known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages[:at] if s.over}  # not what comes later
     made = Stages(list(program.stages), known)
     over = map(index, mean.stage.over)
     total, weights = (made.reduce("sum", e, [k]) for k in over for e in (mean.weight * mean.array, mean.weight))
     centre = Symbol(f"c{sum(s.out.startswith('c') for s in program.stages)}", real=True)
     extra = [s for s in made.made if s not in program.stages]
     extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
-    at = program.stages.index(mean.stage)
     name = base_of(mean.array)
     later = [replace(s, body=_less(s.body, name, centre)) for s in program.stages[at:]]
     if any(name in map(base_of, reads(s.body)) for s in program.stages[:at]):

@@ -5,8 +5,8 @@ Op --lower--> Program --recognize--> --pullback--> gradients --shift--> --share-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from sympy import Eq, Expr, Symbol
 
@@ -15,15 +15,16 @@ from symgen.lowering import LoweringError
 from symgen.program import Program, ProgramError
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
 from symgen.rows.centre import centred
+from symgen.rows.free import proved
 from symgen.rows.lower import lower, needed
 from symgen.rows.recognize import recognized
 from symgen.rows.schedule import TARGETS, Schedule, schedules
 from symgen.rows.share import shared
-from symgen.rows.shift import Family, proved, shifted
+from symgen.rows.shift import Family, shifted
 from symgen.rows.tangent import pushforward
 from symgen.rules.rule import Step
 from symgen.spec import Argument, Op, Variant
-from symgen.spec.model import Axis, Parts, Role
+from symgen.spec.model import Axis, Parts, Role, role_limits
 from symgen.stabilize.form import Region
 
 DIFFERENTIABLE = frozenset({"tensor", "param", "weight", "prob", "real"})
@@ -126,10 +127,18 @@ def derive_variant(op: Op, variant: Variant, only: str | None = None) -> Derived
     light = [p.name for p in found if p.role.kind in ("weight", "prob")]
     known = pinned(variant)
     program = lower(op, variant.value.xreplace(known))
-    outputs = [*kernels(*recognized(program, light), found, op.kind == "loss")]
+    wanted = [*kernels(recognized(program, light), found, op.kind == "loss")]
     if variant.share is not None:
-        outputs += shares(*recognized(lower(op, variant.share.xreplace(known)), light), found)
-    return DerivedRows(variant, found, program, tuple(o for o in outputs if only in (None, o.name)))
+        wanted += shares(recognized(lower(op, variant.share.xreplace(known)), light), found)
+    signs = [p.name for p in found if is_nonnegative(p)]
+    outputs = tuple(w.finished(signs) for w in wanted if only in (None, w.name))
+    return DerivedRows(variant, found, program, outputs)
+
+
+def is_nonnegative(place: Place) -> bool:
+    """Whether an argument's domain says so."""
+    limits = role_limits(place.role)
+    return place.role.kind in ("weight", "prob") or any(o in (">", ">=") and v >= 0 for o, v in limits)
 
 
 def pinned(variant: Variant) -> dict[Symbol, Expr]:
@@ -163,46 +172,62 @@ def sample_axes(role: Role) -> tuple[str, ...]:
     return tuple(axes)
 
 
-def kernels(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...], loss: bool) -> Iterator[RowOutput]:
+Recognized = tuple[Program, tuple[Step, ...]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A kernel before it is made: its program in the vocabulary, and how it was recognised."""
+
+    name: str
+    wrt: tuple[str, ...]
+    program: Program
+    trace: tuple[Step, ...]
+    light: tuple[str, ...] = ()
+    along: str = ""
+
+    def finished(self, nonnegative: Collection[str]) -> RowOutput:
+        """The kernel; a shift that is not proved to change nothing is left out."""
+        centre = centred(self.program)
+        # a second derivative of a norm is that of its squares: its scale would take minutes to prove
+        moved, families = shifted(centre, nonnegative, scaled=not self.along)
+        if not proved(moved, families):
+            moved, families = centre, ()
+        stable = shared(moved)
+        codes = schedules(self.name, stable, families, self.light)
+        return RowOutput(self.name, self.wrt, self.program, stable, families, codes, self.trace, along=self.along)
+
+
+def kernels(known: Recognized, found: tuple[Place, ...], loss: bool) -> Iterator[Wanted]:
     """The value, the gradients in all tensors together, and those in everything else one by one."""
+    program, trace = known
     tensors = {p.name: p.axes for p in found if p.role.kind == "tensor"}
     others = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE and p.name not in tensors}
-    light = [p.name for p in found if p.role.kind in ("weight", "prob")]
-    yield finished("value", (), program, trace, light)
-    yield finished("vjp", tuple(tensors), pullback(program, tensors), trace)
+    light = tuple(p.name for p in found if p.role.kind in ("weight", "prob"))
+    yield Wanted("value", (), program, trace, light)
+    yield Wanted("vjp", tuple(tensors), pullback(program, tensors), trace)
     if loss:
-        yield finished("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
+        yield Wanted("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
         for name, axes in tensors.items():
             second = pullback(pushforward(program, name), {name: axes})
-            yield replace(finished(f"hvp_{name}", (name,), second, trace), along=name)
-    yield from single("vjp", program, trace, others)
+            yield Wanted(f"hvp_{name}", (name,), second, trace, along=name)
+    yield from single("vjp", known, others)
 
 
-def single(prefix: str, program: Program, trace: tuple[Step, ...], wrt: Mapping[str, tuple[str, ...]]
-           ) -> Iterator[RowOutput]:
+def single(prefix: str, known: Recognized, wrt: Mapping[str, tuple[str, ...]]) -> Iterator[Wanted]:
     """The gradient in each of some arguments, if there is one."""
+    program, trace = known
     for name, axes in wrt.items():
         back = pullback(program, {name: axes})
         if back.stages[-1].body != 0:
-            yield finished(f"{prefix}_{name}", (name,), back, trace)
+            yield Wanted(f"{prefix}_{name}", (name,), back, trace)
 
 
-def shares(program: Program, trace: tuple[Step, ...], found: tuple[Place, ...]) -> Iterator[RowOutput]:
+def shares(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
     """A sample's share in the mean, and its gradients."""
     wrt = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE}
-    yield finished("share", (), program, trace)
-    yield from single("share_vjp", program, trace, wrt)
-
-
-def finished(name: str, wrt: tuple[str, ...], program: Program, trace: tuple[Step, ...], light: Sequence[str] = ()
-             ) -> RowOutput:
-    """One kernel, from its program in the vocabulary; a shift that is not proved to change nothing is left out."""
-    centre = centred(program)
-    moved, families = shifted(centre)
-    if not proved(moved, families):
-        moved, families = centre, ()
-    stable = shared(moved)
-    return RowOutput(name, wrt, program, stable, families, schedules(name, stable, families, light), trace)
+    yield Wanted("share", (), *known)
+    yield from single("share_vjp", known, wrt)
 
 
 def body(output: RowOutput) -> Expr:

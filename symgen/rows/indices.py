@@ -61,11 +61,18 @@ def opened(e: Any, least: Mapping[str, str] | None = None) -> tuple[Any, dict[Ex
 
     Args:
         e: any expression over reads.
-        least: what is known of arrays by name: "positive" or "nonnegative".
+        least: what is known of arrays and numbers by name: "positive" or "nonnegative".
     """
     known = least or {}
     there: dict[Expr, Expr] = {}
-    for r in reads(e):
+    numbers = sorted((s for s in e.free_symbols if isinstance(s, Symbol) and s.name in known), key=str)
+    for r in (*reads(e), *numbers):
         sign = known.get(base_of(r))
         there[r] = Dummy(base_of(r), real=True, **({sign: True} if sign else {}))
     return e.xreplace(there), {symbol: r for r, symbol in there.items()}
+
+
+def is_nonnegative(e: Any, known: Iterable[str]) -> bool:
+    """Whether an expression is not negative, given arrays and numbers by name that are not."""
+    body, _ = opened(e, dict.fromkeys(known, "nonnegative"))
+    return bool(body.is_nonnegative or (body.is_Pow and body.base.is_nonnegative))

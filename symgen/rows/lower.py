@@ -34,7 +34,7 @@ class Stages:
         """The read of a reduction of the body, at the indices that stay free."""
         bound = tuple(over)
         free = tuple(i for i in loops(body) if i not in bound)
-        names = _canonical(free, bound)
+        names = by_depth(free, bound)
         stage = (
             op,
             tuple(names[i].name for i in free),
@@ -66,7 +66,7 @@ class Stages:
         return e.func(*map(self.lower, e.args))
 
 
-def _canonical(free: tuple[Symbol, ...], bound: tuple[Symbol, ...]) -> dict[Symbol, Symbol]:
+def by_depth(free: tuple[Symbol, ...], bound: tuple[Symbol, ...]) -> dict[Symbol, Symbol]:
     """Names by depth: what stays free first, then what is bound, counted along each axis; bound ones begin at one."""
     count: Counter[str] = Counter()
     names = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,7 +81,9 @@ def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> 
     if place.role.kind == "int":
         return default if isinstance(default, int) else 1
     start = float(default) if isinstance(default, int | float) else 0.5
-    for value in (min(max(start or 0.1, low), high), start, 0.0, 1.0, 2.0, 3.0, np.inf):
+    least, most = ends(place, -math.inf, math.inf)
+    tried = (start, 0.0, 1.0, 2.0, 3.0, math.inf)
+    for value in (min(max(start or 0.1, low), high), *(v for v in tried if least <= v + 0.05 and v - 0.05 <= most)):
         symbol = op.symbol(place.name)
         known = [
             (c.xreplace({symbol: sp.nsimplify(value) if np.isfinite(value) else sp.oo}), t)

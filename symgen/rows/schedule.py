@@ -20,7 +20,7 @@ from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
-from symgen.rows.indices import base_of, is_index, opened, places
+from symgen.rows.indices import base_of, is_index, is_nonnegative, opened, places
 from symgen.rows.precision import relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
@@ -86,12 +86,15 @@ def device_schedule(name: str, program: Program) -> Schedule:
 
 def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic) -> Schedule:
     pairs: dict[str, bool] = {}
+    signs: dict[str, str] = {}
     steps = []
     estimates = _estimates(program)
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
-        step = _step(stage, pairs, single, arithmetic)
+        step = _step(stage, pairs, signs, single, arithmetic)
         pairs[stage.out] = step.pair
+        if is_nonnegative(stage.body, signs):
+            signs[stage.out] = "nonnegative"
         steps.append(step)
     return Schedule(name, program, tuple(steps), target)
 
@@ -106,8 +109,9 @@ def _estimates(program: Program) -> set[str]:
     return found
 
 
-def _step(stage: Stage, pairs: Mapping[str, bool], number: bool, arithmetic: Arithmetic) -> Step:
-    body, back = opened(stage.body)
+def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], number: bool, arithmetic: Arithmetic
+          ) -> Step:
+    body, back = opened(stage.body, signs)
     taken = {s: back.get(s, s) for s in sorted(body.free_symbols, key=lambda s: sp.default_sort_key(back.get(s, s)))}
     bound, parameters = {}, []
     for symbol, what in taken.items():

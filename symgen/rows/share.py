@@ -41,8 +41,8 @@ def shared(program: Program) -> Program:
 
 
 def dear(e: Expr) -> Iterator[Expr]:
-    """The outermost elementary functions in an expression, in a fixed order."""
-    if isinstance(e, DEAR) and e.free_symbols:
+    """The outermost elementary functions and roots in an expression, in a fixed order."""
+    if e.free_symbols and (isinstance(e, DEAR) or (e.is_Pow and not e.exp.is_Integer)):
         yield e
     else:
         for argument in e.args:

@@ -1,29 +1,29 @@
 """Parameters whose derivative vanishes: the shift of a log-sum-exp and the scale of a norm, as one rule with a proof.
 
-A reduction of exponentials is ``e^m`` times the same reduction of ``exp(u - m)``, a reduction of powers ``m^p`` times
-that of ``(u/m)^p``. Either factor is carried through the program beside each stage, through products, powers,
-logarithms and sums of terms that have it in common, until it cancels or is multiplied back in. Whatever m is, the
-results are the same, which `proved` shows by their derivative in m; so m is chosen such that nothing overflows, and
-calculus never needs to know of it.
+A reduction of exponentials is ``e^m`` times the same reduction of ``exp(u - m)``, one of powers that goes under a root
+is ``m^-p`` times that of ``(m u)^p``. Either factor is carried through the program beside each stage, through products,
+powers, logarithms and sums of terms that have it in common, until it cancels or is multiplied back in. Whatever m is,
+the results are the same, which `symgen.rows.free` shows by their derivative in m; so m is chosen such that nothing
+overflows, and calculus never needs to know of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import sympy as sp
-from sympy import Expr, Symbol
+from sympy import Expr, Indexed, Symbol
 
-from symgen.calculus import derivative
-from symgen.heads import Cases, weighted
+from symgen.heads import Cases, first_max, first_min, maximum, minimum, weighted
 from symgen.program import Program, Stage
-from symgen.rows.indices import base_of, index, is_index, loops, opened, places, read
-from symgen.rows.lower import Stages, verify
+from symgen.rows.indices import base_of, index, is_index, is_nonnegative, loops, places, read, reads
+from symgen.rows.lower import Stages, by_depth, verify
 from symgen.rows.recognize import log_of
+from symgen.vocabulary import hypot
 
-PEAK, SCALE = "peak", "scale"  # the largest, or zero where that is infinite; a power of two near the largest
+PEAK, SCALE = "peak", "scale"  # the largest, or zero where that is infinite; one over a power of two near the largest
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,50 @@ class Family:
 
     Attributes:
         pattern: the exponent, or the base of the power, as it stands in the reduction.
-        over: the index that the reduction binds.
         parameter: the stage of the parameter.
-        exponential: whether the expressions are exponents; else they are bases.
+        at: the indices of the parameter.
+        copy: of bases, the stage that holds them scaled; of exponents none.
     """
 
     pattern: Expr
     parameter: str
     at: tuple[Symbol, ...]
-    exponential: bool
+    copy: str = ""
+
+    @property
+    def exponential(self) -> bool:
+        """Whether the expressions are exponents; else they are bases of powers."""
+        return not self.copy
+
+    def bound(self, e: Expr) -> dict[Symbol, Any] | None:
+        """Where the indices of the pattern stand in an expression of this family, None if it is none."""
+        for same in (e,) if self.exponential else _multiples(e):
+            bound: dict[Symbol, Any] = {}
+            if _matches(self.pattern, same, bound):
+                return bound
+        return None
 
     def parameter_at(self, e: Expr) -> Expr | None:
         """The parameter that belongs to an expression of this family, None if it is none."""
-        bound: dict[Symbol, Any] = {}
-        if not _matches(self.pattern, e, bound):
+        bound = self.bound(e)
+        return None if bound is None else read(self.parameter, (bound[i] for i in self.at))
+
+    def copy_at(self, e: Expr) -> Scaled | None:
+        """A base of this family as a multiple of its scaled copy, None if it is none."""
+        bound = self.bound(e)
+        if bound is None:
             return None
-        return read(self.parameter, (bound[i] for i in self.at))
+        number = sp.S.One if not e.is_Add else e.primitive()[0]
+        if e.is_Add and not _matches(self.pattern, e.primitive()[1], {}):
+            number = -number
+        own = read(self.copy, (bound[i] for i in loops(self.pattern)))
+        return Scaled(1 / read(self.parameter, (bound[i] for i in self.at)), number * own)
+
+
+def _multiples(e: Expr) -> Iterator[Expr]:
+    """A sum without its common rational factor, of either sign: a base that calculus has multiplied is still one."""
+    kept = e.primitive()[1] if e.is_Add else e
+    yield from (kept, -kept) if e.is_Add else (kept,)
 
 
 def _matches(pattern: Any, e: Any, bound: dict[Symbol, Any]) -> bool:
@@ -84,16 +112,37 @@ class Scaled:
         return self.factor * self.rest
 
 
+def raised(factor: Expr, power: Expr) -> Expr:
+    """A power of a factor, which is positive."""
+    return combined(sp.Mul(*(b ** (n * power) for b, n in (f.as_base_exp() for f in sp.Mul.make_args(factor)))))
+
+
+def combined(*factors: Expr) -> Expr:
+    """A product of powers, one of each base: SymPy leaves ``m**(p - 1) m**(1 - p)`` as it is."""
+    powers: dict[Expr, Expr] = {}
+    for f in sp.Mul.make_args(sp.Mul(*factors)):
+        base, power = f.as_base_exp()
+        powers[base] = sp.expand(powers.get(base, sp.S.Zero) + power)
+    return sp.Mul(*(base**power for base, power in powers.items()))
+
+
 @dataclass
 class Shifting:
     """Rewrites expressions into what is left beside their factor."""
 
     families: tuple[Family, ...]
     factors: dict[str, tuple[tuple[Symbol, ...], Expr]]  # of each stage, at its own indices
+    nonnegative: frozenset[str] = frozenset()  # options and stages
+    stages: Stages = field(default_factory=Stages)
 
     def scaled(self, e: Expr) -> Scaled:
         if isinstance(e, sp.exp):
             return self.exponential(e)
+        if isinstance(e, sp.Indexed | sp.Add):
+            for family in self.families:
+                found = None if family.exponential else family.copy_at(e)
+                if found is not None:
+                    return found
         if isinstance(e, sp.Indexed) or (isinstance(e, Symbol) and str(e) in self.factors):
             return self.stage(e)
         if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
@@ -104,6 +153,8 @@ class Shifting:
         return Scaled(sp.S.One, e.func(*(self.whole(a) for a in e.args)))
 
     def whole(self, e: Any) -> Any:
+        if isinstance(e, sp.Eq | sp.Ne) and e.rhs == 0:  # a factor is positive, and might take a number to zero
+            return e.func(self.scaled(e.lhs).rest, 0, evaluate=False)
         if isinstance(e, sp.logic.boolalg.Boolean):
             return e.func(*map(self.whole, e.args)) if e.args else e
         return self.scaled(e).whole
@@ -112,7 +163,7 @@ class Shifting:
         shift = self.shift(e.args[0])
         if shift == 0:
             return Scaled(sp.S.One, sp.exp(self.whole(e.args[0])))
-        return Scaled(sp.exp(shift), sp.exp(sp.Add(e.args[0], -shift)))
+        return Scaled(sp.exp(shift), sp.exp(sp.Add(self.whole(e.args[0]), -shift)))
 
     def shift(self, u: Expr) -> Expr:
         """What to take off an exponent: its family's parameter, or those of its terms where products were drawn up."""
@@ -126,19 +177,60 @@ class Shifting:
         exponential = (f.parameter_at(u) for f in self.families if f.exponential)
         return next((p for p in exponential if p is not None), None)
 
+    def base(self, e: Expr) -> Expr:
+        """What is raised to a power, with the factors of the stages that it reads multiplied back in."""
+        return self.stage(e).whole if isinstance(e, sp.Indexed) else sp.Add(*map(self.whole, e.args))
+
     def stage(self, e: Expr) -> Scaled:
         axes, factor = self.factors.get(base_of(e), ((), sp.S.One))
         return Scaled(factor.xreplace(dict(zip(axes, places(e), strict=False))), e)
 
     def product(self, e: Expr) -> Scaled:
         parts = [self.scaled(a) for a in e.args]
-        return Scaled(sp.Mul(*(p.factor for p in parts)), sp.Mul(*(p.rest for p in parts)))
+        return Scaled(combined(*(p.factor for p in parts)), sp.Mul(*(p.rest for p in parts)))
 
     def power(self, e: Expr) -> Scaled:
+        if e.base.is_Add and e.exp.is_Rational and e.exp.q == 2:
+            long = self.hypotenuse(e.base)
+            if long is not None:
+                return Scaled(raised(long.factor, 2 * e.exp), long.rest ** (2 * e.exp))
         base = self.scaled(e.base)
         if base.factor == 1 or any(is_index(s) for s in e.exp.free_symbols):
             return Scaled(sp.S.One, sp.Pow(base.whole, self.whole(e.exp)))
-        return Scaled(sp.Pow(base.factor, e.exp), sp.Pow(base.rest, e.exp))
+        return Scaled(raised(base.factor, e.exp), sp.Pow(base.rest, e.exp))
+
+    def hypotenuse(self, total: Expr) -> Scaled | None:
+        """The root of a scaled sum of squares and something unscaled, where no square can leave the range."""
+        parts = [self.scaled(a) for a in total.args]
+        scales = {p.factor for p in parts if p.factor != 1}
+        square = scales.pop() if len(scales) == 1 else sp.S.One
+        legs = [sp.Add(*(p.rest for p in parts if (p.factor == 1) is plain)) for plain in (False, True)]
+        if square == 1 or square.has(sp.exp) or not all(is_nonnegative(e, self.nonnegative) for e in legs):
+            return None
+        scale = raised(square, sp.Rational(1, 2))
+        return Scaled(scale, hypot(sp.sqrt(legs[0]), self.number(sp.sqrt(legs[1])) / scale))
+
+    def number(self, e: Expr) -> Expr:
+        """A root as a stage of its own, where nothing is missing of zero; as it is where it depends on an index."""
+        if loops(e):
+            return e
+        same = next((s.out for s in self.stages.made if s.body == e), None)
+        return read(same) if same else self.stages.let(f"h{len(self.stages.made)}", (), e)
+
+    def extreme(self, e: Expr) -> Scaled:
+        """Of a scaled number and another: the scale in front, for it moves with the larger one; a scale is positive."""
+        parts = [self.scaled(a) for a in e.args]
+        factors = {p.factor for p in parts} - {sp.S.One}
+        if len(factors) != 1 or (factor := factors.pop()).has(sp.exp):
+            return Scaled(sp.S.One, e.func(*(p.whole for p in parts)))
+        return Scaled(factor, e.func(*(p.rest if p.factor == factor else p.rest / factor for p in parts)))
+
+    def size(self, e: Expr) -> Scaled:
+        inner = self.scaled(e.args[0])
+        return Scaled(inner.factor, sp.Abs(inner.rest))
+
+    def sign(self, e: Expr) -> Scaled:
+        return Scaled(sp.S.One, sp.sign(self.scaled(e.args[0]).rest))
 
     def total(self, e: Expr) -> Scaled:
         parts = [self.scaled(a) for a in e.args]
@@ -158,7 +250,7 @@ class Shifting:
 
     def weight(self, e: Expr) -> Scaled:
         weight, value = (self.scaled(a) for a in e.args)
-        return Scaled(weight.factor * value.factor, weighted(weight.rest, value.rest))
+        return Scaled(combined(weight.factor, value.factor), weighted(weight.rest, value.rest))
 
     def logarithm(self, e: Expr) -> Scaled:
         inner = self.scaled(e.args[0])
@@ -167,126 +259,78 @@ class Shifting:
         shift = sp.expand_log(sp.log(inner.factor), force=True)
         return Scaled(sp.S.One, shift + log_of(inner.rest))
 
-    RULES: ClassVar = {sp.Mul: product, sp.Pow: power, sp.Add: total, Cases: cases, weighted: weight, sp.log: logarithm}
+    RULES: ClassVar = {
+        sp.Mul: product, sp.Pow: power, sp.Add: total, Cases: cases, weighted: weight, sp.log: logarithm, sp.Abs: size,
+        sp.sign: sign, first_max: extreme, first_min: extreme, maximum: extreme, minimum: extreme,
+    }  # fmt: skip
 
 
-def shifted(program: Program) -> tuple[Program, tuple[Family, ...]]:
-    """The program with a free parameter for each family of exponentials that it sums.
+def shifted(
+    program: Program, nonnegative: Iterable[str] = (), scaled: bool = True
+) -> tuple[Program, tuple[Family, ...]]:
+    """The program with a free parameter for each family of exponentials, or of powers under a root, that it sums.
+
+    Args:
+        program: in the vocabulary.
+        nonnegative: options whose domain says so.
+        scaled: whether powers under roots are scaled too.
 
     Returns:
         The program, and the families that were found; none where nothing is summed that could overflow.
     """
-    stages = Stages()
-    families: list[Family] = []
-    factors: dict[str, tuple[tuple[Symbol, ...], Expr]] = {}
+    stages, roots = Stages(), under_roots(program) if scaled else frozenset()
+    shifting = Shifting((), {}, frozenset(nonnegative), stages)
     for stage in program.stages:
         if stage.op == "sum":
-            families += [f for f in _families(stage, stages, families) if f not in families]
-        shifting = Shifting(tuple(families), factors)
+            shifting = _with_families(stage, stages, shifting, stage.out in roots)
         found = shifting.scaled(stage.body)
         bound = {index(n) for n in stage.over}
-        if stage.out in program.results or bound & found.factor.free_symbols:
+        if stage.out in program.results or stage.op == "prod" or bound & found.factor.free_symbols:
             found = Scaled(sp.S.One, found.whole)
-        factors[stage.out] = (tuple(map(index, stage.axes)), found.factor)
+        shifting.factors[stage.out] = (tuple(map(index, stage.axes)), found.factor)
+        if is_nonnegative(found.rest, shifting.nonnegative):
+            shifting = replace(shifting, nonnegative=shifting.nonnegative | {stage.out})
         stages.made.append(replace(stage, body=found.rest))
     result = Program(program.name, program.inputs, tuple(stages.made), program.results)
-    return verify(result), tuple(families)
+    return verify(result), shifting.families
 
 
-def _families(stage: Stage, stages: Stages, known: Iterable[Family]) -> list[Family]:
-    """The parameters for the exponentials of a sum, each made a stage before it."""
+def under_roots(program: Program) -> frozenset[str]:
+    """The stages of which a root is taken somewhere: their size is that of one power, and they need not overflow."""
+    powers = [p for stage in program.stages for p in stage.body.atoms(sp.Pow) if not p.exp.is_Integer]
+    return frozenset(base_of(s) for p in powers for s in (*reads(p.base), *p.base.free_symbols))
+
+
+def _with_families(stage: Stage, stages: Stages, shifting: Shifting, root: bool) -> Shifting:
+    """The parameters for the exponentials and the powers of a sum, each made a stage before it."""
     bound = tuple(map(index, stage.over))
-    found: list[Family] = []
-    for e in sorted(stage.body.atoms(sp.exp), key=sp.default_sort_key):
-        u = e.args[0]
-        if not set(bound) & u.free_symbols or any(f.parameter_at(u) is not None for f in (*known, *found)):
+    powers = {p: p.base.args[0] if isinstance(p.base, sp.Abs) else p.base for p in stage.body.atoms(sp.Pow)
+              if root and p.exp.is_extended_nonnegative is not False}  # fmt: skip
+    bases = {u: p for p, u in sorted(powers.items(), key=sp.default_sort_key) if u.is_Add or isinstance(u, Indexed)}
+    exponents = {e.args[0]: e for e in sorted(stage.body.atoms(sp.exp), key=sp.default_sort_key)}
+    for u, e in (*exponents.items(), *bases.items()):
+        exponential = isinstance(e, sp.exp)
+        known = [f for f in shifting.families if f.exponential == exponential]
+        if not set(bound) & u.free_symbols or any(f.parameter_at(u) is not None for f in known):
             continue
         axes = tuple(i for i in loops(u) if i not in bound)
-        name = f"m{len([*known, *found])}"
-        parameter = stages.reduce(PEAK, exponents(stage.body, u), bound, name)
-        found.append(Family(u, base_of(parameter), axes, True))
-    return found
+        name = f"m{len(shifting.families)}"
+        counts = where_it_counts(stage.body, e, shifting.base(u) if not exponential else shifting.whole(u),
+                                 -sp.oo if exponential else sp.S.Zero)  # fmt: skip
+        parameter = stages.reduce(PEAK if exponential else SCALE, counts, bound, name)
+        family = Family(u, name, axes, "" if exponential else f"y{name[1:]}")
+        if family.copy:
+            here = by_depth(loops(u), ())
+            copied = (parameter * shifting.base(u)).xreplace(here)
+            stages.let(family.copy, (i.name for i in here.values()), copied)
+            shifting.factors[family.copy] = ((), sp.S.One)
+        shifting = replace(shifting, families=(*shifting.families, family))
+    return shifting
 
 
-def exponents(body: Expr, u: Expr) -> Expr:
-    """The exponent where it counts, minus infinity where a case leaves it out."""
+def where_it_counts(body: Expr, part: Expr, u: Expr, absent: Expr) -> Expr:
+    """An exponent or a base, and what does not count where a case leaves its exponential or its power out."""
     if isinstance(body, Cases):
-        return Cases(body.condition, exponents(body.then, u), exponents(body.otherwise, u))
-    return u if sp.exp(u) in body.atoms(sp.exp) else -sp.oo
-
-
-def proved(program: Program, families: Iterable[Family]) -> bool:
-    """Whether no result changes with the free parameters: their total derivative vanishes, stage by stage.
-
-    Of a stage with the factor ``exp(c m)`` taken out, the derivative in m is ``-c`` times the stage; that is checked
-    by symbolic differentiation of each body, given the same of the stages that it reads. Of results, c is zero.
-    """
-    return all(_vanishes(program, family) for family in families)
-
-
-def _vanishes(program: Program, family: Family) -> bool:
-    degrees: dict[str, Expr] = {family.parameter: sp.S.Zero}
-    for stage in program.stages:
-        if stage.out == family.parameter:
-            continue
-        body, back = opened(stage.body, {family.parameter: "positive"})
-        slope = sp.S.Zero
-        for symbol, target in {**back, **{s: s for s in body.free_symbols if s not in back}}.items():
-            name = base_of(target)
-            if name == family.parameter:
-                slope += derivative(body, symbol)
-            elif degrees.get(name, 0) != 0:
-                slope -= degrees[name] * symbol * derivative(body, symbol)
-        degree = _degree(slope, body)
-        if degree is None or (stage.out in program.results and degree != 0):
-            return False
-        degrees[stage.out] = degree
-    return True
-
-
-def _degree(slope: Expr, body: Expr) -> Expr | None:
-    """The c for which the slope is ``-c body``, None if there is none."""
-    pairs = list(branches(slope, body))
-    for candidate in dict.fromkeys(_quotient(s, b) for s, b in pairs):
-        if candidate is not None and all(_agrees(s, candidate, b) for s, b in pairs):
-            return candidate
-    return None
-
-
-def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:
-    if body.is_infinite:  # what a mask leaves out is minus infinity whatever the parameter
-        return bool(slope == 0 and degree == 0)
-    return bool(sp.simplify(slope + degree * body) == 0)
-
-
-def _quotient(slope: Expr, body: Expr) -> Expr | None:
-    if slope == 0:
-        return sp.S.Zero
-    found = sp.simplify(-slope / body) if body != 0 else sp.S.Zero
-    return found if found.is_number else None
-
-
-def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
-    """Slope and body together, for each choice of all cases' conditions, weights written out."""
-    plain = {w: sp.Mul(*w.args) for e in (slope, body) for w in e.atoms(weighted)}
-    slope, body = (_substituted(e, plain) for e in (slope, body))
-    conditions = sorted({c.condition for e in (slope, body) for c in e.atoms(Cases)}, key=sp.default_sort_key)
-    for bits in range(1 << len(conditions)):
-        truth: Mapping[Any, bool] = {c: bool(bits >> i & 1) for i, c in enumerate(conditions)}
-        yield _taken(slope, truth), _taken(body, truth)
-
-
-def _substituted(e: Expr, names: Mapping[Expr, Expr]) -> Expr:
-    if isinstance(e, weighted):
-        return sp.Mul(*(_substituted(a, names) for a in e.args))
-    if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
-        return e
-    return e.func(*(_substituted(a, names) for a in e.args))
-
-
-def _taken(e: Expr, truth: Mapping[Any, bool]) -> Expr:
-    if isinstance(e, Cases):
-        return _taken(e.then if truth[e.condition] else e.otherwise, truth)
-    if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
-        return e
-    return e.func(*(_taken(a, truth) for a in e.args))
+        then, otherwise = (where_it_counts(b, part, u, absent) for b in (body.then, body.otherwise))
+        return Cases(body.condition, then, otherwise)
+    return u if body == part or body.has(part) else absent

@@ -155,7 +155,8 @@ def _lengths(function: str, name: str, axis: Axis, length: int) -> dict[str, int
     if length % axis.parts or (not axis.name and length != axis.parts):
         wanted = f"a multiple of {axis.parts}" if axis.name else str(axis.parts)
         raise ValueError(f"{function}(): {name} has length {length} along its axis; expected {wanted}")
-    return {axis.name or str(axis.parts): length // axis.parts if axis.name else length}
+    own = {axis.name: length // axis.parts} if axis.name else {}
+    return {str(axis.parts): axis.parts, **own}
 
 
 def _fitted(function: str, g: Given, alike: bool, shape: Shape, found: Layout, first: str) -> Array:

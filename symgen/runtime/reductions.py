@@ -217,8 +217,8 @@ def peak(high: Any, count: int) -> float:
 
 @_whole
 def scale(high: Any, count: int) -> float:
-    """A power of two near the largest size, for exact divisions: one where that is zero or infinite."""
+    """One over a power of two near the largest size, for exact products: one where that is zero or infinite."""
     most = _most(high, count)
     if most == 0.0 or not math.isfinite(most):
         return 1.0
-    return math.ldexp(1.0, min(max(math.frexp(most)[1], -1000), 1000))
+    return math.ldexp(1.0, min(max(-math.frexp(most)[1], -1000), 1000))

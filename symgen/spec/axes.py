@@ -15,16 +15,24 @@ from symgen.spec.trace import Trace
 from symgen.spec.words import Word, cases, formula, relation
 
 
-class AxisMax(RealFunction):
-    """The largest value of the first argument while the index, the second, runs along its axis; ties share."""
+class Extreme(RealFunction):
+    """An extreme of the first argument while the index, the second, runs along its axis, which binds it; ties share."""
 
     nargs = 2
 
+    @property
+    def free_symbols(self) -> set[Any]:
+        """Those of the first argument but the index."""
+        body, index = self.args
+        return set(body.free_symbols) - {index}
 
-class AxisMin(RealFunction):
-    """The smallest value of the first argument while the index runs along its axis; ties share."""
 
-    nargs = 2
+class AxisMax(Extreme):
+    """The largest value."""
+
+
+class AxisMin(Extreme):
+    """The smallest value."""
 
 
 @dataclass(frozen=True)
@@ -198,9 +206,12 @@ def _all(trace: Trace, e: Any, axis: Any = None) -> Any:
 
 
 def _norm(trace: Trace, e: Any, axis: Any, p: Any = 2) -> Any:
+    """The p-norm; infinity and two, which have simpler formulas, are variants."""
     size, p = sp.Abs(formula(e, "norm")), formula(p, "norm")
     if trace.decide(relation("==", p, sp.oo)):
         return reduced(trace, "amax", size, axis)
+    if trace.decide(relation("==", p, sp.Integer(2))):
+        p = sp.Integer(2)
     return reduced(trace, "sum", size**p, axis) ** (1 / p)
 
 

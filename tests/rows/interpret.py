@@ -17,7 +17,7 @@ FUNCTIONS: dict[type, Callable[..., Any]] = {
     sp.exp: mpmath.exp, sp.log: mpmath.log, sp.sin: mpmath.sin, sp.cos: mpmath.cos, sp.Abs: abs, sp.sign: mpmath.sign,
     vocabulary.sigmoid: lambda u: 1 / (1 + mpmath.exp(-u)),
     vocabulary.softplus: lambda u: mpmath.log(1 + mpmath.exp(u)),
-    vocabulary.erf: mpmath.erf, vocabulary.erfc: mpmath.erfc,
+    sp.erf: mpmath.erf, vocabulary.erf: mpmath.erf, vocabulary.erfc: mpmath.erfc, vocabulary.hypot: mpmath.hypot,
     heads.first_max: max, heads.first_min: min, heads.maximum: max, heads.minimum: min,
     heads.straight_through: lambda u, v: u, heads.nearest: lambda u: u,
 }  # fmt: skip

@@ -1,0 +1,114 @@
+"""Proofs that parameters are free: no result of a program changes with them, stage by stage, case by case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import sympy as sp
+from sympy import Dummy, Expr, Symbol
+
+from symgen.calculus import derivative
+from symgen.heads import Cases, first_max, first_min, maximum, minimum, weighted
+from symgen.program import Program
+from symgen.rows.indices import base_of, opened
+from symgen.rows.shift import Family
+from symgen.vocabulary import hypot
+
+
+def proved(program: Program, families: Iterable[Family]) -> bool:
+    """Whether no result changes with the free parameters: their total derivative vanishes, stage by stage.
+
+    Of a stage with the factor ``exp(c m)`` taken out, the derivative in m is ``-c`` times the stage, and so is m times
+    the derivative where the factor is ``m^c``; that is checked by symbolic differentiation of each body, given the same
+    of the stages that it reads. Of results, c is zero. Each parameter is free by itself, whatever the others are.
+    """
+    free = frozenset(f.parameter for f in families)
+    return all(_vanishes(program, family, free) for family in families)
+
+
+def _vanishes(program: Program, family: Family, free: frozenset[str]) -> bool:
+    degrees: dict[str, Expr] = dict.fromkeys(free, sp.S.Zero)
+    made = {s.out for s in program.stages}
+    for stage in program.stages:
+        if stage.out in free:
+            continue
+        body, back = opened(stage.body, {family.parameter: "positive"})
+        slope = sp.S.Zero
+        for symbol, target in {**back, **{s: s for s in body.free_symbols if s not in back}}.items():
+            name = base_of(target)
+            if name == family.parameter:
+                slope += derivative(body, symbol) * (1 if family.exponential else symbol)
+            elif degrees.get(name, 0) != 0:
+                slope -= degrees[name] * symbol * derivative(body, symbol)
+        degree = _degree(slope, body, made)
+        if degree is None or (stage.out in program.results and degree != 0):
+            return False
+        degrees[stage.out] = degree
+    return True
+
+
+def _degree(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
+    """The c for which the slope is ``-c body``, a number or made of options, None if there is none."""
+    pairs = list(branches(slope, body))
+    for candidate in dict.fromkeys(_quotient(s, b, made) for s, b in pairs):
+        if candidate is not None and all(_agrees(s, candidate, b) for s, b in pairs):
+            return candidate
+    return None
+
+
+def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:
+    if body.is_infinite:  # what a mask leaves out is minus infinity whatever the parameter
+        return bool(slope == 0 and degree == 0)
+    return bool(sp.simplify(slope + degree * body) == 0)
+
+
+def _quotient(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
+    if slope == 0:
+        return sp.S.Zero
+    found = sp.simplify(-slope / body) if body != 0 else sp.S.Zero
+    return None if any(isinstance(s, Dummy) or str(s) in made for s in found.free_symbols) else found
+
+
+def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
+    """Slope and body together, for each choice of all cases' conditions and signs, heads written out; where defined."""
+    found = {u for e in (slope, body) for s in e.atoms(sp.Abs, sp.sign) for u in s.args if isinstance(u, Symbol)}
+    sized = sorted(found, key=sp.default_sort_key)
+    positive = {u: Dummy(u.name, positive=True) for u in sized}
+    for bits in range(1 << len(sized)):
+        signed = {u: -t if bits >> i & 1 else t for i, (u, t) in enumerate(positive.items())}
+        yield from _cases_taken(*(_written_out(e.xreplace(signed)) for e in (slope, body)))
+
+
+def _cases_taken(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
+    conditions = sorted({c.condition for e in (slope, body) for c in e.atoms(Cases)}, key=sp.default_sort_key)
+    for bits in range(1 << len(conditions)):
+        truth: Mapping[Any, bool] = {c: bool(bits >> i & 1) for i, c in enumerate(conditions)}
+        taken = _taken(slope, truth), _taken(body, truth)
+        if not any(e.has(sp.nan, sp.zoo) for e in taken):
+            yield taken
+
+
+# as `symgen.calculus` differentiates them, so that slope and body have the same conditions
+_WRITTEN_OUT: dict[type, Callable[[Expr, Expr], Expr]] = {
+    weighted: lambda w, v: w * v,
+    hypot: lambda u, v: sp.sqrt(u**2 + v**2),
+    first_max: lambda a, b: Cases(sp.Ge(a, b, evaluate=False), a, b),
+    first_min: lambda a, b: Cases(sp.Le(a, b, evaluate=False), a, b),
+    maximum: lambda a, b: Cases(sp.Gt(a, b, evaluate=False), a, Cases(sp.Gt(b, a, evaluate=False), b, (a + b) / 2)),
+    minimum: lambda a, b: Cases(sp.Lt(a, b, evaluate=False), a, Cases(sp.Lt(b, a, evaluate=False), b, (a + b) / 2)),
+}
+
+
+def _written_out(e: Expr) -> Expr:
+    if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
+        return e
+    return _WRITTEN_OUT.get(type(e), e.func)(*map(_written_out, e.args))
+
+
+def _taken(e: Expr, truth: Mapping[Any, bool]) -> Expr:
+    if isinstance(e, Cases):
+        return _taken(e.then if truth[e.condition] else e.otherwise, truth)
+    if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
+        return e
+    return e.func(*(_taken(a, truth) for a in e.args))
