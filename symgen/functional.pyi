@@ -18,14 +18,20 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "contrastive_loss",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "dice_loss",
     "elu",
     "erf",
     "erfc",
     "expit",
     "exponential",
     "gaussian_nll_loss",
+    "geglu",
     "gelu",
+    "giou_loss",
+    "glu",
     "hard_sigmoid",
     "hard_swish",
     "hardshrink",
@@ -35,8 +41,10 @@ __all__ = [
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
+    "js_div",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log1mexp",
@@ -54,14 +62,17 @@ __all__ = [
     "multi_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "pinball_loss",
     "poisson_nll_loss",
     "prelu",
     "pseudo_huber_loss",
     "quantile_loss",
     "quick_gelu",
+    "ratio_loss",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
@@ -77,10 +88,13 @@ __all__ = [
     "squared_hinge_loss",
     "squareplus",
     "step",
+    "swiglu",
     "swish",
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "tversky_loss",
 ]
 
 class _binary_cross_entropy(Kernel):
@@ -341,6 +355,119 @@ class _contrastive_loss(Kernel):
 
 contrastive_loss: _contrastive_loss
 
+class _cosine_embedding_loss(Kernel):
+    """One minus the cosine for a pair that belongs together, label 1, the cosine beyond the margin for label -1.
+
+        tiny = 1e-12
+        s1, s2 = sum(input1**2, D), sum(input2**2, D)
+        cosine = 0 if s1 == 0 or s2 == 0 else sum(input1 * input2, D) / (sqrt(s1 + tiny) * sqrt(s2 + tiny))
+        if target == 1:
+            return 1 - cosine
+        return max(cosine - margin, 0) if target == -1 else 0
+
+    margin: a number >= -1 and <= 1.
+    PyTorch: cosine_embedding_loss. Source: specs/losses/triplet_margin_loss.py:15.
+    """
+
+    def __call__(
+        self,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input1: _ArrayLike,
+        input2: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        margin: float = 0.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+cosine_embedding_loss: _cosine_embedding_loss
+
+class _cosine_similarity(Kernel):
+    """Cosine of the angle between two vectors; zero where one of them is zero.
+
+        n1, n2 = norm(x1, C), norm(x2, C)
+        return 0 if n1 == 0 or n2 == 0 else sum(x1 * x2, C) / (max(eps, n1) * max(eps, n2))
+
+    eps: a number >= 0.
+    PyTorch: cosine_similarity. Source: specs/activations/normalize.py:29.
+    """
+
+    def __call__(
+        self,
+        x1: _ArrayLike,
+        x2: _ArrayLike,
+        *,
+        eps: float = 1e-08,
+        axis: int = -1,
+        keepdims: bool = False,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x1: _ArrayLike,
+        x2: _ArrayLike,
+        *,
+        eps: float = 1e-08,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+cosine_similarity: _cosine_similarity
+
 class _cross_entropy(Kernel):
     """Cross entropy of the softmax of the logits, relative to a class or to a distribution.
 
@@ -432,6 +559,79 @@ class _cross_entropy(Kernel):
     ) -> _Array: ...
 
 cross_entropy: _cross_entropy
+
+class _dice_loss(Kernel):
+    """One minus the overlap of prediction and target along the last axis.
+
+        return 1 - (2 * sum(input * target, D) + smooth) / (sum(input, D) + sum(target, D) + smooth)
+
+    smooth: a number >= 0.
+    Source: specs/losses/dice_loss.py:9.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        smooth: float = 1.0,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+dice_loss: _dice_loss
 
 class _elu(Kernel):
     """Identity above zero, saturating at -alpha below.
@@ -687,6 +887,34 @@ class _gaussian_nll_loss(Kernel):
 
 gaussian_nll_loss: _gaussian_nll_loss
 
+class _geglu(Kernel):
+    """The first half of the axis, gated by gelu of the second.
+
+        a, b = x
+        return a * b * (1 + erf(b / sqrt(2))) / 2
+
+    Source: specs/activations/glu.py:23.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+geglu: _geglu
+
 class _gelu(Kernel):
     """Gaussian error linear unit: the input weighted by its Gaussian CDF.
 
@@ -735,6 +963,108 @@ class _gelu(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 gelu: _gelu
+
+class _giou_loss(Kernel):
+    """One minus the generalised intersection over union of two boxes (x1, y1, x2, y2).
+
+        a1, b1, a2, b2 = input
+        u1, v1, u2, v2 = target
+        l, t, r, b = max(a1, u1), max(b1, v1), min(a2, u2), min(b2, v2)
+        both = area(l, t, r, b) if r > l and b > t else 0
+        either = area(a1, b1, a2, b2) + area(u1, v1, u2, v2) - both
+        hull = area(min(a1, u1), min(b1, v1), max(a2, u2), max(b2, v2))
+        return 1 - both / (either + eps) + (hull - either) / (hull + eps)
+
+    eps: a number >= 0.
+    PyTorch: torchvision.ops.generalized_box_iou_loss. Source: specs/losses/dice_loss.py:39.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        eps: float = 1e-07,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        eps: float = 1e-07,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        eps: float = 1e-07,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        eps: float = 1e-07,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        eps: float = 1e-07,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+giou_loss: _giou_loss
+
+class _glu(Kernel):
+    """The first half of the axis, gated by the sigmoid of the second.
+
+        a, b = x
+        return a / (1 + exp(-b))
+
+    PyTorch: glu. Source: specs/activations/glu.py:9.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+glu: _glu
 
 class _hardshrink(Kernel):
     """Identity outside an interval around zero, zero inside.
@@ -1120,6 +1450,76 @@ class _huber_loss(Kernel):
 
 huber_loss: _huber_loss
 
+class _js_div(Kernel):
+    """Jensen-Shannon divergence of two distributions along the last axis: the mean divergence from their mixture.
+
+        mixture = (input + target) / 2
+        left = sum(weighted(input, log(input / mixture)), D)
+        right = sum(weighted(target, log(target / mixture)), D)
+        return (left + right) / 2
+
+    Source: specs/losses/dice_loss.py:24.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+js_div: _js_div
+
 class _kl_div(Kernel):
     """Kullback-Leibler divergence of the target from the input, whose logarithm is given.
 
@@ -1258,6 +1658,41 @@ class _l1_loss(Kernel):
     ) -> _Array: ...
 
 l1_loss: _l1_loss
+
+class _layer_norm(Kernel):
+    """Inputs centred and scaled to unit variance along the axis.
+
+        centred = x - mean(x, C)
+        return centred / sqrt(mean(centred**2, C) + eps) * weight + bias
+
+    eps: a number >= 0.
+    Source: specs/activations/normalize.py:22.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        *,
+        weight: _ArrayLike | None = None,
+        bias: _ArrayLike | None = None,
+        eps: float = 1e-05,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        weight: _ArrayLike | None = None,
+        bias: _ArrayLike | None = None,
+        eps: float = 1e-05,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+layer_norm: _layer_norm
 
 class _leaky_relu(Kernel):
     """Identity above zero, a small slope below.
@@ -2099,6 +2534,40 @@ class _nll_loss(Kernel):
 
 nll_loss: _nll_loss
 
+class _normalize(Kernel):
+    """Vector over its p-norm, or over eps where the norm is smaller; zero stays zero.
+
+        size = norm(x, C, p)
+        return 0 if size == 0 else x / max(eps, size)
+
+    p: a number >= 1.
+    eps: a number >= 0.
+    PyTorch: normalize. Source: specs/activations/normalize.py:9.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        p: float = 2.0,
+        *,
+        eps: float = 1e-12,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        p: float = 2.0,
+        *,
+        eps: float = 1e-12,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+normalize: _normalize
+
 class _poisson_nll_loss(Kernel):
     """Negative log likelihood of a Poisson distribution whose rate, or its logarithm, is given.
 
@@ -2396,6 +2865,83 @@ class _quick_gelu(Kernel):
 
 quick_gelu: _quick_gelu
 
+class _ratio_loss(Kernel):
+    """Squared deviation of the softmax of the two distances from (0, 1).
+
+        near, far = distance(anchor, positive, 2, 0), distance(anchor, negative, 2, 0)
+        if swap:
+            far = minimum(far, distance(positive, negative, 2, 0))
+        share = exp(near) / (exp(near) + exp(far))
+        return share**2 + (1 - exp(far) / (exp(near) + exp(far)))**2
+
+    swap: False or True.
+    Source: specs/losses/triplet_margin_loss.py:36.
+    """
+
+    def __call__(
+        self,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        *,
+        swap: bool = False,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        *,
+        swap: bool = False,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        *,
+        swap: bool = False,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        *,
+        swap: bool = False,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        *,
+        swap: bool = False,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+ratio_loss: _ratio_loss
+
 class _relu(Kernel):
     """Positive part.
 
@@ -2479,6 +3025,38 @@ class _relu6(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 relu6: _relu6
+
+class _rms_norm(Kernel):
+    """Inputs over their root mean square along the axis.
+
+        return x / sqrt(mean(x**2, C) + eps) * weight
+
+    eps: a number >= 0.
+    Source: specs/activations/normalize.py:16.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        *,
+        weight: _ArrayLike | None = None,
+        eps: float = 1e-06,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        weight: _ArrayLike | None = None,
+        eps: float = 1e-06,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+rms_norm: _rms_norm
 
 class _selu(Kernel):
     """Self-normalising elu.
@@ -3176,6 +3754,34 @@ class _step(Kernel):
 
 step: _step
 
+class _swiglu(Kernel):
+    """The first half of the axis through silu, times the second.
+
+        a, b = x
+        return a / (1 + exp(-a)) * b
+
+    Source: specs/activations/glu.py:16.
+    """
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+
+swiglu: _swiglu
+
 class _tanh(Kernel):
     """Hyperbolic tangent.
 
@@ -3311,6 +3917,187 @@ class _threshold(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 threshold: _threshold
+
+class _triplet_margin_loss(Kernel):
+    """Hinge on how much further the negative is than the positive.
+
+        far = distance(anchor, negative, p, eps)
+        if swap:
+            far = minimum(far, distance(positive, negative, p, eps))
+        return max(margin + distance(anchor, positive, p, eps) - far, 0)
+
+    margin: a number > 0.
+    p: a number >= 1.
+    eps: a number >= 0.
+    swap: False or True.
+    PyTorch: triplet_margin_loss. Source: specs/losses/triplet_margin_loss.py:26.
+    """
+
+    def __call__(
+        self,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        swap: bool = False,
+        *,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        swap: bool = False,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        swap: bool = False,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        swap: bool = False,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        anchor: _ArrayLike,
+        positive: _ArrayLike,
+        negative: _ArrayLike,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        swap: bool = False,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+triplet_margin_loss: _triplet_margin_loss
+
+class _tversky_loss(Kernel):
+    """One minus the overlap along the last axis, false positives and false negatives weighted apart.
+
+        both = sum(input * target, D)
+        wrong, missed = sum(input * (1 - target), D), sum((1 - input) * target, D)
+        return 1 - (both + smooth) / (both + alpha * wrong + beta * missed + smooth)
+
+    alpha: a number >= 0.
+    beta: a number >= 0.
+    smooth: a number >= 0.
+    Source: specs/losses/dice_loss.py:15.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        smooth: float = 1.0,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        smooth: float = 1.0,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+tversky_loss: _tversky_loss
 
 bce_loss = binary_cross_entropy
 bce_with_logits_loss = binary_cross_entropy_with_logits
