@@ -17,6 +17,7 @@ from symgen.rows.indices import axis_of, loops
 from symgen.rows.reference import truth
 from symgen.rows.samples import Arrays, ends, hard_rows, sample
 from symgen.spec import Op, Variant
+from symgen.spec.model import Parts, Role
 from symgen.truth import Truth
 
 LENGTHS = (1, 2, 3, 10, 33)
@@ -140,7 +141,9 @@ class _Call:
         chosen = dict(self.variant.settings)
         options = {a.name: chosen[a.name] for a in self.op.options if a.name in chosen and chosen[a.name] != "given"}
         whole = {a.name: int(self.arrays[a.name]) for a in self.op.options if a.role.kind == "int"}
-        return {**self.arrays, **whole, **options, **({"reduction": "none"} if self.op.kind == "loss" else {})}
+        arrays = {a.name: _joined(self.arrays[a.name], a.role) for a in self.op.operands if a.name in self.arrays}
+        reduction = {"reduction": "none"} if self.op.kind == "loss" else {}
+        return {**self.arrays, **arrays, **whole, **options, **reduction}
 
     def value(self) -> Any:
         with np.errstate(all="ignore"):
@@ -149,6 +152,14 @@ class _Call:
     def gradient(self, g: Any, target: str) -> Any:
         with np.errstate(all="ignore"):
             return self.kernel.vjp(g, wrt=(target,), **self.keywords)
+
+
+def _joined(value: Any, role: Role) -> Any:
+    """An operand as it is passed: an axis of parts is one axis, of all parts one after the other."""
+    if not any(isinstance(axis, Parts) for axis in role.axes):
+        return value
+    left = list(np.shape(value))
+    return np.reshape(value, [left.pop(0) * (left.pop(0) if isinstance(axis, Parts) else 1) for axis in role.axes])
 
 
 def _has_gradient(kernel: Any, op: Op, variant: Variant, place: Place) -> bool:

@@ -74,7 +74,7 @@ def test_no_card_without_a_spec(catalogue: Any) -> None:
     cards = {p.stem for p in (catalogue.root / "docs" / "reference" / "cards").glob("*.tex")}
     assert cards == set(catalogue.every)
     certificates = {p.stem for p in (catalogue.root / "generated" / "certificates").glob("*.json")}
-    assert certificates <= set(catalogue.names)
+    assert certificates <= set(catalogue.every)
 
 
 def test_certificate(catalogue: Any, name: str) -> None:

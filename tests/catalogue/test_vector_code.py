@@ -72,8 +72,8 @@ def loops_of(catalogue: Any, name: str) -> dict[str, tuple[Any, str, int, int, i
     found = {}
     for key, loop in vars(catalogue.module(name)).items():
         match = LOOP.fullmatch(key)
-        if match is None or not hasattr(loop, "py_func") or match["output"].startswith("vjp_"):
-            continue
+        if match is None or not hasattr(loop, "py_func") or match["output"].startswith(("vjp_", "total")):
+            continue  # sums, which have accumulators of their own
         cotangent = match["output"] == "vjp"
         arrays = len(function.operands) + cotangent
         found[key] = loop, match["tag"], arrays, numbers, loop.py_func.__code__.co_argcount - arrays - numbers
