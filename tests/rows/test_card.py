@@ -44,7 +44,7 @@ def test_every_card_has_a_plot_that_says_what_it_shows(name: str) -> None:
     text = sheet.render_card(card(derive(OPS[name])))
     found = plot(OPS[name], OPS[name].variants[0])
     assert (r"\begin{tikzpicture}" in text) == (found is not None)
-    assert found is None or "= (t, 0, 1)$" in found[1]
+    assert found is None or "= (t, 0, 1" in found[1]
 
 
 def test_the_derivation_names_the_free_parameters_of_value_and_gradient() -> None:
