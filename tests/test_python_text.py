@@ -88,14 +88,18 @@ def test_printed_graphs_compute_what_the_graph_means(function: ScalarFunction) -
 
 @pytest.mark.parametrize("name", sorted(PRIMITIVES))
 def test_each_primitive_compiles_to_its_function(name: str) -> None:
-    """The table of primitives names functions that Numba has and that agree with NumPy to a few ULP."""
-    of_two = ("hypot", "hypot_low", "hypot_short", "pow", "sin_sum", "cos_sum", "sin_product", "cos_product")
-    arguments = [var("x"), var("y")] if name in of_two else [var("x")]
+    """The table of primitives names functions that Numba has and that agree with NumPy to a few ULP.
+
+    Where a loop takes a short sine, a function of one number takes the full one.
+    """
+    of_two = name.startswith(("hypot", "pow_", "rest_")) or name == "pow" or "_near" in name or "_sum" in name
+    arguments = [var("x"), var("y")] if of_two or "_product" in name else [var("x")]
+    loose = name in ("sin_short", "cos_short", "sin_product_short", "cos_product_short")
     kernel = compiled(ScalarFunction("f", ("x", "y"), (call(name, *arguments),)))
     points = np.array([0.001, 0.25, 0.5, 1.0, 3.7])
     got = [kernel(p, 0.75) for p in points]
     want = PRIMITIVES[name](*[points, np.full(5, 0.75)][: len(arguments)])
-    np.testing.assert_allclose(got, want, rtol=1e-15)
+    np.testing.assert_allclose(got, want, rtol=1e-10 if loose else 1e-15)
     assert all(isinstance(v, float) for v in got)
 
 

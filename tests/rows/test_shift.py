@@ -35,7 +35,7 @@ def test_no_exponential_is_left_bare(tmp_path: Path, body: str) -> None:
 def test_what_is_taken_off() -> None:
     """The parameter of the whole exponent, else that of each of its terms, as often as it stands there."""
     x, k, m = read("x", [index("K.1")]), index("K.1"), read("m0")
-    shifting = Shifting((Family(x, "m0", (), True),), {})
+    shifting = Shifting((Family(x, "m0", ()),), {})
     assert shifting.shift(x) == m
     assert shifting.shift(3 * x) == 3 * m
     assert shifting.shift(x.xreplace({k: index("K")}) + 2 * read("x", [index("K.2")])) == 3 * m
