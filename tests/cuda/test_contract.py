@@ -69,7 +69,7 @@ def test_kernels_compute_in_their_own_precision_with_wide_accesses(name, typestr
         assert found.wide >= outs, kernel.__name__
         assert slow or found.instructions <= INSTRUCTIONS[typestr] * (form.lanes + 1), kernel.__name__
         count += 1
-    assert count >= 5
+    assert count >= (5 if typestr == "<f4" else 4)
 
 
 @pytest.mark.skipif(PTXAS is None, reason="ptxas is not installed: PTX alone was checked")
