@@ -7,15 +7,14 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from symgen import resources
 from symgen.approx import fit, split
 from symgen.enclosure import Enclosure
 from symgen.oracle import Oracle, working_precision
 from symgen.pipeline import derive
 from symgen.prove_pieces import Claim, NotShownError, RefutedError, bound, claims
-from symgen.spec import load
 from symgen.stabilize.piece import Piece
 from symgen.vocabulary import sigmoid, softplus
+from tests.rows.test_lower import spec
 
 X = sp.Symbol("x", real=True)
 BITS = 54
@@ -120,9 +119,9 @@ def test_a_long_tail_takes_boxes_as_wide_as_they_can_be():
 
 
 @pytest.mark.slow
-def test_pieces_in_a_difference_of_operands_are_proved_as_functions_of_the_difference():
+def test_pieces_in_a_difference_of_operands_are_proved_as_functions_of_the_difference(tmp_path):
     """A loss of the difference of two operands has pieces too, and none of them is passed over."""
-    op = load(resources.specs())["log_cosh_loss"]
+    op = spec(tmp_path, "input: Tensor, target: Tensor", "d = input - target\nreturn d - tanh(d)", "@loss()")
     derivation = derive(op)
     pieces = [s for o in derivation.variants[0].outputs for r in o.regions for s in r.segments if s.kind == "piece"]
     found = claims(op, derivation.variants[0])
