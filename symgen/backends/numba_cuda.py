@@ -221,13 +221,18 @@ def emit(module: ModuleText) -> str:
         "documentation": doc_text(module),
         "sections": sections,
         "math": "math" in needs,
-        "names": sorted((needs - {"math"} - ELEMENTARY) | IMPORTED),
+        "names": sorted((needs - {"math"} - ELEMENTARY) | IMPORTED | _zeros(sections)),
         "sums": sorted(_sums(sections)),
         "rows": [],
         "elementary": sorted(needs & ELEMENTARY),
     }
     head, text, code = render(BACKEND, f"{module.archetype}.py.jinja", values).split('"""', 2)
     return '"""'.join((head, text, fold(code)))
+
+
+def _zeros(sections: Sequence[Section]) -> set[str]:
+    """What the zeros that sums begin with are made by."""
+    return {"f32" for s in sections for k in s.kernels if k.summed and k.precision.sums == "f"}
 
 
 def _sums(sections: Sequence[Section]) -> set[str]:

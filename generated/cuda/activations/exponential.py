@@ -5,7 +5,7 @@
 return exp(x)
 """
 
-from symgen.runtime.device import (core, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32)
+from symgen.runtime.device import (core, f32, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32)
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp)
 
