@@ -18,6 +18,7 @@ from symgen.spec import Op, Variant
 from symgen.spec.model import role_limits
 from tests.rows.hard import OPS, ulps
 
+GENERAL = 3.5  # the order of a norm in a variant for any
 BARS = {np.float32: 2.0, np.float64: 4.0}
 NAMES = ("glu", "swiglu", "geglu", "rms_norm", "layer_norm", "normalize", "cosine_similarity", "cosine_embedding_loss",
          "ratio_loss", "dice_loss", "tversky_loss", "giou_loss", "triplet_margin_loss")  # fmt: skip
@@ -51,16 +52,32 @@ def vectors(op: Op, variant: Variant, n: int) -> Iterator[tuple[str, dict[str, A
 @pytest.mark.parametrize(("name", "suffix"), CASES)
 def test_every_entry(name: str, suffix: str, dtype: Any) -> None:
     """Values and gradients in all operands are right to the bar, against the definition in ball arithmetic."""
+    compare(name, suffix, dtype, lambda kind: not (dtype is np.float64 and hard_power(suffix, kind)))
+
+
+@pytest.mark.xfail(strict=True, reason="powers are right to 2**-60: too few where all but a millionth cancels")
+@pytest.mark.parametrize("name", ["normalize"])
+def test_a_general_norm_beside_a_dominating_entry(name: str) -> None:
+    """The gradient of what dominates a norm of any order, in float64."""
+    (suffix,) = [v.suffix for v in OPS[name].variants if order(v.suffix) == GENERAL]
+    compare(name, suffix, np.float64, lambda kind: hard_power(suffix, kind))
+
+
+def hard_power(suffix: str, kind: str) -> bool:
+    """Whether a norm of any order has one entry that leaves the others little."""
+    return order(suffix) == GENERAL and kind in ("one", "of all sizes")
+
+
+def compare(name: str, suffix: str, dtype: Any, chosen: Callable[[str], bool]) -> None:
+    """Values and gradients at the chosen kinds of operands."""
     op = OPS[name]
     variant = next(v for v in op.variants if v.suffix == suffix)
     settings = {k: v for k, v in variant.settings if k in {a.name for a in op.options}}
     for n in (3, 8):
-        for kind, operands in vectors(op, variant, n):
+        for kind, operands in ((k, o) for k, o in vectors(op, variant, n) if chosen(k)):
             arrays = {k: np.asarray(v, dtype) for k, v in operands.items() if op.argument(k).role.kind != "real"}
             options = {a.name: float(order(suffix) if a.name == "p" else a.default) for a in op.options
                        if a.role.kind == "real"}  # fmt: skip
-            if kind in ("one", "of all sizes") and options.get("p") == 3.5:
-                continue  # powers are right to 2**-60, too few where all but a millionth of a gradient cancels
             if kind == "tiny" and "eps" in options:  # beside which differences of 1e-30 are nothing, to any pair
                 options["eps"] = 0.0
             lengths = {a: n for p in places(op, variant) for a in p.axes if not a.isdigit()}
@@ -79,7 +96,7 @@ def test_every_entry(name: str, suffix: str, dtype: Any) -> None:
 def order(suffix: str) -> float:
     """A norm's order of a variant."""
     known = {"p_eq_inf": np.inf, "p_eq_1": 1.0, "p_eq_2": 2.0}
-    return next((v for k, v in known.items() if k in suffix), 3.5)
+    return next((v for k, v in known.items() if k in suffix), GENERAL)
 
 
 # -- sizes ------------------------------------------------------------------------------------------------------------
