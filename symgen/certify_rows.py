@@ -141,7 +141,7 @@ class _Call:
         chosen = dict(self.variant.settings)
         options = {a.name: chosen[a.name] for a in self.op.options if a.name in chosen and chosen[a.name] != "given"}
         whole = {a.name: int(self.arrays[a.name]) for a in self.op.options if a.role.kind == "int"}
-        arrays = {a.name: _joined(self.arrays[a.name], a.role) for a in self.op.operands if a.name in self.arrays}
+        arrays = {a.name: joined(self.arrays[a.name], a.role) for a in self.op.operands if a.name in self.arrays}
         reduction = {"reduction": "none"} if self.op.kind == "loss" else {}
         return {**self.arrays, **arrays, **whole, **options, **reduction}
 
@@ -154,7 +154,7 @@ class _Call:
             return self.kernel.vjp(g, wrt=(target,), **self.keywords)
 
 
-def _joined(value: Any, role: Role) -> Any:
+def joined(value: Any, role: Role) -> Any:
     """An operand as it is passed: an axis of parts is one axis, of all parts one after the other."""
     if not any(isinstance(axis, Parts) for axis in role.axes):
         return value

@@ -98,5 +98,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("row", [n for n in functions("activation", "rows") if takes_a_row(n)])
     if "row_loss" in metafunc.fixturenames:
         metafunc.parametrize("row_loss", [n for n in functions("loss", "rows") if takes_classes(n)])
+    if "row_sample" in metafunc.fixturenames:
+        others = [n for n in functions("activation", "rows") if not takes_a_row(n)]
+        others += [n for n in functions("loss", "rows") if not takes_classes(n)]
+        metafunc.parametrize("row_sample", others)
     if "capability" in metafunc.fixturenames:
         metafunc.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")
