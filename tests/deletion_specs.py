@@ -1,6 +1,6 @@
 """Formulas that need rules which neither the catalogue nor the corpus of unseen formulas needs."""
 
-from symgen.spec import Tensor, activation, cosh, erfc, exp, log, pi, sinh, sqrt
+from symgen.spec import Real, Tensor, activation, cosh, erfc, exp, log, pi, sinh, sqrt
 
 
 @activation()
@@ -122,3 +122,9 @@ def planck_of_cube(x: Tensor > 0):
 def root_step(x: Tensor >= 0):
     """By how much the root of one more than a cube and one is larger."""
     return sqrt(x**3 + 2) - sqrt(x**3 + 1)
+
+
+@activation()
+def direction(x, a: Real > 0 = 1):
+    """The sine of an angle, from the legs of its triangle."""
+    return x / sqrt(x**2 + a**2)

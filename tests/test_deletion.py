@@ -12,7 +12,7 @@ READS_BETTER = {"log1mexp-intro", "tanh-square", "log-sum-exp-max", "hypot-intro
 # rule decides between two spellings of a head, for formulas that write the other one.
 NOT_MISSED = {
     "softplus-intro", "tanh-intro", "log-difference-exp", "tanh-odd", "sech2-even", "erf-odd", "hypot-even",
-    "hypot-even-second", "hypot-square-second",
+    "hypot-even-second",
 }  # fmt: skip
 
 
