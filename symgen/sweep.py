@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from symgen import ulp
 from symgen.reference import ABOVE, BELOW, CONSTANT, COUNT, EXACT, POLYNOMIAL, Table
+from symgen.runtime.trig import fma
 from symgen.truth import Truth
 
 BLOCK = 1 << 18  # inputs at a time: their results and errors stay in the second-level cache
@@ -289,24 +290,11 @@ def _nearest_to_line(got: Any, y: Any, x: Any, line: Any) -> Any:
     exponent = min(max(exponent, 1023 + LEAST), 1023 + MOST)
     half = np.int64((exponent - 24) << 52).view(np.float64)
     middle = got + half if y > got else got - half
-    high, low = _product(p, x)
+    high = p * x
     total = high + q
     part = total - high
-    low += (high - (total - part)) + (q - part)  # one of the two is zero
+    low = fma(p, x, -high) + (high - (total - part)) + (q - part)  # one of the two is zero
     beyond = (total - r * middle) + low
     if beyond == 0.0:
         return (np.float32(got).view(np.int32) & 1) == 0
     return (beyond > 0.0) == (got > middle)
-
-
-@njit(nogil=True, cache=True)
-def _product(a: Any, b: Any) -> Any:
-    """A product, rounded, and what is missing: exactly, by halves of 26 and 27 bits."""
-    split = 134217729.0
-    wide = split * a
-    a_high = wide - (wide - a)
-    wide = split * b
-    b_high = wide - (wide - b)
-    a_low, b_low = a - a_high, b - b_high
-    product = a * b
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
