@@ -85,7 +85,7 @@ TRIG = frozenset({"sin_sum", "cos_sum", "sin_product", "cos_product"})  # what t
 WALK = frozenset(
     {"i", "k", "n", "v", "far", "outer", "channels", "inner", "size", "width", "row", "channel", "start", "stop", "end"}
     | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
-    | {"LANES", "added", "tile", "sums", "scale", "value_i"}
+    | {"LANES", "added", "entry", "sum_up", "tile", "sums", "scale", "value_i"}
 )
 
 DIALECT = Dialect(
@@ -277,7 +277,7 @@ class Total:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        return (*self.loop.inputs, "size", "scale", "sums", "lost", *self.loop.writes)
+        return (*self.loop.inputs, "size", "scale", *self.loop.writes)
 
     @property
     def views(self) -> tuple[tuple[str, str], ...]:
@@ -288,8 +288,15 @@ class Total:
     @property
     def call(self) -> str:
         load = self.loop.precision.load
-        read = (load.format(f"{name}_t[i]") if role in WALKED else name for name, role in self.loop.reads)
+        read = (load.format(f"entry({name}_t, i)") if role in WALKED else name for name, role in self.loop.reads)
         return f"{self.loop.core}({', '.join(read)})"
+
+    @property
+    def sum(self) -> str:
+        """A loss added to its lane: a float64 has 29 bits more than float32 wants, and a chunk is short."""
+        if self.loop.precision.name == "f32":
+            return "sums[i] += value_i"
+        return "sums[i], lost[i] = added(sums[i], lost[i], value_i, 0.0)"
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -333,7 +340,7 @@ def emit(module: ModuleText) -> str:
         "sections": sections,
         "needs": needs,
         "intrinsics": sorted(intrinsics),
-        "reductions": ["LANES", "added", "tile"] if any(s.totals for s in sections) else [],
+        "reductions": ["LANES", "added", "entry", "sum_up", "tile"] if any(s.totals for s in sections) else [],
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }

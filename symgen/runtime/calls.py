@@ -126,6 +126,10 @@ def arrays(function: Function, leading: bool = False) -> int:
     Parameters have an axis of their own, which has to be found at each call.
     """
     operands = function.operands
+    if function.is_loss and not function.is_rows:
+        plain = tuple(a for a in operands if a.required)
+        alone = all(a.role in ("tensor", "prob", "weight") for a in plain) and function.arguments[: len(plain)] == plain
+        return len(plain) if alone and not leading else 0
     if function.is_rows:
         alone = not function.is_loss and [a.role for a in operands if a.role != "mask"] == ["tensor"]
         return 1 + leading if alone and operands[0].role == "tensor" else 0

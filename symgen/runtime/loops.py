@@ -27,6 +27,7 @@ class Loops:
     package: str
     function: Function
     compiled: dict[str, Loop] = field(default_factory=dict)
+    totals: dict[tuple[str, tuple[bool, ...]], Loop] = field(default_factory=dict)
 
     def module(self) -> ModuleType:
         """The generated module of this function."""
@@ -54,17 +55,19 @@ class Loops:
         name = joined(output, tag, suffix)
         return self.compiled.get(name) or self._compile(name, tag, [1] * arrays[0], arrays[1])
 
-    def total(self, output: str, tag: str, suffix: str, arrays: tuple[int, int]) -> Loop:
-        """The loop that sums a loss in running totals, with scaled gradients: so many arrays in and so many out."""
+    def total(self, output: str, tag: str, suffix: str, walked: tuple[bool, ...], outputs: int) -> Loop:
+        """The loop that sums a loss, with scaled gradients: of each operand whether it is an array or a number."""
         name = joined(output, tag, suffix)
-        if (found := self.compiled.get(name)) is not None:
+        if (found := self.totals.get((name, walked))) is not None:
             return found
         types = import_numba(self.function.name).types
         scalar = {"f64": types.float64, "f32": types.float32}[tag]
-        signature = [types.Array(scalar, 1, "C", readonly=True)] * arrays[0]
+        array = types.Array(scalar, 1, "C", readonly=True)
+        signature = [array if each else types.float64 for each in walked]
         signature += [types.float64] * len(self.function.numeric_options) + [types.int64, types.float64]
-        signature += [types.Array(types.float64, 1, "C")] * 2 + [types.Array(scalar, 1, "C")] * arrays[1]
-        return self._made(name, signature)
+        signature += [types.Array(scalar, 1, "C")] * outputs
+        self.totals[name, walked] = loop = self._made(name, signature)
+        return loop
 
     def reduction(self, argument: str, tag: str, suffix: str) -> Loop:
         """The loop that sums the gradient in a parameter or an option over (outer, channel, inner) arrays."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from . import derivatives, totals
-from .calls import Call, Caller, fill, given_outputs
+from .calls import Call, Caller, arrays, fill, given_outputs
 from .derivatives import check_cotangent, delivered, exact_output, select_targets
 from .dtypes import FLOAT64, Array, Precision, is_bfloat16, store
 from .errors import did_you_mean, listing
@@ -24,6 +24,7 @@ from .gradients import result_dtype, sum_to
 from .manifest import Argument
 from .operands import Shape, promote, to_array
 from .quick import Ready
+from .quick_losses import ReadyLoss, Summing, bare
 
 REDUCTIONS: Final = ("none", "mean", "sum", "batchmean")
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
@@ -31,7 +32,7 @@ LANES: Final = 256
 _nditer: Any = np.nditer
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
-Answer = tuple[Any, Ready | None]  # what a call gives, and how calls like it run: no loop alone answers a loss
+Answer = tuple[Any, Ready | ReadyLoss | None]  # what a call gives, and how calls like it run
 
 
 class Total:
@@ -169,20 +170,45 @@ def _divisor(caller: Caller, call: Call, how: str) -> float:
         return 1.0
     if how == "batchmean":
         return float(call.shape[0])
-    if "share" not in call.plan.variant.outputs:
-        return float(count)
-    names = _share_operands(call)
-    inputs = [o.placed if o.argument.name in names else np.zeros(()) for o in call.operands]
+    if (one := _share(caller, call)) is not None:
+        return one * count
+    inputs = _sharing(call)
     shape = np.broadcast_shapes(*(a.shape for a in inputs))
-    if math.prod(shape) == 1:
-        one = np.empty(1)
-        numbers = [a.astype(FLOAT64).reshape(1) for a in inputs]
-        caller.loop(call, "share", "f64")(*numbers, *call.plan.numbers, one)
-        return float(one[0]) * count
     sweep = Sweep(call)
     share = sweep.result([(sweep.loop(caller, "share"), 1.0)])
     sweep.run(inputs, shape)
     return share.total.value * (count / max(1, math.prod(shape)))
+
+
+def _sharing(call: Call) -> list[Array]:
+    """The operands, zero where a sample's share does not depend on one."""
+    names = _share_operands(call)
+    return [o.placed if o.argument.name in names else np.zeros(()) for o in call.operands]
+
+
+def _share(caller: Caller, call: Call) -> float | None:
+    """The share of a sample in the mean, or None where samples differ."""
+    if "share" not in call.plan.variant.outputs:
+        return 1.0
+    inputs = _sharing(call)
+    if any(a.size != 1 for a in inputs):
+        return None
+    one = np.empty(1)
+    numbers = [a.astype(FLOAT64).reshape(1) for a in inputs]
+    caller.loop(call, "share", "f64")(*numbers, *call.plan.numbers, one)
+    return float(one[0])
+
+
+def _ready(caller: Caller, call: Call, how: str, found: Summing | None, gradients: int = 0, with_value: bool = True
+           ) -> ReadyLoss | None:
+    """How calls like this one run, if it took no more than a loop and a divisor that counts samples."""
+    split = arrays(caller.function)
+    if found is None or not split or (share := _share(caller, call) if how == "mean" else 1.0) is None:
+        return None
+    first, others = found.operands[:split], found.operands[split:]
+    if not all(isinstance(a, np.ndarray) for a in first) or any(isinstance(a, np.ndarray) for a in others):
+        return None
+    return ReadyLoss(found._replace(operands=others), first[0].dtype, share, how, gradients, with_value)
 
 
 def _quotient(total: float, divisor: float) -> float:
@@ -199,16 +225,18 @@ def value(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     if how == "none":
         loop, compute = caller.elementwise(call, "value", precision, out)
         return fill(call, loop, out, precision.result, compute), None
-    return _number(call, _reduced(caller, call, how), out, precision), None
+    number, found = _reduced(caller, call, how)
+    return _number(call, number, out, precision), _ready(caller, call, how, found)
 
 
-def _reduced(caller: Caller, call: Call, how: str) -> float:
+def _reduced(caller: Caller, call: Call, how: str) -> tuple[float, Summing | None]:
+    """The reduced loss, and how its samples were summed if a loop did it."""
     if (found := totals.total(caller, call)) is not None:
-        return _quotient(found, _divisor(caller, call, how))
+        return _quotient(found[0], _divisor(caller, call, how)), found[1]
     sweep = Sweep(call)
     total = sweep.result([(sweep.loop(caller, "value"), 1.0)])
     sweep.run(call.inputs, call.shape)
-    return _quotient(total.total.value, _divisor(caller, call, how))
+    return _quotient(total.total.value, _divisor(caller, call, how)), None
 
 
 def _number(call: Call, number: float, out: Any, precision: Precision) -> Any:
@@ -226,7 +254,8 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
         return derivatives.grad(caller, args, _without_reduction(kwargs))
     if derivatives.order_of(method, call.extras["order"]) != 1:
         raise ValueError(f"{method}(): order=2 is elementwise and needs reduction='none'; see hvp")
-    return _bare(_gradients(caller, call, how, 1.0, ("tensor",), with_value=False)[1]), None
+    _, found, ready = _gradients(caller, call, how, 1.0, ("tensor",), with_value=False)
+    return bare(found), ready
 
 
 def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
@@ -235,8 +264,8 @@ def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     call, how = _prepared(caller, method, args, kwargs, {"wrt": None, "out": None})
     if how == "none":
         return derivatives.value_and_grad(caller, args, _without_reduction(kwargs))
-    number, found = _gradients(caller, call, how, 1.0, ("tensor",), with_value=True)
-    return (number, _bare(found)), None
+    number, found, ready = _gradients(caller, call, how, 1.0, ("tensor",), with_value=True)
+    return (number, bare(found)), ready
 
 
 def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
@@ -248,8 +277,8 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
         raise ValueError(f"{method}(): g has shape {cotangent.shape}; the reduced loss is one number")
     if how == "none":
         check_cotangent(call, cotangent)
-        return _bare(_gradients(caller, call, how, cotangent, DIFFERENTIABLE, with_value=False)[1]), None
-    return _bare(_gradients(caller, call, how, float(cotangent.reshape(())), DIFFERENTIABLE, with_value=False)[1]), None
+        return bare(_gradients(caller, call, how, cotangent, DIFFERENTIABLE, with_value=False)[1]), None
+    return bare(_gradients(caller, call, how, float(cotangent.reshape(())), DIFFERENTIABLE, with_value=False)[1]), None
 
 
 def hvp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
@@ -302,21 +331,22 @@ class _Place:
 
 
 def _gradients(caller: Caller, call: Call, how: str, g: Any, roles: tuple[str, ...],
-               with_value: bool) -> tuple[Any, list[Any]]:
-    """The reduced loss, where it is wanted, and the gradients in all targets."""
+               with_value: bool) -> tuple[Any, list[Any], ReadyLoss | None]:
+    """The reduced loss, where it is wanted, the gradients in all targets, and how calls like this one run."""
     function, precision = caller.function, promote(call.method, call.operands)
     targets = select_targets(function, call, roles, 1)
     outs = given_outputs(call.method, call.extras["out"], len(targets))
     divisor = _divisor(caller, call, "sum" if how == "none" else how)
     shared = set(_share_operands(call)) if how == "mean" else set()
-    known = _reduced(caller, call, how) if any(t.name in shared for t in targets) else None
+    known = _reduced(caller, call, how)[0] if any(t.name in shared for t in targets) else None
     scalar = isinstance(g, float)
     if scalar and not any(t.name in shared for t in targets) and all(t.role in DIFFERENTIABLE for t in targets):
         quick = _direct(caller, call, list(zip(targets, outs, strict=True)), g * _inverse(divisor), precision)
         if quick is not None:
-            sum_of_losses, gradients = quick
+            (sum_of_losses, found), gradients = quick
             number = _number(call, _quotient(sum_of_losses, divisor), None, precision) if with_value else None
-            return number, gradients
+            ready = _ready(caller, call, how, found, len(targets), with_value) if g == 1.0 and targets else None
+            return number, gradients, ready
     sweep, scale = Sweep(call, None if scalar else g), (g if scalar else 1.0) * _inverse(divisor)
     rows = _rows(caller, sweep, targets, with_value)
     losses = sweep.result([(rows["value"], 1.0)]) if with_value else None
@@ -335,12 +365,12 @@ def _gradients(caller: Caller, call: Call, how: str, g: Any, roles: tuple[str, .
                 call, t, np.asarray(r.total.value), o, precision))
     sweep.run(call.inputs, call.shape)
     number = None if losses is None else _number(call, _quotient(losses.total.value, divisor), None, precision)
-    return number, [f() for f in finished]
+    return number, [f() for f in finished], None
 
 
 def _direct(caller: Caller, call: Call, wanted: list[tuple[Argument, Any]], scale: float, precision: Precision
-            ) -> tuple[float, list[Any]] | None:
-    """The sum of the losses and the gradients by loops that need no scratch memory, where arrays are plain."""
+            ) -> tuple[tuple[float, Summing], list[Any]] | None:
+    """The sum of the losses with how it was found, and the gradients, by loops that need no scratch memory."""
     places = [_Place(call, target, out, precision) for target, out in wanted]
     if any(place.summed for place in places):
         return None
@@ -362,7 +392,3 @@ def _rows(caller: Caller, sweep: Sweep, targets: list[Argument], with_value: boo
         if target.name not in rows:
             rows[target.name] = sweep.loop(caller, function.output(target))
     return rows
-
-
-def _bare(results: list[Any]) -> Any:
-    return results[0] if len(results) == 1 else tuple(results)

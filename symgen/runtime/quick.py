@@ -18,6 +18,7 @@ from numpy import empty, may_share_memory, ndarray
 from .binding import MISSING
 from .dtypes import Array, DType
 from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
+from .quick_losses import ReadyLoss
 from .quick_rows import ReadyRows
 from .threads import CUT, spread
 
@@ -55,10 +56,10 @@ class Quick:
         arrays: how many arrays stand first among the arguments; 0 if no call is simple enough.
     """
 
-    def __init__(self, checked: Callable[..., tuple[Any, Ready | ReadyRows | None]], arrays: int) -> None:
+    def __init__(self, checked: Callable[..., tuple[Any, Ready | ReadyRows | ReadyLoss | None]], arrays: int) -> None:
         self._checked = checked
         self._arrays = arrays
-        self._known: dict[Any, Any] = {}  # Ready, or ReadyRows
+        self._known: dict[Any, Any] = {}  # Ready, ReadyRows or ReadyLoss
 
     def _call(self, x: Any = MISSING, /, *more: Any, out: Any = None, **options: Any) -> Any:
         if type(x) is ndarray:
@@ -92,7 +93,7 @@ class Quick:
     def _again(self, known: Any, args: tuple[Any, ...], out: Any, options: dict[str, Any] | None = None) -> Any:
         """A call whose key was seen, of arrays of any shape: fully checked if they are not as plain as they look."""
         inputs = args[: self._arrays]
-        if type(known) is ReadyRows:
+        if type(known) is not Ready:
             found = known.run(inputs, out) if len(inputs) == self._arrays else None
             return self._first(args, out, options or {}) if found is None else found
         if len(inputs) < self._arrays or (results := _results(known, inputs, out)) is None:
@@ -124,7 +125,7 @@ class Quick:
         except TypeError:  # something that cannot be a key, such as an array
             return None
 
-    def _remember(self, ready: Ready | ReadyRows, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def _remember(self, ready: Ready | ReadyRows | ReadyLoss, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         arrays, rest = args[: self._arrays], args[self._arrays :]
         named = {name: value for name, value in options.items() if name != "out"}
         values = (*rest, *named.values())

@@ -10,9 +10,11 @@ beside a user's own kernels: it imports NumPy and Numba only.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
-from numba import njit
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
 
 from . import intrinsics
 
@@ -40,10 +42,39 @@ def settled(high: float, low: float) -> tuple[float, float]:
     return (total if known else high), (rest if known else 0.0)
 
 
-@_exact
-def tile(array: Any, start: int, stop: int) -> Any:
-    """A part of an array no longer than the lanes; of LANES copies of one number, all of them."""
-    return array if array.size == LANES else array[start:stop]
+def tile(operand: Any, start: int, stop: int) -> Any:
+    """A part of an array; a number as it is."""
+    return operand[start:stop] if isinstance(operand, np.ndarray) else operand
+
+
+def entry(operand: Any, i: int) -> Any:
+    """An entry of an array; a number as it is."""
+    return operand[i] if isinstance(operand, np.ndarray) else operand
+
+
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy", "fastmath": False, "forceinline": True}
+
+
+@overload(tile, jit_options=_OPTIONS)
+def _tile(operand: Any, start: int, stop: int) -> Any:  # noqa: ARG001  Numba compares the signatures
+    def part(operand: Any, start: int, stop: int) -> Any:
+        return operand[start:stop]
+
+    def number(operand: Any, start: int, stop: int) -> Any:  # noqa: ARG001
+        return operand
+
+    return part if isinstance(operand, types.Array) else number
+
+
+@overload(entry, jit_options=_OPTIONS)
+def _entry(operand: Any, i: int) -> Any:  # noqa: ARG001
+    def one(operand: Any, i: int) -> Any:
+        return operand[i]
+
+    def number(operand: Any, i: int) -> Any:  # noqa: ARG001
+        return operand
+
+    return one if isinstance(operand, types.Array) else number
 
 
 # -- one more entry, into a lane ------------------------------------------------------------------------------------

@@ -48,10 +48,11 @@ def _load(caller: Caller, tag: str) -> None:
         loops.elementwise("vjp", tag, variant.suffix, (reads + 1, tensors))
         loops.elementwise("value_and_grad", tag, variant.suffix, (reads, 1 + tensors))
         if function.is_loss and all(o.role != "param" for o in function.operands):
-            loops.total("total", tag, variant.suffix, (reads, 0))
-            loops.total("total_and_grad", tag, variant.suffix, (reads, tensors))
-            for tensor in function.tensors if tensors > 1 else ():
-                loops.total(f"total_and_grad_{tensor.name}", tag, variant.suffix, (reads, 1))
+            for walked in {tuple(o.required for o in function.operands), (True,) * reads}:
+                loops.total("total", tag, variant.suffix, walked, 0)
+                loops.total("total_and_grad", tag, variant.suffix, walked, tensors)
+                for tensor in function.tensors if tensors > 1 else ():
+                    loops.total(f"total_and_grad_{tensor.name}", tag, variant.suffix, walked, 1)
         for argument in function.arguments:
             if argument.role in REDUCED and f"grad_{argument.name}" in variant.outputs:
                 loops.reduction(argument.name, tag, variant.suffix)
