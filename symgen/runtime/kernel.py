@@ -17,7 +17,7 @@ from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
 from .options import default_variant
-from .quick import Quick, Ready
+from .quick import Quick
 from .quick_rows import ReadyRows
 from .rows import RowCaller
 from .warm import Warmed, warm
@@ -110,7 +110,7 @@ class Kernel(Quick):
             return row_losses.value(self._caller, args, kwargs), None
         return rows.value(self._caller, args, kwargs)
 
-    def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
+    def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> losses.Answer:
         if on_device(args):
             return self.cuda(*args, **kwargs), None
         name = self.function.name
@@ -178,7 +178,7 @@ class Kernel(Quick):
         hint = did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
         raise AttributeError(f"kernel {self.__name__} has no attribute {name!r}{hint}", name=name, obj=self)
 
-    def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Ready | None]:
+    def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> losses.Answer:
         """What ``grad`` and the like do where no earlier call has shown a quicker way."""
         if on_device(args):
             return getattr(self.cuda, name)(*args, **kwargs), None

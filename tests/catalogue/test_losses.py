@@ -293,3 +293,52 @@ def test_reduced_losses_of_plain_arrays(dtype: Any) -> None:
         np.testing.assert_array_equal(out, dx)
         same = x.copy()
         np.testing.assert_array_equal(F.huber_loss.value_and_grad(same, y, wrt="input", out=same)[1], ex)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_calls_seen_before_run_their_loop_at_once(catalogue: Any, name: str, dtype: Any,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second call of plain arrays is not checked again, and gives what its own arrays and options ask for."""
+    kernel = catalogue.kernel(name)
+    required = [a.name for a in kernel.function.operands if a.required]
+
+    def operands(shape: tuple[int, ...], seed: int) -> list[Any]:
+        found = drawn(kernel.function, shape, dtype, seed)
+        return [found[n] for n in required]
+
+    methods = [(kernel, {"reduction": r}) for r in ("sum", "batchmean")]
+    methods += [(m, {}) for m in (kernel, kernel.grad, kernel.value_and_grad)]
+    methods += [(kernel.value_and_grad, {"wrt": kernel.function.tensors[0].name})]
+    other = operands((3, 2, 5), 7)
+    expected = [m(**dict(zip(required, other, strict=True)), **more) for m, more in methods]
+    for (method, more), wanted in zip(methods, expected, strict=True):
+        method(*operands(SHAPE, 6), **more)
+        monkeypatch.setattr(method, "_checked", lambda args, kwargs: pytest.fail("checked again"))
+        found = method(*other, **more)
+        monkeypatch.undo()
+        for got, exact in zip(flat(found), flat(wanted), strict=True):
+            np.testing.assert_array_equal(got, exact, strict=True)
+        strided = [np.repeat(a, 2, axis=-1)[..., ::2] for a in other]
+        for got, exact in zip(flat(method(*strided, **more)), flat(wanted), strict=True):
+            close(got, exact)
+
+
+def flat(results: Any) -> list[Any]:
+    """Arrays out of nested tuples."""
+    return [a for each in results for a in flat(each)] if isinstance(results, tuple) else [results]
+
+
+def test_numbers_beside_plain_arrays_are_part_of_what_is_remembered() -> None:
+    """A weight that is a number is kept apart from other weights, from none, and from arrays."""
+    x, y = np.linspace(-1, 1, 7), np.zeros(7)
+    plain = F.mse_loss(x, y, reduction="sum")
+    for weight in (2.0, 2.0, 3.0, np.full(7, 4.0), 0.0, np.float64(5.0)):
+        assert F.mse_loss(x, y, weight, reduction="sum") == pytest.approx(plain * np.mean(weight), rel=1e-15)
+        assert F.mse_loss(x, y, reduction="sum") == plain
+
+
+def test_sums_too_large_are_infinite_without_a_warning() -> None:
+    """A float32 loss that overflows is infinite the second time as the first, and nothing is said of it."""
+    x, y = np.full(9, 3e20, np.float32), np.zeros(9, np.float32)
+    for _ in range(2):
+        assert F.mse_loss(x, y, reduction="sum") == np.inf
