@@ -104,13 +104,17 @@ class Survey:
         half = [ulp.all_values(d) for d in self.effort.dtypes if d in ("float16", "bfloat16")]
         for i, dtype in enumerate(("float64", "float32")):
             self.progress(f"truth of {self.along.title} at {dtype} points", 0.1 + 0.3 * i)
-            grid = [ulp.log_spaced(int(counts[dtype] * share), dtype), ulp.specials(dtype)]
+            grid = [ulp.log_spaced(int(counts[dtype] * share), dtype), ulp.specials(dtype), self._meeting()]
             self._add(dtype, np.concatenate(grid + (half if dtype == "float32" else [])))
         self._find_features()
         self.progress(f"truth of {self.along.title} near cuts, kinks and roots", 0.75)
         centres = merge(*self.features.values())
         for dtype in ("float64", "float32"):
             self._add(dtype, ulp.neighbourhood(centres, self.effort.near, dtype))
+
+    def _meeting(self) -> Floats:
+        """Where the operand meets one that is held fixed: there a loss has its root, perhaps without changing sign."""
+        return np.array([v for _, v in self.case.operands if v is not None], np.float64)
 
     def _add(self, dtype: str, points: Floats) -> None:
         """Extend the points of a dtype, whose truth is computed once."""

@@ -30,6 +30,7 @@ __all__ = [
     "gaussian_nll_loss",
     "geglu",
     "gelu",
+    "generalized_cross_entropy",
     "giou_loss",
     "glu",
     "hard_sigmoid",
@@ -59,12 +60,14 @@ __all__ = [
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "msle_loss",
     "multi_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "pinball_loss",
     "poisson_nll_loss",
+    "poly_cross_entropy",
     "prelu",
     "pseudo_huber_loss",
     "quantile_loss",
@@ -88,6 +91,7 @@ __all__ = [
     "squared_hinge_loss",
     "squareplus",
     "step",
+    "student_t_nll_loss",
     "swiglu",
     "swish",
     "tanh",
@@ -963,6 +967,87 @@ class _gelu(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 gelu: _gelu
+
+class _generalized_cross_entropy(Kernel):
+    """Box-Cox transform of the probability of the target class: less is lost on labels that are wrong.
+
+        if target == ignore_index:
+            return 0, 0
+        return weight[target] * (1 - softmax(input)[target]**q) / q, weight[target]
+
+    ignore_index: an integer.
+    q: a number > 0 and <= 1.
+    Source: specs/losses/generalized_cross_entropy.py:10.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        q: float = 0.7,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        q: float = 0.7,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        q: float = 0.7,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        q: float = 0.7,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        q: float = 0.7,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+generalized_cross_entropy: _generalized_cross_entropy
 
 class _giou_loss(Kernel):
     """One minus the generalised intersection over union of two boxes (x1, y1, x2, y2).
@@ -2307,6 +2392,69 @@ class _mse_loss(Kernel):
 
 mse_loss: _mse_loss
 
+class _msle_loss(Kernel):
+    """Squared difference of the logarithms of one plus input and one plus target.
+
+        return (log(1 + input) - log(1 + target)) ** 2
+
+    Source: specs/losses/msle_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+msle_loss: _msle_loss
+
 class _multi_margin_loss(Kernel):
     """Hinge between the target class and every other.
 
@@ -2647,6 +2795,87 @@ class _poisson_nll_loss(Kernel):
     ) -> _Array: ...
 
 poisson_nll_loss: _poisson_nll_loss
+
+class _poly_cross_entropy(Kernel):
+    """Cross entropy, and epsilon times the probability of all other classes.
+
+        if target == ignore_index:
+            return 0, 0
+        return weight[target] * (epsilon * (1 - softmax(input)[target]) - log_softmax(input)[target]), weight[target]
+
+    ignore_index: an integer.
+    epsilon: a number >= -1.
+    Source: specs/losses/poly_cross_entropy.py:10.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        epsilon: float = 1.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        epsilon: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        epsilon: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        epsilon: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        weight: _ArrayLike | None = None,
+        *,
+        ignore_index: int = -100,
+        epsilon: float = 1.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+poly_cross_entropy: _poly_cross_entropy
 
 class _prelu(Kernel):
     """Leaky relu whose slope is learned, one for all or one per channel.
@@ -3753,6 +3982,80 @@ class _step(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 step: _step
+
+class _student_t_nll_loss(Kernel):
+    """Negative log likelihood of Student's t distribution of given scale, without its constant, which df alone sets.
+
+        return log(scale) + (df + 1) / 2 * log(1 + ((input - target) / scale) ** 2 / df)
+
+    df: a number > 0.
+    Source: specs/losses/student_t_nll_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+student_t_nll_loss: _student_t_nll_loss
 
 class _swiglu(Kernel):
     """The first half of the axis through silu, times the second.

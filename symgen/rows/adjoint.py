@@ -45,11 +45,14 @@ def pullback(program: Program, wrt: Axes, *, value: bool = False, cotangent: str
     """
     out = program.stages[-1]
     tape = Tape.of(program, {**wrt, **{s.out: s.axes for s in program.stages}})
-    tape.add(out.out, read(cotangent, map(index, out.axes)))
+    g = read(cotangent, map(index, out.axes))
+    # the cotangent of one number is a factor of every gradient: multiplied in last, it adds nothing that has to cancel
+    inside, outside = (g, sp.S.One) if out.axes else (sp.S.One, g)
+    tape.add(out.out, inside)
     for stage in reversed(program.stages):
         tape.back(stage)
     for name, axes in wrt.items():
-        tape.stages.let(gradient_of(name), axes, tape.adjoints.get(name, sp.S.Zero))
+        tape.stages.let(gradient_of(name), axes, times(outside, tape.adjoints.get(name, sp.S.Zero)))
     results = ((out.out,) if value else ()) + tuple(map(gradient_of, wrt))
     return needed(Program(program.name, (), tuple(tape.stages.made), results))
 

@@ -40,12 +40,17 @@ def recognized(program: Program, light: Collection[str]) -> tuple[Program, tuple
 
 
 def without_quotients(e: Expr) -> Expr:
-    """Logarithms of products with the exponentials taken out: log(exp(u) r) is u + log(r), which overflows nowhere."""
+    """Logarithms of products with the exponentials taken out: log(exp(u) r) is u + log(r), which overflows nowhere.
+
+    A power of such a product to an exponent that is no number is the exponential of its logarithm.
+    """
     if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
         return e
     inner = [without_quotients(a) for a in e.args]
     if isinstance(e, sp.log):
         return log_of_cases(inner[0])
+    if isinstance(e, sp.Pow) and not e.exp.is_number and inner[0].has(sp.exp):
+        return sp.exp(inner[1] * log_of_cases(inner[0]))
     return e.func(*inner)
 
 

@@ -16,6 +16,7 @@ from symgen.rows.indices import axis_of, index, is_index, size
 FUNCTIONS: dict[type, Callable[..., Any]] = {
     sp.exp: mpmath.exp, sp.log: mpmath.log, sp.sin: mpmath.sin, sp.cos: mpmath.cos, sp.Abs: abs, sp.sign: mpmath.sign,
     vocabulary.sigmoid: lambda u: 1 / (1 + mpmath.exp(-u)),
+    vocabulary.expm1: mpmath.expm1, vocabulary.log1p: mpmath.log1p,
     vocabulary.softplus: lambda u: mpmath.log(1 + mpmath.exp(u)),
     sp.erf: mpmath.erf, vocabulary.erf: mpmath.erf, vocabulary.erfc: mpmath.erfc, vocabulary.hypot: mpmath.hypot,
     heads.first_max: max, heads.first_min: min, heads.maximum: max, heads.minimum: min,
