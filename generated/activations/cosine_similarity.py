@@ -165,15 +165,14 @@ def vjp_f64_e1_core(s1, s1_l):
     return t5, t6
 
 
-# s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else g/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
+# s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else 1/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
 @core
-def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
+def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     t1 = e0 + -0.0
@@ -191,12 +190,12 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
     t13 = eps * m0
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = g / t15
+    t16 = 1.0 / t15
     t17 = eps * m1
     t18 = e1 < t17
     t19 = t17 if t18 else e1
     t20 = t16 / t19
-    t21 = fma(-t20, t19, t16) + (fma(-t16, t15, g) - t16 * (fma(eps, m0, -t13) if t14 else e0_l)) / t15
+    t21 = fma(-t20, t19, t16) + (fma(-t16, t15, 1.0) - t16 * (fma(eps, m0, -t13) if t14 else e0_l)) / t15
     t22 = 0.0 if t12 else (t21 - t20 * (fma(eps, m1, -t17) if t18 else e1_l)) / t19
     t23 = t22 - t22 == 0.0
     t24 = 0.0 if t12 else t20
@@ -206,16 +205,15 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
     return t26, t27
 
 
-# s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -g*s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
+# s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/2)/(first_max(eps*m0, e0)*first_max(eps*m1, e1)**2))
 @core
-def vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s1, s1_l, s2, s2_l):
+def vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     s1 = np.float64(s1)
@@ -237,56 +235,53 @@ def vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s1, s1_l, s2, s2_l):
     t13 = eps * m0
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = g / t15
-    t17 = t16 * s2
-    t18 = eps * m1
-    t19 = e1 < t18
-    t20 = t18 if t19 else e1
-    t21 = t17 / t20
-    t22 = e1 / m1
-    t23 = t22 - eps
-    t24 = t23 - t22
-    t25 = t22 - (t23 - t24) + (-eps - t24) + (fma(-t22, m1, e1) + e1_l) / m1
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) <= 0.0
-    t30 = s1 + -0.0
-    t31 = t30 - s1
-    t32 = s1 - (t30 - t31) + (-0.0 - t31) + s1_l
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
-    t36 = math.sqrt(s1)
-    t37 = 1.0 / t36
-    t38 = 0.0 if t29 else (0.0 if t35 else t37) * 0.5
-    t39 = t21 * t38
-    t40 = t39 / t20
-    t41 = -t40
-    t42 = 0.0 if t35 else (fma(-t37, t36, 1.0) - t37 * ((fma(-t36, t36, s1) + s1_l) / (t36 + t36))) / t36
-    t43 = (fma(-t16, t15, g) - t16 * (fma(eps, m0, -t13) if t14 else e0_l)) / t15 * s2
-    t44 = fma(eps, m1, -t18) if t19 else e1_l
-    t45 = (fma(-t21, t20, t17) + (fma(t16, s2, -t17) + t16 * s2_l + t43) - t21 * t44) / t20 * t38
-    t46 = fma(t41, t20, t39) + (fma(t21, t38, -t39) + t21 * (0.0 if t29 else t42 * 0.5) + t45) - t40 * t44
-    t47 = 0.0 if t12 else -(t46 / t20)
-    t48 = t47 - t47 == 0.0
-    t49 = 0.0 if t12 else t41
-    t50 = t49 + t47
-    t51 = t50 if t48 else t49
-    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
-    return t51, t52
+    t16 = s2 / t15
+    t17 = e1 / m1
+    t18 = t17 - eps
+    t19 = t18 - t17
+    t20 = t17 - (t18 - t19) + (-eps - t19) + (fma(-t17, m1, e1) + e1_l) / m1
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = t22 if t21 else t18
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) <= 0.0
+    t25 = s1 + -0.0
+    t26 = t25 - s1
+    t27 = s1 - (t25 - t26) + (-0.0 - t26) + s1_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = (t29 if t28 else t25) == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) == 0.0
+    t31 = math.sqrt(s1)
+    t32 = 1.0 / t31
+    t33 = 0.0 if t24 else (0.0 if t30 else t32) * 0.5
+    t34 = t16 * t33
+    t35 = eps * m1
+    t36 = e1 < t35
+    t37 = t35 if t36 else e1
+    t38 = t34 / t37
+    t39 = t38 / t37
+    t40 = -t39
+    t41 = 0.0 if t30 else (fma(-t32, t31, 1.0) - t32 * ((fma(-t31, t31, s1) + s1_l) / (t31 + t31))) / t31
+    t42 = (fma(-t16, t15, s2) + s2_l - t16 * (fma(eps, m0, -t13) if t14 else e0_l)) / t15 * t33
+    t43 = fma(eps, m1, -t35) if t36 else e1_l
+    t44 = fma(-t38, t37, t34) + (fma(t16, t33, -t34) + t16 * (0.0 if t24 else t41 * 0.5) + t42) - t38 * t43
+    t45 = 0.0 if t12 else -((fma(t40, t37, t38) + t44 / t37 - t39 * t43) / t37)
+    t46 = t45 - t45 == 0.0
+    t47 = 0.0 if t12 else t40
+    t48 = t47 + t45
+    t49 = t48 if t46 else t47
+    t50 = (t45 - (t48 - t47) if t46 else 0.0) if t49 - t49 == 0.0 else 0.0
+    return t49, t50
 
 
-# s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -g*s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
+# s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
 #     1/sqrt(s0))/2)/(first_max(eps*m0, e0)**2*first_max(eps*m1, e1)))
 @core
-def vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s0, s0_l, s2, s2_l):
+def vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     s0 = np.float64(s0)
@@ -308,52 +303,53 @@ def vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s0, s0_l, s2, s2_l):
     t13 = eps * m0
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = g / t15
-    t17 = t16 * s2
-    t18 = t17 / t15
-    t19 = e0 / m0
-    t20 = t19 - eps
-    t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (-eps - t21) + (fma(-t19, m0, e0) + e0_l) / m0
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) <= 0.0
-    t27 = s0 + -0.0
-    t28 = t27 - s0
-    t29 = s0 - (t27 - t28) + (-0.0 - t28) + s0_l
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = (t31 if t30 else t27) == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) == 0.0
-    t33 = math.sqrt(s0)
-    t34 = 1.0 / t33
-    t35 = 0.0 if t26 else (0.0 if t32 else t34) * 0.5
-    t36 = t18 * t35
-    t37 = eps * m1
-    t38 = e1 < t37
-    t39 = t37 if t38 else e1
-    t40 = t36 / t39
-    t41 = -t40
-    t42 = 0.0 if t32 else (fma(-t34, t33, 1.0) - t34 * ((fma(-t33, t33, s0) + s0_l) / (t33 + t33))) / t33
-    t43 = fma(eps, m0, -t13) if t14 else e0_l
-    t44 = fma(-t18, t15, t17) + (fma(t16, s2, -t17) + t16 * s2_l + (fma(-t16, t15, g) - t16 * t43) / t15 * s2)
-    t45 = fma(t18, t35, -t36) + t18 * (0.0 if t26 else t42 * 0.5) + (t44 - t18 * t43) / t15 * t35
-    t46 = 0.0 if t12 else -((fma(t41, t39, t36) + t45 - t40 * (fma(eps, m1, -t37) if t38 else e1_l)) / t39)
+    t16 = s2 / t15
+    t17 = e0 / m0
+    t18 = t17 - eps
+    t19 = t18 - t17
+    t20 = t17 - (t18 - t19) + (-eps - t19) + (fma(-t17, m0, e0) + e0_l) / m0
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = t22 if t21 else t18
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) <= 0.0
+    t25 = s0 + -0.0
+    t26 = t25 - s0
+    t27 = s0 - (t25 - t26) + (-0.0 - t26) + s0_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = (t29 if t28 else t25) == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) == 0.0
+    t31 = math.sqrt(s0)
+    t32 = 1.0 / t31
+    t33 = 0.0 if t24 else (0.0 if t30 else t32) * 0.5
+    t34 = t16 * t33
+    t35 = t34 / t15
+    t36 = eps * m1
+    t37 = e1 < t36
+    t38 = t36 if t37 else e1
+    t39 = t35 / t38
+    t40 = -t39
+    t41 = 0.0 if t30 else (fma(-t32, t31, 1.0) - t32 * ((fma(-t31, t31, s0) + s0_l) / (t31 + t31))) / t31
+    t42 = fma(eps, m0, -t13) if t14 else e0_l
+    t43 = fma(t16, t33, -t34) + t16 * (0.0 if t24 else t41 * 0.5)
+    t44 = fma(-t35, t15, t34) + (t43 + (fma(-t16, t15, s2) + s2_l - t16 * t42) / t15 * t33) - t35 * t42
+    t45 = -((fma(t40, t38, t35) + t44 / t15 - t39 * (fma(eps, m1, -t36) if t37 else e1_l)) / t38)
+    t46 = 0.0 if t12 else t45
     t47 = t46 - t46 == 0.0
-    t48 = 0.0 if t12 else t41
+    t48 = 0.0 if t12 else t40
     t49 = t48 + t46
     t50 = t49 if t47 else t48
     t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
     return t50, t51
 
 
-# dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else s4*y1[C] + 2*s6*y0[C])
+# dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y1[C] + 2*s6*y0[C]))
 @core
-def vjp_f64_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f64_dx1_core(e0, e0_l, e1, e1_l, g, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -379,21 +375,24 @@ def vjp_f64_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y
     t14 = t13 * s6
     t15 = y1_C * s4
     t16 = t14 + t15
-    t17 = 0.0 if t12 else t16
-    t18 = m0 * t17
-    t19 = t16 - t14
-    t20 = t14 - (t16 - t19) + (t15 - t19) + (fma(t13, s6, -t14) + t13 * s6_l + y0_C_l * 2.0 * s6)
-    t21 = fma(m0, t17, -t18) + m0 * (0.0 if t12 else t20 + (fma(y1_C, s4, -t15) + y1_C * s4_l + y1_C_l * s4))
-    return t18 + t21 if t21 - t21 == 0.0 else t18
+    t17 = g * t16
+    t18 = 0.0 if t12 else t17
+    t19 = m0 * t18
+    t20 = t16 - t14
+    t21 = t14 - (t16 - t20) + (t15 - t20) + (fma(t13, s6, -t14) + t13 * s6_l + y0_C_l * 2.0 * s6)
+    t22 = 0.0 if t12 else fma(g, t16, -t17) + g * (t21 + (fma(y1_C, s4, -t15) + y1_C * s4_l + y1_C_l * s4))
+    t23 = fma(m0, t18, -t19) + m0 * t22
+    return t19 + t23 if t23 - t23 == 0.0 else t19
 
 
-# dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else s4*y0[C] + 2*s5*y1[C])
+# dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y0[C] + 2*s5*y1[C]))
 @core
-def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m1 = np.float64(m1)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -419,13 +418,14 @@ def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y
     t14 = y1_C * 2.0
     t15 = t14 * s5
     t16 = t13 + t15
-    t17 = 0.0 if t12 else t16
-    t18 = m1 * t17
-    t19 = t16 - t13
-    t20 = t13 - (t16 - t19) + (t15 - t19) + (fma(y0_C, s4, -t13) + y0_C * s4_l + y0_C_l * s4)
-    t21 = m1 * (0.0 if t12 else t20 + (fma(t14, s5, -t15) + t14 * s5_l + y1_C_l * 2.0 * s5))
-    t22 = fma(m1, t17, -t18) + t21
-    return t18 + t22 if t22 - t22 == 0.0 else t18
+    t17 = g * t16
+    t18 = 0.0 if t12 else t17
+    t19 = m1 * t18
+    t20 = t16 - t13
+    t21 = t13 - (t16 - t20) + (t15 - t20) + (fma(y0_C, s4, -t13) + y0_C * s4_l + y0_C_l * s4)
+    t22 = fma(g, t16, -t17) + g * (t21 + (fma(t14, s5, -t15) + t14 * s5_l + y1_C_l * 2.0 * s5))
+    t23 = fma(m1, t18, -t19) + m1 * (0.0 if t12 else t22)
+    return t19 + t23 if t23 - t23 == 0.0 else t19
 
 
 # deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else
@@ -709,9 +709,9 @@ def vjp_f64(g, x1, x2, eps, dx1_, dx2_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
         e0, e0_l = vjp_f64_e0_core(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g_row, m0, m1)
-        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, g_row, m0, m1, s1, s1_l, s2, s2_l)
-        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, g_row, m0, m1, s0, s0_l, s2, s2_l)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             y0_0 = y0[start:stop]
@@ -722,10 +722,10 @@ def vjp_f64(g, x1, x2, eps, dx1_, dx2_):
             dx2__row_5 = dx2__row[start:stop]
             for i in range(stop - start):
                 dx1__row_4[i] = vjp_f64_dx1_core(
-                    e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 dx2__row_5[i] = vjp_f64_dx2_core(
-                    e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
 
 
@@ -801,9 +801,9 @@ def vjp_f32(g, x1, x2, eps, dx1_, dx2_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
         e0, e0_l = vjp_f64_e0_core(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g_row, m0, m1)
-        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, g_row, m0, m1, s1, s1_l, s2, s2_l)
-        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, g_row, m0, m1, s0, s0_l, s2, s2_l)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             y0_0 = y0[start:stop]
@@ -814,10 +814,10 @@ def vjp_f32(g, x1, x2, eps, dx1_, dx2_):
             dx2__row_5 = dx2__row[start:stop]
             for i in range(stop - start):
                 dx1__row_4[i] = vjp_f64_dx1_core(
-                    e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 dx2__row_5[i] = vjp_f64_dx2_core(
-                    e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
 
 

@@ -101,14 +101,13 @@ def vjp_f64_s0_core(e0_C1, e0_C1_l):
     return e0_C1, t1
 
 
-# s2 = g/s0
+# s2 = 1/s0
 @core
-def vjp_f64_s2_core(g, s0, s0_l):
-    g = np.float64(g)
+def vjp_f64_s2_core(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = g / s0
-    t2 = (fma(-t1, s0, g) - t1 * s0_l) / s0
+    t1 = 1.0 / s0
+    t2 = (fma(-t1, s0, 1.0) - t1 * s0_l) / s0
     t3 = t2 - t2 == 0.0
     t4 = t1 + t2
     t5 = t4 if t3 else t1
@@ -116,18 +115,20 @@ def vjp_f64_s2_core(g, s0, s0_l):
     return t5, t6
 
 
-# dx[C] = weighted(e0[C], s2)
+# dx[C] = weighted(e0[C], g*s2)
 @core
-def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l):
+def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l):
+    g = np.float64(g)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     e0_C = np.float64(e0_C)
     e0_C_l = np.float64(e0_C_l)
     t1 = e0_C == 0.0
     t2 = e0_C * s2
-    t3 = 0.0 if t1 else fma(e0_C, s2, -t2) + e0_C * s2_l + e0_C_l * s2
-    t4 = 0.0 if t1 else t2
-    return t4 + t3 if t3 - t3 == 0.0 else t4
+    t3 = t2 * g
+    t4 = 0.0 if t1 else fma(t2, g, -t3) + (fma(e0_C, s2, -t2) + e0_C * s2_l + e0_C_l * s2) * g
+    t5 = 0.0 if t1 else t3
+    return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -145,17 +146,19 @@ def vjp_f32_s0_core(e0_C1):
     return e0_C1
 
 
-# dx[C] = weighted(e0[C], s2)
+# dx[C] = weighted(e0[C], g*s2)
 @core
-def vjp_f32_dx_core(s2, s2_l, e0_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C):
+    g = np.float64(g)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     e0_C = np.float64(e0_C)
     t1 = e0_C == 0.0
     t2 = e0_C * s2
-    t3 = 0.0 if t1 else fma(e0_C, s2, -t2) + e0_C * s2_l
-    t4 = 0.0 if t1 else t2
-    return t4 + t3 if t3 - t3 == 0.0 else t4
+    t3 = t2 * g
+    t4 = 0.0 if t1 else fma(t2, g, -t3) + (fma(e0_C, s2, -t2) + e0_C * s2_l) * g
+    t5 = 0.0 if t1 else t3
+    return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
 @loop
@@ -251,14 +254,14 @@ def vjp_f64(g, x, dx_):
                 s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s2, s2_l = vjp_f64_s2_core(g_row, s0, s0_l)
+        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             e0_0 = e0[start:stop]
             e0_l_1 = e0_l[start:stop]
             dx__row_2 = dx__row[start:stop]
             for i in range(stop - start):
-                dx__row_2[i] = vjp_f64_dx_core(s2, s2_l, e0_0[i], e0_l_1[i])
+                dx__row_2[i] = vjp_f64_dx_core(g_row, s2, s2_l, e0_0[i], e0_l_1[i])
 
 
 @loop
@@ -293,10 +296,10 @@ def vjp_f32(g, x, dx_):
                 s0_here = vjp_f32_s0_core(e0_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s2, s2_l = vjp_f64_s2_core(g_row, s0, s0_l)
+        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             e0_0 = e0[start:stop]
             dx__row_1 = dx__row[start:stop]
             for i in range(stop - start):
-                dx__row_1[i] = vjp_f32_dx_core(s2, s2_l, e0_0[i])
+                dx__row_1[i] = vjp_f32_dx_core(g_row, s2, s2_l, e0_0[i])

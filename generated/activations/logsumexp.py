@@ -106,14 +106,13 @@ def vjp_f64_s0_core(e0_C1, e0_C1_l, where_C1):
     return t3, t4
 
 
-# s2 = g/s0
+# s2 = 1/s0
 @core
-def vjp_f64_s2_core(g, s0, s0_l):
-    g = np.float64(g)
+def vjp_f64_s2_core(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = g / s0
-    t2 = (fma(-t1, s0, g) - t1 * s0_l) / s0
+    t1 = 1.0 / s0
+    t2 = (fma(-t1, s0, 1.0) - t1 * s0_l) / s0
     t3 = t2 - t2 == 0.0
     t4 = t1 + t2
     t5 = t4 if t3 else t1
@@ -121,9 +120,10 @@ def vjp_f64_s2_core(g, s0, s0_l):
     return t5, t6
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0)
+# dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
 @core
-def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, where_C):
+def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
+    g = np.float64(g)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     e0_C = np.float64(e0_C)
@@ -131,10 +131,11 @@ def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, where_C):
     where_C = np.float64(where_C)
     t1 = 0.0 < where_C
     t2 = e0_C == 0.0
-    t3 = e0_C * s2
-    t4 = (0.0 if t2 else fma(e0_C, s2, -t3) + e0_C * s2_l + e0_C_l * s2) if t1 else 0.0
-    t5 = (0.0 if t2 else t3) if t1 else 0.0
-    return t5 + t4 if t4 - t4 == 0.0 else t5
+    t3 = e0_C * g
+    t4 = t3 * s2
+    t5 = (0.0 if t2 else fma(t3, s2, -t4) + t3 * s2_l + (fma(e0_C, g, -t3) + e0_C_l * g) * s2) if t1 else 0.0
+    t6 = (0.0 if t2 else t4) if t1 else 0.0
+    return t6 + t5 if t5 - t5 == 0.0 else t6
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -153,19 +154,21 @@ def vjp_f32_s0_core(e0_C1, where_C1):
     return e0_C1 if 0.0 < where_C1 else 0.0
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0)
+# dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(s2, s2_l, e0_C, where_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C, where_C):
+    g = np.float64(g)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     e0_C = np.float64(e0_C)
     where_C = np.float64(where_C)
     t1 = 0.0 < where_C
     t2 = e0_C == 0.0
-    t3 = e0_C * s2
-    t4 = (0.0 if t2 else fma(e0_C, s2, -t3) + e0_C * s2_l) if t1 else 0.0
-    t5 = (0.0 if t2 else t3) if t1 else 0.0
-    return t5 + t4 if t4 - t4 == 0.0 else t5
+    t3 = e0_C * g
+    t4 = t3 * s2
+    t5 = (0.0 if t2 else fma(t3, s2, -t4) + t3 * s2_l + fma(e0_C, g, -t3) * s2) if t1 else 0.0
+    t6 = (0.0 if t2 else t4) if t1 else 0.0
+    return t6 + t5 if t5 - t5 == 0.0 else t6
 
 
 @loop
@@ -270,7 +273,7 @@ def vjp_f64(g, x, where, dx_):
                 s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, where_row_3[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s2, s2_l = vjp_f64_s2_core(g_row, s0, s0_l)
+        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             e0_0 = e0[start:stop]
@@ -278,7 +281,7 @@ def vjp_f64(g, x, where, dx_):
             where_row_2 = where_row[start:stop]
             dx__row_3 = dx__row[start:stop]
             for i in range(stop - start):
-                dx__row_3[i] = vjp_f64_dx_core(s2, s2_l, e0_0[i], e0_l_1[i], where_row_2[i])
+                dx__row_3[i] = vjp_f64_dx_core(g_row, s2, s2_l, e0_0[i], e0_l_1[i], where_row_2[i])
 
 
 @loop
@@ -316,11 +319,11 @@ def vjp_f32(g, x, where, dx_):
                 s0_here = vjp_f32_s0_core(e0_here, where_row_2[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s2, s2_l = vjp_f64_s2_core(g_row, s0, s0_l)
+        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             e0_0 = e0[start:stop]
             where_row_1 = where_row[start:stop]
             dx__row_2 = dx__row[start:stop]
             for i in range(stop - start):
-                dx__row_2[i] = vjp_f32_dx_core(s2, s2_l, e0_0[i], where_row_1[i])
+                dx__row_2[i] = vjp_f32_dx_core(g_row, s2, s2_l, e0_0[i], where_row_1[i])

@@ -290,15 +290,14 @@ def vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l):
     return t8, t9
 
 
-# s4 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
-#     g/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
+# s4 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
+#     1/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_f64_s4_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -322,47 +321,42 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
     t14 = 1.0 / e0
     t15 = t14 / e1
-    t16 = 0.0 if t13 else t15
-    t17 = -(g * t16)
-    t18 = 0.0 if t13 else (fma(-t15, e1, t14) + (fma(-t14, e0, 1.0) - t14 * e0_l) / e0 - t15 * e1_l) / e1
-    t19 = target == -1.0
-    t20 = s2 / e0
-    t21 = t20 / e1
-    t22 = 0.0 if t13 else t21
-    t23 = t22 - margin
-    t24 = -t23
-    t25 = 0.0 + t24
-    t26 = t25 - 0.0
-    t27 = -margin
-    t28 = t23 - t27
-    t29 = (fma(-t21, e1, t20) + (fma(-t20, e0, s2) + s2_l - t20 * e0_l) / e0 - t21 * e1_l) / e1
-    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t27 - (t23 - t28) + (t22 - t28) + (0.0 if t13 else t29))
-    t31 = t30 - t30 == 0.0
-    t32 = t25 + t30
-    t33 = t32 if t31 else t25
-    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
-    t35 = g / e0
-    t36 = t35 / e1
-    t37 = 0.0 if t13 else (fma(-t36, e1, t35) + (fma(-t35, e0, g) - t35 * e0_l) / e0 - t36 * e1_l) / e1
-    t38 = -(fma(g, t16, t17) + g * t18) if t1 else (t37 if t34 else 0.0) if t19 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t17 if t1 else ((0.0 if t13 else t36) if t34 else 0.0) if t19 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = 0.0 if t13 else (fma(-t15, e1, t14) + (fma(-t14, e0, 1.0) - t14 * e0_l) / e0 - t15 * e1_l) / e1
+    t17 = target == -1.0
+    t18 = s2 / e0
+    t19 = t18 / e1
+    t20 = 0.0 if t13 else t19
+    t21 = t20 - margin
+    t22 = -t21
+    t23 = 0.0 + t22
+    t24 = t23 - 0.0
+    t25 = -margin
+    t26 = t21 - t25
+    t27 = (fma(-t19, e1, t18) + (fma(-t18, e0, s2) + s2_l - t18 * e0_l) / e0 - t19 * e1_l) / e1
+    t28 = 0.0 - (t23 - t24) + (t22 - t24) + -(t25 - (t21 - t26) + (t20 - t26) + (0.0 if t13 else t27))
+    t29 = t28 - t28 == 0.0
+    t30 = t23 + t28
+    t31 = t30 if t29 else t23
+    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
+    t33 = -t16 if t1 else (t16 if t32 else 0.0) if t17 else 0.0
+    t34 = t33 - t33 == 0.0
+    t35 = 0.0 if t13 else t15
+    t36 = -t35 if t1 else (t35 if t32 else 0.0) if t17 else 0.0
+    t37 = t36 + t33
+    t38 = t37 if t34 else t36
+    t39 = (t33 - (t37 - t36) if t34 else 0.0) if t38 - t38 == 0.0 else 0.0
+    return t38, t39
 
 
-# s5 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -g*s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if
-#     Eq(target, -1) else 0))
+# s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
+#     -1) else 0))
 @core
-def vjp_f64_s5_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -390,54 +384,43 @@ def vjp_f64_s5_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t17 = t16 / e1
     t18 = t17 / e1
     t19 = -t18
-    t20 = 0.0 if t13 else t19
-    t21 = -(g * t20)
-    t22 = (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0
-    t23 = (fma(-t17, e1, t16) + (fma(-t16, e1, t15) + t22 * 0.5 - t16 * e1_l) / e1 - t17 * e1_l) / e1
-    t24 = target == -1.0
-    t25 = t14 / e1
-    t26 = 0.0 if t13 else t25
-    t27 = t26 - margin
-    t28 = -t27
-    t29 = 0.0 + t28
-    t30 = t29 - 0.0
-    t31 = -margin
-    t32 = t27 - t31
-    t33 = -(t31 - (t27 - t32) + (t26 - t32) + (0.0 if t13 else (fma(-t25, e1, t14) + t22 - t25 * e1_l) / e1))
-    t34 = 0.0 - (t29 - t30) + (t28 - t30) + t33
-    t35 = t34 - t34 == 0.0
-    t36 = t29 + t34
-    t37 = t36 if t35 else t29
-    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t29) if t35 else 0.0) <= 0.0
-    t39 = g / e0
-    t40 = t39 * s2
-    t41 = t40 / e1
-    t42 = t41 * 0.5
-    t43 = t42 / e1
-    t44 = t43 / e1
-    t45 = -t44
-    t46 = fma(-t41, e1, t40) + (fma(t39, s2, -t40) + t39 * s2_l + (fma(-t39, e0, g) - t39 * e0_l) / e0 * s2)
-    t47 = fma(t45, e1, t43) + (fma(-t43, e1, t42) + (t46 - t41 * e1_l) / e1 * 0.5 - t43 * e1_l) / e1
-    t48 = -(fma(g, t20, t21) + g * (0.0 if t13 else -((fma(t19, e1, t17) + t23 - t18 * e1_l) / e1)))
-    t49 = t48 if t1 else ((0.0 if t13 else -((t47 - t44 * e1_l) / e1)) if t38 else 0.0) if t24 else 0.0
-    t50 = t49 - t49 == 0.0
-    t51 = t21 if t1 else ((0.0 if t13 else t45) if t38 else 0.0) if t24 else 0.0
-    t52 = t51 + t49
-    t53 = t52 if t50 else t51
-    t54 = (t49 - (t52 - t51) if t50 else 0.0) if t53 - t53 == 0.0 else 0.0
-    return t53, t54
+    t20 = (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0
+    t21 = (fma(-t17, e1, t16) + (fma(-t16, e1, t15) + t20 * 0.5 - t16 * e1_l) / e1 - t17 * e1_l) / e1
+    t22 = 0.0 if t13 else -((fma(t19, e1, t17) + t21 - t18 * e1_l) / e1)
+    t23 = target == -1.0
+    t24 = t14 / e1
+    t25 = 0.0 if t13 else t24
+    t26 = t25 - margin
+    t27 = -t26
+    t28 = 0.0 + t27
+    t29 = t28 - 0.0
+    t30 = -margin
+    t31 = t26 - t30
+    t32 = -(t30 - (t26 - t31) + (t25 - t31) + (0.0 if t13 else (fma(-t24, e1, t14) + t20 - t24 * e1_l) / e1))
+    t33 = 0.0 - (t28 - t29) + (t27 - t29) + t32
+    t34 = t33 - t33 == 0.0
+    t35 = t28 + t33
+    t36 = t35 if t34 else t28
+    t37 = t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t28) if t34 else 0.0) <= 0.0
+    t38 = -t22 if t1 else (t22 if t37 else 0.0) if t23 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = 0.0 if t13 else t19
+    t41 = -t40 if t1 else (t40 if t37 else 0.0) if t23 else 0.0
+    t42 = t41 + t38
+    t43 = t42 if t39 else t41
+    t44 = (t38 - (t42 - t41) if t39 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
-# s6 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -g*s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if
-#     Eq(target, -1) else 0))
+# s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
+#     -1) else 0))
 @core
-def vjp_f64_s6_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -465,47 +448,38 @@ def vjp_f64_s6_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t17 = t16 / e0
     t18 = t17 / e1
     t19 = -t18
-    t20 = 0.0 if t13 else t19
-    t21 = -(g * t20)
-    t22 = (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0
-    t23 = (fma(-t17, e0, t16) + (fma(-t16, e0, t15) + t22 * 0.5 - t16 * e0_l) / e0 - t17 * e0_l) / e0
-    t24 = target == -1.0
-    t25 = t14 / e1
-    t26 = 0.0 if t13 else t25
-    t27 = t26 - margin
-    t28 = -t27
-    t29 = 0.0 + t28
-    t30 = t29 - 0.0
-    t31 = -margin
-    t32 = t27 - t31
-    t33 = -(t31 - (t27 - t32) + (t26 - t32) + (0.0 if t13 else (fma(-t25, e1, t14) + t22 - t25 * e1_l) / e1))
-    t34 = 0.0 - (t29 - t30) + (t28 - t30) + t33
-    t35 = t34 - t34 == 0.0
-    t36 = t29 + t34
-    t37 = t36 if t35 else t29
-    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t29) if t35 else 0.0) <= 0.0
-    t39 = g / e0
-    t40 = t39 * s2
-    t41 = t40 / e0
-    t42 = t41 * 0.5
-    t43 = t42 / e0
-    t44 = t43 / e1
-    t45 = -t44
-    t46 = fma(-t41, e0, t40) + (fma(t39, s2, -t40) + t39 * s2_l + (fma(-t39, e0, g) - t39 * e0_l) / e0 * s2)
-    t47 = fma(t45, e1, t43) + (fma(-t43, e0, t42) + (t46 - t41 * e0_l) / e0 * 0.5 - t43 * e0_l) / e0
-    t48 = -(fma(g, t20, t21) + g * (0.0 if t13 else -((fma(t19, e1, t17) + t23 - t18 * e1_l) / e1)))
-    t49 = t48 if t1 else ((0.0 if t13 else -((t47 - t44 * e1_l) / e1)) if t38 else 0.0) if t24 else 0.0
-    t50 = t49 - t49 == 0.0
-    t51 = t21 if t1 else ((0.0 if t13 else t45) if t38 else 0.0) if t24 else 0.0
-    t52 = t51 + t49
-    t53 = t52 if t50 else t51
-    t54 = (t49 - (t52 - t51) if t50 else 0.0) if t53 - t53 == 0.0 else 0.0
-    return t53, t54
+    t20 = (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0
+    t21 = (fma(-t17, e0, t16) + (fma(-t16, e0, t15) + t20 * 0.5 - t16 * e0_l) / e0 - t17 * e0_l) / e0
+    t22 = 0.0 if t13 else -((fma(t19, e1, t17) + t21 - t18 * e1_l) / e1)
+    t23 = target == -1.0
+    t24 = t14 / e1
+    t25 = 0.0 if t13 else t24
+    t26 = t25 - margin
+    t27 = -t26
+    t28 = 0.0 + t27
+    t29 = t28 - 0.0
+    t30 = -margin
+    t31 = t26 - t30
+    t32 = -(t30 - (t26 - t31) + (t25 - t31) + (0.0 if t13 else (fma(-t24, e1, t14) + t20 - t24 * e1_l) / e1))
+    t33 = 0.0 - (t28 - t29) + (t27 - t29) + t32
+    t34 = t33 - t33 == 0.0
+    t35 = t28 + t33
+    t36 = t35 if t34 else t28
+    t37 = t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t28) if t34 else 0.0) <= 0.0
+    t38 = -t22 if t1 else (t22 if t37 else 0.0) if t23 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = 0.0 if t13 else t19
+    t41 = -t40 if t1 else (t40 if t37 else 0.0) if t23 else 0.0
+    t42 = t41 + t38
+    t43 = t42 if t39 else t41
+    t44 = (t38 - (t42 - t41) if t39 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
-# dinput1[D] = m0*(s4*y1[D] + 2*s6*y0[D])
+# dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f64_dinput1_core(g, m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    g = np.float64(g)
     m0 = np.float64(m0)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -515,20 +489,23 @@ def vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = y0_D * 2.0
-    t2 = t1 * s6
-    t3 = y1_D * s4
-    t4 = t2 + t3
-    t5 = m0 * t4
-    t6 = t4 - t2
-    t7 = t2 - (t4 - t6) + (t3 - t6) + (fma(t1, s6, -t2) + t1 * s6_l + y0_D_l * 2.0 * s6)
-    t8 = fma(m0, t4, -t5) + m0 * (t7 + (fma(y1_D, s4, -t3) + y1_D * s4_l + y1_D_l * s4))
-    return t5 + t8 if t8 - t8 == 0.0 else t5
+    t1 = g * m0
+    t2 = y0_D * 2.0
+    t3 = t2 * s6
+    t4 = y1_D * s4
+    t5 = t3 + t4
+    t6 = t1 * t5
+    t7 = t5 - t3
+    t8 = t3 - (t5 - t7) + (t4 - t7) + (fma(t2, s6, -t3) + t2 * s6_l + y0_D_l * 2.0 * s6)
+    t9 = fma(t1, t5, -t6) + t1 * (t8 + (fma(y1_D, s4, -t4) + y1_D * s4_l + y1_D_l * s4))
+    t10 = t9 + fma(g, m0, -t1) * t5
+    return t6 + t10 if t10 - t10 == 0.0 else t6
 
 
-# dinput2[D] = m1*(s4*y0[D] + 2*s5*y1[D])
+# dinput2[D] = g*m1*(s4*y0[D] + 2*s5*y1[D])
 @core
-def vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f64_dinput2_core(g, m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    g = np.float64(g)
     m1 = np.float64(m1)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -538,15 +515,17 @@ def vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = y0_D * s4
-    t2 = y1_D * 2.0
-    t3 = t2 * s5
-    t4 = t1 + t3
-    t5 = m1 * t4
-    t6 = t4 - t1
-    t7 = t1 - (t4 - t6) + (t3 - t6) + (fma(y0_D, s4, -t1) + y0_D * s4_l + y0_D_l * s4)
-    t8 = fma(m1, t4, -t5) + m1 * (t7 + (fma(t2, s5, -t3) + t2 * s5_l + y1_D_l * 2.0 * s5))
-    return t5 + t8 if t8 - t8 == 0.0 else t5
+    t1 = g * m1
+    t2 = y0_D * s4
+    t3 = y1_D * 2.0
+    t4 = t3 * s5
+    t5 = t2 + t4
+    t6 = t1 * t5
+    t7 = t5 - t2
+    t8 = t2 - (t5 - t7) + (t4 - t7) + (fma(y0_D, s4, -t2) + y0_D * s4_l + y0_D_l * s4)
+    t9 = fma(t1, t5, -t6) + t1 * (t8 + (fma(t3, s5, -t4) + t3 * s5_l + y1_D_l * 2.0 * s5))
+    t10 = t9 + fma(g, m1, -t1) * t5
+    return t6 + t10 if t10 - t10 == 0.0 else t6
 
 
 # dtarget = 0
@@ -770,18 +749,16 @@ def hvp_input1_f64_e2_core(s0, s0_l):
     return t9, t10
 
 
-# s8 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1*s2/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
-#     -e0*e1*g*s2/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target, -1) else
-#     0))
+# s8 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1*s2/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
+#     -e0*e1*s2/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def hvp_input1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def hvp_input1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -806,9 +783,76 @@ def hvp_input1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1
     t14 = e0 * 0.5
     t15 = t14 * e1
     t16 = -(t15 * s2)
+    t17 = -(fma(t15, s2, t16) + t15 * s2_l + (fma(t14, e1, -t15) + t14 * e1_l + e0_l * 0.5 * e1) * s2)
+    t18 = 0.0 if t13 else t17
+    t19 = target == -1.0
+    t20 = e1 * e2
+    t21 = t20 * s2
+    t22 = 0.0 if t13 else t21
+    t23 = t22 - margin
+    t24 = -t23
+    t25 = 0.0 + t24
+    t26 = t25 - 0.0
+    t27 = -margin
+    t28 = t23 - t27
+    t29 = 0.0 if t13 else fma(t20, s2, -t21) + t20 * s2_l + (fma(e1, e2, -t20) + e1 * e2_l + e1_l * e2) * s2
+    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t27 - (t23 - t28) + (t22 - t28) + t29)
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = t32 if t31 else t25
+    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
+    t35 = -t18 if t1 else (t18 if t34 else 0.0) if t19 else 0.0
+    t36 = t35 - t35 == 0.0
+    t37 = 0.0 if t13 else t16
+    t38 = -t37 if t1 else (t37 if t34 else 0.0) if t19 else 0.0
+    t39 = t38 + t35
+    t40 = t39 if t36 else t38
+    t41 = (t35 - (t39 - t38) if t36 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
+
+
+# s9 = (-s0_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -e0*e1*s0_rate/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target,
+#     -1) else 0))
+@core
+def hvp_input1_f64_s9_core(
+    e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, target
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    target = np.float64(target)
+    t1 = target == 1.0
+    t2 = s0 + -0.0
+    t3 = t2 - s0
+    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = s1 + -0.0
+    t8 = t7 - s1
+    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
+    t10 = t9 - t9 == 0.0
+    t11 = t7 + t9
+    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
+    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
+    t14 = e0 * 0.5
+    t15 = t14 * e1
+    t16 = -t15
     t17 = 0.0 if t13 else t16
-    t18 = -(g * t17)
-    t19 = fma(t14, e1, -t15) + t14 * e1_l + e0_l * 0.5 * e1
+    t18 = -(s0_rate * t17)
+    t19 = fma(t14, e1, t16) + t14 * e1_l + e0_l * 0.5 * e1
     t20 = target == -1.0
     t21 = e1 * e2
     t22 = t21 * s2
@@ -825,118 +869,26 @@ def hvp_input1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1
     t33 = t26 + t31
     t34 = t33 if t32 else t26
     t35 = t34 < 0.0 or t34 == 0.0 and (t31 - (t33 - t26) if t32 else 0.0) <= 0.0
-    t36 = t15 * g
-    t37 = -(t36 * s2)
-    t38 = 0.0 if t13 else -(fma(t36, s2, t37) + t36 * s2_l + (fma(t15, g, -t36) + t19 * g) * s2)
-    t39 = -(fma(g, t17, t18) + g * (0.0 if t13 else -(fma(t15, s2, t16) + t15 * s2_l + t19 * s2)))
-    t40 = t39 if t1 else (t38 if t35 else 0.0) if t20 else 0.0
-    t41 = t40 - t40 == 0.0
-    t42 = t18 if t1 else ((0.0 if t13 else t37) if t35 else 0.0) if t20 else 0.0
-    t43 = t42 + t40
-    t44 = t43 if t41 else t42
-    t45 = (t40 - (t43 - t42) if t41 else 0.0) if t44 - t44 == 0.0 else 0.0
-    return t44, t45
+    t36 = -(t15 * s0_rate)
+    t37 = (0.0 if t13 else -(fma(t15, s0_rate, t36) + t15 * s0_rate_l + t19 * s0_rate)) if t35 else 0.0
+    t38 = -(fma(s0_rate, t17, t18) + s0_rate * (0.0 if t13 else -t19) + s0_rate_l * t17)
+    t39 = t38 if t1 else t37 if t20 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = t18 if t1 else ((0.0 if t13 else t36) if t35 else 0.0) if t20 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
-# s9 = (-g*s0_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -e0*e1*g*s0_rate/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target,
-#     -1) else 0))
-@core
-def hvp_input1_f64_s9_core(
-    e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, target
-):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
-    g = np.float64(g)
-    margin = np.float64(margin)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    target = np.float64(target)
-    t1 = target == 1.0
-    t2 = g * s0_rate
-    t3 = s0 + -0.0
-    t4 = t3 - s0
-    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = s1 + -0.0
-    t9 = t8 - s1
-    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
-    t11 = t10 - t10 == 0.0
-    t12 = t8 + t10
-    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
-    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
-    t15 = e0 * 0.5
-    t16 = t15 * e1
-    t17 = -t16
-    t18 = 0.0 if t14 else t17
-    t19 = -(t2 * t18)
-    t20 = fma(t15, e1, t17) + t15 * e1_l + e0_l * 0.5 * e1
-    t21 = target == -1.0
-    t22 = e1 * e2
-    t23 = t22 * s2
-    t24 = 0.0 if t14 else t23
-    t25 = t24 - margin
-    t26 = -t25
-    t27 = 0.0 + t26
-    t28 = t27 - 0.0
-    t29 = -margin
-    t30 = t25 - t29
-    t31 = 0.0 if t14 else fma(t22, s2, -t23) + t22 * s2_l + (fma(e1, e2, -t22) + e1 * e2_l + e1_l * e2) * s2
-    t32 = 0.0 - (t27 - t28) + (t26 - t28) + -(t29 - (t25 - t30) + (t24 - t30) + t31)
-    t33 = t32 - t32 == 0.0
-    t34 = t27 + t32
-    t35 = t34 if t33 else t27
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t27) if t33 else 0.0) <= 0.0
-    t37 = t16 * g
-    t38 = -(t37 * s0_rate)
-    t39 = -(fma(t37, s0_rate, t38) + t37 * s0_rate_l + (fma(t16, g, -t37) + t20 * g) * s0_rate)
-    t40 = -(fma(t2, t18, t19) + t2 * (0.0 if t14 else -t20) + (fma(g, s0_rate, -t2) + g * s0_rate_l) * t18)
-    t41 = t40 if t1 else ((0.0 if t14 else t39) if t36 else 0.0) if t21 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = t19 if t1 else ((0.0 if t14 else t38) if t36 else 0.0) if t21 else 0.0
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
-
-
-# s11 = g*((-s0_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else 3*e1*s2/(4*(s0 + 1/1000000000000)**(5/2))) if Eq(target, 1)
+# s11 = (-s0_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else 3*e1*s2/(4*(s0 + 1/1000000000000)**(5/2))) if Eq(target, 1)
 #     else (((0 if Eq(s0, 0) | Eq(s1, 0) else 3*e1*s0_rate*s2/(4*(s0 + 1/1000000000000)**(5/2))) if -margin + (0
 #     if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target, -1) else 0)) + (-s2_rate*(0 if Eq(s0, 0)
 #     | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1*s2_rate/2) if
-#     -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target, -1) else 0)))
+#     -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e1*e2*s2) >= 0 else 0) if Eq(target, -1) else 0))
 @core
 def hvp_input1_f64_s11_core(
-    e0,
-    e0_l,
-    e1,
-    e1_l,
-    e2,
-    e2_l,
-    g,
-    margin,
-    s0,
-    s0_l,
-    s0_rate,
-    s0_rate_l,
-    s1,
-    s1_l,
-    s2,
-    s2_l,
-    s2_rate,
-    s2_rate_l,
-    target,
+    e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, target
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -944,7 +896,6 @@ def hvp_input1_f64_s11_core(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -1008,33 +959,32 @@ def hvp_input1_f64_s11_core(
     t49 = -(t45 * s2_rate)
     t50 = t48 if t1 else ((0.0 if t13 else t49) if t39 else 0.0) if t24 else 0.0
     t51 = t43 + t50
-    t52 = g * t51
-    t53 = t51 - t43
-    t54 = t14 - s0
-    t55 = fma(-t15, t15, t14) + (s0 - (t14 - t54) + (1e-12 - t54) + s0_l + 2.0113352370744385e-29)
-    t56 = t55 / (t15 + t15)
-    t57 = fma(t15, t15, -t16) + t15 * t56 + t56 * t15
-    t58 = t19 * (fma(t15, t17, -t18) + t15 * (fma(t16, t16, -t17) + t16 * t57 + t57 * t16) + t56 * t17)
-    t59 = (fma(-t19, t18, e1) + e1_l - t58) / t18
-    t60 = 0.0 if t13 else fma(t20, 0.75, -t21) + (fma(t19, s2, -t20) + t19 * s2_l + t59 * s2) * 0.75
-    t61 = fma(t40, s2, -t41) + t40 * s2_l + (fma(t19, s0_rate, -t40) + t19 * s0_rate_l + t59 * s0_rate) * s2
-    t62 = ((0.0 if t13 else fma(t41, 0.75, -t42) + t61 * 0.75) if t39 else 0.0) if t24 else 0.0
-    t63 = -(fma(s0_rate, t22, t23) + s0_rate * t60 + s0_rate_l * t22) if t1 else t62
-    t64 = fma(t44, e1, t46) + t44 * e1_l + e0_l * 0.5 * e1
-    t65 = (0.0 if t13 else -(fma(t45, s2_rate, t49) + t45 * s2_rate_l + t64 * s2_rate)) if t39 else 0.0
-    t66 = -(fma(s2_rate, t47, t48) + s2_rate * (0.0 if t13 else -t64) + s2_rate_l * t47)
-    t67 = g * (t43 - (t51 - t53) + (t50 - t53) + t63 + (t66 if t1 else t65 if t24 else 0.0))
-    t68 = fma(g, t51, -t52) + t67
-    t69 = t68 - t68 == 0.0
-    t70 = t52 + t68
-    t71 = t70 if t69 else t52
-    t72 = (t68 - (t70 - t52) if t69 else 0.0) if t71 - t71 == 0.0 else 0.0
-    return t71, t72
+    t52 = t51 - t43
+    t53 = t14 - s0
+    t54 = fma(-t15, t15, t14) + (s0 - (t14 - t53) + (1e-12 - t53) + s0_l + 2.0113352370744385e-29)
+    t55 = t54 / (t15 + t15)
+    t56 = fma(t15, t15, -t16) + t15 * t55 + t55 * t15
+    t57 = t19 * (fma(t15, t17, -t18) + t15 * (fma(t16, t16, -t17) + t16 * t56 + t56 * t16) + t55 * t17)
+    t58 = (fma(-t19, t18, e1) + e1_l - t57) / t18
+    t59 = 0.0 if t13 else fma(t20, 0.75, -t21) + (fma(t19, s2, -t20) + t19 * s2_l + t58 * s2) * 0.75
+    t60 = fma(t40, s2, -t41) + t40 * s2_l + (fma(t19, s0_rate, -t40) + t19 * s0_rate_l + t58 * s0_rate) * s2
+    t61 = ((0.0 if t13 else fma(t41, 0.75, -t42) + t60 * 0.75) if t39 else 0.0) if t24 else 0.0
+    t62 = -(fma(s0_rate, t22, t23) + s0_rate * t59 + s0_rate_l * t22) if t1 else t61
+    t63 = fma(t44, e1, t46) + t44 * e1_l + e0_l * 0.5 * e1
+    t64 = (0.0 if t13 else -(fma(t45, s2_rate, t49) + t45 * s2_rate_l + t63 * s2_rate)) if t39 else 0.0
+    t65 = -(fma(s2_rate, t47, t48) + s2_rate * (0.0 if t13 else -t63) + s2_rate_l * t47)
+    t66 = t43 - (t51 - t52) + (t50 - t52) + t62 + (t65 if t1 else t64 if t24 else 0.0)
+    t67 = t66 - t66 == 0.0
+    t68 = t51 + t66
+    t69 = t68 if t67 else t51
+    t70 = (t66 - (t68 - t51) if t67 else 0.0) if t69 - t69 == 0.0 else 0.0
+    return t69, t70
 
 
-# dinput1[D] = 2*s11*input1[D] + 2*s8*direction[D] + s9*input2[D]
+# dinput1[D] = g*(2*s11*input1[D] + 2*s8*direction[D] + s9*input2[D])
 @core
-def hvp_input1_f64_dinput1_core(s11, s11_l, s8, s8_l, s9, s9_l, direction_D, input1_D, input2_D):
+def hvp_input1_f64_dinput1_core(g, s11, s11_l, s8, s8_l, s9, s9_l, direction_D, input1_D, input2_D):
+    g = np.float64(g)
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s8 = np.float64(s8)
@@ -1051,11 +1001,13 @@ def hvp_input1_f64_dinput1_core(s11, s11_l, s8, s8_l, s9, s9_l, direction_D, inp
     t5 = t2 + t4
     t6 = input2_D * s9
     t7 = t5 + t6
-    t8 = t7 - t5
-    t9 = t5 - t2
-    t10 = t2 - (t5 - t9) + (t4 - t9) + (fma(t1, s8, -t2) + t1 * s8_l) + (fma(t3, s11, -t4) + t3 * s11_l)
-    t11 = t5 - (t7 - t8) + (t6 - t8) + t10 + (fma(input2_D, s9, -t6) + input2_D * s9_l)
-    return t7 + t11 if t11 - t11 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t5
+    t10 = t5 - t2
+    t11 = t2 - (t5 - t10) + (t4 - t10) + (fma(t1, s8, -t2) + t1 * s8_l) + (fma(t3, s11, -t4) + t3 * s11_l)
+    t12 = g * (t5 - (t7 - t9) + (t6 - t9) + t11 + (fma(input2_D, s9, -t6) + input2_D * s9_l))
+    t13 = fma(g, t7, -t8) + t12
+    return t8 + t13 if t13 - t13 == 0.0 else t8
 
 
 # s1_rate = sum over D.1 of 2*direction[D.1]*input2[D.1]
@@ -1101,18 +1053,16 @@ def hvp_input2_f64_e1_core(s1, s1_l):
     return t11, t12
 
 
-# s8 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1*s2/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
-#     -e0*e1*g*s2/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target, -1) else
-#     0))
+# s8 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1*s2/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
+#     -e0*e1*s2/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def hvp_input2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def hvp_input2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -1137,9 +1087,76 @@ def hvp_input2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1
     t14 = e0 * 0.5
     t15 = t14 * e1
     t16 = -(t15 * s2)
+    t17 = -(fma(t15, s2, t16) + t15 * s2_l + (fma(t14, e1, -t15) + t14 * e1_l + e0_l * 0.5 * e1) * s2)
+    t18 = 0.0 if t13 else t17
+    t19 = target == -1.0
+    t20 = e0 * e2
+    t21 = t20 * s2
+    t22 = 0.0 if t13 else t21
+    t23 = t22 - margin
+    t24 = -t23
+    t25 = 0.0 + t24
+    t26 = t25 - 0.0
+    t27 = -margin
+    t28 = t23 - t27
+    t29 = 0.0 if t13 else fma(t20, s2, -t21) + t20 * s2_l + (fma(e0, e2, -t20) + e0 * e2_l + e0_l * e2) * s2
+    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t27 - (t23 - t28) + (t22 - t28) + t29)
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = t32 if t31 else t25
+    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
+    t35 = -t18 if t1 else (t18 if t34 else 0.0) if t19 else 0.0
+    t36 = t35 - t35 == 0.0
+    t37 = 0.0 if t13 else t16
+    t38 = -t37 if t1 else (t37 if t34 else 0.0) if t19 else 0.0
+    t39 = t38 + t35
+    t40 = t39 if t36 else t38
+    t41 = (t35 - (t39 - t38) if t36 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
+
+
+# s9 = (-s1_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -e0*e1*s1_rate/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target,
+#     -1) else 0))
+@core
+def hvp_input2_f64_s9_core(
+    e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, target
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    target = np.float64(target)
+    t1 = target == 1.0
+    t2 = s0 + -0.0
+    t3 = t2 - s0
+    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = s1 + -0.0
+    t8 = t7 - s1
+    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
+    t10 = t9 - t9 == 0.0
+    t11 = t7 + t9
+    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
+    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
+    t14 = e0 * 0.5
+    t15 = t14 * e1
+    t16 = -t15
     t17 = 0.0 if t13 else t16
-    t18 = -(g * t17)
-    t19 = fma(t14, e1, -t15) + t14 * e1_l + e0_l * 0.5 * e1
+    t18 = -(s1_rate * t17)
+    t19 = fma(t14, e1, t16) + t14 * e1_l + e0_l * 0.5 * e1
     t20 = target == -1.0
     t21 = e0 * e2
     t22 = t21 * s2
@@ -1156,118 +1173,26 @@ def hvp_input2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1
     t33 = t26 + t31
     t34 = t33 if t32 else t26
     t35 = t34 < 0.0 or t34 == 0.0 and (t31 - (t33 - t26) if t32 else 0.0) <= 0.0
-    t36 = t15 * g
-    t37 = -(t36 * s2)
-    t38 = 0.0 if t13 else -(fma(t36, s2, t37) + t36 * s2_l + (fma(t15, g, -t36) + t19 * g) * s2)
-    t39 = -(fma(g, t17, t18) + g * (0.0 if t13 else -(fma(t15, s2, t16) + t15 * s2_l + t19 * s2)))
-    t40 = t39 if t1 else (t38 if t35 else 0.0) if t20 else 0.0
-    t41 = t40 - t40 == 0.0
-    t42 = t18 if t1 else ((0.0 if t13 else t37) if t35 else 0.0) if t20 else 0.0
-    t43 = t42 + t40
-    t44 = t43 if t41 else t42
-    t45 = (t40 - (t43 - t42) if t41 else 0.0) if t44 - t44 == 0.0 else 0.0
-    return t44, t45
+    t36 = -(t15 * s1_rate)
+    t37 = (0.0 if t13 else -(fma(t15, s1_rate, t36) + t15 * s1_rate_l + t19 * s1_rate)) if t35 else 0.0
+    t38 = -(fma(s1_rate, t17, t18) + s1_rate * (0.0 if t13 else -t19) + s1_rate_l * t17)
+    t39 = t38 if t1 else t37 if t20 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = t18 if t1 else ((0.0 if t13 else t36) if t35 else 0.0) if t20 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
-# s9 = (-g*s1_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -e0*e1*g*s1_rate/2) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target,
-#     -1) else 0))
-@core
-def hvp_input2_f64_s9_core(
-    e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, target
-):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
-    g = np.float64(g)
-    margin = np.float64(margin)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    s1_rate = np.float64(s1_rate)
-    s1_rate_l = np.float64(s1_rate_l)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    target = np.float64(target)
-    t1 = target == 1.0
-    t2 = g * s1_rate
-    t3 = s0 + -0.0
-    t4 = t3 - s0
-    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = s1 + -0.0
-    t9 = t8 - s1
-    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
-    t11 = t10 - t10 == 0.0
-    t12 = t8 + t10
-    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
-    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
-    t15 = e0 * 0.5
-    t16 = t15 * e1
-    t17 = -t16
-    t18 = 0.0 if t14 else t17
-    t19 = -(t2 * t18)
-    t20 = fma(t15, e1, t17) + t15 * e1_l + e0_l * 0.5 * e1
-    t21 = target == -1.0
-    t22 = e0 * e2
-    t23 = t22 * s2
-    t24 = 0.0 if t14 else t23
-    t25 = t24 - margin
-    t26 = -t25
-    t27 = 0.0 + t26
-    t28 = t27 - 0.0
-    t29 = -margin
-    t30 = t25 - t29
-    t31 = 0.0 if t14 else fma(t22, s2, -t23) + t22 * s2_l + (fma(e0, e2, -t22) + e0 * e2_l + e0_l * e2) * s2
-    t32 = 0.0 - (t27 - t28) + (t26 - t28) + -(t29 - (t25 - t30) + (t24 - t30) + t31)
-    t33 = t32 - t32 == 0.0
-    t34 = t27 + t32
-    t35 = t34 if t33 else t27
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t27) if t33 else 0.0) <= 0.0
-    t37 = t16 * g
-    t38 = -(t37 * s1_rate)
-    t39 = -(fma(t37, s1_rate, t38) + t37 * s1_rate_l + (fma(t16, g, -t37) + t20 * g) * s1_rate)
-    t40 = -(fma(t2, t18, t19) + t2 * (0.0 if t14 else -t20) + (fma(g, s1_rate, -t2) + g * s1_rate_l) * t18)
-    t41 = t40 if t1 else ((0.0 if t14 else t39) if t36 else 0.0) if t21 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = t19 if t1 else ((0.0 if t14 else t38) if t36 else 0.0) if t21 else 0.0
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
-
-
-# s10 = g*((-s1_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else 3*e0*s2/(4*(s1 + 1/1000000000000)**(5/2))) if Eq(target, 1)
+# s10 = (-s1_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else 3*e0*s2/(4*(s1 + 1/1000000000000)**(5/2))) if Eq(target, 1)
 #     else (((0 if Eq(s0, 0) | Eq(s1, 0) else 3*e0*s1_rate*s2/(4*(s1 + 1/1000000000000)**(5/2))) if -margin + (0
 #     if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target, -1) else 0)) + (-s2_rate*(0 if Eq(s0, 0)
 #     | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1*s2_rate/2) if
-#     -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target, -1) else 0)))
+#     -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e2*s2) >= 0 else 0) if Eq(target, -1) else 0))
 @core
 def hvp_input2_f64_s10_core(
-    e0,
-    e0_l,
-    e1,
-    e1_l,
-    e2,
-    e2_l,
-    g,
-    margin,
-    s0,
-    s0_l,
-    s1,
-    s1_l,
-    s1_rate,
-    s1_rate_l,
-    s2,
-    s2_l,
-    s2_rate,
-    s2_rate_l,
-    target,
+    e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, target
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -1275,7 +1200,6 @@ def hvp_input2_f64_s10_core(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -1339,33 +1263,32 @@ def hvp_input2_f64_s10_core(
     t49 = -(t45 * s2_rate)
     t50 = t48 if t1 else ((0.0 if t13 else t49) if t39 else 0.0) if t24 else 0.0
     t51 = t43 + t50
-    t52 = g * t51
-    t53 = t51 - t43
-    t54 = t14 - s1
-    t55 = fma(-t15, t15, t14) + (s1 - (t14 - t54) + (1e-12 - t54) + s1_l + 2.0113352370744385e-29)
-    t56 = t55 / (t15 + t15)
-    t57 = fma(t15, t15, -t16) + t15 * t56 + t56 * t15
-    t58 = t19 * (fma(t15, t17, -t18) + t15 * (fma(t16, t16, -t17) + t16 * t57 + t57 * t16) + t56 * t17)
-    t59 = (fma(-t19, t18, e0) + e0_l - t58) / t18
-    t60 = 0.0 if t13 else fma(t20, 0.75, -t21) + (fma(t19, s2, -t20) + t19 * s2_l + t59 * s2) * 0.75
-    t61 = fma(t40, s2, -t41) + t40 * s2_l + (fma(t19, s1_rate, -t40) + t19 * s1_rate_l + t59 * s1_rate) * s2
-    t62 = ((0.0 if t13 else fma(t41, 0.75, -t42) + t61 * 0.75) if t39 else 0.0) if t24 else 0.0
-    t63 = -(fma(s1_rate, t22, t23) + s1_rate * t60 + s1_rate_l * t22) if t1 else t62
-    t64 = fma(t44, e1, t46) + t44 * e1_l + e0_l * 0.5 * e1
-    t65 = (0.0 if t13 else -(fma(t45, s2_rate, t49) + t45 * s2_rate_l + t64 * s2_rate)) if t39 else 0.0
-    t66 = -(fma(s2_rate, t47, t48) + s2_rate * (0.0 if t13 else -t64) + s2_rate_l * t47)
-    t67 = g * (t43 - (t51 - t53) + (t50 - t53) + t63 + (t66 if t1 else t65 if t24 else 0.0))
-    t68 = fma(g, t51, -t52) + t67
-    t69 = t68 - t68 == 0.0
-    t70 = t52 + t68
-    t71 = t70 if t69 else t52
-    t72 = (t68 - (t70 - t52) if t69 else 0.0) if t71 - t71 == 0.0 else 0.0
-    return t71, t72
+    t52 = t51 - t43
+    t53 = t14 - s1
+    t54 = fma(-t15, t15, t14) + (s1 - (t14 - t53) + (1e-12 - t53) + s1_l + 2.0113352370744385e-29)
+    t55 = t54 / (t15 + t15)
+    t56 = fma(t15, t15, -t16) + t15 * t55 + t55 * t15
+    t57 = t19 * (fma(t15, t17, -t18) + t15 * (fma(t16, t16, -t17) + t16 * t56 + t56 * t16) + t55 * t17)
+    t58 = (fma(-t19, t18, e0) + e0_l - t57) / t18
+    t59 = 0.0 if t13 else fma(t20, 0.75, -t21) + (fma(t19, s2, -t20) + t19 * s2_l + t58 * s2) * 0.75
+    t60 = fma(t40, s2, -t41) + t40 * s2_l + (fma(t19, s1_rate, -t40) + t19 * s1_rate_l + t58 * s1_rate) * s2
+    t61 = ((0.0 if t13 else fma(t41, 0.75, -t42) + t60 * 0.75) if t39 else 0.0) if t24 else 0.0
+    t62 = -(fma(s1_rate, t22, t23) + s1_rate * t59 + s1_rate_l * t22) if t1 else t61
+    t63 = fma(t44, e1, t46) + t44 * e1_l + e0_l * 0.5 * e1
+    t64 = (0.0 if t13 else -(fma(t45, s2_rate, t49) + t45 * s2_rate_l + t63 * s2_rate)) if t39 else 0.0
+    t65 = -(fma(s2_rate, t47, t48) + s2_rate * (0.0 if t13 else -t63) + s2_rate_l * t47)
+    t66 = t43 - (t51 - t52) + (t50 - t52) + t62 + (t65 if t1 else t64 if t24 else 0.0)
+    t67 = t66 - t66 == 0.0
+    t68 = t51 + t66
+    t69 = t68 if t67 else t51
+    t70 = (t66 - (t68 - t51) if t67 else 0.0) if t69 - t69 == 0.0 else 0.0
+    return t69, t70
 
 
-# dinput2[D] = 2*s10*input2[D] + 2*s8*direction[D] + s9*input1[D]
+# dinput2[D] = g*(2*s10*input2[D] + 2*s8*direction[D] + s9*input1[D])
 @core
-def hvp_input2_f64_dinput2_core(s10, s10_l, s8, s8_l, s9, s9_l, direction_D, input1_D, input2_D):
+def hvp_input2_f64_dinput2_core(g, s10, s10_l, s8, s8_l, s9, s9_l, direction_D, input1_D, input2_D):
+    g = np.float64(g)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
     s8 = np.float64(s8)
@@ -1382,12 +1305,13 @@ def hvp_input2_f64_dinput2_core(s10, s10_l, s8, s8_l, s9, s9_l, direction_D, inp
     t5 = input2_D * 2.0
     t6 = t5 * s10
     t7 = t4 + t6
-    t8 = t7 - t4
-    t9 = t4 - t2
-    t10 = t2 - (t4 - t9) + (t3 - t9) + (fma(t1, s8, -t2) + t1 * s8_l)
-    t11 = t4 - (t7 - t8) + (t6 - t8) + (t10 + (fma(input1_D, s9, -t3) + input1_D * s9_l))
-    t12 = t11 + (fma(t5, s10, -t6) + t5 * s10_l)
-    return t7 + t12 if t12 - t12 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t4
+    t10 = t4 - t2
+    t11 = t2 - (t4 - t10) + (t3 - t10) + (fma(t1, s8, -t2) + t1 * s8_l)
+    t12 = t4 - (t7 - t9) + (t6 - t9) + (t11 + (fma(input1_D, s9, -t3) + input1_D * s9_l))
+    t13 = fma(g, t7, -t8) + g * (t12 + (fma(t5, s10, -t6) + t5 * s10_l))
+    return t8 + t13 if t13 - t13 == 0.0 else t8
 
 
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
@@ -1652,9 +1576,9 @@ def vjp_f64(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_):
         h7, h7_l = value_f64_h7_core()
         e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1664,8 +1588,12 @@ def vjp_f64(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_):
             dinput1__row_4 = dinput1__row[start:stop]
             dinput2__row_5 = dinput2__row[start:stop]
             for i in range(stop - start):
-                dinput1__row_4[i] = vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-                dinput2__row_5[i] = vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
+                dinput1__row_4[i] = vjp_f64_dinput1_core(
+                    g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
+                dinput2__row_5[i] = vjp_f64_dinput2_core(
+                    g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
         dtarget_[row] = vjp_f64_dtarget_core()
 
 
@@ -1743,9 +1671,9 @@ def vjp_f32(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_):
         h7, h7_l = value_f64_h7_core()
         e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
         e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1755,8 +1683,12 @@ def vjp_f32(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_):
             dinput1__row_4 = dinput1__row[start:stop]
             dinput2__row_5 = dinput2__row[start:stop]
             for i in range(stop - start):
-                dinput1__row_4[i] = vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-                dinput2__row_5[i] = vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
+                dinput1__row_4[i] = vjp_f64_dinput1_core(
+                    g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
+                dinput2__row_5[i] = vjp_f64_dinput2_core(
+                    g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
         dtarget_[row] = vjp_f64_dtarget_core()
 
 
@@ -1835,9 +1767,9 @@ def value_and_grad_f64(g, input1, input2, target, margin, out_, dinput1_, dinput
         e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
         out_[row] = value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1847,8 +1779,12 @@ def value_and_grad_f64(g, input1, input2, target, margin, out_, dinput1_, dinput
             dinput1__row_4 = dinput1__row[start:stop]
             dinput2__row_5 = dinput2__row[start:stop]
             for i in range(stop - start):
-                dinput1__row_4[i] = vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-                dinput2__row_5[i] = vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
+                dinput1__row_4[i] = vjp_f64_dinput1_core(
+                    g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
+                dinput2__row_5[i] = vjp_f64_dinput2_core(
+                    g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
         dtarget_[row] = vjp_f64_dtarget_core()
 
 
@@ -1927,9 +1863,9 @@ def value_and_grad_f32(g, input1, input2, target, margin, out_, dinput1_, dinput
         e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
         e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
         out_[row] = value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
-        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1939,8 +1875,12 @@ def value_and_grad_f32(g, input1, input2, target, margin, out_, dinput1_, dinput
             dinput1__row_4 = dinput1__row[start:stop]
             dinput2__row_5 = dinput2__row[start:stop]
             for i in range(stop - start):
-                dinput1__row_4[i] = vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-                dinput2__row_5[i] = vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
+                dinput1__row_4[i] = vjp_f64_dinput1_core(
+                    g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
+                dinput2__row_5[i] = vjp_f64_dinput2_core(
+                    g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
         dtarget_[row] = vjp_f64_dtarget_core()
 
 
@@ -2004,10 +1944,10 @@ def hvp_input1_f64(g, direction, input1, input2, target, margin, dinput1_):
         e1, e1_l = hvp_input1_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_input1_f64_e2_core(s0, s0_l)
         s8, s8_l = hvp_input1_f64_s8_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
         )
         s9, s9_l = hvp_input1_f64_s9_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, target_row
         )
         s11, s11_l = hvp_input1_f64_s11_core(
             e0,
@@ -2016,7 +1956,6 @@ def hvp_input1_f64(g, direction, input1, input2, target, margin, dinput1_):
             e1_l,
             e2,
             e2_l,
-            g_row,
             margin,
             s0,
             s0_l,
@@ -2038,7 +1977,7 @@ def hvp_input1_f64(g, direction, input1, input2, target, margin, dinput1_):
             dinput1__row_3 = dinput1__row[start:stop]
             for i in range(stop - start):
                 dinput1__row_3[i] = hvp_input1_f64_dinput1_core(
-                    s11, s11_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
+                    g_row, s11, s11_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
                 )
 
 
@@ -2102,10 +2041,10 @@ def hvp_input1_f32(g, direction, input1, input2, target, margin, dinput1_):
         e1, e1_l = hvp_input1_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_input1_f64_e2_core(s0, s0_l)
         s8, s8_l = hvp_input1_f64_s8_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
         )
         s9, s9_l = hvp_input1_f64_s9_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, target_row
         )
         s11, s11_l = hvp_input1_f64_s11_core(
             e0,
@@ -2114,7 +2053,6 @@ def hvp_input1_f32(g, direction, input1, input2, target, margin, dinput1_):
             e1_l,
             e2,
             e2_l,
-            g_row,
             margin,
             s0,
             s0_l,
@@ -2136,7 +2074,7 @@ def hvp_input1_f32(g, direction, input1, input2, target, margin, dinput1_):
             dinput1__row_3 = dinput1__row[start:stop]
             for i in range(stop - start):
                 dinput1__row_3[i] = hvp_input1_f64_dinput1_core(
-                    s11, s11_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
+                    g_row, s11, s11_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
                 )
 
 
@@ -2200,10 +2138,10 @@ def hvp_input2_f64(g, direction, input1, input2, target, margin, dinput2_):
         e1, e1_l = hvp_input2_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_input1_f64_e1_core(s1, s1_l)
         s8, s8_l = hvp_input2_f64_s8_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
         )
         s9, s9_l = hvp_input2_f64_s9_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, target_row
         )
         s10, s10_l = hvp_input2_f64_s10_core(
             e0,
@@ -2212,7 +2150,6 @@ def hvp_input2_f64(g, direction, input1, input2, target, margin, dinput2_):
             e1_l,
             e2,
             e2_l,
-            g_row,
             margin,
             s0,
             s0_l,
@@ -2234,7 +2171,7 @@ def hvp_input2_f64(g, direction, input1, input2, target, margin, dinput2_):
             dinput2__row_3 = dinput2__row[start:stop]
             for i in range(stop - start):
                 dinput2__row_3[i] = hvp_input2_f64_dinput2_core(
-                    s10, s10_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
+                    g_row, s10, s10_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
                 )
 
 
@@ -2298,10 +2235,10 @@ def hvp_input2_f32(g, direction, input1, input2, target, margin, dinput2_):
         e1, e1_l = hvp_input2_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_input1_f64_e1_core(s1, s1_l)
         s8, s8_l = hvp_input2_f64_s8_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row
         )
         s9, s9_l = hvp_input2_f64_s9_core(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, target_row
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, target_row
         )
         s10, s10_l = hvp_input2_f64_s10_core(
             e0,
@@ -2310,7 +2247,6 @@ def hvp_input2_f32(g, direction, input1, input2, target, margin, dinput2_):
             e1_l,
             e2,
             e2_l,
-            g_row,
             margin,
             s0,
             s0_l,
@@ -2332,7 +2268,7 @@ def hvp_input2_f32(g, direction, input1, input2, target, margin, dinput2_):
             dinput2__row_3 = dinput2__row[start:stop]
             for i in range(stop - start):
                 dinput2__row_3[i] = hvp_input2_f64_dinput2_core(
-                    s10, s10_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
+                    g_row, s10, s10_l, s8, s8_l, s9, s9_l, direction_row_0[i], input1_row_1[i], input2_row_2[i]
                 )
 
 

@@ -165,11 +165,10 @@ def vjp_f64_s0_core_index_label_smoothing_eq_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
-#     -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -1/s0))
 @core
-def vjp_f64_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
-    g = np.float64(g)
+def vjp_f64_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
     ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
@@ -189,23 +188,21 @@ def vjp_f64_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, ta
     t10 = t7 * t9
     t11 = 0.0 if t6 else t10 * 2.0
     t12 = t5 + t11
-    t13 = g * t12
-    t14 = t12 - t5
-    t15 = t9 - m0
-    t16 = fma(t7, t9, -t10) + t7 * (m0 - (t9 - t15) + (t8 - t15) + (log_low(s0) + s0_l * (1.0 / s0)))
-    t17 = t5 - (t12 - t14) + (t11 - t14) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
-    t18 = g * (t17 + (0.0 if t6 else (t16 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t9) * 2.0))
-    t19 = 0.0 if t1 else fma(g, t12, -t13) + t18
-    t20 = t19 - t19 == 0.0
-    t21 = 0.0 if t1 else t13
-    t22 = t21 + t19
-    t23 = t22 if t20 else t21
-    t24 = (t19 - (t22 - t21) if t20 else 0.0) if t23 - t23 == 0.0 else 0.0
-    return t23, t24
+    t13 = t12 - t5
+    t14 = t9 - m0
+    t15 = fma(t7, t9, -t10) + t7 * (m0 - (t9 - t14) + (t8 - t14) + (log_low(s0) + s0_l * (1.0 / s0)))
+    t16 = t5 - (t12 - t13) + (t11 - t13) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
+    t17 = 0.0 if t1 else t16 + (0.0 if t6 else (t15 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t9) * 2.0)
+    t18 = t17 - t17 == 0.0
+    t19 = 0.0 if t1 else t12
+    t20 = t19 + t17
+    t21 = t20 if t18 else t19
+    t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
+    return t21, t22
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2))
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
+#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     i_K = np.float64(i_K)
@@ -217,19 +214,17 @@ def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
     weight_target = np.float64(weight_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = 0.0 if weight_target == 0.0 else weight_target
-    t4 = -(g * t3)
-    t5 = (0.0 if t2 else t4) if t1 else 0.0
-    t6 = e0_K == 0.0
-    t7 = e0_K * s2
-    t8 = 0.0 if t2 else 0.0 if t6 else t7
-    t9 = t5 + t8
-    t10 = t9 - t5
-    t11 = t5 - (t9 - t10) + (t8 - t10) + ((0.0 if t2 else -fma(g, t3, t4)) if t1 else 0.0)
-    t12 = t11 + (0.0 if t2 else 0.0 if t6 else fma(e0_K, s2, -t7) + e0_K * s2_l + e0_K_l * s2)
-    return t9 + t12 if t12 - t12 == 0.0 else t9
+    t1 = target == ignore_index
+    t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
+    t3 = e0_K == 0.0
+    t4 = e0_K * s2
+    t5 = 0.0 if t1 else 0.0 if t3 else t4
+    t6 = t2 + t5
+    t7 = g * t6
+    t8 = t6 - t2
+    t9 = 0.0 if t1 else 0.0 if t3 else fma(e0_K, s2, -t4) + e0_K * s2_l + e0_K_l * s2
+    t10 = fma(g, t6, -t7) + g * (t2 - (t6 - t8) + (t5 - t8) + t9)
+    return t7 + t10 if t10 - t10 == 0.0 else t7
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -247,11 +242,10 @@ def vjp_f32_s0_core_index_label_smoothing_eq_0(e0_K1):
     return e0_K1
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
-#     -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -1/s0))
 @core
-def vjp_f32_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
-    g = np.float64(g)
+def vjp_f32_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
     ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
@@ -271,23 +265,21 @@ def vjp_f32_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, ta
     t10 = t7 * t9
     t11 = 0.0 if t6 else t10 * 2.0
     t12 = t5 + t11
-    t13 = g * t12
-    t14 = t12 - t5
-    t15 = t9 - m0
-    t16 = fma(t7, t9, -t10) + t7 * (m0 - (t9 - t15) + (t8 - t15) + s0_l * (1.0 / s0))
-    t17 = t5 - (t12 - t14) + (t11 - t14) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
-    t18 = g * (t17 + (0.0 if t6 else (t16 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t9) * 2.0))
-    t19 = 0.0 if t1 else fma(g, t12, -t13) + t18
-    t20 = t19 - t19 == 0.0
-    t21 = 0.0 if t1 else t13
-    t22 = t21 + t19
-    t23 = t22 if t20 else t21
-    t24 = (t19 - (t22 - t21) if t20 else 0.0) if t23 - t23 == 0.0 else 0.0
-    return t23, t24
+    t13 = t12 - t5
+    t14 = t9 - m0
+    t15 = fma(t7, t9, -t10) + t7 * (m0 - (t9 - t14) + (t8 - t14) + s0_l * (1.0 / s0))
+    t16 = t5 - (t12 - t13) + (t11 - t13) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
+    t17 = 0.0 if t1 else t16 + (0.0 if t6 else (t15 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t9) * 2.0)
+    t18 = t17 - t17 == 0.0
+    t19 = 0.0 if t1 else t12
+    t20 = t19 + t17
+    t21 = t20 if t18 else t19
+    t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
+    return t21, t22
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2))
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
+#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
     i_K = np.float64(i_K)
@@ -298,19 +290,17 @@ def vjp_f32_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
     target = np.float64(target)
     e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = 0.0 if weight_target == 0.0 else weight_target
-    t4 = -(g * t3)
-    t5 = (0.0 if t2 else t4) if t1 else 0.0
-    t6 = e0_K == 0.0
-    t7 = e0_K * s2
-    t8 = 0.0 if t2 else 0.0 if t6 else t7
-    t9 = t5 + t8
-    t10 = t9 - t5
-    t11 = t5 - (t9 - t10) + (t8 - t10) + ((0.0 if t2 else -fma(g, t3, t4)) if t1 else 0.0)
-    t12 = t11 + (0.0 if t2 else 0.0 if t6 else fma(e0_K, s2, -t7) + e0_K * s2_l)
-    return t9 + t12 if t12 - t12 == 0.0 else t9
+    t1 = target == ignore_index
+    t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
+    t3 = e0_K == 0.0
+    t4 = e0_K * s2
+    t5 = 0.0 if t1 else 0.0 if t3 else t4
+    t6 = t2 + t5
+    t7 = g * t6
+    t8 = t6 - t2
+    t9 = g * (t2 - (t6 - t8) + (t5 - t8) + (0.0 if t1 else 0.0 if t3 else fma(e0_K, s2, -t4) + e0_K * s2_l))
+    t10 = fma(g, t6, -t7) + t9
+    return t7 + t10 if t10 - t10 == 0.0 else t7
 
 
 # e1 = log(s0)
@@ -367,14 +357,13 @@ def value_and_grad_f64_out_core_index_label_smoothing_eq_0(
     return t23 + t22 if t22 - t22 == 0.0 else t23
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
 @core
 def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-    e1, e1_l, g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
@@ -393,19 +382,17 @@ def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
     t9 = t7 * t8
     t10 = 0.0 if t6 else t9 * 2.0
     t11 = t5 + t10
-    t12 = g * t11
-    t13 = t11 - t5
-    t14 = t8 - e1
-    t15 = fma(t7, t8, -t9) + t7 * (e1 - (t8 - t14) + (m0 - t14) + e1_l)
-    t16 = t5 - (t11 - t13) + (t10 - t13) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
-    t17 = g * (t16 + (0.0 if t6 else (t15 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t8) * 2.0))
-    t18 = 0.0 if t1 else fma(g, t11, -t12) + t17
-    t19 = t18 - t18 == 0.0
-    t20 = 0.0 if t1 else t12
-    t21 = t20 + t18
-    t22 = t21 if t19 else t20
-    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t12 = t11 - t5
+    t13 = t8 - e1
+    t14 = fma(t7, t8, -t9) + t7 * (e1 - (t8 - t13) + (m0 - t13) + e1_l)
+    t15 = t5 - (t11 - t12) + (t10 - t12) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
+    t16 = 0.0 if t1 else t15 + (0.0 if t6 else (t14 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t8) * 2.0)
+    t17 = t16 - t16 == 0.0
+    t18 = 0.0 if t1 else t11
+    t19 = t18 + t16
+    t20 = t19 if t17 else t18
+    t21 = (t16 - (t19 - t18) if t17 else 0.0) if t20 - t20 == 0.0 else 0.0
+    return t20, t21
 
 
 # e1 = log(s0)
@@ -436,15 +423,14 @@ def hvp_input_f64_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1, e
     return t4, t5
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
+# s5 = (0 if Eq(target, ignore_index) else s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
 #     weighted(weight[target], s0**(-2))))
 @core
 def hvp_input_f64_s5_core_index_label_smoothing_eq_0(
-    e1, e1_l, g, ignore_index, m0, s0, s0_l, s0_rate, s0_rate_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, m0, s0, s0_l, s0_rate, s0_rate_l, target, z_loss, weight_target
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
@@ -455,46 +441,46 @@ def hvp_input_f64_s5_core_index_label_smoothing_eq_0(
     z_loss = np.float64(z_loss)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
-    t2 = g * s0_rate
-    t3 = weight_target == 0.0
-    t4 = weight_target / s0
-    t5 = t4 / s0
-    t6 = -(0.0 if t3 else t5)
-    t7 = z_loss == 0.0
-    t8 = 2.0 / s0
-    t9 = t8 / s0
-    t10 = e1 + m0
-    t11 = t10 / s0
-    t12 = t11 * 2.0
-    t13 = t12 / s0
-    t14 = -t13
-    t15 = t9 + t14
-    t16 = z_loss * t15
-    t17 = 0.0 if t7 else t16
-    t18 = t6 + t17
-    t19 = t2 * t18
-    t20 = t18 - t6
-    t21 = 0.0 if t3 else (fma(-t5, s0, t4) + (fma(-t4, s0, weight_target) - t4 * s0_l) / s0 - t5 * s0_l) / s0
-    t22 = t15 - t9
-    t23 = (fma(-t9, s0, t8) + (fma(-t8, s0, 2.0) - t8 * s0_l) / s0 - t9 * s0_l) / s0
-    t24 = t10 - e1
-    t25 = (fma(-t11, s0, t10) + (e1 - (t10 - t24) + (m0 - t24) + e1_l) - t11 * s0_l) / s0 * 2.0
-    t26 = z_loss * (t9 - (t15 - t22) + (t14 - t22) + t23 + -((fma(t14, s0, t12) + t25 - t13 * s0_l) / s0))
-    t27 = t2 * (t6 - (t18 - t20) + (t17 - t20) + -t21 + (0.0 if t7 else fma(z_loss, t15, -t16) + t26))
-    t28 = 0.0 if t1 else fma(t2, t18, -t19) + t27 + (fma(g, s0_rate, -t2) + g * s0_rate_l) * t18
-    t29 = t28 - t28 == 0.0
-    t30 = 0.0 if t1 else t19
-    t31 = t30 + t28
-    t32 = t31 if t29 else t30
-    t33 = (t28 - (t31 - t30) if t29 else 0.0) if t32 - t32 == 0.0 else 0.0
-    return t32, t33
+    t2 = weight_target == 0.0
+    t3 = weight_target / s0
+    t4 = t3 / s0
+    t5 = -(0.0 if t2 else t4)
+    t6 = z_loss == 0.0
+    t7 = 2.0 / s0
+    t8 = t7 / s0
+    t9 = e1 + m0
+    t10 = t9 / s0
+    t11 = t10 * 2.0
+    t12 = t11 / s0
+    t13 = -t12
+    t14 = t8 + t13
+    t15 = z_loss * t14
+    t16 = 0.0 if t6 else t15
+    t17 = t5 + t16
+    t18 = s0_rate * t17
+    t19 = t17 - t5
+    t20 = 0.0 if t2 else (fma(-t4, s0, t3) + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 - t4 * s0_l) / s0
+    t21 = t14 - t8
+    t22 = (fma(-t8, s0, t7) + (fma(-t7, s0, 2.0) - t7 * s0_l) / s0 - t8 * s0_l) / s0
+    t23 = t9 - e1
+    t24 = (fma(-t10, s0, t9) + (e1 - (t9 - t23) + (m0 - t23) + e1_l) - t10 * s0_l) / s0 * 2.0
+    t25 = z_loss * (t8 - (t14 - t21) + (t13 - t21) + t22 + -((fma(t13, s0, t11) + t24 - t12 * s0_l) / s0))
+    t26 = s0_rate * (t5 - (t17 - t19) + (t16 - t19) + -t20 + (0.0 if t6 else fma(z_loss, t14, -t15) + t25))
+    t27 = 0.0 if t1 else fma(s0_rate, t17, -t18) + t26 + s0_rate_l * t17
+    t28 = t27 - t27 == 0.0
+    t29 = 0.0 if t1 else t18
+    t30 = t29 + t27
+    t31 = t30 if t28 else t29
+    t32 = (t27 - (t30 - t29) if t28 else 0.0) if t31 - t31 == 0.0 else 0.0
+    return t31, t32
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s5) + weighted(e0[K], s4*direction[K]))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s5) + weighted(e0[K], s4*direction[K])))
 @core
 def hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
-    ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K, e0_K_l
+    g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K, e0_K_l
 ):
+    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -512,12 +498,13 @@ def hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
     t6 = t5 * s4
     t7 = 0.0 if t2 else t6
     t8 = t4 + t7
-    t9 = t8 - t4
-    t10 = fma(t5, s4, -t6) + t5 * s4_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s4
-    t11 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l + e0_K_l * s5)
-    t12 = 0.0 if t1 else t11 + (0.0 if t2 else t10)
-    t13 = 0.0 if t1 else t8
-    return t13 + t12 if t12 - t12 == 0.0 else t13
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = fma(t5, s4, -t6) + t5 * s4_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s4
+    t12 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l + e0_K_l * s5)
+    t13 = 0.0 if t1 else fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11))
+    t14 = 0.0 if t1 else t9
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -533,9 +520,12 @@ def hvp_input_f32_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s5) + weighted(e0[K], s4*direction[K]))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s5) + weighted(e0[K], s4*direction[K])))
 @core
-def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K):
+def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
+    g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K
+):
+    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -552,12 +542,13 @@ def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(ignore_index, s4, s4_l,
     t6 = t5 * s4
     t7 = 0.0 if t2 else t6
     t8 = t4 + t7
-    t9 = t8 - t4
-    t10 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l)
-    t11 = t10 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_K, e0_K, -t5) * s4)
-    t12 = 0.0 if t1 else t11
-    t13 = 0.0 if t1 else t8
-    return t13 + t12 if t12 - t12 == 0.0 else t13
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_K, e0_K, -t5) * s4))
+    t13 = 0.0 if t1 else fma(g, t8, -t9) + t12
+    t14 = 0.0 if t1 else t9
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
@@ -783,7 +774,7 @@ def vjp_f64_index_label_smoothing_eq_0(g, input, target, weight, ignore_index, l
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s2, s2_l = vjp_f64_s2_core_index_label_smoothing_eq_0(
-            g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+            ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -838,7 +829,7 @@ def vjp_f32_index_label_smoothing_eq_0(g, input, target, weight, ignore_index, l
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
-            g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+            ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -900,7 +891,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0(
             weight[inside(target_row, n_K)],
         )
         s2, s2_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-            e1, e1_l, g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+            e1, e1_l, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -968,7 +959,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0(
             weight[inside(target_row, n_K)],
         )
         s2, s2_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-            e1, e1_l, g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+            e1, e1_l, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -1033,12 +1024,11 @@ def hvp_input_f64_index_label_smoothing_eq_0(
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
         s4, s4_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-            e1, e1_l, g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+            e1, e1_l, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         s5, s5_l = hvp_input_f64_s5_core_index_label_smoothing_eq_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             m0,
             s0,
@@ -1057,7 +1047,7 @@ def hvp_input_f64_index_label_smoothing_eq_0(
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_3[i] = hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
-                    ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i], e0_l_2[i]
+                    g_row, ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i], e0_l_2[i]
                 )
 
 
@@ -1111,12 +1101,11 @@ def hvp_input_f32_index_label_smoothing_eq_0(
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
         s4, s4_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-            e1, e1_l, g_row, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
+            e1, e1_l, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         s5, s5_l = hvp_input_f64_s5_core_index_label_smoothing_eq_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             m0,
             s0,
@@ -1134,7 +1123,7 @@ def hvp_input_f32_index_label_smoothing_eq_0(
             dinput__row_2 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_2[i] = hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
-                    ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
+                    g_row, ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -1522,24 +1511,22 @@ def vjp_f64_s0_core_index_label_smoothing_ne_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s3 = (0 if Eq(target, ignore_index) else g*label_smoothing/|K|)
+# s3 = (0 if Eq(target, ignore_index) else label_smoothing/|K|)
 @core
-def vjp_f64_s3_core_index_label_smoothing_ne_0(g, ignore_index, label_smoothing, target, n_K):
-    g = np.float64(g)
+def vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target, n_K):
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     target = np.float64(target)
     n_K = np.float64(n_K)
     t1 = target == ignore_index
-    t2 = g / n_K
-    t3 = t2 * label_smoothing
-    t4 = 0.0 if t1 else fma(t2, label_smoothing, -t3) + fma(-t2, n_K, g) / n_K * label_smoothing
-    t5 = t4 - t4 == 0.0
-    t6 = 0.0 if t1 else t3
-    t7 = t6 + t4
-    t8 = t7 if t5 else t6
-    t9 = (t4 - (t7 - t6) if t5 else 0.0) if t8 - t8 == 0.0 else 0.0
-    return t8, t9
+    t2 = label_smoothing / n_K
+    t3 = 0.0 if t1 else fma(-t2, n_K, label_smoothing) / n_K
+    t4 = t3 - t3 == 0.0
+    t5 = 0.0 if t1 else t2
+    t6 = t5 + t3
+    t7 = t6 if t4 else t5
+    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
 
 
 # r_s0 = 1/s0
@@ -1586,13 +1573,12 @@ def vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l):
     return t5, t6
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target], -(1
-#     - label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -(1 - label_smoothing)/s0))
 @core
 def vjp_f64_s5_core_index_label_smoothing_ne_0(
-    g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     m0 = np.float64(m0)
@@ -1609,37 +1595,35 @@ def vjp_f64_s5_core_index_label_smoothing_ne_0(
     t4 = 1.0 - label_smoothing
     t5 = -(t3 * t4)
     t6 = -(0.0 if t2 else t5)
-    t7 = z_loss == 0.0
-    t8 = z_loss / s0
-    t9 = log(s0)
-    t10 = m0 + t9
-    t11 = t8 * t10
-    t12 = 0.0 if t7 else t11 * 2.0
-    t13 = t6 + t12
-    t14 = g * t13
-    t15 = s4 + t14
-    t16 = t15 - s4
-    t17 = t13 - t6
-    t18 = -label_smoothing
-    t19 = t4 - t18
-    t20 = fma(t3, t4, t5) + t3 * (t18 - (t4 - t19) + (1.0 - t19))
-    t21 = -(0.0 if t2 else -(t20 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
-    t22 = t10 - m0
-    t23 = fma(t8, t10, -t11) + t8 * (m0 - (t10 - t22) + (t9 - t22) + (log_low(s0) + s0_l * (1.0 / s0)))
-    t24 = 0.0 if t7 else (t23 + (fma(-t8, s0, z_loss) - t8 * s0_l) / s0 * t10) * 2.0
-    t25 = fma(g, t13, -t14) + g * (t6 - (t13 - t17) + (t12 - t17) + t21 + t24)
-    t26 = 0.0 if t1 else s4 - (t15 - t16) + (t14 - t16) + s4_l + t25
-    t27 = t26 - t26 == 0.0
-    t28 = 0.0 if t1 else t15
-    t29 = t28 + t26
-    t30 = t29 if t27 else t28
-    t31 = (t26 - (t29 - t28) if t27 else 0.0) if t30 - t30 == 0.0 else 0.0
-    return t30, t31
+    t7 = s4 + t6
+    t8 = z_loss == 0.0
+    t9 = z_loss / s0
+    t10 = log(s0)
+    t11 = m0 + t10
+    t12 = t9 * t11
+    t13 = 0.0 if t8 else t12 * 2.0
+    t14 = t7 + t13
+    t15 = t14 - t7
+    t16 = t7 - s4
+    t17 = -label_smoothing
+    t18 = t4 - t17
+    t19 = fma(t3, t4, t5) + t3 * (t17 - (t4 - t18) + (1.0 - t18))
+    t20 = -(0.0 if t2 else -(t19 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
+    t21 = t11 - m0
+    t22 = fma(t9, t11, -t12) + t9 * (m0 - (t11 - t21) + (t10 - t21) + (log_low(s0) + s0_l * (1.0 / s0)))
+    t23 = t7 - (t14 - t15) + (t13 - t15) + (s4 - (t7 - t16) + (t6 - t16) + s4_l + t20)
+    t24 = 0.0 if t1 else t23 + (0.0 if t8 else (t22 + (fma(-t9, s0, z_loss) - t9 * s0_l) / s0 * t11) * 2.0)
+    t25 = t24 - t24 == 0.0
+    t26 = 0.0 if t1 else t14
+    t27 = t26 + t24
+    t28 = t27 if t25 else t26
+    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
+    return t28, t29
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1 - label_smoothing)) if Eq(K,
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5))
+#     ignore_index) else weighted(e0[K], s5)))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, e0_K_l, weight_K, weight_target
@@ -1662,26 +1646,26 @@ def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     t3 = weight_target == 0.0
     t4 = 1.0 - label_smoothing
     t5 = weight_target * t4
-    t6 = 0.0 if t3 else t5
-    t7 = -(g * t6)
-    t8 = (0.0 if t2 else t7) if t1 else 0.0
-    t9 = 0.0 if weight_K == 0.0 else weight_K
-    t10 = -(s3 * t9)
-    t11 = 0.0 if t2 else t10
-    t12 = t8 + t11
-    t13 = e0_K == 0.0
-    t14 = e0_K * s5
-    t15 = 0.0 if t2 else 0.0 if t13 else t14
-    t16 = t12 + t15
-    t17 = t16 - t12
-    t18 = t12 - t8
-    t19 = -label_smoothing
-    t20 = t4 - t19
-    t21 = g * (0.0 if t3 else fma(weight_target, t4, -t5) + weight_target * (t19 - (t4 - t20) + (1.0 - t20)))
-    t22 = t8 - (t12 - t18) + (t11 - t18) + ((0.0 if t2 else -(fma(g, t6, t7) + t21)) if t1 else 0.0)
-    t23 = t12 - (t16 - t17) + (t15 - t17) + (t22 + (0.0 if t2 else -(fma(s3, t9, t10) + s3_l * t9)))
-    t24 = t23 + (0.0 if t2 else 0.0 if t13 else fma(e0_K, s5, -t14) + e0_K * s5_l + e0_K_l * s5)
-    return t16 + t24 if t24 - t24 == 0.0 else t16
+    t6 = (0.0 if t2 else -(0.0 if t3 else t5)) if t1 else 0.0
+    t7 = 0.0 if weight_K == 0.0 else weight_K
+    t8 = -(s3 * t7)
+    t9 = 0.0 if t2 else t8
+    t10 = t6 + t9
+    t11 = e0_K == 0.0
+    t12 = e0_K * s5
+    t13 = 0.0 if t2 else 0.0 if t11 else t12
+    t14 = t10 + t13
+    t15 = g * t14
+    t16 = t14 - t10
+    t17 = t10 - t6
+    t18 = -label_smoothing
+    t19 = t4 - t18
+    t20 = -(0.0 if t3 else fma(weight_target, t4, -t5) + weight_target * (t18 - (t4 - t19) + (1.0 - t19)))
+    t21 = t6 - (t10 - t17) + (t9 - t17) + ((0.0 if t2 else t20) if t1 else 0.0)
+    t22 = t10 - (t14 - t16) + (t13 - t16) + (t21 + (0.0 if t2 else -(fma(s3, t7, t8) + s3_l * t7)))
+    t23 = g * (t22 + (0.0 if t2 else 0.0 if t11 else fma(e0_K, s5, -t12) + e0_K * s5_l + e0_K_l * s5))
+    t24 = fma(g, t14, -t15) + t23
+    return t15 + t24 if t24 - t24 == 0.0 else t15
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -1699,13 +1683,12 @@ def vjp_f32_s0_core_index_label_smoothing_ne_0(e0_K1):
     return e0_K1
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target], -(1
-#     - label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -(1 - label_smoothing)/s0))
 @core
 def vjp_f32_s5_core_index_label_smoothing_ne_0(
-    g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     m0 = np.float64(m0)
@@ -1722,37 +1705,35 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
     t4 = 1.0 - label_smoothing
     t5 = -(t3 * t4)
     t6 = -(0.0 if t2 else t5)
-    t7 = z_loss == 0.0
-    t8 = z_loss / s0
-    t9 = log(s0)
-    t10 = m0 + t9
-    t11 = t8 * t10
-    t12 = 0.0 if t7 else t11 * 2.0
-    t13 = t6 + t12
-    t14 = g * t13
-    t15 = s4 + t14
-    t16 = t15 - s4
-    t17 = t13 - t6
-    t18 = -label_smoothing
-    t19 = t4 - t18
-    t20 = fma(t3, t4, t5) + t3 * (t18 - (t4 - t19) + (1.0 - t19))
-    t21 = -(0.0 if t2 else -(t20 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
-    t22 = t10 - m0
-    t23 = fma(t8, t10, -t11) + t8 * (m0 - (t10 - t22) + (t9 - t22) + s0_l * (1.0 / s0))
-    t24 = 0.0 if t7 else (t23 + (fma(-t8, s0, z_loss) - t8 * s0_l) / s0 * t10) * 2.0
-    t25 = fma(g, t13, -t14) + g * (t6 - (t13 - t17) + (t12 - t17) + t21 + t24)
-    t26 = 0.0 if t1 else s4 - (t15 - t16) + (t14 - t16) + s4_l + t25
-    t27 = t26 - t26 == 0.0
-    t28 = 0.0 if t1 else t15
-    t29 = t28 + t26
-    t30 = t29 if t27 else t28
-    t31 = (t26 - (t29 - t28) if t27 else 0.0) if t30 - t30 == 0.0 else 0.0
-    return t30, t31
+    t7 = s4 + t6
+    t8 = z_loss == 0.0
+    t9 = z_loss / s0
+    t10 = log(s0)
+    t11 = m0 + t10
+    t12 = t9 * t11
+    t13 = 0.0 if t8 else t12 * 2.0
+    t14 = t7 + t13
+    t15 = t14 - t7
+    t16 = t7 - s4
+    t17 = -label_smoothing
+    t18 = t4 - t17
+    t19 = fma(t3, t4, t5) + t3 * (t17 - (t4 - t18) + (1.0 - t18))
+    t20 = -(0.0 if t2 else -(t19 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
+    t21 = t11 - m0
+    t22 = fma(t9, t11, -t12) + t9 * (m0 - (t11 - t21) + (t10 - t21) + s0_l * (1.0 / s0))
+    t23 = t7 - (t14 - t15) + (t13 - t15) + (s4 - (t7 - t16) + (t6 - t16) + s4_l + t20)
+    t24 = 0.0 if t1 else t23 + (0.0 if t8 else (t22 + (fma(-t9, s0, z_loss) - t9 * s0_l) / s0 * t11) * 2.0)
+    t25 = t24 - t24 == 0.0
+    t26 = 0.0 if t1 else t14
+    t27 = t26 + t24
+    t28 = t27 if t25 else t26
+    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
+    return t28, t29
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1 - label_smoothing)) if Eq(K,
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5))
+#     ignore_index) else weighted(e0[K], s5)))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, weight_K, weight_target
@@ -1774,26 +1755,25 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     t3 = weight_target == 0.0
     t4 = 1.0 - label_smoothing
     t5 = weight_target * t4
-    t6 = 0.0 if t3 else t5
-    t7 = -(g * t6)
-    t8 = (0.0 if t2 else t7) if t1 else 0.0
-    t9 = 0.0 if weight_K == 0.0 else weight_K
-    t10 = -(s3 * t9)
-    t11 = 0.0 if t2 else t10
-    t12 = t8 + t11
-    t13 = e0_K == 0.0
-    t14 = e0_K * s5
-    t15 = 0.0 if t2 else 0.0 if t13 else t14
-    t16 = t12 + t15
-    t17 = t16 - t12
-    t18 = t12 - t8
-    t19 = -label_smoothing
-    t20 = t4 - t19
-    t21 = g * (0.0 if t3 else fma(weight_target, t4, -t5) + weight_target * (t19 - (t4 - t20) + (1.0 - t20)))
-    t22 = t8 - (t12 - t18) + (t11 - t18) + ((0.0 if t2 else -(fma(g, t6, t7) + t21)) if t1 else 0.0)
-    t23 = t12 - (t16 - t17) + (t15 - t17) + (t22 + (0.0 if t2 else -(fma(s3, t9, t10) + s3_l * t9)))
-    t24 = t23 + (0.0 if t2 else 0.0 if t13 else fma(e0_K, s5, -t14) + e0_K * s5_l)
-    return t16 + t24 if t24 - t24 == 0.0 else t16
+    t6 = (0.0 if t2 else -(0.0 if t3 else t5)) if t1 else 0.0
+    t7 = 0.0 if weight_K == 0.0 else weight_K
+    t8 = -(s3 * t7)
+    t9 = 0.0 if t2 else t8
+    t10 = t6 + t9
+    t11 = e0_K == 0.0
+    t12 = e0_K * s5
+    t13 = 0.0 if t2 else 0.0 if t11 else t12
+    t14 = t10 + t13
+    t15 = g * t14
+    t16 = t14 - t10
+    t17 = t10 - t6
+    t18 = -label_smoothing
+    t19 = t4 - t18
+    t20 = -(0.0 if t3 else fma(weight_target, t4, -t5) + weight_target * (t18 - (t4 - t19) + (1.0 - t19)))
+    t21 = t6 - (t10 - t17) + (t9 - t17) + ((0.0 if t2 else t20) if t1 else 0.0)
+    t22 = t10 - (t14 - t16) + (t13 - t16) + (t21 + (0.0 if t2 else -(fma(s3, t7, t8) + s3_l * t7)))
+    t23 = fma(g, t14, -t15) + g * (t22 + (0.0 if t2 else 0.0 if t11 else fma(e0_K, s5, -t12) + e0_K * s5_l))
+    return t15 + t23 if t23 - t23 == 0.0 else t15
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -1872,15 +1852,14 @@ def value_and_grad_f64_out_core_index_label_smoothing_ne_0(
     return t33 + t32 if t32 - t32 == 0.0 else t33
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
-#     label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
+#     label_smoothing)/s0))
 @core
 def value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
-    e1, e1_l, g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     m0 = np.float64(m0)
@@ -1897,31 +1876,29 @@ def value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
     t4 = 1.0 - label_smoothing
     t5 = -(t3 * t4)
     t6 = -(0.0 if t2 else t5)
-    t7 = z_loss == 0.0
-    t8 = z_loss / s0
-    t9 = e1 + m0
-    t10 = t8 * t9
-    t11 = 0.0 if t7 else t10 * 2.0
-    t12 = t6 + t11
-    t13 = g * t12
-    t14 = s4 + t13
-    t15 = t14 - s4
-    t16 = t12 - t6
-    t17 = -label_smoothing
-    t18 = t4 - t17
-    t19 = fma(t3, t4, t5) + t3 * (t17 - (t4 - t18) + (1.0 - t18))
-    t20 = -(0.0 if t2 else -(t19 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
-    t21 = t9 - e1
-    t22 = fma(t8, t9, -t10) + t8 * (e1 - (t9 - t21) + (m0 - t21) + e1_l)
-    t23 = 0.0 if t7 else (t22 + (fma(-t8, s0, z_loss) - t8 * s0_l) / s0 * t9) * 2.0
-    t24 = fma(g, t12, -t13) + g * (t6 - (t12 - t16) + (t11 - t16) + t20 + t23)
-    t25 = 0.0 if t1 else s4 - (t14 - t15) + (t13 - t15) + s4_l + t24
-    t26 = t25 - t25 == 0.0
-    t27 = 0.0 if t1 else t14
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
-    return t29, t30
+    t7 = s4 + t6
+    t8 = z_loss == 0.0
+    t9 = z_loss / s0
+    t10 = e1 + m0
+    t11 = t9 * t10
+    t12 = 0.0 if t8 else t11 * 2.0
+    t13 = t7 + t12
+    t14 = t13 - t7
+    t15 = t7 - s4
+    t16 = -label_smoothing
+    t17 = t4 - t16
+    t18 = fma(t3, t4, t5) + t3 * (t16 - (t4 - t17) + (1.0 - t17))
+    t19 = -(0.0 if t2 else -(t18 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
+    t20 = t10 - e1
+    t21 = fma(t9, t10, -t11) + t9 * (e1 - (t10 - t20) + (m0 - t20) + e1_l)
+    t22 = t7 - (t13 - t14) + (t12 - t14) + (s4 - (t7 - t15) + (t6 - t15) + s4_l + t19)
+    t23 = 0.0 if t1 else t22 + (0.0 if t8 else (t21 + (fma(-t9, s0, z_loss) - t9 * s0_l) / s0 * t10) * 2.0)
+    t24 = t23 - t23 == 0.0
+    t25 = 0.0 if t1 else t13
+    t26 = t25 + t23
+    t27 = t26 if t24 else t25
+    t28 = (t23 - (t26 - t25) if t24 else 0.0) if t27 - t27 == 0.0 else 0.0
+    return t27, t28
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -1990,15 +1967,14 @@ def hvp_input_f64_s8_core_index_label_smoothing_ne_0(s6, s6_l, s8_of, s8_of_l):
     return t5, t6
 
 
-# s9 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
-#     label_smoothing)/s0)) + s8)
+# s9 = (0 if Eq(target, ignore_index) else s8 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
+#     label_smoothing)/s0))
 @core
 def hvp_input_f64_s9_core_index_label_smoothing_ne_0(
-    e1, e1_l, g, ignore_index, label_smoothing, m0, s0, s0_l, s8, s8_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s8, s8_l, target, z_loss, weight_target
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     m0 = np.float64(m0)
@@ -2015,56 +1991,39 @@ def hvp_input_f64_s9_core_index_label_smoothing_ne_0(
     t4 = 1.0 - label_smoothing
     t5 = -(t3 * t4)
     t6 = -(0.0 if t2 else t5)
-    t7 = z_loss == 0.0
-    t8 = z_loss / s0
-    t9 = e1 + m0
-    t10 = t8 * t9
-    t11 = 0.0 if t7 else t10 * 2.0
-    t12 = t6 + t11
-    t13 = g * t12
-    t14 = s8 + t13
-    t15 = t14 - s8
-    t16 = t12 - t6
-    t17 = -label_smoothing
-    t18 = t4 - t17
-    t19 = fma(t3, t4, t5) + t3 * (t17 - (t4 - t18) + (1.0 - t18))
-    t20 = -(0.0 if t2 else -(t19 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
-    t21 = t9 - e1
-    t22 = fma(t8, t9, -t10) + t8 * (e1 - (t9 - t21) + (m0 - t21) + e1_l)
-    t23 = 0.0 if t7 else (t22 + (fma(-t8, s0, z_loss) - t8 * s0_l) / s0 * t9) * 2.0
-    t24 = fma(g, t12, -t13) + g * (t6 - (t12 - t16) + (t11 - t16) + t20 + t23)
-    t25 = 0.0 if t1 else s8 - (t14 - t15) + (t13 - t15) + s8_l + t24
-    t26 = t25 - t25 == 0.0
-    t27 = 0.0 if t1 else t14
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
-    return t29, t30
+    t7 = s8 + t6
+    t8 = z_loss == 0.0
+    t9 = z_loss / s0
+    t10 = e1 + m0
+    t11 = t9 * t10
+    t12 = 0.0 if t8 else t11 * 2.0
+    t13 = t7 + t12
+    t14 = t13 - t7
+    t15 = t7 - s8
+    t16 = -label_smoothing
+    t17 = t4 - t16
+    t18 = fma(t3, t4, t5) + t3 * (t16 - (t4 - t17) + (1.0 - t17))
+    t19 = -(0.0 if t2 else -(t18 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
+    t20 = t10 - e1
+    t21 = fma(t9, t10, -t11) + t9 * (e1 - (t10 - t20) + (m0 - t20) + e1_l)
+    t22 = t7 - (t13 - t14) + (t12 - t14) + (s8 - (t7 - t15) + (t6 - t15) + s8_l + t19)
+    t23 = 0.0 if t1 else t22 + (0.0 if t8 else (t21 + (fma(-t9, s0, z_loss) - t9 * s0_l) / s0 * t10) * 2.0)
+    t24 = t23 - t23 == 0.0
+    t25 = 0.0 if t1 else t13
+    t26 = t25 + t23
+    t27 = t26 if t24 else t25
+    t28 = (t23 - (t26 - t25) if t24 else 0.0) if t27 - t27 == 0.0 else 0.0
+    return t27, t28
 
 
-# s10 = (0 if Eq(target, ignore_index) else g*s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
+# s10 = (0 if Eq(target, ignore_index) else s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
 #     weighted(weight[target], (1 - label_smoothing)/s0**2)) + s7)
 @core
 def hvp_input_f64_s10_core_index_label_smoothing_ne_0(
-    e1,
-    e1_l,
-    g,
-    ignore_index,
-    label_smoothing,
-    m0,
-    s0,
-    s0_l,
-    s0_rate,
-    s0_rate_l,
-    s7,
-    s7_l,
-    target,
-    z_loss,
-    weight_target,
+    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s0_rate, s0_rate_l, s7, s7_l, target, z_loss, weight_target
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     m0 = np.float64(m0)
@@ -2078,55 +2037,54 @@ def hvp_input_f64_s10_core_index_label_smoothing_ne_0(
     z_loss = np.float64(z_loss)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
-    t2 = g * s0_rate
-    t3 = weight_target == 0.0
-    t4 = weight_target / s0
-    t5 = 1.0 - label_smoothing
-    t6 = t4 * t5
-    t7 = t6 / s0
-    t8 = -(0.0 if t3 else t7)
-    t9 = z_loss == 0.0
-    t10 = 2.0 / s0
-    t11 = t10 / s0
-    t12 = e1 + m0
-    t13 = t12 / s0
-    t14 = t13 * 2.0
-    t15 = t14 / s0
-    t16 = -t15
-    t17 = t11 + t16
-    t18 = z_loss * t17
-    t19 = 0.0 if t9 else t18
-    t20 = t8 + t19
-    t21 = t2 * t20
-    t22 = s7 + t21
-    t23 = t22 - s7
-    t24 = t20 - t8
-    t25 = -label_smoothing
-    t26 = t5 - t25
-    t27 = fma(t4, t5, -t6) + t4 * (t25 - (t5 - t26) + (1.0 - t26))
-    t28 = (fma(-t7, s0, t6) + (t27 + (fma(-t4, s0, weight_target) - t4 * s0_l) / s0 * t5) - t7 * s0_l) / s0
-    t29 = t17 - t11
-    t30 = (fma(-t11, s0, t10) + (fma(-t10, s0, 2.0) - t10 * s0_l) / s0 - t11 * s0_l) / s0
-    t31 = t12 - e1
-    t32 = (fma(-t13, s0, t12) + (e1 - (t12 - t31) + (m0 - t31) + e1_l) - t13 * s0_l) / s0 * 2.0
-    t33 = z_loss * (t11 - (t17 - t29) + (t16 - t29) + t30 + -((fma(t16, s0, t14) + t32 - t15 * s0_l) / s0))
-    t34 = t8 - (t20 - t24) + (t19 - t24) + -(0.0 if t3 else t28)
-    t35 = fma(t2, t20, -t21) + t2 * (t34 + (0.0 if t9 else fma(z_loss, t17, -t18) + t33))
-    t36 = s7 - (t22 - t23) + (t21 - t23) + s7_l + (t35 + (fma(g, s0_rate, -t2) + g * s0_rate_l) * t20)
-    t37 = 0.0 if t1 else t36
-    t38 = t37 - t37 == 0.0
-    t39 = 0.0 if t1 else t22
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t2 = weight_target == 0.0
+    t3 = weight_target / s0
+    t4 = 1.0 - label_smoothing
+    t5 = t3 * t4
+    t6 = t5 / s0
+    t7 = -(0.0 if t2 else t6)
+    t8 = z_loss == 0.0
+    t9 = 2.0 / s0
+    t10 = t9 / s0
+    t11 = e1 + m0
+    t12 = t11 / s0
+    t13 = t12 * 2.0
+    t14 = t13 / s0
+    t15 = -t14
+    t16 = t10 + t15
+    t17 = z_loss * t16
+    t18 = 0.0 if t8 else t17
+    t19 = t7 + t18
+    t20 = s0_rate * t19
+    t21 = s7 + t20
+    t22 = t21 - s7
+    t23 = t19 - t7
+    t24 = -label_smoothing
+    t25 = t4 - t24
+    t26 = fma(t3, t4, -t5) + t3 * (t24 - (t4 - t25) + (1.0 - t25))
+    t27 = (fma(-t6, s0, t5) + (t26 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4) - t6 * s0_l) / s0
+    t28 = t16 - t10
+    t29 = (fma(-t10, s0, t9) + (fma(-t9, s0, 2.0) - t9 * s0_l) / s0 - t10 * s0_l) / s0
+    t30 = t11 - e1
+    t31 = (fma(-t12, s0, t11) + (e1 - (t11 - t30) + (m0 - t30) + e1_l) - t12 * s0_l) / s0 * 2.0
+    t32 = z_loss * (t10 - (t16 - t28) + (t15 - t28) + t29 + -((fma(t15, s0, t13) + t31 - t14 * s0_l) / s0))
+    t33 = t7 - (t19 - t23) + (t18 - t23) + -(0.0 if t2 else t27)
+    t34 = fma(s0_rate, t19, -t20) + s0_rate * (t33 + (0.0 if t8 else fma(z_loss, t16, -t17) + t32))
+    t35 = 0.0 if t1 else s7 - (t21 - t22) + (t20 - t22) + s7_l + (t34 + s0_rate_l * t19)
+    t36 = t35 - t35 == 0.0
+    t37 = 0.0 if t1 else t21
+    t38 = t37 + t35
+    t39 = t38 if t36 else t37
+    t40 = (t35 - (t38 - t37) if t36 else 0.0) if t39 - t39 == 0.0 else 0.0
+    return t39, t40
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s10) + weighted(e0[K], s9*direction[K]))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s10) + weighted(e0[K], s9*direction[K])))
 @core
 def hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
-    ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K, e0_K_l
+    g, ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K, e0_K_l
 ):
+    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
@@ -2144,12 +2102,13 @@ def hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
     t6 = t5 * s9
     t7 = 0.0 if t2 else t6
     t8 = t4 + t7
-    t9 = t8 - t4
-    t10 = fma(t5, s9, -t6) + t5 * s9_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s9
-    t11 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l + e0_K_l * s10)
-    t12 = 0.0 if t1 else t11 + (0.0 if t2 else t10)
-    t13 = 0.0 if t1 else t8
-    return t13 + t12 if t12 - t12 == 0.0 else t13
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = fma(t5, s9, -t6) + t5 * s9_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s9
+    t12 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l + e0_K_l * s10)
+    t13 = 0.0 if t1 else fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11))
+    t14 = 0.0 if t1 else t9
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -2165,9 +2124,12 @@ def hvp_input_f32_s0_rate_core_index_label_smoothing_ne_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else weighted(e0[K], s10) + weighted(e0[K], s9*direction[K]))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s10) + weighted(e0[K], s9*direction[K])))
 @core
-def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K):
+def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
+    g, ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K
+):
+    g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
@@ -2184,16 +2146,17 @@ def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(ignore_index, s10, s10_
     t6 = t5 * s9
     t7 = 0.0 if t2 else t6
     t8 = t4 + t7
-    t9 = t8 - t4
-    t10 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l)
-    t11 = t10 + (0.0 if t2 else fma(t5, s9, -t6) + t5 * s9_l + fma(direction_K, e0_K, -t5) * s9)
-    t12 = 0.0 if t1 else t11
-    t13 = 0.0 if t1 else t8
-    return t13 + t12 if t12 - t12 == 0.0 else t13
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s9, -t6) + t5 * s9_l + fma(direction_K, e0_K, -t5) * s9))
+    t13 = 0.0 if t1 else fma(g, t8, -t9) + t12
+    t14 = 0.0 if t1 else t9
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
-# dweight[K] = ((0 if Eq(target, ignore_index) else -g*(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K]))
+# dweight[K] = g*(((0 if Eq(target, ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
+#     target) else 0) + (0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K])))
 @core
 def vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
     i_K, e0, e0_l, g, ignore_index, label_smoothing, m0, s3, s3_l, target, input_K, input_target
@@ -2213,31 +2176,30 @@ def vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
     t1 = i_K == target
     t2 = target == ignore_index
     t3 = 1.0 - label_smoothing
-    t4 = g * t3
-    t5 = -e0
-    t6 = input_target + t5
-    t7 = t6 - m0
-    t8 = -(t4 * t7)
-    t9 = (0.0 if t2 else t8) if t1 else 0.0
-    t10 = e0 - input_K
-    t11 = t10 + m0
-    t12 = s3 * t11
-    t13 = 0.0 if t2 else t12
-    t14 = t9 + t13
-    t15 = t14 - t9
-    t16 = t7 - t6
-    t17 = t6 - input_target
-    t18 = t4 * (t6 - (t7 - t16) + (-m0 - t16) + (input_target - (t6 - t17) + (t5 - t17) + -e0_l))
+    t4 = -e0
+    t5 = input_target + t4
+    t6 = t5 - m0
+    t7 = -(t3 * t6)
+    t8 = (0.0 if t2 else t7) if t1 else 0.0
+    t9 = e0 - input_K
+    t10 = t9 + m0
+    t11 = s3 * t10
+    t12 = 0.0 if t2 else t11
+    t13 = t8 + t12
+    t14 = g * t13
+    t15 = t13 - t8
+    t16 = t6 - t5
+    t17 = t5 - input_target
+    t18 = t3 * (t5 - (t6 - t16) + (-m0 - t16) + (input_target - (t5 - t17) + (t4 - t17) + -e0_l))
     t19 = -label_smoothing
     t20 = t3 - t19
-    t21 = -(fma(t4, t7, t8) + t18 + (fma(g, t3, -t4) + g * (t19 - (t3 - t20) + (1.0 - t20))) * t7)
-    t22 = t11 - t10
+    t21 = (0.0 if t2 else -(fma(t3, t6, t7) + t18 + (t19 - (t3 - t20) + (1.0 - t20)) * t6)) if t1 else 0.0
+    t22 = t10 - t9
     t23 = -input_K
-    t24 = t10 - t23
-    t25 = fma(s3, t11, -t12) + s3 * (t10 - (t11 - t22) + (m0 - t22) + (t23 - (t10 - t24) + (e0 - t24) + e0_l))
-    t26 = t9 - (t14 - t15) + (t13 - t15) + ((0.0 if t2 else t21) if t1 else 0.0)
-    t27 = t26 + (0.0 if t2 else t25 + s3_l * t11)
-    return t14 + t27 if t27 - t27 == 0.0 else t14
+    t24 = t9 - t23
+    t25 = fma(s3, t10, -t11) + s3 * (t9 - (t10 - t22) + (m0 - t22) + (t23 - (t9 - t24) + (e0 - t24) + e0_l))
+    t26 = fma(g, t13, -t14) + g * (t8 - (t13 - t15) + (t12 - t15) + t21 + (0.0 if t2 else t25 + s3_l * t10))
+    return t14 + t26 if t26 - t26 == 0.0 else t14
 
 
 # dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
@@ -2492,7 +2454,7 @@ def vjp_f64_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
                 s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s4_of, width_K, 0.0)
         cleared(lost_s4_of, width_K, 0.0)
@@ -2505,17 +2467,7 @@ def vjp_f64_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_K)
         s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
         s5, s5_l = vjp_f64_s5_core_index_label_smoothing_ne_0(
-            g_row,
-            ignore_index,
-            label_smoothing,
-            m0,
-            s0,
-            s0_l,
-            s4,
-            s4_l,
-            target_row,
-            z_loss,
-            weight[inside(target_row, n_K)],
+            ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -2576,7 +2528,7 @@ def vjp_f32_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
                 s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s4_of, width_K, 0.0)
         cleared(lost_s4_of, width_K, 0.0)
@@ -2589,17 +2541,7 @@ def vjp_f32_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_K)
         s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
         s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
-            g_row,
-            ignore_index,
-            label_smoothing,
-            m0,
-            s0,
-            s0_l,
-            s4,
-            s4_l,
-            target_row,
-            z_loss,
-            weight[inside(target_row, n_K)],
+            ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -2692,7 +2634,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0(
             input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s4_of, width_K, 0.0)
         cleared(lost_s4_of, width_K, 0.0)
@@ -2707,7 +2649,6 @@ def value_and_grad_f64_index_label_smoothing_ne_0(
         s5, s5_l = value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             label_smoothing,
             m0,
@@ -2809,7 +2750,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0(
             input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s4_of, width_K, 0.0)
         cleared(lost_s4_of, width_K, 0.0)
@@ -2824,7 +2765,6 @@ def value_and_grad_f32_index_label_smoothing_ne_0(
         s5, s5_l = value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             label_smoothing,
             m0,
@@ -2913,7 +2853,7 @@ def hvp_input_f64_index_label_smoothing_ne_0(
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        s6, s6_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s6, s6_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s7_of, width_K, 0.0)
         cleared(lost_s7_of, width_K, 0.0)
@@ -2941,7 +2881,6 @@ def hvp_input_f64_index_label_smoothing_ne_0(
         s9, s9_l = hvp_input_f64_s9_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             label_smoothing,
             m0,
@@ -2956,7 +2895,6 @@ def hvp_input_f64_index_label_smoothing_ne_0(
         s10, s10_l = hvp_input_f64_s10_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             label_smoothing,
             m0,
@@ -2978,7 +2916,7 @@ def hvp_input_f64_index_label_smoothing_ne_0(
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_3[i] = hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
-                    ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i], e0_l_2[i]
+                    g_row, ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i], e0_l_2[i]
                 )
 
 
@@ -3034,7 +2972,7 @@ def hvp_input_f32_index_label_smoothing_ne_0(
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        s6, s6_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s6, s6_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s7_of, width_K, 0.0)
         cleared(lost_s7_of, width_K, 0.0)
@@ -3062,7 +3000,6 @@ def hvp_input_f32_index_label_smoothing_ne_0(
         s9, s9_l = hvp_input_f64_s9_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             label_smoothing,
             m0,
@@ -3077,7 +3014,6 @@ def hvp_input_f32_index_label_smoothing_ne_0(
         s10, s10_l = hvp_input_f64_s10_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
-            g_row,
             ignore_index,
             label_smoothing,
             m0,
@@ -3098,7 +3034,7 @@ def hvp_input_f32_index_label_smoothing_ne_0(
             dinput__row_2 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_2[i] = hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
-                    ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i]
+                    g_row, ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -3132,7 +3068,7 @@ def vjp_weight_f64_index_label_smoothing_ne_0(
                 s0_here, s0_here_l = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -3177,7 +3113,7 @@ def vjp_weight_f32_index_label_smoothing_ne_0(
                 s0_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(g_row, ignore_index, label_smoothing, target_row, n_K)
+        s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target_row, n_K)
         e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -3579,9 +3515,9 @@ def vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l):
     return t5, t6
 
 
-# s3_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -r_s0)
+# s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -r_s0)
 @core
-def vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
+def vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     target_K1 = np.float64(target_K1)
@@ -3590,31 +3526,15 @@ def vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight
     t2 = r_s0 * target_K1
     t3 = -(t2 * weight_K1)
     t4 = -(fma(t2, weight_K1, t3) + (fma(r_s0, target_K1, -t2) + r_s0_l * target_K1) * weight_K1)
-    t5 = 0.0 if t1 else t4
-    t6 = 0.0 if t1 else t3
+    t5 = -(0.0 if t1 else t4)
+    t6 = -(0.0 if t1 else t3)
     t7 = t5 if t5 - t5 == 0.0 else 0.0
     return t6, t7
 
 
-# s3 = -g*s3_of
+# s4 = s3 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f64_s3_core_prob_label_smoothing_eq_0(g, s3_of, s3_of_l):
-    g = np.float64(g)
-    s3_of = np.float64(s3_of)
-    s3_of_l = np.float64(s3_of_l)
-    t1 = -(g * s3_of)
-    t2 = -(fma(g, s3_of, t1) + g * s3_of_l)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# s4 = s3 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
-@core
-def vjp_f64_s4_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l, s3, s3_l, z_loss):
-    g = np.float64(g)
+def vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -3622,26 +3542,25 @@ def vjp_f64_s4_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l, s3, s3_l, z_loss)
     s3_l = np.float64(s3_l)
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
-    t2 = g / s0
-    t3 = t2 * z_loss
-    t4 = log(s0)
-    t5 = m0 + t4
-    t6 = t3 * t5
-    t7 = 0.0 if t1 else t6 * 2.0
-    t8 = s3 + t7
-    t9 = t8 - s3
-    t10 = t5 - m0
-    t11 = fma(t3, t5, -t6) + t3 * (m0 - (t5 - t10) + (t4 - t10) + (log_low(s0) + s0_l * (1.0 / s0)))
-    t12 = (t11 + (fma(t2, z_loss, -t3) + (fma(-t2, s0, g) - t2 * s0_l) / s0 * z_loss) * t5) * 2.0
-    t13 = s3 - (t8 - t9) + (t7 - t9) + s3_l + (0.0 if t1 else t12)
-    t14 = t13 - t13 == 0.0
-    t15 = t8 + t13
-    t16 = t15 if t14 else t8
-    t17 = (t13 - (t15 - t8) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
-    return t16, t17
+    t2 = z_loss / s0
+    t3 = log(s0)
+    t4 = m0 + t3
+    t5 = t2 * t4
+    t6 = 0.0 if t1 else t5 * 2.0
+    t7 = s3 + t6
+    t8 = t7 - s3
+    t9 = t4 - m0
+    t10 = fma(t2, t4, -t5) + t2 * (m0 - (t4 - t9) + (t3 - t9) + (log_low(s0) + s0_l * (1.0 / s0)))
+    t11 = 0.0 if t1 else (t10 + (fma(-t2, s0, z_loss) - t2 * s0_l) / s0 * t4) * 2.0
+    t12 = s3 - (t7 - t8) + (t6 - t8) + s3_l + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
+    return t15, t16
 
 
-# dinput[K] = -g*weighted(target[K]*weight[K], 1) + weighted(e0[K], s4)
+# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
 @core
 def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, target_K, weight_K):
     g = np.float64(g)
@@ -3651,17 +3570,17 @@ def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, tar
     e0_K_l = np.float64(e0_K_l)
     target_K = np.float64(target_K)
     weight_K = np.float64(weight_K)
-    t1 = target_K * weight_K
-    t2 = t1 == 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -(g * t3)
-    t5 = e0_K == 0.0
-    t6 = e0_K * s4
-    t7 = 0.0 if t5 else t6
-    t8 = t4 + t7
-    t9 = t8 - t4
-    t10 = t4 - (t8 - t9) + (t7 - t9) + -(fma(g, t3, t4) + g * (0.0 if t2 else fma(target_K, weight_K, -t1)))
-    t11 = t10 + (0.0 if t5 else fma(e0_K, s4, -t6) + e0_K * s4_l + e0_K_l * s4)
+    t1 = e0_K == 0.0
+    t2 = e0_K * s4
+    t3 = 0.0 if t1 else t2
+    t4 = target_K * weight_K
+    t5 = t4 == 0.0
+    t6 = -(0.0 if t5 else t4)
+    t7 = t3 + t6
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s4, -t2) + e0_K * s4_l + e0_K_l * s4)
+    t11 = fma(g, t7, -t8) + g * (t10 + -(0.0 if t5 else fma(target_K, weight_K, -t4)))
     return t8 + t11 if t11 - t11 == 0.0 else t8
 
 
@@ -3680,10 +3599,9 @@ def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1):
     return e0_K1
 
 
-# s4 = s3 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
+# s4 = s3 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f32_s4_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l, s3, s3_l, z_loss):
-    g = np.float64(g)
+def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -3691,26 +3609,25 @@ def vjp_f32_s4_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l, s3, s3_l, z_loss)
     s3_l = np.float64(s3_l)
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
-    t2 = g / s0
-    t3 = t2 * z_loss
-    t4 = log(s0)
-    t5 = m0 + t4
-    t6 = t3 * t5
-    t7 = 0.0 if t1 else t6 * 2.0
-    t8 = s3 + t7
-    t9 = t8 - s3
-    t10 = t5 - m0
-    t11 = fma(t3, t5, -t6) + t3 * (m0 - (t5 - t10) + (t4 - t10) + s0_l * (1.0 / s0))
-    t12 = (t11 + (fma(t2, z_loss, -t3) + (fma(-t2, s0, g) - t2 * s0_l) / s0 * z_loss) * t5) * 2.0
-    t13 = s3 - (t8 - t9) + (t7 - t9) + s3_l + (0.0 if t1 else t12)
-    t14 = t13 - t13 == 0.0
-    t15 = t8 + t13
-    t16 = t15 if t14 else t8
-    t17 = (t13 - (t15 - t8) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
-    return t16, t17
+    t2 = z_loss / s0
+    t3 = log(s0)
+    t4 = m0 + t3
+    t5 = t2 * t4
+    t6 = 0.0 if t1 else t5 * 2.0
+    t7 = s3 + t6
+    t8 = t7 - s3
+    t9 = t4 - m0
+    t10 = fma(t2, t4, -t5) + t2 * (m0 - (t4 - t9) + (t3 - t9) + s0_l * (1.0 / s0))
+    t11 = 0.0 if t1 else (t10 + (fma(-t2, s0, z_loss) - t2 * s0_l) / s0 * t4) * 2.0
+    t12 = s3 - (t7 - t8) + (t6 - t8) + s3_l + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
+    return t15, t16
 
 
-# dinput[K] = -g*weighted(target[K]*weight[K], 1) + weighted(e0[K], s4)
+# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
 @core
 def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, weight_K):
     g = np.float64(g)
@@ -3719,17 +3636,17 @@ def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, w
     e0_K = np.float64(e0_K)
     target_K = np.float64(target_K)
     weight_K = np.float64(weight_K)
-    t1 = target_K * weight_K
-    t2 = t1 == 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -(g * t3)
-    t5 = e0_K == 0.0
-    t6 = e0_K * s4
-    t7 = 0.0 if t5 else t6
-    t8 = t4 + t7
-    t9 = t8 - t4
-    t10 = t4 - (t8 - t9) + (t7 - t9) + -(fma(g, t3, t4) + g * (0.0 if t2 else fma(target_K, weight_K, -t1)))
-    t11 = t10 + (0.0 if t5 else fma(e0_K, s4, -t6) + e0_K * s4_l)
+    t1 = e0_K == 0.0
+    t2 = e0_K * s4
+    t3 = 0.0 if t1 else t2
+    t4 = target_K * weight_K
+    t5 = t4 == 0.0
+    t6 = -(0.0 if t5 else t4)
+    t7 = t3 + t6
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s4, -t2) + e0_K * s4_l)
+    t11 = fma(g, t7, -t8) + g * (t10 + -(0.0 if t5 else fma(target_K, weight_K, -t4)))
     return t8 + t11 if t11 - t11 == 0.0 else t8
 
 
@@ -3780,12 +3697,11 @@ def value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     return t6 + t11 if t11 - t11 == 0.0 else t6
 
 
-# s4 = s3 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s3, s3_l, z_loss):
+def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -3793,22 +3709,21 @@ def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0
     s3_l = np.float64(s3_l)
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
-    t2 = g / s0
-    t3 = t2 * z_loss
-    t4 = e1 + m0
-    t5 = t3 * t4
-    t6 = 0.0 if t1 else t5 * 2.0
-    t7 = s3 + t6
-    t8 = t7 - s3
-    t9 = t4 - e1
-    t10 = (fma(t2, z_loss, -t3) + (fma(-t2, s0, g) - t2 * s0_l) / s0 * z_loss) * t4
-    t11 = 0.0 if t1 else (fma(t3, t4, -t5) + t3 * (e1 - (t4 - t9) + (m0 - t9) + e1_l) + t10) * 2.0
-    t12 = s3 - (t7 - t8) + (t6 - t8) + s3_l + t11
-    t13 = t12 - t12 == 0.0
-    t14 = t7 + t12
-    t15 = t14 if t13 else t7
-    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
-    return t15, t16
+    t2 = z_loss / s0
+    t3 = e1 + m0
+    t4 = t2 * t3
+    t5 = 0.0 if t1 else t4 * 2.0
+    t6 = s3 + t5
+    t7 = t6 - s3
+    t8 = t3 - e1
+    t9 = fma(t2, t3, -t4) + t2 * (e1 - (t3 - t8) + (m0 - t8) + e1_l)
+    t10 = 0.0 if t1 else (t9 + (fma(-t2, s0, z_loss) - t2 * s0_l) / s0 * t3) * 2.0
+    t11 = s3 - (t6 - t7) + (t5 - t7) + s3_l + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = (t11 - (t13 - t6) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -3843,32 +3758,15 @@ def hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, 
     return t7, t8
 
 
-# s6 = -g*s0_rate*s6_of
+# s6 = -s0_rate*s6_of
 @core
-def hvp_input_f64_s6_core_prob_label_smoothing_eq_0(g, s0_rate, s0_rate_l, s6_of, s6_of_l):
-    g = np.float64(g)
+def hvp_input_f64_s6_core_prob_label_smoothing_eq_0(s0_rate, s0_rate_l, s6_of, s6_of_l):
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s6_of = np.float64(s6_of)
     s6_of_l = np.float64(s6_of_l)
-    t1 = g * s0_rate
-    t2 = -(t1 * s6_of)
-    t3 = -(fma(t1, s6_of, t2) + t1 * s6_of_l + (fma(g, s0_rate, -t1) + g * s0_rate_l) * s6_of)
-    t4 = t3 - t3 == 0.0
-    t5 = t2 + t3
-    t6 = t5 if t4 else t2
-    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
-
-
-# s7 = -g*s7_of
-@core
-def hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g, s7_of, s7_of_l):
-    g = np.float64(g)
-    s7_of = np.float64(s7_of)
-    s7_of_l = np.float64(s7_of_l)
-    t1 = -(g * s7_of)
-    t2 = -(fma(g, s7_of, t1) + g * s7_of_l)
+    t1 = -(s0_rate * s6_of)
+    t2 = -(fma(s0_rate, s6_of, t1) + s0_rate * s6_of_l + s0_rate_l * s6_of)
     t3 = t2 - t2 == 0.0
     t4 = t1 + t2
     t5 = t4 if t3 else t1
@@ -3876,12 +3774,11 @@ def hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g, s7_of, s7_of_l):
     return t5, t6
 
 
-# s8 = s7 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s8 = s7 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s7, s7_l, z_loss):
+def hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -3889,30 +3786,28 @@ def hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s
     s7_l = np.float64(s7_l)
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
-    t2 = g / s0
-    t3 = t2 * z_loss
-    t4 = e1 + m0
-    t5 = t3 * t4
-    t6 = 0.0 if t1 else t5 * 2.0
-    t7 = s7 + t6
-    t8 = t7 - s7
-    t9 = t4 - e1
-    t10 = (fma(t2, z_loss, -t3) + (fma(-t2, s0, g) - t2 * s0_l) / s0 * z_loss) * t4
-    t11 = 0.0 if t1 else (fma(t3, t4, -t5) + t3 * (e1 - (t4 - t9) + (m0 - t9) + e1_l) + t10) * 2.0
-    t12 = s7 - (t7 - t8) + (t6 - t8) + s7_l + t11
-    t13 = t12 - t12 == 0.0
-    t14 = t7 + t12
-    t15 = t14 if t13 else t7
-    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
-    return t15, t16
+    t2 = z_loss / s0
+    t3 = e1 + m0
+    t4 = t2 * t3
+    t5 = 0.0 if t1 else t4 * 2.0
+    t6 = s7 + t5
+    t7 = t6 - s7
+    t8 = t3 - e1
+    t9 = fma(t2, t3, -t4) + t2 * (e1 - (t3 - t8) + (m0 - t8) + e1_l)
+    t10 = 0.0 if t1 else (t9 + (fma(-t2, s0, z_loss) - t2 * s0_l) / s0 * t3) * 2.0
+    t11 = s7 - (t6 - t7) + (t5 - t7) + s7_l + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = (t11 - (t13 - t6) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
-# s9 = s6 + weighted(z_loss, g*(-2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2))
+# s9 = s6 + weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2)
 @core
-def hvp_input_f64_s9_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss):
+def hvp_input_f64_s9_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -3922,36 +3817,36 @@ def hvp_input_f64_s9_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s
     s6_l = np.float64(s6_l)
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
-    t2 = g * z_loss
-    t3 = s0_rate / s0
-    t4 = t3 * 2.0
-    t5 = t4 / s0
-    t6 = e1 + m0
-    t7 = t3 * t6
-    t8 = t7 / s0
-    t9 = -(t8 * 2.0)
-    t10 = t5 + t9
-    t11 = t2 * t10
-    t12 = 0.0 if t1 else t11
-    t13 = s6 + t12
-    t14 = t13 - s6
-    t15 = t10 - t5
-    t16 = (fma(-t3, s0, s0_rate) + s0_rate_l - t3 * s0_l) / s0
-    t17 = t6 - e1
-    t18 = fma(-t8, s0, t7) + (fma(t3, t6, -t7) + t3 * (e1 - (t6 - t17) + (m0 - t17) + e1_l) + t16 * t6)
-    t19 = t5 - (t10 - t15) + (t9 - t15) + (fma(-t5, s0, t4) + t16 * 2.0 - t5 * s0_l) / s0
-    t20 = fma(t2, t10, -t11) + t2 * (t19 + -((t18 - t8 * s0_l) / s0 * 2.0)) + fma(g, z_loss, -t2) * t10
-    t21 = s6 - (t13 - t14) + (t12 - t14) + s6_l + (0.0 if t1 else t20)
-    t22 = t21 - t21 == 0.0
-    t23 = t13 + t21
-    t24 = t23 if t22 else t13
-    t25 = (t21 - (t23 - t13) if t22 else 0.0) if t24 - t24 == 0.0 else 0.0
-    return t24, t25
+    t2 = s0_rate / s0
+    t3 = t2 * 2.0
+    t4 = t3 / s0
+    t5 = e1 + m0
+    t6 = t2 * t5
+    t7 = t6 / s0
+    t8 = -(t7 * 2.0)
+    t9 = t4 + t8
+    t10 = z_loss * t9
+    t11 = 0.0 if t1 else t10
+    t12 = s6 + t11
+    t13 = t12 - s6
+    t14 = t9 - t4
+    t15 = (fma(-t2, s0, s0_rate) + s0_rate_l - t2 * s0_l) / s0
+    t16 = t5 - e1
+    t17 = fma(-t7, s0, t6) + (fma(t2, t5, -t6) + t2 * (e1 - (t5 - t16) + (m0 - t16) + e1_l) + t15 * t5)
+    t18 = t4 - (t9 - t14) + (t8 - t14) + (fma(-t4, s0, t3) + t15 * 2.0 - t4 * s0_l) / s0
+    t19 = 0.0 if t1 else fma(z_loss, t9, -t10) + z_loss * (t18 + -((t17 - t7 * s0_l) / s0 * 2.0))
+    t20 = s6 - (t12 - t13) + (t11 - t13) + s6_l + t19
+    t21 = t20 - t20 == 0.0
+    t22 = t12 + t20
+    t23 = t22 if t21 else t12
+    t24 = (t20 - (t22 - t12) if t21 else 0.0) if t23 - t23 == 0.0 else 0.0
+    return t23, t24
 
 
-# dinput[K] = weighted(e0[K], s9) + weighted(e0[K], s8*direction[K])
+# dinput[K] = g*(weighted(e0[K], s9) + weighted(e0[K], s8*direction[K]))
 @core
-def hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(s8, s8_l, s9, s9_l, direction_K, e0_K, e0_K_l):
+def hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, direction_K, e0_K, e0_K_l):
+    g = np.float64(g)
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     s9 = np.float64(s9)
@@ -3966,11 +3861,12 @@ def hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(s8, s8_l, s9, s9_l, dire
     t5 = t4 * s8
     t6 = 0.0 if t1 else t5
     t7 = t3 + t6
-    t8 = t7 - t3
-    t9 = fma(t4, s8, -t5) + t4 * s8_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s8
-    t10 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l + e0_K_l * s9)
-    t11 = t10 + (0.0 if t1 else t9)
-    return t7 + t11 if t11 - t11 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = fma(t4, s8, -t5) + t4 * s8_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s8
+    t11 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l + e0_K_l * s9)
+    t12 = fma(g, t7, -t8) + g * (t11 + (0.0 if t1 else t10))
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -3986,9 +3882,10 @@ def hvp_input_f32_s0_rate_core_prob_label_smoothing_eq_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = weighted(e0[K], s9) + weighted(e0[K], s8*direction[K])
+# dinput[K] = g*(weighted(e0[K], s9) + weighted(e0[K], s8*direction[K]))
 @core
-def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(s8, s8_l, s9, s9_l, direction_K, e0_K):
+def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, direction_K, e0_K):
+    g = np.float64(g)
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     s9 = np.float64(s9)
@@ -4002,10 +3899,12 @@ def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(s8, s8_l, s9, s9_l, dire
     t5 = t4 * s8
     t6 = 0.0 if t1 else t5
     t7 = t3 + t6
-    t8 = t7 - t3
-    t9 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l)
-    t10 = t9 + (0.0 if t1 else fma(t4, s8, -t5) + t4 * s8_l + fma(direction_K, e0_K, -t4) * s8)
-    return t7 + t10 if t10 - t10 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l)
+    t11 = g * (t10 + (0.0 if t1 else fma(t4, s8, -t5) + t4 * s8_l + fma(direction_K, e0_K, -t4) * s8))
+    t12 = fma(g, t7, -t8) + t11
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
@@ -4211,8 +4110,8 @@ def vjp_f64_prob_label_smoothing_eq_0(g, input, target, weight, ignore_index, la
     e0_l = np.empty(n_K)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
-    lanes_s3_of = np.empty(LANES)
-    lost_s3_of = np.empty(LANES)
+    lanes_s3 = np.empty(LANES)
+    lost_s3 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
@@ -4241,20 +4140,19 @@ def vjp_f64_prob_label_smoothing_eq_0(g, input, target, weight, ignore_index, la
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        cleared(lanes_s3_of, width_K, 0.0)
-        cleared(lost_s3_of, width_K, 0.0)
+        cleared(lanes_s3, width_K, 0.0)
+        cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
-                s3_of_here, s3_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                s3_here, s3_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
-                lanes_s3_of[i], lost_s3_of[i] = added(lanes_s3_of[i], lost_s3_of[i], s3_of_here, s3_of_here_l)
-        s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_K)
-        s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(g_row, s3_of, s3_of_l)
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(g_row, m0, s0, s0_l, s3, s3_l, z_loss)
+                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+        s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             e0_0 = e0[start:stop]
@@ -4276,8 +4174,8 @@ def vjp_f32_prob_label_smoothing_eq_0(g, input, target, weight, ignore_index, la
     e0 = np.empty(n_K)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
-    lanes_s3_of = np.empty(LANES)
-    lost_s3_of = np.empty(LANES)
+    lanes_s3 = np.empty(LANES)
+    lost_s3 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
@@ -4304,20 +4202,19 @@ def vjp_f32_prob_label_smoothing_eq_0(g, input, target, weight, ignore_index, la
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        cleared(lanes_s3_of, width_K, 0.0)
-        cleared(lost_s3_of, width_K, 0.0)
+        cleared(lanes_s3, width_K, 0.0)
+        cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
-                s3_of_here, s3_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                s3_here, s3_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
-                lanes_s3_of[i], lost_s3_of[i] = added(lanes_s3_of[i], lost_s3_of[i], s3_of_here, s3_of_here_l)
-        s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_K)
-        s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(g_row, s3_of, s3_of_l)
-        s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(g_row, m0, s0, s0_l, s3, s3_l, z_loss)
+                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+        s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
+        s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             e0_0 = e0[start:stop]
@@ -4343,8 +4240,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0(
     lost_s0 = np.empty(LANES)
     lanes_s1 = np.empty(LANES)
     lost_s1 = np.empty(LANES)
-    lanes_s3_of = np.empty(LANES)
-    lost_s3_of = np.empty(LANES)
+    lanes_s3 = np.empty(LANES)
+    lost_s3 = np.empty(LANES)
     for row in range(out_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
@@ -4388,20 +4285,19 @@ def value_and_grad_f64_prob_label_smoothing_eq_0(
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_K)
         out_[row] = value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        cleared(lanes_s3_of, width_K, 0.0)
-        cleared(lost_s3_of, width_K, 0.0)
+        cleared(lanes_s3, width_K, 0.0)
+        cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
-                s3_of_here, s3_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                s3_here, s3_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
-                lanes_s3_of[i], lost_s3_of[i] = added(lanes_s3_of[i], lost_s3_of[i], s3_of_here, s3_of_here_l)
-        s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_K)
-        s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(g_row, s3_of, s3_of_l)
-        s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g_row, m0, s0, s0_l, s3, s3_l, z_loss)
+                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+        s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
+        s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             e0_0 = e0[start:stop]
@@ -4427,8 +4323,8 @@ def value_and_grad_f32_prob_label_smoothing_eq_0(
     lost_s0 = np.empty(LANES)
     lanes_s1 = np.empty(LANES)
     lost_s1 = np.empty(LANES)
-    lanes_s3_of = np.empty(LANES)
-    lost_s3_of = np.empty(LANES)
+    lanes_s3 = np.empty(LANES)
+    lost_s3 = np.empty(LANES)
     for row in range(out_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
@@ -4470,20 +4366,19 @@ def value_and_grad_f32_prob_label_smoothing_eq_0(
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_K)
         out_[row] = value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        cleared(lanes_s3_of, width_K, 0.0)
-        cleared(lost_s3_of, width_K, 0.0)
+        cleared(lanes_s3, width_K, 0.0)
+        cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
-                s3_of_here, s3_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                s3_here, s3_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
-                lanes_s3_of[i], lost_s3_of[i] = added(lanes_s3_of[i], lost_s3_of[i], s3_of_here, s3_of_here_l)
-        s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_K)
-        s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(g_row, s3_of, s3_of_l)
-        s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g_row, m0, s0, s0_l, s3, s3_l, z_loss)
+                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+        s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
+        s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             e0_0 = e0[start:stop]
@@ -4511,8 +4406,8 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
     lost_s0_rate = np.empty(LANES)
     lanes_s6_of = np.empty(LANES)
     lost_s6_of = np.empty(LANES)
-    lanes_s7_of = np.empty(LANES)
-    lost_s7_of = np.empty(LANES)
+    lanes_s7 = np.empty(LANES)
+    lost_s7 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -4564,24 +4459,23 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
                 )
                 lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_K)
-        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(g_row, s0_rate, s0_rate_l, s6_of, s6_of_l)
-        cleared(lanes_s7_of, width_K, 0.0)
-        cleared(lost_s7_of, width_K, 0.0)
+        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(s0_rate, s0_rate_l, s6_of, s6_of_l)
+        cleared(lanes_s7, width_K, 0.0)
+        cleared(lost_s7, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
-                s7_of_here, s7_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                s7_here, s7_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
-                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
-        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
-        s7, s7_l = hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g_row, s7_of, s7_of_l)
+                lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, s7_here_l)
+        s7, s7_l = sum_up(lanes_s7, lost_s7, width_K)
         e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g_row, m0, s0, s0_l, s7, s7_l, z_loss)
+        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
         s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_eq_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -4591,7 +4485,7 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_3[i] = hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(
-                    s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i], e0_l_2[i]
+                    g_row, s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i], e0_l_2[i]
                 )
 
 
@@ -4609,8 +4503,8 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
     lost_s0_rate = np.empty(LANES)
     lanes_s6_of = np.empty(LANES)
     lost_s6_of = np.empty(LANES)
-    lanes_s7_of = np.empty(LANES)
-    lost_s7_of = np.empty(LANES)
+    lanes_s7 = np.empty(LANES)
+    lost_s7 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -4660,24 +4554,23 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
                 )
                 lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_K)
-        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(g_row, s0_rate, s0_rate_l, s6_of, s6_of_l)
-        cleared(lanes_s7_of, width_K, 0.0)
-        cleared(lost_s7_of, width_K, 0.0)
+        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(s0_rate, s0_rate_l, s6_of, s6_of_l)
+        cleared(lanes_s7, width_K, 0.0)
+        cleared(lost_s7, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
-                s7_of_here, s7_of_here_l = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(
+                s7_here, s7_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
-                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
-        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
-        s7, s7_l = hvp_input_f64_s7_core_prob_label_smoothing_eq_0(g_row, s7_of, s7_of_l)
+                lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, s7_here_l)
+        s7, s7_l = sum_up(lanes_s7, lost_s7, width_K)
         e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, g_row, m0, s0, s0_l, s7, s7_l, z_loss)
+        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
         s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_eq_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -4686,7 +4579,7 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
             dinput__row_2 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_2[i] = hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(
-                    s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i]
+                    g_row, s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -5101,20 +4994,18 @@ def vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s4 = g*label_smoothing/|K|
+# s4 = label_smoothing/|K|
 @core
-def vjp_f64_s4_core_prob_label_smoothing_ne_0(g, label_smoothing, n_K):
-    g = np.float64(g)
+def vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
     label_smoothing = np.float64(label_smoothing)
     n_K = np.float64(n_K)
-    t1 = g / n_K
-    t2 = t1 * label_smoothing
-    t3 = fma(t1, label_smoothing, -t2) + fma(-t1, n_K, g) / n_K * label_smoothing
-    t4 = t3 - t3 == 0.0
-    t5 = t2 + t3
-    t6 = t5 if t4 else t2
-    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t1 = label_smoothing / n_K
+    t2 = fma(-t1, n_K, label_smoothing) / n_K
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
 
 
 # r_s0 = 1/s0
@@ -5161,21 +5052,19 @@ def vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l):
     return t5, t6
 
 
-# s6 = g*(1 - label_smoothing)
+# s6 = 1 - label_smoothing
 @core
-def vjp_f64_s6_core_prob_label_smoothing_ne_0(g, label_smoothing):
-    g = np.float64(g)
+def vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing):
     label_smoothing = np.float64(label_smoothing)
-    t1 = 1.0 - label_smoothing
-    t2 = g * t1
-    t3 = -label_smoothing
-    t4 = t1 - t3
-    t5 = fma(g, t1, -t2) + g * (t3 - (t1 - t4) + (1.0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = (t5 - (t7 - t2) if t6 else 0.0) if t8 - t8 == 0.0 else 0.0
-    return t8, t9
+    t1 = -label_smoothing
+    t2 = 1.0 - label_smoothing
+    t3 = t2 - t1
+    t4 = t1 - (t2 - t3) + (1.0 - t3)
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
 
 
 # s7_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -r_s0)
@@ -5211,10 +5100,9 @@ def vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
     return t5, t6
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f64_s8_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
-    g = np.float64(g)
+def vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -5225,29 +5113,29 @@ def vjp_f64_s8_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l, s5, s5_l, s7, s7_
     z_loss = np.float64(z_loss)
     t1 = s5 + s7
     t2 = z_loss == 0.0
-    t3 = g / s0
-    t4 = t3 * z_loss
-    t5 = log(s0)
-    t6 = m0 + t5
-    t7 = t4 * t6
-    t8 = 0.0 if t2 else t7 * 2.0
-    t9 = t1 + t8
-    t10 = t9 - t1
-    t11 = t1 - s5
-    t12 = t6 - m0
-    t13 = fma(t4, t6, -t7) + t4 * (m0 - (t6 - t12) + (t5 - t12) + (log_low(s0) + s0_l * (1.0 / s0)))
-    t14 = (t13 + (fma(t3, z_loss, -t4) + (fma(-t3, s0, g) - t3 * s0_l) / s0 * z_loss) * t6) * 2.0
-    t15 = t1 - (t9 - t10) + (t8 - t10) + (s5 - (t1 - t11) + (s7 - t11) + s5_l + s7_l) + (0.0 if t2 else t14)
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = (t15 - (t17 - t9) if t16 else 0.0) if t18 - t18 == 0.0 else 0.0
-    return t18, t19
+    t3 = z_loss / s0
+    t4 = log(s0)
+    t5 = m0 + t4
+    t6 = t3 * t5
+    t7 = 0.0 if t2 else t6 * 2.0
+    t8 = t1 + t7
+    t9 = t8 - t1
+    t10 = t1 - s5
+    t11 = t5 - m0
+    t12 = fma(t3, t5, -t6) + t3 * (m0 - (t5 - t11) + (t4 - t11) + (log_low(s0) + s0_l * (1.0 / s0)))
+    t13 = t1 - (t8 - t9) + (t7 - t9) + (s5 - (t1 - t10) + (s7 - t10) + s5_l + s7_l)
+    t14 = t13 + (0.0 if t2 else (t12 + (fma(-t3, s0, z_loss) - t3 * s0_l) / s0 * t5) * 2.0)
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = (t14 - (t16 - t8) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
+    return t17, t18
 
 
-# dinput[K] = -s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8)
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
 @core
-def vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
+def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
@@ -5269,13 +5157,14 @@ def vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, 
     t9 = e0_K * s8
     t10 = 0.0 if t8 else t9
     t11 = t7 + t10
-    t12 = t11 - t7
-    t13 = t7 - t2
-    t14 = -(fma(s6, t5, t6) + s6 * (0.0 if t4 else fma(target_K, weight_K, -t3)) + s6_l * t5)
-    t15 = t2 - (t7 - t13) + (t6 - t13) + -(fma(s4, t1, t2) + s4_l * t1) + t14
-    t16 = 0.0 if t8 else fma(e0_K, s8, -t9) + e0_K * s8_l + e0_K_l * s8
-    t17 = t7 - (t11 - t12) + (t10 - t12) + t15 + t16
-    return t11 + t17 if t17 - t17 == 0.0 else t11
+    t12 = g * t11
+    t13 = t11 - t7
+    t14 = t7 - t2
+    t15 = -(fma(s6, t5, t6) + s6 * (0.0 if t4 else fma(target_K, weight_K, -t3)) + s6_l * t5)
+    t16 = t2 - (t7 - t14) + (t6 - t14) + -(fma(s4, t1, t2) + s4_l * t1) + t15
+    t17 = 0.0 if t8 else fma(e0_K, s8, -t9) + e0_K * s8_l + e0_K_l * s8
+    t18 = fma(g, t11, -t12) + g * (t7 - (t11 - t13) + (t10 - t13) + t16 + t17)
+    return t12 + t18 if t18 - t18 == 0.0 else t12
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -5293,10 +5182,9 @@ def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1):
     return e0_K1
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f32_s8_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
-    g = np.float64(g)
+def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -5307,29 +5195,29 @@ def vjp_f32_s8_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l, s5, s5_l, s7, s7_
     z_loss = np.float64(z_loss)
     t1 = s5 + s7
     t2 = z_loss == 0.0
-    t3 = g / s0
-    t4 = t3 * z_loss
-    t5 = log(s0)
-    t6 = m0 + t5
-    t7 = t4 * t6
-    t8 = 0.0 if t2 else t7 * 2.0
-    t9 = t1 + t8
-    t10 = t9 - t1
-    t11 = t1 - s5
-    t12 = t6 - m0
-    t13 = fma(t4, t6, -t7) + t4 * (m0 - (t6 - t12) + (t5 - t12) + s0_l * (1.0 / s0))
-    t14 = (t13 + (fma(t3, z_loss, -t4) + (fma(-t3, s0, g) - t3 * s0_l) / s0 * z_loss) * t6) * 2.0
-    t15 = t1 - (t9 - t10) + (t8 - t10) + (s5 - (t1 - t11) + (s7 - t11) + s5_l + s7_l) + (0.0 if t2 else t14)
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = (t15 - (t17 - t9) if t16 else 0.0) if t18 - t18 == 0.0 else 0.0
-    return t18, t19
+    t3 = z_loss / s0
+    t4 = log(s0)
+    t5 = m0 + t4
+    t6 = t3 * t5
+    t7 = 0.0 if t2 else t6 * 2.0
+    t8 = t1 + t7
+    t9 = t8 - t1
+    t10 = t1 - s5
+    t11 = t5 - m0
+    t12 = fma(t3, t5, -t6) + t3 * (m0 - (t5 - t11) + (t4 - t11) + s0_l * (1.0 / s0))
+    t13 = t1 - (t8 - t9) + (t7 - t9) + (s5 - (t1 - t10) + (s7 - t10) + s5_l + s7_l)
+    t14 = t13 + (0.0 if t2 else (t12 + (fma(-t3, s0, z_loss) - t3 * s0_l) / s0 * t5) * 2.0)
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = (t14 - (t16 - t8) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
+    return t17, t18
 
 
-# dinput[K] = -s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8)
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
 @core
-def vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
+def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
@@ -5350,12 +5238,14 @@ def vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, 
     t9 = e0_K * s8
     t10 = 0.0 if t8 else t9
     t11 = t7 + t10
-    t12 = t11 - t7
-    t13 = t7 - t2
-    t14 = -(fma(s6, t5, t6) + s6 * (0.0 if t4 else fma(target_K, weight_K, -t3)) + s6_l * t5)
-    t15 = t2 - (t7 - t13) + (t6 - t13) + -(fma(s4, t1, t2) + s4_l * t1) + t14
-    t16 = t7 - (t11 - t12) + (t10 - t12) + t15 + (0.0 if t8 else fma(e0_K, s8, -t9) + e0_K * s8_l)
-    return t11 + t16 if t16 - t16 == 0.0 else t11
+    t12 = g * t11
+    t13 = t11 - t7
+    t14 = t7 - t2
+    t15 = -(fma(s6, t5, t6) + s6 * (0.0 if t4 else fma(target_K, weight_K, -t3)) + s6_l * t5)
+    t16 = t2 - (t7 - t14) + (t6 - t14) + -(fma(s4, t1, t2) + s4_l * t1) + t15
+    t17 = g * (t7 - (t11 - t13) + (t10 - t13) + t16 + (0.0 if t8 else fma(e0_K, s8, -t9) + e0_K * s8_l))
+    t18 = fma(g, t11, -t12) + t17
+    return t12 + t18 if t18 - t18 == 0.0 else t12
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -5443,12 +5333,11 @@ def value_and_grad_f64_out_core_prob_label_smoothing_ne_0(
     return t11 + t21 if t21 - t21 == 0.0 else t11
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -5459,23 +5348,22 @@ def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0
     z_loss = np.float64(z_loss)
     t1 = s5 + s7
     t2 = z_loss == 0.0
-    t3 = g / s0
-    t4 = t3 * z_loss
-    t5 = e1 + m0
-    t6 = t4 * t5
-    t7 = 0.0 if t2 else t6 * 2.0
-    t8 = t1 + t7
-    t9 = t8 - t1
-    t10 = t1 - s5
-    t11 = t5 - e1
-    t12 = (fma(t3, z_loss, -t4) + (fma(-t3, s0, g) - t3 * s0_l) / s0 * z_loss) * t5
-    t13 = 0.0 if t2 else (fma(t4, t5, -t6) + t4 * (e1 - (t5 - t11) + (m0 - t11) + e1_l) + t12) * 2.0
-    t14 = t1 - (t8 - t9) + (t7 - t9) + (s5 - (t1 - t10) + (s7 - t10) + s5_l + s7_l) + t13
-    t15 = t14 - t14 == 0.0
-    t16 = t8 + t14
-    t17 = t16 if t15 else t8
-    t18 = (t14 - (t16 - t8) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t3 = z_loss / s0
+    t4 = e1 + m0
+    t5 = t3 * t4
+    t6 = 0.0 if t2 else t5 * 2.0
+    t7 = t1 + t6
+    t8 = t7 - t1
+    t9 = t1 - s5
+    t10 = t4 - e1
+    t11 = fma(t3, t4, -t5) + t3 * (e1 - (t4 - t10) + (m0 - t10) + e1_l)
+    t12 = 0.0 if t2 else (t11 + (fma(-t3, s0, z_loss) - t3 * s0_l) / s0 * t4) * 2.0
+    t13 = t1 - (t7 - t8) + (t6 - t8) + (s5 - (t1 - t9) + (s7 - t9) + s5_l + s7_l) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = t15 if t14 else t7
+    t17 = (t13 - (t15 - t7) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -5598,12 +5486,11 @@ def hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_
     return t5, t6
 
 
-# s14 = s10 + s13 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s14 = s10 + s13 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def hvp_input_f64_s14_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss):
+def hvp_input_f64_s14_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -5614,33 +5501,31 @@ def hvp_input_f64_s14_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0_l, 
     z_loss = np.float64(z_loss)
     t1 = s10 + s13
     t2 = z_loss == 0.0
-    t3 = g / s0
-    t4 = t3 * z_loss
-    t5 = e1 + m0
-    t6 = t4 * t5
-    t7 = 0.0 if t2 else t6 * 2.0
-    t8 = t1 + t7
-    t9 = t8 - t1
-    t10 = t1 - s10
-    t11 = t5 - e1
-    t12 = (fma(t3, z_loss, -t4) + (fma(-t3, s0, g) - t3 * s0_l) / s0 * z_loss) * t5
-    t13 = 0.0 if t2 else (fma(t4, t5, -t6) + t4 * (e1 - (t5 - t11) + (m0 - t11) + e1_l) + t12) * 2.0
-    t14 = t1 - (t8 - t9) + (t7 - t9) + (s10 - (t1 - t10) + (s13 - t10) + s10_l + s13_l) + t13
-    t15 = t14 - t14 == 0.0
-    t16 = t8 + t14
-    t17 = t16 if t15 else t8
-    t18 = (t14 - (t16 - t8) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t3 = z_loss / s0
+    t4 = e1 + m0
+    t5 = t3 * t4
+    t6 = 0.0 if t2 else t5 * 2.0
+    t7 = t1 + t6
+    t8 = t7 - t1
+    t9 = t1 - s10
+    t10 = t4 - e1
+    t11 = fma(t3, t4, -t5) + t3 * (e1 - (t4 - t10) + (m0 - t10) + e1_l)
+    t12 = t1 - (t7 - t8) + (t6 - t8) + (s10 - (t1 - t9) + (s13 - t9) + s10_l + s13_l)
+    t13 = t12 + (0.0 if t2 else (t11 + (fma(-t3, s0, z_loss) - t3 * s0_l) / s0 * t4) * 2.0)
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = t15 if t14 else t7
+    t17 = (t13 - (t15 - t7) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
-# s15 = s12 + s9 + weighted(z_loss, g*(-2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2))
+# s15 = s12 + s9 + weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2)
 @core
 def hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
-    e1, e1_l, g, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
+    e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -5653,38 +5538,37 @@ def hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
     z_loss = np.float64(z_loss)
     t1 = s12 + s9
     t2 = z_loss == 0.0
-    t3 = g * z_loss
-    t4 = s0_rate / s0
-    t5 = t4 * 2.0
-    t6 = t5 / s0
-    t7 = e1 + m0
-    t8 = t4 * t7
-    t9 = t8 / s0
-    t10 = -(t9 * 2.0)
-    t11 = t6 + t10
-    t12 = t3 * t11
-    t13 = 0.0 if t2 else t12
-    t14 = t1 + t13
-    t15 = t14 - t1
-    t16 = t1 - s12
-    t17 = t11 - t6
-    t18 = (fma(-t4, s0, s0_rate) + s0_rate_l - t4 * s0_l) / s0
-    t19 = t7 - e1
-    t20 = fma(-t9, s0, t8) + (fma(t4, t7, -t8) + t4 * (e1 - (t7 - t19) + (m0 - t19) + e1_l) + t18 * t7)
-    t21 = t6 - (t11 - t17) + (t10 - t17) + (fma(-t6, s0, t5) + t18 * 2.0 - t6 * s0_l) / s0
-    t22 = fma(t3, t11, -t12) + t3 * (t21 + -((t20 - t9 * s0_l) / s0 * 2.0)) + fma(g, z_loss, -t3) * t11
-    t23 = t1 - (t14 - t15) + (t13 - t15) + (s12 - (t1 - t16) + (s9 - t16) + s12_l + s9_l)
-    t24 = t23 + (0.0 if t2 else t22)
-    t25 = t24 - t24 == 0.0
-    t26 = t14 + t24
-    t27 = t26 if t25 else t14
-    t28 = (t24 - (t26 - t14) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
-    return t27, t28
+    t3 = s0_rate / s0
+    t4 = t3 * 2.0
+    t5 = t4 / s0
+    t6 = e1 + m0
+    t7 = t3 * t6
+    t8 = t7 / s0
+    t9 = -(t8 * 2.0)
+    t10 = t5 + t9
+    t11 = z_loss * t10
+    t12 = 0.0 if t2 else t11
+    t13 = t1 + t12
+    t14 = t13 - t1
+    t15 = t1 - s12
+    t16 = t10 - t5
+    t17 = (fma(-t3, s0, s0_rate) + s0_rate_l - t3 * s0_l) / s0
+    t18 = t6 - e1
+    t19 = fma(-t8, s0, t7) + (fma(t3, t6, -t7) + t3 * (e1 - (t6 - t18) + (m0 - t18) + e1_l) + t17 * t6)
+    t20 = t5 - (t10 - t16) + (t9 - t16) + (fma(-t5, s0, t4) + t17 * 2.0 - t5 * s0_l) / s0
+    t21 = 0.0 if t2 else fma(z_loss, t10, -t11) + z_loss * (t20 + -((t19 - t8 * s0_l) / s0 * 2.0))
+    t22 = t1 - (t13 - t14) + (t12 - t14) + (s12 - (t1 - t15) + (s9 - t15) + s12_l + s9_l) + t21
+    t23 = t22 - t22 == 0.0
+    t24 = t13 + t22
+    t25 = t24 if t23 else t13
+    t26 = (t22 - (t24 - t13) if t23 else 0.0) if t25 - t25 == 0.0 else 0.0
+    return t25, t26
 
 
-# dinput[K] = weighted(e0[K], s15) + weighted(e0[K], s14*direction[K])
+# dinput[K] = g*(weighted(e0[K], s15) + weighted(e0[K], s14*direction[K]))
 @core
-def hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(s14, s14_l, s15, s15_l, direction_K, e0_K, e0_K_l):
+def hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_l, direction_K, e0_K, e0_K_l):
+    g = np.float64(g)
     s14 = np.float64(s14)
     s14_l = np.float64(s14_l)
     s15 = np.float64(s15)
@@ -5699,11 +5583,12 @@ def hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(s14, s14_l, s15, s15_l, 
     t5 = t4 * s14
     t6 = 0.0 if t1 else t5
     t7 = t3 + t6
-    t8 = t7 - t3
-    t9 = fma(t4, s14, -t5) + t4 * s14_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s14
-    t10 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l + e0_K_l * s15)
-    t11 = t10 + (0.0 if t1 else t9)
-    return t7 + t11 if t11 - t11 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = fma(t4, s14, -t5) + t4 * s14_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s14
+    t11 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l + e0_K_l * s15)
+    t12 = fma(g, t7, -t8) + g * (t11 + (0.0 if t1 else t10))
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -5719,9 +5604,10 @@ def hvp_input_f32_s0_rate_core_prob_label_smoothing_ne_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = weighted(e0[K], s15) + weighted(e0[K], s14*direction[K])
+# dinput[K] = g*(weighted(e0[K], s15) + weighted(e0[K], s14*direction[K]))
 @core
-def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(s14, s14_l, s15, s15_l, direction_K, e0_K):
+def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_l, direction_K, e0_K):
+    g = np.float64(g)
     s14 = np.float64(s14)
     s14_l = np.float64(s14_l)
     s15 = np.float64(s15)
@@ -5735,34 +5621,39 @@ def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(s14, s14_l, s15, s15_l, 
     t5 = t4 * s14
     t6 = 0.0 if t1 else t5
     t7 = t3 + t6
-    t8 = t7 - t3
-    t9 = 0.0 if t1 else fma(t4, s14, -t5) + t4 * s14_l + fma(direction_K, e0_K, -t4) * s14
-    t10 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l) + t9
-    return t7 + t10 if t10 - t10 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = 0.0 if t1 else fma(t4, s14, -t5) + t4 * s14_l + fma(direction_K, e0_K, -t4) * s14
+    t11 = g * (t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l) + t10)
+    t12 = fma(g, t7, -t8) + t11
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
-# dtarget[K] = -s6*weighted(weight[K], -e0 - m0 + input[K])
+# dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])
 @core
-def vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_K, weight_K):
+def vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s6, s6_l, input_K, weight_K):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
     input_K = np.float64(input_K)
     weight_K = np.float64(weight_K)
-    t1 = weight_K == 0.0
-    t2 = -e0
-    t3 = input_K + t2
-    t4 = t3 - m0
-    t5 = weight_K * t4
-    t6 = 0.0 if t1 else t5
-    t7 = -(s6 * t6)
-    t8 = t4 - t3
-    t9 = t3 - input_K
-    t10 = weight_K * (t3 - (t4 - t8) + (-m0 - t8) + (input_K - (t3 - t9) + (t2 - t9) + -e0_l))
-    t11 = -(fma(s6, t6, t7) + s6 * (0.0 if t1 else fma(weight_K, t4, -t5) + t10) + s6_l * t6)
-    return t7 + t11 if t11 - t11 == 0.0 else t7
+    t1 = g * s6
+    t2 = weight_K == 0.0
+    t3 = -e0
+    t4 = input_K + t3
+    t5 = t4 - m0
+    t6 = weight_K * t5
+    t7 = 0.0 if t2 else t6
+    t8 = -(t1 * t7)
+    t9 = t5 - t4
+    t10 = t4 - input_K
+    t11 = weight_K * (t4 - (t5 - t9) + (-m0 - t9) + (input_K - (t4 - t10) + (t3 - t10) + -e0_l))
+    t12 = fma(t1, t7, t8) + t1 * (0.0 if t2 else fma(weight_K, t5, -t6) + t11)
+    t13 = -(t12 + (fma(g, s6, -t1) + g * s6_l) * t7)
+    return t8 + t13 if t13 - t13 == 0.0 else t8
 
 
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
@@ -5787,11 +5678,12 @@ def vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
     return t5, t6
 
 
-# dweight[K] = s4*(e0 + m0 - input[K]) - s6*weighted(target[K], -e0 - m0 + input[K])
+# dweight[K] = g*(s4*(e0 + m0 - input[K]) - s6*weighted(target[K], -e0 - m0 + input[K]))
 @core
-def vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s4, s4_l, s6, s6_l, input_K, target_K):
+def vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s4, s4_l, s6, s6_l, input_K, target_K):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -5810,17 +5702,18 @@ def vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s4, s4_l
     t9 = 0.0 if t4 else t8
     t10 = -(s6 * t9)
     t11 = t3 + t10
-    t12 = t11 - t3
-    t13 = t2 - t1
-    t14 = -input_K
-    t15 = t1 - t14
-    t16 = fma(s4, t2, -t3) + s4 * (t1 - (t2 - t13) + (m0 - t13) + (t14 - (t1 - t15) + (e0 - t15) + e0_l))
-    t17 = t7 - t6
-    t18 = t6 - input_K
-    t19 = target_K * (t6 - (t7 - t17) + (-m0 - t17) + (input_K - (t6 - t18) + (t5 - t18) + -e0_l))
-    t20 = -(fma(s6, t9, t10) + s6 * (0.0 if t4 else fma(target_K, t7, -t8) + t19) + s6_l * t9)
-    t21 = t3 - (t11 - t12) + (t10 - t12) + (t16 + s4_l * t2) + t20
-    return t11 + t21 if t21 - t21 == 0.0 else t11
+    t12 = g * t11
+    t13 = t11 - t3
+    t14 = t2 - t1
+    t15 = -input_K
+    t16 = t1 - t15
+    t17 = fma(s4, t2, -t3) + s4 * (t1 - (t2 - t14) + (m0 - t14) + (t15 - (t1 - t16) + (e0 - t16) + e0_l))
+    t18 = t7 - t6
+    t19 = t6 - input_K
+    t20 = target_K * (t6 - (t7 - t18) + (-m0 - t18) + (input_K - (t6 - t19) + (t5 - t19) + -e0_l))
+    t21 = -(fma(s6, t9, t10) + s6 * (0.0 if t4 else fma(target_K, t7, -t8) + t20) + s6_l * t9)
+    t22 = fma(g, t11, -t12) + g * (t3 - (t11 - t13) + (t10 - t13) + (t17 + s4_l * t2) + t21)
+    return t12 + t22 if t22 - t22 == 0.0 else t12
 
 
 # dlabel_smoothing = g*(-s1 + s2/|K|)
@@ -6029,7 +5922,7 @@ def vjp_f64_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
                 s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
@@ -6041,7 +5934,7 @@ def vjp_f64_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_K)
         s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         cleared(lanes_s7_of, width_K, 0.0)
         cleared(lost_s7_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6055,7 +5948,7 @@ def vjp_f64_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
         s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(g_row, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+        s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             e0_0 = e0[start:stop]
@@ -6065,7 +5958,7 @@ def vjp_f64_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
             dinput__row_4 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_4[i] = vjp_f64_dinput_core_prob_label_smoothing_ne_0(
-                    s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
+                    g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
                 )
 
 
@@ -6106,7 +5999,7 @@ def vjp_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
                 s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
@@ -6118,7 +6011,7 @@ def vjp_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_K)
         s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         cleared(lanes_s7_of, width_K, 0.0)
         cleared(lost_s7_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6132,7 +6025,7 @@ def vjp_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
         s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(g_row, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+        s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             e0_0 = e0[start:stop]
@@ -6141,7 +6034,7 @@ def vjp_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(
-                    s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
+                    g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
                 )
 
 
@@ -6215,7 +6108,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0(
         out_[row] = value_and_grad_f64_out_core_prob_label_smoothing_ne_0(
             e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, n_K
         )
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
@@ -6227,7 +6120,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0(
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_K)
         s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         cleared(lanes_s7_of, width_K, 0.0)
         cleared(lost_s7_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6242,7 +6135,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0(
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
         s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
         s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6253,7 +6146,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0(
             dinput__row_4 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_4[i] = vjp_f64_dinput_core_prob_label_smoothing_ne_0(
-                    s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
+                    g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
                 )
 
 
@@ -6324,7 +6217,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
         out_[row] = value_and_grad_f64_out_core_prob_label_smoothing_ne_0(
             e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, n_K
         )
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
@@ -6336,7 +6229,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_K)
         s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         cleared(lanes_s7_of, width_K, 0.0)
         cleared(lost_s7_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6351,7 +6244,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
         s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
         s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6361,7 +6254,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(
-                    s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
+                    g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
                 )
 
 
@@ -6424,7 +6317,7 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        s8, s8_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        s8, s8_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s9_of, width_K, 0.0)
         cleared(lost_s9_of, width_K, 0.0)
@@ -6446,7 +6339,7 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
                 lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
         s10_of, s10_of_l = sum_up(lanes_s10_of, lost_s10_of, width_K)
         s10, s10_l = hvp_input_f64_s10_core_prob_label_smoothing_ne_0(s10_of, s10_of_l, s8, s8_l)
-        s11, s11_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s11, s11_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         cleared(lanes_s12_of, width_K, 0.0)
         cleared(lost_s12_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6475,10 +6368,10 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
         s13, s13_l = hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l)
         e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         s14, s14_l = hvp_input_f64_s14_core_prob_label_smoothing_ne_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
         )
         s15, s15_l = hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6488,7 +6381,7 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_3[i] = hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(
-                    s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i], e0_l_2[i]
+                    g_row, s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i], e0_l_2[i]
                 )
 
 
@@ -6548,7 +6441,7 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        s8, s8_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
+        s8, s8_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s9_of, width_K, 0.0)
         cleared(lost_s9_of, width_K, 0.0)
@@ -6570,7 +6463,7 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
                 lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
         s10_of, s10_of_l = sum_up(lanes_s10_of, lost_s10_of, width_K)
         s10, s10_l = hvp_input_f64_s10_core_prob_label_smoothing_ne_0(s10_of, s10_of_l, s8, s8_l)
-        s11, s11_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s11, s11_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         cleared(lanes_s12_of, width_K, 0.0)
         cleared(lost_s12_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6599,10 +6492,10 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
         s13, s13_l = hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l)
         e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         s14, s14_l = hvp_input_f64_s14_core_prob_label_smoothing_ne_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
         )
         s15, s15_l = hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
-            e1, e1_l, g_row, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
+            e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
         )
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6611,7 +6504,7 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
             dinput__row_2 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_2[i] = hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(
-                    s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i]
+                    g_row, s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i]
                 )
 
 
@@ -6644,7 +6537,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0(g, input, target, weight, ignore_in
                 s0_here, s0_here_l = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6653,7 +6546,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0(g, input, target, weight, ignore_in
             dtarget__row_2 = dtarget__row[start:stop]
             for i in range(stop - start):
                 dtarget__row_2[i] = vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(
-                    e0, e0_l, m0, s6, s6_l, input_row_0[i], weight_1[i]
+                    e0, e0_l, g_row, m0, s6, s6_l, input_row_0[i], weight_1[i]
                 )
 
 
@@ -6686,7 +6579,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_in
                 s0_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6695,7 +6588,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_in
             dtarget__row_2 = dtarget__row[start:stop]
             for i in range(stop - start):
                 dtarget__row_2[i] = vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(
-                    e0, e0_l, m0, s6, s6_l, input_row_0[i], weight_1[i]
+                    e0, e0_l, g_row, m0, s6, s6_l, input_row_0[i], weight_1[i]
                 )
 
 
@@ -6729,8 +6622,8 @@ def vjp_weight_f64_prob_label_smoothing_ne_0(
                 s0_here, s0_here_l = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6741,7 +6634,7 @@ def vjp_weight_f64_prob_label_smoothing_ne_0(
             for i in range(stop - start):
                 dweight__2[i], error = two_sum(
                     dweight__2[i],
-                    vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s4, s4_l, s6, s6_l, input_row_0[i], target_row_1[i]),
+                    vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g_row, m0, s4, s4_l, s6, s6_l, input_row_0[i], target_row_1[i]),
                 )
                 dweight__l_3[i] += error
 
@@ -6776,8 +6669,8 @@ def vjp_weight_f32_prob_label_smoothing_ne_0(
                 s0_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(g_row, label_smoothing, n_K)
-        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(g_row, label_smoothing)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K)
+        s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
         e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
@@ -6788,7 +6681,7 @@ def vjp_weight_f32_prob_label_smoothing_ne_0(
             for i in range(stop - start):
                 dweight__2[i], error = two_sum(
                     dweight__2[i],
-                    vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s4, s4_l, s6, s6_l, input_row_0[i], target_row_1[i]),
+                    vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g_row, m0, s4, s4_l, s6, s6_l, input_row_0[i], target_row_1[i]),
                 )
                 dweight__l_3[i] += error
 

@@ -67,10 +67,9 @@ def value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     return t7 + t14 if t14 - t14 == 0.0 else t7
 
 
-# s4 = -2*g/(s0 + s1 + smooth)
+# s4 = -2/(s0 + s1 + smooth)
 @core
-def vjp_f64_s4_core(g, s0, s0_l, s1, s1_l, smooth):
-    g = np.float64(g)
+def vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -78,23 +77,22 @@ def vjp_f64_s4_core(g, s0, s0_l, s1, s1_l, smooth):
     smooth = np.float64(smooth)
     t1 = s0 + s1
     t2 = t1 + smooth
-    t3 = g / t2
-    t4 = t2 - t1
-    t5 = t1 - s0
-    t6 = fma(-t3, t2, g) - t3 * (t1 - (t2 - t4) + (smooth - t4) + (s0 - (t1 - t5) + (s1 - t5) + s0_l + s1_l))
-    t7 = -(t6 / t2 * 2.0)
-    t8 = t7 - t7 == 0.0
-    t9 = -(t3 * 2.0)
-    t10 = t9 + t7
-    t11 = t10 if t8 else t9
-    t12 = (t7 - (t10 - t9) if t8 else 0.0) if t11 - t11 == 0.0 else 0.0
+    t3 = 2.0 / t2
+    t4 = -t3
+    t5 = t2 - t1
+    t6 = t1 - s0
+    t7 = t3 * (t1 - (t2 - t5) + (smooth - t5) + (s0 - (t1 - t6) + (s1 - t6) + s0_l + s1_l))
+    t8 = -((fma(t4, t2, 2.0) - t7) / t2)
+    t9 = t8 - t8 == 0.0
+    t10 = t4 + t8
+    t11 = t10 if t9 else t4
+    t12 = (t8 - (t10 - t4) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
     return t11, t12
 
 
-# s5 = g*(2*s2 + smooth)/(s0 + s1 + smooth)**2
+# s5 = (2*s2 + smooth)/(s0 + s1 + smooth)**2
 @core
-def vjp_f64_s5_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
-    g = np.float64(g)
+def vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -102,29 +100,29 @@ def vjp_f64_s5_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     smooth = np.float64(smooth)
-    t1 = s0 + s1
+    t1 = s2 * 2.0
     t2 = t1 + smooth
-    t3 = g / t2
-    t4 = s2 * 2.0
-    t5 = t4 + smooth
-    t6 = t3 * t5
-    t7 = t6 / t2
-    t8 = t5 - t4
-    t9 = t2 - t1
-    t10 = t1 - s0
-    t11 = t1 - (t2 - t9) + (smooth - t9) + (s0 - (t1 - t10) + (s1 - t10) + s0_l + s1_l)
-    t12 = fma(t3, t5, -t6) + t3 * (t4 - (t5 - t8) + (smooth - t8) + s2_l * 2.0)
-    t13 = (fma(-t7, t2, t6) + (t12 + (fma(-t3, t2, g) - t3 * t11) / t2 * t5) - t7 * t11) / t2
-    t14 = t13 - t13 == 0.0
-    t15 = t7 + t13
-    t16 = t15 if t14 else t7
-    t17 = (t13 - (t15 - t7) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
-    return t16, t17
+    t3 = s0 + s1
+    t4 = t3 + smooth
+    t5 = t2 / t4
+    t6 = t5 / t4
+    t7 = t2 - t1
+    t8 = t4 - t3
+    t9 = t3 - s0
+    t10 = t3 - (t4 - t8) + (smooth - t8) + (s0 - (t3 - t9) + (s1 - t9) + s0_l + s1_l)
+    t11 = (fma(-t5, t4, t2) + (t1 - (t2 - t7) + (smooth - t7) + s2_l * 2.0) - t5 * t10) / t4
+    t12 = (fma(-t6, t4, t5) + t11 - t6 * t10) / t4
+    t13 = t12 - t12 == 0.0
+    t14 = t6 + t12
+    t15 = t14 if t13 else t6
+    t16 = (t12 - (t14 - t6) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
+    return t15, t16
 
 
-# dinput[D] = s4*target[D] + s6
+# dinput[D] = g*(s4*target[D] + s6)
 @core
-def vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_D):
+def vjp_f64_dinput_core(g, s4, s4_l, s6, s6_l, target_D):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
@@ -132,14 +130,17 @@ def vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_D):
     target_D = np.float64(target_D)
     t1 = target_D * s4
     t2 = s6 + t1
-    t3 = t2 - s6
-    t4 = s6 - (t2 - t3) + (t1 - t3) + s6_l + (fma(target_D, s4, -t1) + target_D * s4_l)
-    return t2 + t4 if t4 - t4 == 0.0 else t2
+    t3 = g * t2
+    t4 = t2 - s6
+    t5 = g * (s6 - (t2 - t4) + (t1 - t4) + s6_l + (fma(target_D, s4, -t1) + target_D * s4_l))
+    t6 = fma(g, t2, -t3) + t5
+    return t3 + t6 if t6 - t6 == 0.0 else t3
 
 
-# dtarget[D] = s4*input[D] + s5
+# dtarget[D] = g*(s4*input[D] + s5)
 @core
-def vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_D):
+def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, input_D):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
@@ -147,9 +148,10 @@ def vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_D):
     input_D = np.float64(input_D)
     t1 = input_D * s4
     t2 = s5 + t1
-    t3 = t2 - s5
-    t4 = s5 - (t2 - t3) + (t1 - t3) + s5_l + (fma(input_D, s4, -t1) + input_D * s4_l)
-    return t2 + t4 if t4 - t4 == 0.0 else t2
+    t3 = g * t2
+    t4 = t2 - s5
+    t5 = fma(g, t2, -t3) + g * (s5 - (t2 - t4) + (t1 - t4) + s5_l + (fma(input_D, s4, -t1) + input_D * s4_l))
+    return t3 + t5 if t5 - t5 == 0.0 else t3
 
 
 # s0_rate = sum over D.1 of direction[D.1]
@@ -170,10 +172,9 @@ def hvp_input_f64_s2_rate_core(direction_D1, target_D1):
     return t1, t3
 
 
-# s9 = 2*g*s0_rate/(s0 + s1 + smooth)**2
+# s9 = 2*s0_rate/(s0 + s1 + smooth)**2
 @core
-def hvp_input_f64_s9_core(g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth):
-    g = np.float64(g)
+def hvp_input_f64_s9_core(s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -183,26 +184,23 @@ def hvp_input_f64_s9_core(g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth):
     smooth = np.float64(smooth)
     t1 = s0 + s1
     t2 = t1 + smooth
-    t3 = g / t2
-    t4 = t3 * s0_rate
+    t3 = s0_rate / t2
+    t4 = t3 * 2.0
     t5 = t4 / t2
     t6 = t2 - t1
     t7 = t1 - s0
     t8 = t1 - (t2 - t6) + (smooth - t6) + (s0 - (t1 - t7) + (s1 - t7) + s0_l + s1_l)
-    t9 = fma(t3, s0_rate, -t4) + t3 * s0_rate_l + (fma(-t3, t2, g) - t3 * t8) / t2 * s0_rate
-    t10 = (fma(-t5, t2, t4) + t9 - t5 * t8) / t2 * 2.0
-    t11 = t10 - t10 == 0.0
-    t12 = t5 * 2.0
-    t13 = t12 + t10
-    t14 = t13 if t11 else t12
-    t15 = (t10 - (t13 - t12) if t11 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t9 = (fma(-t5, t2, t4) + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t8) / t2 * 2.0 - t5 * t8) / t2
+    t10 = t9 - t9 == 0.0
+    t11 = t5 + t9
+    t12 = t11 if t10 else t5
+    t13 = (t9 - (t11 - t5) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
 
 
-# s11 = g*(-2*s0_rate*(2*s2 + smooth)/(s0 + s1 + smooth)**3 + 2*s2_rate/(s0 + s1 + smooth)**2)
+# s11 = -2*s0_rate*(2*s2 + smooth)/(s0 + s1 + smooth)**3 + 2*s2_rate/(s0 + s1 + smooth)**2
 @core
-def hvp_input_f64_s11_core(g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, smooth):
-    g = np.float64(g)
+def hvp_input_f64_s11_core(s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, smooth):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -228,27 +226,26 @@ def hvp_input_f64_s11_core(g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, 
     t12 = t11 / t2
     t13 = -t12
     t14 = t5 + t13
-    t15 = g * t14
-    t16 = t14 - t5
-    t17 = t2 - t1
-    t18 = t1 - s0
-    t19 = t1 - (t2 - t17) + (smooth - t17) + (s0 - (t1 - t18) + (s1 - t18) + s0_l + s1_l)
-    t20 = (fma(-t5, t2, t4) + (fma(-t3, t2, s2_rate) + s2_rate_l - t3 * t19) / t2 * 2.0 - t5 * t19) / t2
-    t21 = t8 - t7
-    t22 = fma(t6, t8, -t9) + t6 * (t7 - (t8 - t21) + (smooth - t21) + s2_l * 2.0)
-    t23 = fma(-t10, t2, t9) + (t22 + (fma(-t6, t2, s0_rate) + s0_rate_l - t6 * t19) / t2 * t8) - t10 * t19
-    t24 = t5 - (t14 - t16) + (t13 - t16) + t20 + -((fma(t13, t2, t11) + t23 / t2 * 2.0 - t12 * t19) / t2)
-    t25 = fma(g, t14, -t15) + g * t24
-    t26 = t25 - t25 == 0.0
-    t27 = t15 + t25
-    t28 = t27 if t26 else t15
-    t29 = (t25 - (t27 - t15) if t26 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t15 = t14 - t5
+    t16 = t2 - t1
+    t17 = t1 - s0
+    t18 = t1 - (t2 - t16) + (smooth - t16) + (s0 - (t1 - t17) + (s1 - t17) + s0_l + s1_l)
+    t19 = (fma(-t5, t2, t4) + (fma(-t3, t2, s2_rate) + s2_rate_l - t3 * t18) / t2 * 2.0 - t5 * t18) / t2
+    t20 = t8 - t7
+    t21 = fma(t6, t8, -t9) + t6 * (t7 - (t8 - t20) + (smooth - t20) + s2_l * 2.0)
+    t22 = fma(-t10, t2, t9) + (t21 + (fma(-t6, t2, s0_rate) + s0_rate_l - t6 * t18) / t2 * t8) - t10 * t18
+    t23 = t5 - (t14 - t15) + (t13 - t15) + t19 + -((fma(t13, t2, t11) + t22 / t2 * 2.0 - t12 * t18) / t2)
+    t24 = t23 - t23 == 0.0
+    t25 = t14 + t23
+    t26 = t25 if t24 else t14
+    t27 = (t23 - (t25 - t14) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
+    return t26, t27
 
 
-# dinput[D] = s11 + s9*target[D]
+# dinput[D] = g*(s11 + s9*target[D])
 @core
-def hvp_input_f64_dinput_core(s11, s11_l, s9, s9_l, target_D):
+def hvp_input_f64_dinput_core(g, s11, s11_l, s9, s9_l, target_D):
+    g = np.float64(g)
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s9 = np.float64(s9)
@@ -256,9 +253,11 @@ def hvp_input_f64_dinput_core(s11, s11_l, s9, s9_l, target_D):
     target_D = np.float64(target_D)
     t1 = target_D * s9
     t2 = s11 + t1
-    t3 = t2 - s11
-    t4 = s11 - (t2 - t3) + (t1 - t3) + s11_l + (fma(target_D, s9, -t1) + target_D * s9_l)
-    return t2 + t4 if t4 - t4 == 0.0 else t2
+    t3 = g * t2
+    t4 = t2 - s11
+    t5 = g * (s11 - (t2 - t4) + (t1 - t4) + s11_l + (fma(target_D, s9, -t1) + target_D * s9_l))
+    t6 = fma(g, t2, -t3) + t5
+    return t3 + t6 if t6 - t6 == 0.0 else t3
 
 
 # s2_rate = sum over D.1 of direction[D.1]*input[D.1]
@@ -272,10 +271,9 @@ def hvp_target_f64_s2_rate_core(direction_D1, input_D1):
     return t1, t3
 
 
-# s9 = 2*g*s1_rate/(s0 + s1 + smooth)**2
+# s9 = 2*s1_rate/(s0 + s1 + smooth)**2
 @core
-def hvp_target_f64_s9_core(g, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth):
-    g = np.float64(g)
+def hvp_target_f64_s9_core(s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -285,26 +283,23 @@ def hvp_target_f64_s9_core(g, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth):
     smooth = np.float64(smooth)
     t1 = s0 + s1
     t2 = t1 + smooth
-    t3 = g / t2
-    t4 = t3 * s1_rate
+    t3 = s1_rate / t2
+    t4 = t3 * 2.0
     t5 = t4 / t2
     t6 = t2 - t1
     t7 = t1 - s0
     t8 = t1 - (t2 - t6) + (smooth - t6) + (s0 - (t1 - t7) + (s1 - t7) + s0_l + s1_l)
-    t9 = fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(-t3, t2, g) - t3 * t8) / t2 * s1_rate
-    t10 = (fma(-t5, t2, t4) + t9 - t5 * t8) / t2 * 2.0
-    t11 = t10 - t10 == 0.0
-    t12 = t5 * 2.0
-    t13 = t12 + t10
-    t14 = t13 if t11 else t12
-    t15 = (t10 - (t13 - t12) if t11 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t9 = (fma(-t5, t2, t4) + (fma(-t3, t2, s1_rate) + s1_rate_l - t3 * t8) / t2 * 2.0 - t5 * t8) / t2
+    t10 = t9 - t9 == 0.0
+    t11 = t5 + t9
+    t12 = t11 if t10 else t5
+    t13 = (t9 - (t11 - t5) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
 
 
-# s10 = g*(-2*s1_rate*(2*s2 + smooth)/(s0 + s1 + smooth)**3 + 2*s2_rate/(s0 + s1 + smooth)**2)
+# s10 = -2*s1_rate*(2*s2 + smooth)/(s0 + s1 + smooth)**3 + 2*s2_rate/(s0 + s1 + smooth)**2
 @core
-def hvp_target_f64_s10_core(g, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth):
-    g = np.float64(g)
+def hvp_target_f64_s10_core(s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -330,27 +325,26 @@ def hvp_target_f64_s10_core(g, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l,
     t12 = t11 / t2
     t13 = -t12
     t14 = t5 + t13
-    t15 = g * t14
-    t16 = t14 - t5
-    t17 = t2 - t1
-    t18 = t1 - s0
-    t19 = t1 - (t2 - t17) + (smooth - t17) + (s0 - (t1 - t18) + (s1 - t18) + s0_l + s1_l)
-    t20 = (fma(-t5, t2, t4) + (fma(-t3, t2, s2_rate) + s2_rate_l - t3 * t19) / t2 * 2.0 - t5 * t19) / t2
-    t21 = t8 - t7
-    t22 = fma(t6, t8, -t9) + t6 * (t7 - (t8 - t21) + (smooth - t21) + s2_l * 2.0)
-    t23 = fma(-t10, t2, t9) + (t22 + (fma(-t6, t2, s1_rate) + s1_rate_l - t6 * t19) / t2 * t8) - t10 * t19
-    t24 = t5 - (t14 - t16) + (t13 - t16) + t20 + -((fma(t13, t2, t11) + t23 / t2 * 2.0 - t12 * t19) / t2)
-    t25 = fma(g, t14, -t15) + g * t24
-    t26 = t25 - t25 == 0.0
-    t27 = t15 + t25
-    t28 = t27 if t26 else t15
-    t29 = (t25 - (t27 - t15) if t26 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t15 = t14 - t5
+    t16 = t2 - t1
+    t17 = t1 - s0
+    t18 = t1 - (t2 - t16) + (smooth - t16) + (s0 - (t1 - t17) + (s1 - t17) + s0_l + s1_l)
+    t19 = (fma(-t5, t2, t4) + (fma(-t3, t2, s2_rate) + s2_rate_l - t3 * t18) / t2 * 2.0 - t5 * t18) / t2
+    t20 = t8 - t7
+    t21 = fma(t6, t8, -t9) + t6 * (t7 - (t8 - t20) + (smooth - t20) + s2_l * 2.0)
+    t22 = fma(-t10, t2, t9) + (t21 + (fma(-t6, t2, s1_rate) + s1_rate_l - t6 * t18) / t2 * t8) - t10 * t18
+    t23 = t5 - (t14 - t15) + (t13 - t15) + t19 + -((fma(t13, t2, t11) + t22 / t2 * 2.0 - t12 * t18) / t2)
+    t24 = t23 - t23 == 0.0
+    t25 = t14 + t23
+    t26 = t25 if t24 else t14
+    t27 = (t23 - (t25 - t14) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
+    return t26, t27
 
 
-# dtarget[D] = s10 + s9*input[D]
+# dtarget[D] = g*(s10 + s9*input[D])
 @core
-def hvp_target_f64_dtarget_core(s10, s10_l, s9, s9_l, input_D):
+def hvp_target_f64_dtarget_core(g, s10, s10_l, s9, s9_l, input_D):
+    g = np.float64(g)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
     s9 = np.float64(s9)
@@ -358,9 +352,11 @@ def hvp_target_f64_dtarget_core(s10, s10_l, s9, s9_l, input_D):
     input_D = np.float64(input_D)
     t1 = input_D * s9
     t2 = s10 + t1
-    t3 = t2 - s10
-    t4 = s10 - (t2 - t3) + (t1 - t3) + s10_l + (fma(input_D, s9, -t1) + input_D * s9_l)
-    return t2 + t4 if t4 - t4 == 0.0 else t2
+    t3 = g * t2
+    t4 = t2 - s10
+    t5 = g * (s10 - (t2 - t4) + (t1 - t4) + s10_l + (fma(input_D, s9, -t1) + input_D * s9_l))
+    t6 = fma(g, t2, -t3) + t5
+    return t3 + t6 if t6 - t6 == 0.0 else t3
 
 
 # dsmooth = g*((2*s2 + smooth)/(s0 + s1 + smooth)**2 - 1/(s0 + s1 + smooth))
@@ -503,9 +499,9 @@ def vjp_f64(g, input, target, smooth, dinput_, dtarget_):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        s4, s4_l = vjp_f64_s4_core(g_row, s0, s0_l, s1, s1_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -513,8 +509,8 @@ def vjp_f64(g, input, target, smooth, dinput_, dtarget_):
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, input_row_2[i])
 
 
 @loop
@@ -553,9 +549,9 @@ def vjp_f32(g, input, target, smooth, dinput_, dtarget_):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        s4, s4_l = vjp_f64_s4_core(g_row, s0, s0_l, s1, s1_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -563,8 +559,8 @@ def vjp_f32(g, input, target, smooth, dinput_, dtarget_):
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, input_row_2[i])
 
 
 @loop
@@ -604,9 +600,9 @@ def value_and_grad_f64(g, input, target, smooth, out_, dinput_, dtarget_):
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         out_[row] = value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s4, s4_l = vjp_f64_s4_core(g_row, s0, s0_l, s1, s1_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -614,8 +610,8 @@ def value_and_grad_f64(g, input, target, smooth, out_, dinput_, dtarget_):
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, input_row_2[i])
 
 
 @loop
@@ -655,9 +651,9 @@ def value_and_grad_f32(g, input, target, smooth, out_, dinput_, dtarget_):
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         out_[row] = value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s4, s4_l = vjp_f64_s4_core(g_row, s0, s0_l, s1, s1_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s5_core(g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -665,8 +661,8 @@ def value_and_grad_f32(g, input, target, smooth, out_, dinput_, dtarget_):
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, input_row_2[i])
 
 
 @loop
@@ -722,16 +718,16 @@ def hvp_input_f64(g, direction, input, target, smooth, dinput_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_D)
-        s9, s9_l = hvp_input_f64_s9_core(g_row, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth)
+        s9, s9_l = hvp_input_f64_s9_core(s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth)
         s11, s11_l = hvp_input_f64_s11_core(
-            g_row, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+            s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, smooth
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
             dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = hvp_input_f64_dinput_core(s11, s11_l, s9, s9_l, target_row_0[i])
+                dinput__row_1[i] = hvp_input_f64_dinput_core(g_row, s11, s11_l, s9, s9_l, target_row_0[i])
 
 
 @loop
@@ -787,16 +783,16 @@ def hvp_input_f32(g, direction, input, target, smooth, dinput_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_D)
-        s9, s9_l = hvp_input_f64_s9_core(g_row, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth)
+        s9, s9_l = hvp_input_f64_s9_core(s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, smooth)
         s11, s11_l = hvp_input_f64_s11_core(
-            g_row, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+            s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s2, s2_l, s2_rate, s2_rate_l, smooth
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
             dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = hvp_input_f64_dinput_core(s11, s11_l, s9, s9_l, target_row_0[i])
+                dinput__row_1[i] = hvp_input_f64_dinput_core(g_row, s11, s11_l, s9, s9_l, target_row_0[i])
 
 
 @loop
@@ -852,16 +848,16 @@ def hvp_target_f64(g, direction, input, target, smooth, dtarget_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_D)
-        s9, s9_l = hvp_target_f64_s9_core(g_row, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth)
+        s9, s9_l = hvp_target_f64_s9_core(s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth)
         s10, s10_l = hvp_target_f64_s10_core(
-            g_row, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+            s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             input_row_0 = input_row[start:stop]
             dtarget__row_1 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dtarget__row_1[i] = hvp_target_f64_dtarget_core(s10, s10_l, s9, s9_l, input_row_0[i])
+                dtarget__row_1[i] = hvp_target_f64_dtarget_core(g_row, s10, s10_l, s9, s9_l, input_row_0[i])
 
 
 @loop
@@ -917,16 +913,16 @@ def hvp_target_f32(g, direction, input, target, smooth, dtarget_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_D)
-        s9, s9_l = hvp_target_f64_s9_core(g_row, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth)
+        s9, s9_l = hvp_target_f64_s9_core(s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, smooth)
         s10, s10_l = hvp_target_f64_s10_core(
-            g_row, s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+            s0, s0_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             input_row_0 = input_row[start:stop]
             dtarget__row_1 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dtarget__row_1[i] = hvp_target_f64_dtarget_core(s10, s10_l, s9, s9_l, input_row_0[i])
+                dtarget__row_1[i] = hvp_target_f64_dtarget_core(g_row, s10, s10_l, s9, s9_l, input_row_0[i])
 
 
 @loop

@@ -114,27 +114,19 @@ def value_f32_s1_core(input_D1, target_D1):
     return t11, t12
 
 
-# s3 = g/2
+# dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
+#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D],
+#     -1/(4*(input[D]/2 + target[D]/2))))
 @core
-def vjp_f64_s3_core(g):
+def vjp_f64_dinput_core(g, input_D, target_D):
     g = np.float64(g)
-    return g * 0.5
-
-
-# dinput[D] = s4*(log(input[D]/(input[D]/2 + target[D]/2)) + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
-#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])) + weighted(target[D],
-#     -s3/(2*(input[D]/2 + target[D]/2)))
-@core
-def vjp_f64_dinput_core(s3, s4, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
     t1 = input_D * 0.5
     t2 = target_D * 0.5
     t3 = t1 + t2
     t4 = input_D / t3
-    t5 = log(t4)
+    t5 = log(t4) * 0.5
     t6 = input_D == 0.0
     t7 = t4 * 0.5
     t8 = t7 / t3
@@ -142,85 +134,81 @@ def vjp_f64_dinput_core(s3, s4, input_D, target_D):
     t10 = 1.0 / t3
     t11 = t9 + t10
     t12 = t3 * t11
-    t13 = 0.0 if t6 else t12
+    t13 = (0.0 if t6 else t12) * 0.5
     t14 = t5 + t13
-    t15 = s4 * t14
-    t16 = target_D == 0.0
-    t17 = target_D / t3
-    t18 = t17 * s3
-    t19 = 0.0 if t16 else -(t18 * 0.5)
-    t20 = t15 + t19
-    t21 = t20 - t15
-    t22 = t14 - t5
-    t23 = t3 - t1
-    t24 = t1 - (t3 - t23) + (t2 - t23)
-    t25 = (fma(-t4, t3, input_D) - t4 * t24) / t3
-    t26 = t11 - t9
-    t27 = t9 - (t11 - t26) + (t10 - t26) + -((fma(t9, t3, t7) + t25 * 0.5 - t8 * t24) / t3)
-    t28 = 0.0 if t6 else fma(t3, t11, -t12) + t3 * (t27 + (fma(-t10, t3, 1.0) - t10 * t24) / t3) + t24 * t11
-    t29 = fma(s4, t14, -t15) + s4 * (t5 - (t14 - t22) + (t13 - t22) + (log_low(t4) + t25 * (1.0 / t4)) + t28)
-    t30 = 0.0 if t16 else -((fma(t17, s3, -t18) + (fma(-t17, t3, target_D) - t17 * t24) / t3 * s3) * 0.5)
-    t31 = t15 - (t20 - t21) + (t19 - t21) + t29 + t30
-    return t20 + t31 if t31 - t31 == 0.0 else t20
+    t15 = target_D == 0.0
+    t16 = target_D / t3
+    t17 = 0.0 if t15 else -(t16 * 0.25)
+    t18 = t14 + t17
+    t19 = g * t18
+    t20 = t18 - t14
+    t21 = t14 - t5
+    t22 = t3 - t1
+    t23 = t1 - (t3 - t22) + (t2 - t22)
+    t24 = (fma(-t4, t3, input_D) - t4 * t23) / t3
+    t25 = t11 - t9
+    t26 = t9 - (t11 - t25) + (t10 - t25) + -((fma(t9, t3, t7) + t24 * 0.5 - t8 * t23) / t3)
+    t27 = 0.0 if t6 else fma(t3, t11, -t12) + t3 * (t26 + (fma(-t10, t3, 1.0) - t10 * t23) / t3) + t23 * t11
+    t28 = t5 - (t14 - t21) + (t13 - t21) + (log_low(t4) + t24 * (1.0 / t4)) * 0.5 + t27 * 0.5
+    t29 = 0.0 if t15 else -((fma(-t16, t3, target_D) - t16 * t23) / t3 * 0.25)
+    t30 = fma(g, t18, -t19) + g * (t14 - (t18 - t20) + (t17 - t20) + t28 + t29)
+    return t19 + t30 if t30 - t30 == 0.0 else t19
 
 
-# dtarget[D] = s3*(log(target[D]/(input[D]/2 + target[D]/2)) + weighted(target[D], (1/(input[D]/2 + target[D]/2) -
-#     target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])) + weighted(input[D],
-#     -s4/(2*(input[D]/2 + target[D]/2)))
+# dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2)
 @core
-def vjp_f64_dtarget_core(s3, s4, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def vjp_f64_dtarget_core(g, input_D, target_D):
+    g = np.float64(g)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
     t1 = input_D * 0.5
     t2 = target_D * 0.5
     t3 = t1 + t2
     t4 = target_D / t3
-    t5 = log(t4)
-    t6 = target_D == 0.0
-    t7 = t4 * 0.5
-    t8 = t7 / t3
-    t9 = -t8
-    t10 = 1.0 / t3
-    t11 = t9 + t10
-    t12 = t3 * t11
-    t13 = 0.0 if t6 else t12
-    t14 = t5 + t13
-    t15 = s3 * t14
-    t16 = input_D == 0.0
-    t17 = input_D / t3
-    t18 = t17 * s4
-    t19 = 0.0 if t16 else -(t18 * 0.5)
-    t20 = t15 + t19
-    t21 = t20 - t15
-    t22 = t14 - t5
-    t23 = t3 - t1
-    t24 = t1 - (t3 - t23) + (t2 - t23)
-    t25 = (fma(-t4, t3, target_D) - t4 * t24) / t3
-    t26 = t11 - t9
-    t27 = t9 - (t11 - t26) + (t10 - t26) + -((fma(t9, t3, t7) + t25 * 0.5 - t8 * t24) / t3)
-    t28 = 0.0 if t6 else fma(t3, t11, -t12) + t3 * (t27 + (fma(-t10, t3, 1.0) - t10 * t24) / t3) + t24 * t11
-    t29 = fma(s3, t14, -t15) + s3 * (t5 - (t14 - t22) + (t13 - t22) + (log_low(t4) + t25 * (1.0 / t4)) + t28)
-    t30 = 0.0 if t16 else -((fma(t17, s4, -t18) + (fma(-t17, t3, input_D) - t17 * t24) / t3 * s4) * 0.5)
-    t31 = t15 - (t20 - t21) + (t19 - t21) + t29 + t30
-    return t20 + t31 if t31 - t31 == 0.0 else t20
+    t5 = log(t4) * 0.5
+    t6 = input_D == 0.0
+    t7 = input_D / t3
+    t8 = 0.0 if t6 else -(t7 * 0.25)
+    t9 = t5 + t8
+    t10 = target_D == 0.0
+    t11 = t4 * 0.5
+    t12 = t11 / t3
+    t13 = -t12
+    t14 = 1.0 / t3
+    t15 = t13 + t14
+    t16 = t3 * t15
+    t17 = (0.0 if t10 else t16) * 0.5
+    t18 = t9 + t17
+    t19 = g * t18
+    t20 = t18 - t9
+    t21 = t9 - t5
+    t22 = t3 - t1
+    t23 = t1 - (t3 - t22) + (t2 - t22)
+    t24 = (fma(-t4, t3, target_D) - t4 * t23) / t3
+    t25 = t5 - (t9 - t21) + (t8 - t21) + (log_low(t4) + t24 * (1.0 / t4)) * 0.5
+    t26 = t25 + (0.0 if t6 else -((fma(-t7, t3, input_D) - t7 * t23) / t3 * 0.25))
+    t27 = t15 - t13
+    t28 = t13 - (t15 - t27) + (t14 - t27) + -((fma(t13, t3, t11) + t24 * 0.5 - t12 * t23) / t3)
+    t29 = 0.0 if t10 else fma(t3, t15, -t16) + t3 * (t28 + (fma(-t14, t3, 1.0) - t14 * t23) / t3) + t23 * t15
+    t30 = fma(g, t18, -t19) + g * (t9 - (t18 - t20) + (t17 - t20) + t26 + t29 * 0.5)
+    return t19 + t30 if t30 - t30 == 0.0 else t19
 
 
-# dinput[D] = s4*(log(input[D]/(input[D]/2 + target[D]/2)) + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
-#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])) + weighted(target[D],
-#     -s3/(2*(input[D]/2 + target[D]/2)))
+# dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
+#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D],
+#     -1/(4*(input[D]/2 + target[D]/2))))
 @core
-def vjp_f32_dinput_core(s3, s4, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def vjp_f32_dinput_core(g, input_D, target_D):
+    g = np.float64(g)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
     t1 = input_D * 0.5
     t2 = target_D * 0.5
     t3 = t1 + t2
     t4 = input_D / t3
-    t5 = log(t4)
+    t5 = log(t4) * 0.5
     t6 = input_D == 0.0
     t7 = t4 * 0.5
     t8 = t7 / t3
@@ -228,69 +216,66 @@ def vjp_f32_dinput_core(s3, s4, input_D, target_D):
     t10 = 1.0 / t3
     t11 = t9 + t10
     t12 = t3 * t11
-    t13 = 0.0 if t6 else t12
+    t13 = (0.0 if t6 else t12) * 0.5
     t14 = t5 + t13
-    t15 = s4 * t14
-    t16 = target_D == 0.0
-    t17 = target_D / t3
-    t18 = t17 * s3
-    t19 = 0.0 if t16 else -(t18 * 0.5)
-    t20 = t15 + t19
-    t21 = t20 - t15
-    t22 = t14 - t5
-    t23 = t3 - t1
-    t24 = t1 - (t3 - t23) + (t2 - t23)
-    t25 = (fma(-t4, t3, input_D) - t4 * t24) / t3
-    t26 = t11 - t9
-    t27 = t9 - (t11 - t26) + (t10 - t26) + -((fma(t9, t3, t7) + t25 * 0.5 - t8 * t24) / t3)
-    t28 = 0.0 if t6 else fma(t3, t11, -t12) + t3 * (t27 + (fma(-t10, t3, 1.0) - t10 * t24) / t3) + t24 * t11
-    t29 = fma(s4, t14, -t15) + s4 * (t5 - (t14 - t22) + (t13 - t22) + t25 * (1.0 / t4) + t28)
-    t30 = 0.0 if t16 else -((fma(t17, s3, -t18) + (fma(-t17, t3, target_D) - t17 * t24) / t3 * s3) * 0.5)
-    t31 = t15 - (t20 - t21) + (t19 - t21) + t29 + t30
-    return t20 + t31 if t31 - t31 == 0.0 else t20
+    t15 = target_D == 0.0
+    t16 = target_D / t3
+    t17 = 0.0 if t15 else -(t16 * 0.25)
+    t18 = t14 + t17
+    t19 = g * t18
+    t20 = t18 - t14
+    t21 = t14 - t5
+    t22 = t3 - t1
+    t23 = t1 - (t3 - t22) + (t2 - t22)
+    t24 = (fma(-t4, t3, input_D) - t4 * t23) / t3
+    t25 = t11 - t9
+    t26 = t9 - (t11 - t25) + (t10 - t25) + -((fma(t9, t3, t7) + t24 * 0.5 - t8 * t23) / t3)
+    t27 = 0.0 if t6 else fma(t3, t11, -t12) + t3 * (t26 + (fma(-t10, t3, 1.0) - t10 * t23) / t3) + t23 * t11
+    t28 = t5 - (t14 - t21) + (t13 - t21) + t24 * (1.0 / t4) * 0.5 + t27 * 0.5
+    t29 = 0.0 if t15 else -((fma(-t16, t3, target_D) - t16 * t23) / t3 * 0.25)
+    t30 = fma(g, t18, -t19) + g * (t14 - (t18 - t20) + (t17 - t20) + t28 + t29)
+    return t19 + t30 if t30 - t30 == 0.0 else t19
 
 
-# dtarget[D] = s3*(log(target[D]/(input[D]/2 + target[D]/2)) + weighted(target[D], (1/(input[D]/2 + target[D]/2) -
-#     target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])) + weighted(input[D],
-#     -s4/(2*(input[D]/2 + target[D]/2)))
+# dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2)
 @core
-def vjp_f32_dtarget_core(s3, s4, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def vjp_f32_dtarget_core(g, input_D, target_D):
+    g = np.float64(g)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
     t1 = input_D * 0.5
     t2 = target_D * 0.5
     t3 = t1 + t2
     t4 = target_D / t3
-    t5 = log(t4)
-    t6 = target_D == 0.0
-    t7 = t4 * 0.5
-    t8 = t7 / t3
-    t9 = -t8
-    t10 = 1.0 / t3
-    t11 = t9 + t10
-    t12 = t3 * t11
-    t13 = 0.0 if t6 else t12
-    t14 = t5 + t13
-    t15 = s3 * t14
-    t16 = input_D == 0.0
-    t17 = input_D / t3
-    t18 = t17 * s4
-    t19 = 0.0 if t16 else -(t18 * 0.5)
-    t20 = t15 + t19
-    t21 = t20 - t15
-    t22 = t14 - t5
-    t23 = t3 - t1
-    t24 = t1 - (t3 - t23) + (t2 - t23)
-    t25 = (fma(-t4, t3, target_D) - t4 * t24) / t3
-    t26 = t11 - t9
-    t27 = t9 - (t11 - t26) + (t10 - t26) + -((fma(t9, t3, t7) + t25 * 0.5 - t8 * t24) / t3)
-    t28 = 0.0 if t6 else fma(t3, t11, -t12) + t3 * (t27 + (fma(-t10, t3, 1.0) - t10 * t24) / t3) + t24 * t11
-    t29 = fma(s3, t14, -t15) + s3 * (t5 - (t14 - t22) + (t13 - t22) + t25 * (1.0 / t4) + t28)
-    t30 = 0.0 if t16 else -((fma(t17, s4, -t18) + (fma(-t17, t3, input_D) - t17 * t24) / t3 * s4) * 0.5)
-    t31 = t15 - (t20 - t21) + (t19 - t21) + t29 + t30
-    return t20 + t31 if t31 - t31 == 0.0 else t20
+    t5 = log(t4) * 0.5
+    t6 = input_D == 0.0
+    t7 = input_D / t3
+    t8 = 0.0 if t6 else -(t7 * 0.25)
+    t9 = t5 + t8
+    t10 = target_D == 0.0
+    t11 = t4 * 0.5
+    t12 = t11 / t3
+    t13 = -t12
+    t14 = 1.0 / t3
+    t15 = t13 + t14
+    t16 = t3 * t15
+    t17 = (0.0 if t10 else t16) * 0.5
+    t18 = t9 + t17
+    t19 = g * t18
+    t20 = t18 - t9
+    t21 = t9 - t5
+    t22 = t3 - t1
+    t23 = t1 - (t3 - t22) + (t2 - t22)
+    t24 = (fma(-t4, t3, target_D) - t4 * t23) / t3
+    t25 = 0.0 if t6 else -((fma(-t7, t3, input_D) - t7 * t23) / t3 * 0.25)
+    t26 = t15 - t13
+    t27 = t13 - (t15 - t26) + (t14 - t26) + -((fma(t13, t3, t11) + t24 * 0.5 - t12 * t23) / t3)
+    t28 = 0.0 if t10 else fma(t3, t15, -t16) + t3 * (t27 + (fma(-t14, t3, 1.0) - t14 * t23) / t3) + t23 * t15
+    t29 = t9 - (t18 - t20) + (t17 - t20) + (t5 - (t9 - t21) + (t8 - t21) + t24 * (1.0 / t4) * 0.5 + t25)
+    t30 = fma(g, t18, -t19) + g * (t29 + t28 * 0.5)
+    return t19 + t30 if t30 - t30 == 0.0 else t19
 
 
 # e0[D] = log(input[D]/(input[D]/2 + target[D]/2))
@@ -359,89 +344,88 @@ def value_and_grad_f64_s1_core(e1_D1, e1_D1_l, target_D1):
     return t4, t5
 
 
-# dinput[D] = s4*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D]) + e0[D]) + weighted(target[D], -s3/(2*(input[D]/2 +
-#     target[D]/2)))
+# dinput[D] = g*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + e0[D]/2)
 @core
-def value_and_grad_f64_dinput_core(s3, s4, e0_D, e0_D_l, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def value_and_grad_f64_dinput_core(g, e0_D, e0_D_l, input_D, target_D):
+    g = np.float64(g)
     e0_D = np.float64(e0_D)
     e0_D_l = np.float64(e0_D_l)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
-    t1 = input_D == 0.0
-    t2 = input_D * 0.5
-    t3 = target_D * 0.5
-    t4 = t2 + t3
-    t5 = input_D / t4
-    t6 = t5 * 0.5
-    t7 = t6 / t4
-    t8 = -t7
-    t9 = 1.0 / t4
-    t10 = t8 + t9
-    t11 = t4 * t10
-    t12 = 0.0 if t1 else t11
-    t13 = e0_D + t12
-    t14 = s4 * t13
+    t1 = e0_D * 0.5
+    t2 = input_D == 0.0
+    t3 = input_D * 0.5
+    t4 = target_D * 0.5
+    t5 = t3 + t4
+    t6 = input_D / t5
+    t7 = t6 * 0.5
+    t8 = t7 / t5
+    t9 = -t8
+    t10 = 1.0 / t5
+    t11 = t9 + t10
+    t12 = t5 * t11
+    t13 = (0.0 if t2 else t12) * 0.5
+    t14 = t1 + t13
     t15 = target_D == 0.0
-    t16 = target_D / t4
-    t17 = t16 * s3
-    t18 = 0.0 if t15 else -(t17 * 0.5)
-    t19 = t14 + t18
-    t20 = t19 - t14
-    t21 = t13 - e0_D
-    t22 = t10 - t8
-    t23 = t4 - t2
-    t24 = t2 - (t4 - t23) + (t3 - t23)
-    t25 = -((fma(t8, t4, t6) + (fma(-t5, t4, input_D) - t5 * t24) / t4 * 0.5 - t7 * t24) / t4)
-    t26 = t4 * (t8 - (t10 - t22) + (t9 - t22) + t25 + (fma(-t9, t4, 1.0) - t9 * t24) / t4)
-    t27 = e0_D - (t13 - t21) + (t12 - t21) + e0_D_l + (0.0 if t1 else fma(t4, t10, -t11) + t26 + t24 * t10)
-    t28 = 0.0 if t15 else -((fma(t16, s3, -t17) + (fma(-t16, t4, target_D) - t16 * t24) / t4 * s3) * 0.5)
-    t29 = t14 - (t19 - t20) + (t18 - t20) + (fma(s4, t13, -t14) + s4 * t27) + t28
-    return t19 + t29 if t29 - t29 == 0.0 else t19
+    t16 = target_D / t5
+    t17 = 0.0 if t15 else -(t16 * 0.25)
+    t18 = t14 + t17
+    t19 = g * t18
+    t20 = t18 - t14
+    t21 = t14 - t1
+    t22 = t11 - t9
+    t23 = t5 - t3
+    t24 = t3 - (t5 - t23) + (t4 - t23)
+    t25 = -((fma(t9, t5, t7) + (fma(-t6, t5, input_D) - t6 * t24) / t5 * 0.5 - t8 * t24) / t5)
+    t26 = t5 * (t9 - (t11 - t22) + (t10 - t22) + t25 + (fma(-t10, t5, 1.0) - t10 * t24) / t5)
+    t27 = (0.0 if t2 else fma(t5, t11, -t12) + t26 + t24 * t11) * 0.5
+    t28 = t14 - (t18 - t20) + (t17 - t20) + (t1 - (t14 - t21) + (t13 - t21) + e0_D_l * 0.5 + t27)
+    t29 = g * (t28 + (0.0 if t15 else -((fma(-t16, t5, target_D) - t16 * t24) / t5 * 0.25)))
+    t30 = fma(g, t18, -t19) + t29
+    return t19 + t30 if t30 - t30 == 0.0 else t19
 
 
-# dtarget[D] = s3*(weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D]) + e1[D]) + weighted(input[D], -s4/(2*(input[D]/2 +
-#     target[D]/2)))
+# dtarget[D] = g*(weighted(input[D], -1/(4*(input[D]/2 + target[D]/2))) + weighted(target[D], (1/(input[D]/2 +
+#     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2 +
+#     e1[D]/2)
 @core
-def value_and_grad_f64_dtarget_core(s3, s4, e1_D, e1_D_l, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def value_and_grad_f64_dtarget_core(g, e1_D, e1_D_l, input_D, target_D):
+    g = np.float64(g)
     e1_D = np.float64(e1_D)
     e1_D_l = np.float64(e1_D_l)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
-    t1 = target_D == 0.0
-    t2 = input_D * 0.5
-    t3 = target_D * 0.5
-    t4 = t2 + t3
-    t5 = target_D / t4
-    t6 = t5 * 0.5
-    t7 = t6 / t4
-    t8 = -t7
-    t9 = 1.0 / t4
-    t10 = t8 + t9
-    t11 = t4 * t10
-    t12 = 0.0 if t1 else t11
-    t13 = e1_D + t12
-    t14 = s3 * t13
-    t15 = input_D == 0.0
-    t16 = input_D / t4
-    t17 = t16 * s4
-    t18 = 0.0 if t15 else -(t17 * 0.5)
-    t19 = t14 + t18
-    t20 = t19 - t14
-    t21 = t13 - e1_D
-    t22 = t10 - t8
-    t23 = t4 - t2
-    t24 = t2 - (t4 - t23) + (t3 - t23)
-    t25 = -((fma(t8, t4, t6) + (fma(-t5, t4, target_D) - t5 * t24) / t4 * 0.5 - t7 * t24) / t4)
-    t26 = t4 * (t8 - (t10 - t22) + (t9 - t22) + t25 + (fma(-t9, t4, 1.0) - t9 * t24) / t4)
-    t27 = e1_D - (t13 - t21) + (t12 - t21) + e1_D_l + (0.0 if t1 else fma(t4, t10, -t11) + t26 + t24 * t10)
-    t28 = 0.0 if t15 else -((fma(t16, s4, -t17) + (fma(-t16, t4, input_D) - t16 * t24) / t4 * s4) * 0.5)
-    t29 = t14 - (t19 - t20) + (t18 - t20) + (fma(s3, t13, -t14) + s3 * t27) + t28
+    t1 = e1_D * 0.5
+    t2 = input_D == 0.0
+    t3 = input_D * 0.5
+    t4 = target_D * 0.5
+    t5 = t3 + t4
+    t6 = input_D / t5
+    t7 = 0.0 if t2 else -(t6 * 0.25)
+    t8 = t1 + t7
+    t9 = target_D == 0.0
+    t10 = target_D / t5
+    t11 = t10 * 0.5
+    t12 = t11 / t5
+    t13 = -t12
+    t14 = 1.0 / t5
+    t15 = t13 + t14
+    t16 = t5 * t15
+    t17 = (0.0 if t9 else t16) * 0.5
+    t18 = t8 + t17
+    t19 = g * t18
+    t20 = t18 - t8
+    t21 = t8 - t1
+    t22 = t5 - t3
+    t23 = t3 - (t5 - t22) + (t4 - t22)
+    t24 = 0.0 if t2 else -((fma(-t6, t5, input_D) - t6 * t23) / t5 * 0.25)
+    t25 = t15 - t13
+    t26 = -((fma(t13, t5, t11) + (fma(-t10, t5, target_D) - t10 * t23) / t5 * 0.5 - t12 * t23) / t5)
+    t27 = t5 * (t13 - (t15 - t25) + (t14 - t25) + t26 + (fma(-t14, t5, 1.0) - t14 * t23) / t5)
+    t28 = t8 - (t18 - t20) + (t17 - t20) + (t1 - (t8 - t21) + (t7 - t21) + e1_D_l * 0.5 + t24)
+    t29 = fma(g, t18, -t19) + g * (t28 + (0.0 if t9 else fma(t5, t15, -t16) + t27 + t23 * t15) * 0.5)
     return t19 + t29 if t29 - t29 == 0.0 else t19
 
 
@@ -501,104 +485,101 @@ def value_and_grad_f32_s1_core(e1_D1, target_D1):
     return t4, t5
 
 
-# dinput[D] = s4*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D]) + e0[D]) + weighted(target[D], -s3/(2*(input[D]/2 +
-#     target[D]/2)))
+# dinput[D] = g*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + e0[D]/2)
 @core
-def value_and_grad_f32_dinput_core(s3, s4, e0_D, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def value_and_grad_f32_dinput_core(g, e0_D, input_D, target_D):
+    g = np.float64(g)
     e0_D = np.float64(e0_D)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
-    t1 = input_D == 0.0
-    t2 = input_D * 0.5
-    t3 = target_D * 0.5
-    t4 = t2 + t3
-    t5 = input_D / t4
-    t6 = t5 * 0.5
-    t7 = t6 / t4
-    t8 = -t7
-    t9 = 1.0 / t4
-    t10 = t8 + t9
-    t11 = t4 * t10
-    t12 = 0.0 if t1 else t11
-    t13 = e0_D + t12
-    t14 = s4 * t13
+    t1 = e0_D * 0.5
+    t2 = input_D == 0.0
+    t3 = input_D * 0.5
+    t4 = target_D * 0.5
+    t5 = t3 + t4
+    t6 = input_D / t5
+    t7 = t6 * 0.5
+    t8 = t7 / t5
+    t9 = -t8
+    t10 = 1.0 / t5
+    t11 = t9 + t10
+    t12 = t5 * t11
+    t13 = (0.0 if t2 else t12) * 0.5
+    t14 = t1 + t13
     t15 = target_D == 0.0
-    t16 = target_D / t4
-    t17 = t16 * s3
-    t18 = 0.0 if t15 else -(t17 * 0.5)
-    t19 = t14 + t18
-    t20 = t19 - t14
-    t21 = t13 - e0_D
-    t22 = t10 - t8
-    t23 = t4 - t2
-    t24 = t2 - (t4 - t23) + (t3 - t23)
-    t25 = -((fma(t8, t4, t6) + (fma(-t5, t4, input_D) - t5 * t24) / t4 * 0.5 - t7 * t24) / t4)
-    t26 = t4 * (t8 - (t10 - t22) + (t9 - t22) + t25 + (fma(-t9, t4, 1.0) - t9 * t24) / t4)
-    t27 = s4 * (e0_D - (t13 - t21) + (t12 - t21) + (0.0 if t1 else fma(t4, t10, -t11) + t26 + t24 * t10))
-    t28 = 0.0 if t15 else -((fma(t16, s3, -t17) + (fma(-t16, t4, target_D) - t16 * t24) / t4 * s3) * 0.5)
-    t29 = t14 - (t19 - t20) + (t18 - t20) + (fma(s4, t13, -t14) + t27) + t28
+    t16 = target_D / t5
+    t17 = 0.0 if t15 else -(t16 * 0.25)
+    t18 = t14 + t17
+    t19 = g * t18
+    t20 = t18 - t14
+    t21 = t14 - t1
+    t22 = t11 - t9
+    t23 = t5 - t3
+    t24 = t3 - (t5 - t23) + (t4 - t23)
+    t25 = -((fma(t9, t5, t7) + (fma(-t6, t5, input_D) - t6 * t24) / t5 * 0.5 - t8 * t24) / t5)
+    t26 = t5 * (t9 - (t11 - t22) + (t10 - t22) + t25 + (fma(-t10, t5, 1.0) - t10 * t24) / t5)
+    t27 = t1 - (t14 - t21) + (t13 - t21) + (0.0 if t2 else fma(t5, t11, -t12) + t26 + t24 * t11) * 0.5
+    t28 = 0.0 if t15 else -((fma(-t16, t5, target_D) - t16 * t24) / t5 * 0.25)
+    t29 = fma(g, t18, -t19) + g * (t14 - (t18 - t20) + (t17 - t20) + t27 + t28)
     return t19 + t29 if t29 - t29 == 0.0 else t19
 
 
-# dtarget[D] = s3*(weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D]) + e1[D]) + weighted(input[D], -s4/(2*(input[D]/2 +
-#     target[D]/2)))
+# dtarget[D] = g*(weighted(input[D], -1/(4*(input[D]/2 + target[D]/2))) + weighted(target[D], (1/(input[D]/2 +
+#     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2 +
+#     e1[D]/2)
 @core
-def value_and_grad_f32_dtarget_core(s3, s4, e1_D, input_D, target_D):
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
+def value_and_grad_f32_dtarget_core(g, e1_D, input_D, target_D):
+    g = np.float64(g)
     e1_D = np.float64(e1_D)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
-    t1 = target_D == 0.0
-    t2 = input_D * 0.5
-    t3 = target_D * 0.5
-    t4 = t2 + t3
-    t5 = target_D / t4
-    t6 = t5 * 0.5
-    t7 = t6 / t4
-    t8 = -t7
-    t9 = 1.0 / t4
-    t10 = t8 + t9
-    t11 = t4 * t10
-    t12 = 0.0 if t1 else t11
-    t13 = e1_D + t12
-    t14 = s3 * t13
-    t15 = input_D == 0.0
-    t16 = input_D / t4
-    t17 = t16 * s4
-    t18 = 0.0 if t15 else -(t17 * 0.5)
-    t19 = t14 + t18
-    t20 = t19 - t14
-    t21 = t13 - e1_D
-    t22 = t10 - t8
-    t23 = t4 - t2
-    t24 = t2 - (t4 - t23) + (t3 - t23)
-    t25 = -((fma(t8, t4, t6) + (fma(-t5, t4, target_D) - t5 * t24) / t4 * 0.5 - t7 * t24) / t4)
-    t26 = t4 * (t8 - (t10 - t22) + (t9 - t22) + t25 + (fma(-t9, t4, 1.0) - t9 * t24) / t4)
-    t27 = s3 * (e1_D - (t13 - t21) + (t12 - t21) + (0.0 if t1 else fma(t4, t10, -t11) + t26 + t24 * t10))
-    t28 = 0.0 if t15 else -((fma(t16, s4, -t17) + (fma(-t16, t4, input_D) - t16 * t24) / t4 * s4) * 0.5)
-    t29 = t14 - (t19 - t20) + (t18 - t20) + (fma(s3, t13, -t14) + t27) + t28
+    t1 = e1_D * 0.5
+    t2 = input_D == 0.0
+    t3 = input_D * 0.5
+    t4 = target_D * 0.5
+    t5 = t3 + t4
+    t6 = input_D / t5
+    t7 = 0.0 if t2 else -(t6 * 0.25)
+    t8 = t1 + t7
+    t9 = target_D == 0.0
+    t10 = target_D / t5
+    t11 = t10 * 0.5
+    t12 = t11 / t5
+    t13 = -t12
+    t14 = 1.0 / t5
+    t15 = t13 + t14
+    t16 = t5 * t15
+    t17 = (0.0 if t9 else t16) * 0.5
+    t18 = t8 + t17
+    t19 = g * t18
+    t20 = t18 - t8
+    t21 = t8 - t1
+    t22 = t5 - t3
+    t23 = t3 - (t5 - t22) + (t4 - t22)
+    t24 = t1 - (t8 - t21) + (t7 - t21) + (0.0 if t2 else -((fma(-t6, t5, input_D) - t6 * t23) / t5 * 0.25))
+    t25 = t15 - t13
+    t26 = -((fma(t13, t5, t11) + (fma(-t10, t5, target_D) - t10 * t23) / t5 * 0.5 - t12 * t23) / t5)
+    t27 = t5 * (t13 - (t15 - t25) + (t14 - t25) + t26 + (fma(-t14, t5, 1.0) - t14 * t23) / t5)
+    t28 = t8 - (t18 - t20) + (t17 - t20) + t24 + (0.0 if t9 else fma(t5, t15, -t16) + t27 + t23 * t15) * 0.5
+    t29 = fma(g, t18, -t19) + g * t28
     return t19 + t29 if t29 - t29 == 0.0 else t19
 
 
-# dinput[D] = s7*(2*(1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 +
+# dinput[D] = g*((2*(1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 +
 #     target[D]/2)/input[D] + weighted(input[D], (-1/(input[D]/2 + target[D]/2)**2 + input[D]/(2*(input[D]/2 +
 #     target[D]/2)**3))*(input[D]/2 + target[D]/2)/input[D] - (1/(input[D]/2 + target[D]/2) -
 #     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D]**2 + (1/(input[D]/2 +
-#     target[D]/2) - input[D]/(2*(input[D]/2 + target[D]/2)**2))/(2*input[D])))*direction[D] + weighted(target[D],
-#     s6*direction[D]/(4*(input[D]/2 + target[D]/2)**2))
+#     target[D]/2) - input[D]/(2*(input[D]/2 + target[D]/2)**2))/(2*input[D])))*direction[D]/2 +
+#     weighted(target[D], direction[D]/(8*(input[D]/2 + target[D]/2)**2)))
 @core
-def hvp_input_f64_dinput_core(s6, s7, direction_D, input_D, target_D):
-    s6 = np.float64(s6)
-    s7 = np.float64(s7)
+def hvp_input_f64_dinput_core(g, direction_D, input_D, target_D):
+    g = np.float64(g)
     direction_D = np.float64(direction_D)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
-    t1 = direction_D * s7
+    t1 = direction_D * 0.5
     t2 = input_D * 0.5
     t3 = target_D * 0.5
     t4 = t2 + t3
@@ -630,10 +611,10 @@ def hvp_input_f64_dinput_core(s6, s7, direction_D, input_D, target_D):
     t30 = direction_D / t4
     t31 = t30 * target_D
     t32 = t31 / t4
-    t33 = t32 * s6
-    t34 = 0.0 if t29 else t33 * 0.25
-    t35 = t28 + t34
-    t36 = t35 - t28
+    t33 = 0.0 if t29 else t32 * 0.125
+    t34 = t28 + t33
+    t35 = g * t34
+    t36 = t34 - t28
     t37 = t27 - t13
     t38 = t11 - t9
     t39 = t4 - t2
@@ -653,25 +634,24 @@ def hvp_input_f64_dinput_core(s6, s7, direction_D, input_D, target_D):
     t53 = 0.0 if t14 else fma(input_D, t24, -t25) + input_D * t52
     t54 = fma(t1, t27, -t28) + t1 * (t13 - (t27 - t37) + (t26 - t37) + t45 * 2.0 + t53)
     t55 = fma(t30, target_D, -t31) + (fma(-t30, t4, direction_D) - t30 * t40) / t4 * target_D
-    t56 = 0.0 if t29 else (fma(t32, s6, -t33) + (fma(-t32, t4, t31) + t55 - t32 * t40) / t4 * s6) * 0.25
-    t57 = t28 - (t35 - t36) + (t34 - t36) + (t54 + fma(direction_D, s7, -t1) * t27) + t56
+    t56 = 0.0 if t29 else (fma(-t32, t4, t31) + t55 - t32 * t40) / t4 * 0.125
+    t57 = fma(g, t34, -t35) + g * (t28 - (t34 - t36) + (t33 - t36) + t54 + t56)
     return t35 + t57 if t57 - t57 == 0.0 else t35
 
 
-# dtarget[D] = s6*(2*(1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 +
+# dtarget[D] = g*((2*(1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 +
 #     target[D]/2)/target[D] + weighted(target[D], (-1/(input[D]/2 + target[D]/2)**2 + target[D]/(2*(input[D]/2 +
 #     target[D]/2)**3))*(input[D]/2 + target[D]/2)/target[D] - (1/(input[D]/2 + target[D]/2) -
 #     target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D]**2 + (1/(input[D]/2 +
-#     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))/(2*target[D])))*direction[D] +
-#     weighted(input[D], s7*direction[D]/(4*(input[D]/2 + target[D]/2)**2))
+#     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))/(2*target[D])))*direction[D]/2 +
+#     weighted(input[D], direction[D]/(8*(input[D]/2 + target[D]/2)**2)))
 @core
-def hvp_target_f64_dtarget_core(s6, s7, direction_D, input_D, target_D):
-    s6 = np.float64(s6)
-    s7 = np.float64(s7)
+def hvp_target_f64_dtarget_core(g, direction_D, input_D, target_D):
+    g = np.float64(g)
     direction_D = np.float64(direction_D)
     input_D = np.float64(input_D)
     target_D = np.float64(target_D)
-    t1 = direction_D * s6
+    t1 = direction_D * 0.5
     t2 = input_D * 0.5
     t3 = target_D * 0.5
     t4 = t2 + t3
@@ -703,10 +683,10 @@ def hvp_target_f64_dtarget_core(s6, s7, direction_D, input_D, target_D):
     t30 = direction_D / t4
     t31 = t30 * input_D
     t32 = t31 / t4
-    t33 = t32 * s7
-    t34 = 0.0 if t29 else t33 * 0.25
-    t35 = t28 + t34
-    t36 = t35 - t28
+    t33 = 0.0 if t29 else t32 * 0.125
+    t34 = t28 + t33
+    t35 = g * t34
+    t36 = t34 - t28
     t37 = t27 - t13
     t38 = t11 - t9
     t39 = t4 - t2
@@ -726,8 +706,8 @@ def hvp_target_f64_dtarget_core(s6, s7, direction_D, input_D, target_D):
     t53 = 0.0 if t14 else fma(target_D, t24, -t25) + target_D * t52
     t54 = fma(t1, t27, -t28) + t1 * (t13 - (t27 - t37) + (t26 - t37) + t45 * 2.0 + t53)
     t55 = fma(t30, input_D, -t31) + (fma(-t30, t4, direction_D) - t30 * t40) / t4 * input_D
-    t56 = 0.0 if t29 else (fma(t32, s7, -t33) + (fma(-t32, t4, t31) + t55 - t32 * t40) / t4 * s7) * 0.25
-    t57 = t28 - (t35 - t36) + (t34 - t36) + (t54 + fma(direction_D, s6, -t1) * t27) + t56
+    t56 = 0.0 if t29 else (fma(-t32, t4, t31) + t55 - t32 * t40) / t4 * 0.125
+    t57 = fma(g, t34, -t35) + g * (t28 - (t34 - t36) + (t33 - t36) + t54 + t56)
     return t35 + t57 if t57 - t57 == 0.0 else t35
 
 
@@ -798,8 +778,6 @@ def vjp_f64(g, input, target, dinput_, dtarget_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         dtarget__row = dtarget_[row]
-        s3 = vjp_f64_s3_core(g_row)
-        s4 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             input_row_0 = input_row[start:stop]
@@ -807,8 +785,8 @@ def vjp_f64(g, input, target, dinput_, dtarget_):
             dinput__row_2 = dinput__row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_2[i] = vjp_f64_dinput_core(s3, s4, input_row_0[i], target_row_1[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s3, s4, input_row_0[i], target_row_1[i])
+                dinput__row_2[i] = vjp_f64_dinput_core(g_row, input_row_0[i], target_row_1[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, input_row_0[i], target_row_1[i])
 
 
 @loop
@@ -820,8 +798,6 @@ def vjp_f32(g, input, target, dinput_, dtarget_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         dtarget__row = dtarget_[row]
-        s3 = vjp_f64_s3_core(g_row)
-        s4 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             input_row_0 = input_row[start:stop]
@@ -829,8 +805,8 @@ def vjp_f32(g, input, target, dinput_, dtarget_):
             dinput__row_2 = dinput__row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_2[i] = vjp_f32_dinput_core(s3, s4, input_row_0[i], target_row_1[i])
-                dtarget__row_3[i] = vjp_f32_dtarget_core(s3, s4, input_row_0[i], target_row_1[i])
+                dinput__row_2[i] = vjp_f32_dinput_core(g_row, input_row_0[i], target_row_1[i])
+                dtarget__row_3[i] = vjp_f32_dtarget_core(g_row, input_row_0[i], target_row_1[i])
 
 
 @loop
@@ -877,8 +853,6 @@ def value_and_grad_f64(g, input, target, out_, dinput_, dtarget_):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         out_[row] = value_f64_out_core(s0, s0_l, s1, s1_l)
-        s3 = vjp_f64_s3_core(g_row)
-        s4 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             e0_0 = e0[start:stop]
@@ -891,10 +865,10 @@ def value_and_grad_f64(g, input, target, out_, dinput_, dtarget_):
             dtarget__row_7 = dtarget__row[start:stop]
             for i in range(stop - start):
                 dinput__row_4[i] = value_and_grad_f64_dinput_core(
-                    s3, s4, e0_0[i], e0_l_1[i], input_row_2[i], target_row_3[i]
+                    g_row, e0_0[i], e0_l_1[i], input_row_2[i], target_row_3[i]
                 )
                 dtarget__row_7[i] = value_and_grad_f64_dtarget_core(
-                    s3, s4, e1_5[i], e1_l_6[i], input_row_2[i], target_row_3[i]
+                    g_row, e1_5[i], e1_l_6[i], input_row_2[i], target_row_3[i]
                 )
 
 
@@ -936,8 +910,6 @@ def value_and_grad_f32(g, input, target, out_, dinput_, dtarget_):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         out_[row] = value_f64_out_core(s0, s0_l, s1, s1_l)
-        s3 = vjp_f64_s3_core(g_row)
-        s4 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             e0_0 = e0[start:stop]
@@ -947,8 +919,8 @@ def value_and_grad_f32(g, input, target, out_, dinput_, dtarget_):
             e1_4 = e1[start:stop]
             dtarget__row_5 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = value_and_grad_f32_dinput_core(s3, s4, e0_0[i], input_row_1[i], target_row_2[i])
-                dtarget__row_5[i] = value_and_grad_f32_dtarget_core(s3, s4, e1_4[i], input_row_1[i], target_row_2[i])
+                dinput__row_3[i] = value_and_grad_f32_dinput_core(g_row, e0_0[i], input_row_1[i], target_row_2[i])
+                dtarget__row_5[i] = value_and_grad_f32_dtarget_core(g_row, e1_4[i], input_row_1[i], target_row_2[i])
 
 
 @loop
@@ -960,8 +932,6 @@ def hvp_input_f64(g, direction, input, target, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s6 = vjp_f64_s3_core(g_row)
-        s7 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             direction_row_0 = direction_row[start:stop]
@@ -969,9 +939,7 @@ def hvp_input_f64(g, direction, input, target, dinput_):
             target_row_2 = target_row[start:stop]
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = hvp_input_f64_dinput_core(
-                    s6, s7, direction_row_0[i], input_row_1[i], target_row_2[i]
-                )
+                dinput__row_3[i] = hvp_input_f64_dinput_core(g_row, direction_row_0[i], input_row_1[i], target_row_2[i])
 
 
 @loop
@@ -983,8 +951,6 @@ def hvp_input_f32(g, direction, input, target, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s6 = vjp_f64_s3_core(g_row)
-        s7 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             direction_row_0 = direction_row[start:stop]
@@ -992,9 +958,7 @@ def hvp_input_f32(g, direction, input, target, dinput_):
             target_row_2 = target_row[start:stop]
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = hvp_input_f64_dinput_core(
-                    s6, s7, direction_row_0[i], input_row_1[i], target_row_2[i]
-                )
+                dinput__row_3[i] = hvp_input_f64_dinput_core(g_row, direction_row_0[i], input_row_1[i], target_row_2[i])
 
 
 @loop
@@ -1006,8 +970,6 @@ def hvp_target_f64(g, direction, input, target, dtarget_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dtarget__row = dtarget_[row]
-        s6 = vjp_f64_s3_core(g_row)
-        s7 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             direction_row_0 = direction_row[start:stop]
@@ -1016,7 +978,7 @@ def hvp_target_f64(g, direction, input, target, dtarget_):
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
                 dtarget__row_3[i] = hvp_target_f64_dtarget_core(
-                    s6, s7, direction_row_0[i], input_row_1[i], target_row_2[i]
+                    g_row, direction_row_0[i], input_row_1[i], target_row_2[i]
                 )
 
 
@@ -1029,8 +991,6 @@ def hvp_target_f32(g, direction, input, target, dtarget_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dtarget__row = dtarget_[row]
-        s6 = vjp_f64_s3_core(g_row)
-        s7 = vjp_f64_s3_core(g_row)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             direction_row_0 = direction_row[start:stop]
@@ -1039,5 +999,5 @@ def hvp_target_f32(g, direction, input, target, dtarget_):
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
                 dtarget__row_3[i] = hvp_target_f64_dtarget_core(
-                    s6, s7, direction_row_0[i], input_row_1[i], target_row_2[i]
+                    g_row, direction_row_0[i], input_row_1[i], target_row_2[i]
                 )

@@ -58,22 +58,20 @@ def value_f64_out_core_p_1(s0, s0_l, n_K, weight_target):
     return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
-# s2 = weighted(weight[target], g/|K|)
+# s2 = weighted(weight[target], 1/|K|)
 @core
-def vjp_f64_s2_core_p_1(g, n_K, weight_target):
-    g = np.float64(g)
+def vjp_f64_s2_core_p_1(n_K, weight_target):
     n_K = np.float64(n_K)
     weight_target = np.float64(weight_target)
     t1 = weight_target == 0.0
     t2 = weight_target / n_K
-    t3 = t2 * g
-    t4 = 0.0 if t1 else fma(t2, g, -t3) + fma(-t2, n_K, weight_target) / n_K * g
-    t5 = t4 - t4 == 0.0
-    t6 = 0.0 if t1 else t3
-    t7 = t6 + t4
-    t8 = t7 if t5 else t6
-    t9 = (t4 - (t7 - t6) if t5 else 0.0) if t8 - t8 == 0.0 else 0.0
-    return t8, t9
+    t3 = 0.0 if t1 else fma(-t2, n_K, weight_target) / n_K
+    t4 = t3 - t3 == 0.0
+    t5 = 0.0 if t1 else t2
+    t6 = t5 + t3
+    t7 = t6 if t4 else t5
+    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -105,11 +103,12 @@ def vjp_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     return t15, t16
 
 
-# dinput[K] = (s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
-#     target) else 0)
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
+#     target) else 0))
 @core
-def vjp_f64_dinput_core_p_1(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f64_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     i_K = np.float64(i_K)
+    g = np.float64(g)
     margin = np.float64(margin)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
@@ -135,9 +134,11 @@ def vjp_f64_dinput_core_p_1(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, in
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = (0.0 if t15 else s2) if t3 else 0.0
     t17 = t2 + t16
-    t18 = t17 - t2
-    t19 = t2 - (t17 - t18) + (t16 - t18) + (s3_l if t1 else 0.0) + ((0.0 if t15 else s2_l) if t3 else 0.0)
-    return t17 + t19 if t19 - t19 == 0.0 else t17
+    t18 = g * t17
+    t19 = t17 - t2
+    t20 = t2 - (t17 - t19) + (t16 - t19) + (s3_l if t1 else 0.0) + ((0.0 if t15 else s2_l) if t3 else 0.0)
+    t21 = fma(g, t17, -t18) + g * t20
+    return t18 + t21 if t21 - t21 == 0.0 else t18
 
 
 # dinput[K] = 0
@@ -192,12 +193,15 @@ def vjp_margin_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_t
     return t15, t16
 
 
-# dmargin = s3
+# dmargin = g*s3
 @core
-def vjp_margin_f64_dmargin_core_p_1(s3, s3_l):
+def vjp_margin_f64_dmargin_core_p_1(g, s3, s3_l):
+    g = np.float64(g)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
-    return s3 + s3_l if s3_l - s3_l == 0.0 else s3
+    t1 = g * s3
+    t2 = fma(g, s3, -t1) + g * s3_l
+    return t1 + t2 if t2 - t2 == 0.0 else t1
 
 
 @loop
@@ -257,7 +261,7 @@ def vjp_f64_p_1(g, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core_p_1(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -276,6 +280,7 @@ def vjp_f64_p_1(g, input, target, weight, margin, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_1(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -298,7 +303,7 @@ def vjp_f32_p_1(g, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core_p_1(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -317,6 +322,7 @@ def vjp_f32_p_1(g, input, target, weight, margin, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_1(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -353,7 +359,7 @@ def value_and_grad_f64_p_1(g, input, target, weight, margin, out_, dinput_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         out_[row] = value_f64_out_core_p_1(s0, s0_l, n_K, weight[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core_p_1(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -372,6 +378,7 @@ def value_and_grad_f64_p_1(g, input, target, weight, margin, out_, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_1(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -408,7 +415,7 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         out_[row] = value_f64_out_core_p_1(s0, s0_l, n_K, weight[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core_p_1(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -427,6 +434,7 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_1(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -544,7 +552,7 @@ def vjp_margin_f64_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2, s2_l = vjp_f64_s2_core_p_1(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -556,7 +564,7 @@ def vjp_margin_f64_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_1(s3, s3_l))
+        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_1(g_row, s3, s3_l))
         dmargin__l[0] += error
 
 
@@ -570,7 +578,7 @@ def vjp_margin_f32_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2, s2_l = vjp_f64_s2_core_p_1(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -582,7 +590,7 @@ def vjp_margin_f32_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_1(s3, s3_l))
+        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_1(g_row, s3, s3_l))
         dmargin__l[0] += error
 
 
@@ -632,22 +640,20 @@ def value_f64_out_core_p_2(s0, s0_l, n_K, weight_target):
     return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
-# s2 = weighted(weight[target], g/|K|)
+# s2 = weighted(weight[target], 1/|K|)
 @core
-def vjp_f64_s2_core_p_2(g, n_K, weight_target):
-    g = np.float64(g)
+def vjp_f64_s2_core_p_2(n_K, weight_target):
     n_K = np.float64(n_K)
     weight_target = np.float64(weight_target)
     t1 = weight_target == 0.0
     t2 = weight_target / n_K
-    t3 = t2 * g
-    t4 = 0.0 if t1 else fma(t2, g, -t3) + fma(-t2, n_K, weight_target) / n_K * g
-    t5 = t4 - t4 == 0.0
-    t6 = 0.0 if t1 else t3
-    t7 = t6 + t4
-    t8 = t7 if t5 else t6
-    t9 = (t4 - (t7 - t6) if t5 else 0.0) if t8 - t8 == 0.0 else 0.0
-    return t8, t9
+    t3 = 0.0 if t1 else fma(-t2, n_K, weight_target) / n_K
+    t4 = t3 - t3 == 0.0
+    t5 = 0.0 if t1 else t2
+    t6 = t5 + t3
+    t7 = t6 if t4 else t5
+    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
 
 
 # s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
@@ -690,11 +696,12 @@ def vjp_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     return t25, t26
 
 
-# dinput[K] = (s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
-#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0)
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
+#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
 @core
-def vjp_f64_dinput_core_p_2(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f64_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     i_K = np.float64(i_K)
+    g = np.float64(g)
     margin = np.float64(margin)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
@@ -729,10 +736,12 @@ def vjp_f64_dinput_core_p_2(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, in
     t24 = t16 * t23
     t25 = t24 if t3 else 0.0
     t26 = t2 + t25
-    t27 = t26 - t2
-    t28 = (fma(t4, t15, -t16) + t4 * (t11 - (t14 - t13) if t12 else 0.0) + s2_l * 2.0 * t15) * t23
-    t29 = t2 - (t26 - t27) + (t25 - t27) + (s3_l if t1 else 0.0) + (fma(t16, t23, -t24) + t28 if t3 else 0.0)
-    return t26 + t29 if t29 - t29 == 0.0 else t26
+    t27 = g * t26
+    t28 = t26 - t2
+    t29 = (fma(t4, t15, -t16) + t4 * (t11 - (t14 - t13) if t12 else 0.0) + s2_l * 2.0 * t15) * t23
+    t30 = t2 - (t26 - t28) + (t25 - t28) + (s3_l if t1 else 0.0) + (fma(t16, t23, -t24) + t29 if t3 else 0.0)
+    t31 = fma(g, t26, -t27) + g * t30
+    return t27 + t31 if t31 - t31 == 0.0 else t27
 
 
 # s5_of = sum over K.1 of (2*(0 if 0 >= margin + input[K.1] - input[target] else -1)**2*direction[target] if
@@ -794,14 +803,15 @@ def hvp_input_f64_s5_core_p_2(s4, s4_l, s5_of, s5_of_l):
     return t5, t6
 
 
-# dinput[K] = s4*((2*(0 if 0 >= margin + input[K] - input[target] else 1)**2*direction[K] if Ne(K, target) else 0)
-#     + (2*(0 if 0 >= margin + input[K] - input[target] else -1)*(0 if 0 >= margin + input[K] - input[target] else
-#     1)*direction[target] if Ne(K, target) else 0)) + (s5 if Eq(K, target) else 0)
+# dinput[K] = g*(s4*((2*(0 if 0 >= margin + input[K] - input[target] else 1)**2*direction[K] if Ne(K, target) else
+#     0) + (2*(0 if 0 >= margin + input[K] - input[target] else -1)*(0 if 0 >= margin + input[K] - input[target]
+#     else 1)*direction[target] if Ne(K, target) else 0)) + (s5 if Eq(K, target) else 0))
 @core
 def hvp_input_f64_dinput_core_p_2(
-    i_K, margin, s4, s4_l, s5, s5_l, target, direction_K, direction_target, input_K, input_target
+    i_K, g, margin, s4, s4_l, s5, s5_l, target, direction_K, direction_target, input_K, input_target
 ):
     i_K = np.float64(i_K)
+    g = np.float64(g)
     margin = np.float64(margin)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -840,12 +850,14 @@ def hvp_input_f64_dinput_core_p_2(
     t26 = i_K == target
     t27 = s5 if t26 else 0.0
     t28 = t25 + t27
-    t29 = t28 - t25
-    t30 = t24 - t18
-    t31 = t18 - (t24 - t30) + (t23 - t30) + (fma(t16, t15, -t17) + fma(t2, t15, -t16) * t15 if t1 else 0.0)
-    t32 = fma(s4, t24, -t25) + s4 * (t31 + (fma(t21, t15, -t22) + fma(t19, t20, -t21) * t15 if t1 else 0.0))
-    t33 = t25 - (t28 - t29) + (t27 - t29) + (t32 + s4_l * t24) + (s5_l if t26 else 0.0)
-    return t28 + t33 if t33 - t33 == 0.0 else t28
+    t29 = g * t28
+    t30 = t28 - t25
+    t31 = t24 - t18
+    t32 = t18 - (t24 - t31) + (t23 - t31) + (fma(t16, t15, -t17) + fma(t2, t15, -t16) * t15 if t1 else 0.0)
+    t33 = fma(s4, t24, -t25) + s4 * (t32 + (fma(t21, t15, -t22) + fma(t19, t20, -t21) * t15 if t1 else 0.0))
+    t34 = g * (t25 - (t28 - t30) + (t27 - t30) + (t33 + s4_l * t24) + (s5_l if t26 else 0.0))
+    t35 = fma(g, t28, -t29) + t34
+    return t29 + t35 if t35 - t35 == 0.0 else t29
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -905,12 +917,15 @@ def vjp_margin_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_t
     return t25, t26
 
 
-# dmargin = s3
+# dmargin = g*s3
 @core
-def vjp_margin_f64_dmargin_core_p_2(s3, s3_l):
+def vjp_margin_f64_dmargin_core_p_2(g, s3, s3_l):
+    g = np.float64(g)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
-    return s3 + s3_l if s3_l - s3_l == 0.0 else s3
+    t1 = g * s3
+    t2 = fma(g, s3, -t1) + g * s3_l
+    return t1 + t2 if t2 - t2 == 0.0 else t1
 
 
 @loop
@@ -970,7 +985,7 @@ def vjp_f64_p_2(g, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -989,6 +1004,7 @@ def vjp_f64_p_2(g, input, target, weight, margin, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_2(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -1011,7 +1027,7 @@ def vjp_f32_p_2(g, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1030,6 +1046,7 @@ def vjp_f32_p_2(g, input, target, weight, margin, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_2(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -1066,7 +1083,7 @@ def value_and_grad_f64_p_2(g, input, target, weight, margin, out_, dinput_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         out_[row] = value_f64_out_core_p_2(s0, s0_l, n_K, weight[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1085,6 +1102,7 @@ def value_and_grad_f64_p_2(g, input, target, weight, margin, out_, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_2(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -1121,7 +1139,7 @@ def value_and_grad_f32_p_2(g, input, target, weight, margin, out_, dinput_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         out_[row] = value_f64_out_core_p_2(s0, s0_l, n_K, weight[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1140,6 +1158,7 @@ def value_and_grad_f32_p_2(g, input, target, weight, margin, out_, dinput_):
             for i in range(stop - start):
                 dinput__row_1[i] = vjp_f64_dinput_core_p_2(
                     start + i,
+                    g_row,
                     margin,
                     s2,
                     s2_l,
@@ -1163,7 +1182,7 @@ def hvp_input_f64_p_2(g, direction, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s4, s4_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s4, s4_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1191,6 +1210,7 @@ def hvp_input_f64_p_2(g, direction, input, target, weight, margin, dinput_):
             for i in range(stop - start):
                 dinput__row_2[i] = hvp_input_f64_dinput_core_p_2(
                     start + i,
+                    g_row,
                     margin,
                     s4,
                     s4_l,
@@ -1216,7 +1236,7 @@ def hvp_input_f32_p_2(g, direction, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s4, s4_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s4, s4_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1244,6 +1264,7 @@ def hvp_input_f32_p_2(g, direction, input, target, weight, margin, dinput_):
             for i in range(stop - start):
                 dinput__row_2[i] = hvp_input_f64_dinput_core_p_2(
                     start + i,
+                    g_row,
                     margin,
                     s4,
                     s4_l,
@@ -1331,7 +1352,7 @@ def vjp_margin_f64_p_2(g, input, target, weight, margin, dmargin_, dmargin__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2, s2_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1343,7 +1364,7 @@ def vjp_margin_f64_p_2(g, input, target, weight, margin, dmargin_, dmargin__l):
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_2(s3, s3_l))
+        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_2(g_row, s3, s3_l))
         dmargin__l[0] += error
 
 
@@ -1357,7 +1378,7 @@ def vjp_margin_f32_p_2(g, input, target, weight, margin, dmargin_, dmargin__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2, s2_l = vjp_f64_s2_core_p_2(g_row, n_K, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -1369,5 +1390,5 @@ def vjp_margin_f32_p_2(g, input, target, weight, margin, dmargin_, dmargin__l):
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_2(s3, s3_l))
+        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f64_dmargin_core_p_2(g_row, s3, s3_l))
         dmargin__l[0] += error

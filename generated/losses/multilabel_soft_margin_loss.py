@@ -106,13 +106,12 @@ def value_f32_s0_core(input_C1, target_C1, weight_C1):
     return t26, t27
 
 
-# s2 = g/|C|
+# s2 = 1/|C|
 @core
-def vjp_f64_s2_core(g, n_C):
-    g = np.float64(g)
+def vjp_f64_s2_core(n_C):
     n_C = np.float64(n_C)
-    t1 = g / n_C
-    t2 = fma(-t1, n_C, g) / n_C
+    t1 = 1.0 / n_C
+    t2 = fma(-t1, n_C, 1.0) / n_C
     t3 = t2 - t2 == 0.0
     t4 = t1 + t2
     t5 = t4 if t3 else t1
@@ -120,101 +119,17 @@ def vjp_f64_s2_core(g, n_C):
     return t5, t6
 
 
-# dinput[C] = -s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
+# dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
 #     sigmoid(-input[C])))
 @core
-def vjp_f64_dinput_core(s2, s2_l, input_C, target_C, weight_C):
+def vjp_f64_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
+    g = np.float64(g)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     input_C = np.float64(input_C)
     target_C = np.float64(target_C)
     weight_C = np.float64(weight_C)
-    t1 = weight_C == 0.0
-    t2 = target_C == 0.0
-    t3 = 0.0 <= -input_C
-    t4 = -abs(input_C)
-    t5 = exp(t4)
-    t6 = 1.0 if t3 else t5
-    t7 = 1.0 + t5
-    t8 = t6 / t7
-    t9 = target_C * t8
-    t10 = 0.0 if t2 else t9
-    t11 = 1.0 - target_C
-    t12 = t11 == 0.0
-    t13 = 0.0 <= input_C
-    t14 = 1.0 if t13 else t5
-    t15 = t14 / t7
-    t16 = -(t11 * t15)
-    t17 = 0.0 if t12 else t16
-    t18 = t10 + t17
-    t19 = weight_C * t18
-    t20 = 0.0 if t1 else t19
-    t21 = -(s2 * t20)
-    t22 = t18 - t10
-    t23 = exp_low(t4)
-    t24 = t7 - 1.0
-    t25 = 1.0 - (t7 - t24) + (t5 - t24) + t23
-    t26 = fma(target_C, t8, -t9) + target_C * ((fma(-t8, t7, t6) + (0.0 if t3 else t23) - t8 * t25) / t7)
-    t27 = -target_C
-    t28 = t11 - t27
-    t29 = fma(t11, t15, t16) + t11 * ((fma(-t15, t7, t14) + (0.0 if t13 else t23) - t15 * t25) / t7)
-    t30 = 0.0 if t12 else -(t29 + (t27 - (t11 - t28) + (1.0 - t28)) * t15)
-    t31 = fma(weight_C, t18, -t19) + weight_C * (t10 - (t18 - t22) + (t17 - t22) + (0.0 if t2 else t26) + t30)
-    t32 = -(fma(s2, t20, t21) + s2 * (0.0 if t1 else t31) + s2_l * t20)
-    return t21 + t32 if t32 - t32 == 0.0 else t21
-
-
-# dinput[C] = -s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
-#     sigmoid(-input[C])))
-@core
-def vjp_f32_dinput_core(s2, s2_l, input_C, target_C, weight_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    input_C = np.float64(input_C)
-    target_C = np.float64(target_C)
-    weight_C = np.float64(weight_C)
-    t1 = weight_C == 0.0
-    t2 = target_C == 0.0
-    t3 = exp_medium(-abs(input_C))
-    t4 = 1.0 if 0.0 <= -input_C else t3
-    t5 = 1.0 + t3
-    t6 = t4 / t5
-    t7 = target_C * t6
-    t8 = 0.0 if t2 else t7
-    t9 = 1.0 - target_C
-    t10 = t9 == 0.0
-    t11 = 1.0 if 0.0 <= input_C else t3
-    t12 = t11 / t5
-    t13 = -(t9 * t12)
-    t14 = 0.0 if t10 else t13
-    t15 = t8 + t14
-    t16 = weight_C * t15
-    t17 = 0.0 if t1 else t16
-    t18 = -(s2 * t17)
-    t19 = t15 - t8
-    t20 = t5 - 1.0
-    t21 = 1.0 - (t5 - t20) + (t3 - t20)
-    t22 = 0.0 if t2 else fma(target_C, t6, -t7) + target_C * ((fma(-t6, t5, t4) - t6 * t21) / t5)
-    t23 = -target_C
-    t24 = t9 - t23
-    t25 = fma(t9, t12, t13) + t9 * ((fma(-t12, t5, t11) - t12 * t21) / t5)
-    t26 = 0.0 if t10 else -(t25 + (t23 - (t9 - t24) + (1.0 - t24)) * t12)
-    t27 = 0.0 if t1 else fma(weight_C, t15, -t16) + weight_C * (t8 - (t15 - t19) + (t14 - t19) + t22 + t26)
-    t28 = -(fma(s2, t17, t18) + s2 * t27 + s2_l * t17)
-    return t18 + t28 if t28 - t28 == 0.0 else t18
-
-
-# dinput[C] = -s4*weighted(weight[C], weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
-#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C]
-@core
-def hvp_input_f64_dinput_core(s4, s4_l, direction_C, input_C, target_C, weight_C):
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    direction_C = np.float64(direction_C)
-    input_C = np.float64(input_C)
-    target_C = np.float64(target_C)
-    weight_C = np.float64(weight_C)
-    t1 = direction_C * s4
+    t1 = s2 * g
     t2 = weight_C == 0.0
     t3 = target_C == 0.0
     t4 = 0.0 <= -input_C
@@ -224,47 +139,43 @@ def hvp_input_f64_dinput_core(s4, s4_l, direction_C, input_C, target_C, weight_C
     t8 = 1.0 + t6
     t9 = t7 / t8
     t10 = target_C * t9
-    t11 = 0.0 <= input_C
-    t12 = 1.0 if t11 else t6
-    t13 = t12 / t8
-    t14 = -(t10 * t13)
-    t15 = 0.0 if t3 else t14
-    t16 = 1.0 - target_C
-    t17 = t16 == 0.0
-    t18 = t16 * t9
-    t19 = -(t18 * t13)
-    t20 = 0.0 if t17 else t19
-    t21 = t15 + t20
-    t22 = weight_C * t21
-    t23 = 0.0 if t2 else t22
-    t24 = -(t1 * t23)
-    t25 = t21 - t15
-    t26 = exp_low(t5)
-    t27 = t8 - 1.0
-    t28 = 1.0 - (t8 - t27) + (t6 - t27) + t26
-    t29 = (fma(-t13, t8, t12) + (0.0 if t11 else t26) - t13 * t28) / t8
-    t30 = (fma(-t9, t8, t7) + (0.0 if t4 else t26) - t9 * t28) / t8
-    t31 = 0.0 if t3 else -(fma(t10, t13, t14) + t10 * t29 + (fma(target_C, t9, -t10) + target_C * t30) * t13)
-    t32 = -target_C
-    t33 = t16 - t32
-    t34 = (fma(t16, t9, -t18) + t16 * t30 + (t32 - (t16 - t33) + (1.0 - t33)) * t9) * t13
-    t35 = t15 - (t21 - t25) + (t20 - t25) + t31 + (0.0 if t17 else -(fma(t18, t13, t19) + t18 * t29 + t34))
-    t36 = fma(t1, t23, t24) + t1 * (0.0 if t2 else fma(weight_C, t21, -t22) + weight_C * t35)
-    t37 = -(t36 + (fma(direction_C, s4, -t1) + direction_C * s4_l) * t23)
-    return t24 + t37 if t37 - t37 == 0.0 else t24
+    t11 = 0.0 if t3 else t10
+    t12 = 1.0 - target_C
+    t13 = t12 == 0.0
+    t14 = 0.0 <= input_C
+    t15 = 1.0 if t14 else t6
+    t16 = t15 / t8
+    t17 = -(t12 * t16)
+    t18 = 0.0 if t13 else t17
+    t19 = t11 + t18
+    t20 = weight_C * t19
+    t21 = 0.0 if t2 else t20
+    t22 = -(t1 * t21)
+    t23 = t19 - t11
+    t24 = exp_low(t5)
+    t25 = t8 - 1.0
+    t26 = 1.0 - (t8 - t25) + (t6 - t25) + t24
+    t27 = fma(target_C, t9, -t10) + target_C * ((fma(-t9, t8, t7) + (0.0 if t4 else t24) - t9 * t26) / t8)
+    t28 = -target_C
+    t29 = t12 - t28
+    t30 = fma(t12, t16, t17) + t12 * ((fma(-t16, t8, t15) + (0.0 if t14 else t24) - t16 * t26) / t8)
+    t31 = 0.0 if t13 else -(t30 + (t28 - (t12 - t29) + (1.0 - t29)) * t16)
+    t32 = fma(weight_C, t19, -t20) + weight_C * (t11 - (t19 - t23) + (t18 - t23) + (0.0 if t3 else t27) + t31)
+    t33 = -(fma(t1, t21, t22) + t1 * (0.0 if t2 else t32) + (fma(s2, g, -t1) + s2_l * g) * t21)
+    return t22 + t33 if t33 - t33 == 0.0 else t22
 
 
-# dinput[C] = -s4*weighted(weight[C], weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
-#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C]
+# dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
+#     sigmoid(-input[C])))
 @core
-def hvp_input_f32_dinput_core(s4, s4_l, direction_C, input_C, target_C, weight_C):
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    direction_C = np.float64(direction_C)
+def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
+    g = np.float64(g)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
     input_C = np.float64(input_C)
     target_C = np.float64(target_C)
     weight_C = np.float64(weight_C)
-    t1 = direction_C * s4
+    t1 = s2 * g
     t2 = weight_C == 0.0
     t3 = target_C == 0.0
     t4 = exp_medium(-abs(input_C))
@@ -272,161 +183,267 @@ def hvp_input_f32_dinput_core(s4, s4_l, direction_C, input_C, target_C, weight_C
     t6 = 1.0 + t4
     t7 = t5 / t6
     t8 = target_C * t7
-    t9 = 1.0 if 0.0 <= input_C else t4
-    t10 = t9 / t6
-    t11 = -(t8 * t10)
-    t12 = 0.0 if t3 else t11
-    t13 = 1.0 - target_C
-    t14 = t13 == 0.0
-    t15 = t13 * t7
-    t16 = -(t15 * t10)
-    t17 = 0.0 if t14 else t16
-    t18 = t12 + t17
-    t19 = weight_C * t18
-    t20 = 0.0 if t2 else t19
-    t21 = -(t1 * t20)
-    t22 = t18 - t12
-    t23 = t6 - 1.0
-    t24 = 1.0 - (t6 - t23) + (t4 - t23)
-    t25 = (fma(-t10, t6, t9) - t10 * t24) / t6
-    t26 = (fma(-t7, t6, t5) - t7 * t24) / t6
-    t27 = 0.0 if t3 else -(fma(t8, t10, t11) + t8 * t25 + (fma(target_C, t7, -t8) + target_C * t26) * t10)
-    t28 = -target_C
-    t29 = t13 - t28
-    t30 = (fma(t13, t7, -t15) + t13 * t26 + (t28 - (t13 - t29) + (1.0 - t29)) * t7) * t10
-    t31 = t12 - (t18 - t22) + (t17 - t22) + t27 + (0.0 if t14 else -(fma(t15, t10, t16) + t15 * t25 + t30))
-    t32 = fma(t1, t20, t21) + t1 * (0.0 if t2 else fma(weight_C, t18, -t19) + weight_C * t31)
-    t33 = -(t32 + (fma(direction_C, s4, -t1) + direction_C * s4_l) * t20)
-    return t21 + t33 if t33 - t33 == 0.0 else t21
-
-
-# dtarget[C] = -s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
-@core
-def vjp_target_f64_dtarget_core(s2, s2_l, input_C, weight_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    input_C = np.float64(input_C)
-    weight_C = np.float64(weight_C)
-    t1 = weight_C == 0.0
-    t2 = -input_C
-    t3 = t2 if 0.0 < t2 else 0.0
-    t4 = -abs(input_C)
-    t5 = exp(t4)
-    t6 = log1p_unit(t5)
-    t7 = t3 + t6
-    t8 = -t7
-    t9 = input_C if 0.0 < input_C else 0.0
-    t10 = t9 + t6
-    t11 = t8 + t10
-    t12 = weight_C * t11
-    t13 = 0.0 if t1 else t12
-    t14 = -(s2 * t13)
-    t15 = t11 - t8
-    t16 = t7 - t3
-    t17 = log1p_unit_low(t5) + exp_low(t4) * (1.0 / (1.0 + t5))
-    t18 = t10 - t9
-    t19 = t8 - (t11 - t15) + (t10 - t15) + -(t3 - (t7 - t16) + (t6 - t16) + t17)
-    t20 = 0.0 if t1 else fma(weight_C, t11, -t12) + weight_C * (t19 + (t9 - (t10 - t18) + (t6 - t18) + t17))
-    t21 = -(fma(s2, t13, t14) + s2 * t20 + s2_l * t13)
-    return t14 + t21 if t21 - t21 == 0.0 else t14
-
-
-# dtarget[C] = -s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
-@core
-def vjp_target_f32_dtarget_core(s2, s2_l, input_C, weight_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    input_C = np.float64(input_C)
-    weight_C = np.float64(weight_C)
-    t1 = weight_C == 0.0
-    t2 = -input_C
-    t3 = t2 if 0.0 < t2 else 0.0
-    t4 = log1p_unit(exp_medium(-abs(input_C)))
-    t5 = t3 + t4
-    t6 = -t5
-    t7 = input_C if 0.0 < input_C else 0.0
-    t8 = t7 + t4
-    t9 = t6 + t8
-    t10 = weight_C * t9
-    t11 = 0.0 if t1 else t10
-    t12 = -(s2 * t11)
-    t13 = t9 - t6
-    t14 = t5 - t3
-    t15 = t8 - t7
-    t16 = t6 - (t9 - t13) + (t8 - t13) + -(t3 - (t5 - t14) + (t4 - t14)) + (t7 - (t8 - t15) + (t4 - t15))
-    t17 = -(fma(s2, t11, t12) + s2 * (0.0 if t1 else fma(weight_C, t9, -t10) + weight_C * t16) + s2_l * t11)
-    return t12 + t17 if t17 - t17 == 0.0 else t12
-
-
-# dweight[C] = s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))
-@core
-def vjp_weight_f64_dweight_core(s2, s2_l, input_C, target_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    input_C = np.float64(input_C)
-    target_C = np.float64(target_C)
-    t1 = target_C == 0.0
-    t2 = -input_C
-    t3 = t2 if 0.0 < t2 else 0.0
-    t4 = -abs(input_C)
-    t5 = exp(t4)
-    t6 = log1p_unit(t5)
-    t7 = t3 + t6
-    t8 = -(target_C * t7)
-    t9 = -(0.0 if t1 else t8)
+    t9 = 0.0 if t3 else t8
     t10 = 1.0 - target_C
     t11 = t10 == 0.0
-    t12 = input_C if 0.0 < input_C else 0.0
-    t13 = t12 + t6
+    t12 = 1.0 if 0.0 <= input_C else t4
+    t13 = t12 / t6
     t14 = -(t10 * t13)
-    t15 = -(0.0 if t11 else t14)
+    t15 = 0.0 if t11 else t14
     t16 = t9 + t15
-    t17 = s2 * t16
-    t18 = t16 - t9
-    t19 = t7 - t3
-    t20 = log1p_unit_low(t5) + exp_low(t4) * (1.0 / (1.0 + t5))
-    t21 = -(0.0 if t1 else -(fma(target_C, t7, t8) + target_C * (t3 - (t7 - t19) + (t6 - t19) + t20)))
-    t22 = t13 - t12
-    t23 = -target_C
-    t24 = t10 - t23
-    t25 = fma(t10, t13, t14) + t10 * (t12 - (t13 - t22) + (t6 - t22) + t20)
-    t26 = -(0.0 if t11 else -(t25 + (t23 - (t10 - t24) + (1.0 - t24)) * t13))
-    t27 = fma(s2, t16, -t17) + s2 * (t9 - (t16 - t18) + (t15 - t18) + t21 + t26) + s2_l * t16
-    return t17 + t27 if t27 - t27 == 0.0 else t17
+    t17 = weight_C * t16
+    t18 = 0.0 if t2 else t17
+    t19 = -(t1 * t18)
+    t20 = t16 - t9
+    t21 = t6 - 1.0
+    t22 = 1.0 - (t6 - t21) + (t4 - t21)
+    t23 = 0.0 if t3 else fma(target_C, t7, -t8) + target_C * ((fma(-t7, t6, t5) - t7 * t22) / t6)
+    t24 = -target_C
+    t25 = t10 - t24
+    t26 = fma(t10, t13, t14) + t10 * ((fma(-t13, t6, t12) - t13 * t22) / t6)
+    t27 = 0.0 if t11 else -(t26 + (t24 - (t10 - t25) + (1.0 - t25)) * t13)
+    t28 = 0.0 if t2 else fma(weight_C, t16, -t17) + weight_C * (t9 - (t16 - t20) + (t15 - t20) + t23 + t27)
+    t29 = -(fma(t1, t18, t19) + t1 * t28 + (fma(s2, g, -t1) + s2_l * g) * t18)
+    return t19 + t29 if t29 - t29 == 0.0 else t19
 
 
-# dweight[C] = s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))
+# dinput[C] = -g*s4*weighted(weight[C], weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
+#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C]
 @core
-def vjp_weight_f32_dweight_core(s2, s2_l, input_C, target_C):
+def hvp_input_f64_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weight_C):
+    g = np.float64(g)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    direction_C = np.float64(direction_C)
+    input_C = np.float64(input_C)
+    target_C = np.float64(target_C)
+    weight_C = np.float64(weight_C)
+    t1 = direction_C * s4
+    t2 = t1 * g
+    t3 = weight_C == 0.0
+    t4 = target_C == 0.0
+    t5 = 0.0 <= -input_C
+    t6 = -abs(input_C)
+    t7 = exp(t6)
+    t8 = 1.0 if t5 else t7
+    t9 = 1.0 + t7
+    t10 = t8 / t9
+    t11 = target_C * t10
+    t12 = 0.0 <= input_C
+    t13 = 1.0 if t12 else t7
+    t14 = t13 / t9
+    t15 = -(t11 * t14)
+    t16 = 0.0 if t4 else t15
+    t17 = 1.0 - target_C
+    t18 = t17 == 0.0
+    t19 = t17 * t10
+    t20 = -(t19 * t14)
+    t21 = 0.0 if t18 else t20
+    t22 = t16 + t21
+    t23 = weight_C * t22
+    t24 = 0.0 if t3 else t23
+    t25 = -(t2 * t24)
+    t26 = t22 - t16
+    t27 = exp_low(t6)
+    t28 = t9 - 1.0
+    t29 = 1.0 - (t9 - t28) + (t7 - t28) + t27
+    t30 = (fma(-t14, t9, t13) + (0.0 if t12 else t27) - t14 * t29) / t9
+    t31 = (fma(-t10, t9, t8) + (0.0 if t5 else t27) - t10 * t29) / t9
+    t32 = 0.0 if t4 else -(fma(t11, t14, t15) + t11 * t30 + (fma(target_C, t10, -t11) + target_C * t31) * t14)
+    t33 = -target_C
+    t34 = t17 - t33
+    t35 = (fma(t17, t10, -t19) + t17 * t31 + (t33 - (t17 - t34) + (1.0 - t34)) * t10) * t14
+    t36 = t16 - (t22 - t26) + (t21 - t26) + t32 + (0.0 if t18 else -(fma(t19, t14, t20) + t19 * t30 + t35))
+    t37 = fma(t2, t24, t25) + t2 * (0.0 if t3 else fma(weight_C, t22, -t23) + weight_C * t36)
+    t38 = -(t37 + (fma(t1, g, -t2) + (fma(direction_C, s4, -t1) + direction_C * s4_l) * g) * t24)
+    return t25 + t38 if t38 - t38 == 0.0 else t25
+
+
+# dinput[C] = -g*s4*weighted(weight[C], weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
+#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C]
+@core
+def hvp_input_f32_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weight_C):
+    g = np.float64(g)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    direction_C = np.float64(direction_C)
+    input_C = np.float64(input_C)
+    target_C = np.float64(target_C)
+    weight_C = np.float64(weight_C)
+    t1 = direction_C * s4
+    t2 = t1 * g
+    t3 = weight_C == 0.0
+    t4 = target_C == 0.0
+    t5 = exp_medium(-abs(input_C))
+    t6 = 1.0 if 0.0 <= -input_C else t5
+    t7 = 1.0 + t5
+    t8 = t6 / t7
+    t9 = target_C * t8
+    t10 = 1.0 if 0.0 <= input_C else t5
+    t11 = t10 / t7
+    t12 = -(t9 * t11)
+    t13 = 0.0 if t4 else t12
+    t14 = 1.0 - target_C
+    t15 = t14 == 0.0
+    t16 = t14 * t8
+    t17 = -(t16 * t11)
+    t18 = 0.0 if t15 else t17
+    t19 = t13 + t18
+    t20 = weight_C * t19
+    t21 = 0.0 if t3 else t20
+    t22 = -(t2 * t21)
+    t23 = t19 - t13
+    t24 = t7 - 1.0
+    t25 = 1.0 - (t7 - t24) + (t5 - t24)
+    t26 = (fma(-t11, t7, t10) - t11 * t25) / t7
+    t27 = (fma(-t8, t7, t6) - t8 * t25) / t7
+    t28 = 0.0 if t4 else -(fma(t9, t11, t12) + t9 * t26 + (fma(target_C, t8, -t9) + target_C * t27) * t11)
+    t29 = -target_C
+    t30 = t14 - t29
+    t31 = (fma(t14, t8, -t16) + t14 * t27 + (t29 - (t14 - t30) + (1.0 - t30)) * t8) * t11
+    t32 = t13 - (t19 - t23) + (t18 - t23) + t28 + (0.0 if t15 else -(fma(t16, t11, t17) + t16 * t26 + t31))
+    t33 = fma(t2, t21, t22) + t2 * (0.0 if t3 else fma(weight_C, t19, -t20) + weight_C * t32)
+    t34 = -(t33 + (fma(t1, g, -t2) + (fma(direction_C, s4, -t1) + direction_C * s4_l) * g) * t21)
+    return t22 + t34 if t34 - t34 == 0.0 else t22
+
+
+# dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
+@core
+def vjp_target_f64_dtarget_core(g, s2, s2_l, input_C, weight_C):
+    g = np.float64(g)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    input_C = np.float64(input_C)
+    weight_C = np.float64(weight_C)
+    t1 = s2 * g
+    t2 = weight_C == 0.0
+    t3 = -input_C
+    t4 = t3 if 0.0 < t3 else 0.0
+    t5 = -abs(input_C)
+    t6 = exp(t5)
+    t7 = log1p_unit(t6)
+    t8 = t4 + t7
+    t9 = -t8
+    t10 = input_C if 0.0 < input_C else 0.0
+    t11 = t10 + t7
+    t12 = t9 + t11
+    t13 = weight_C * t12
+    t14 = 0.0 if t2 else t13
+    t15 = -(t1 * t14)
+    t16 = t12 - t9
+    t17 = t8 - t4
+    t18 = log1p_unit_low(t6) + exp_low(t5) * (1.0 / (1.0 + t6))
+    t19 = t11 - t10
+    t20 = t9 - (t12 - t16) + (t11 - t16) + -(t4 - (t8 - t17) + (t7 - t17) + t18)
+    t21 = 0.0 if t2 else fma(weight_C, t12, -t13) + weight_C * (t20 + (t10 - (t11 - t19) + (t7 - t19) + t18))
+    t22 = -(fma(t1, t14, t15) + t1 * t21 + (fma(s2, g, -t1) + s2_l * g) * t14)
+    return t15 + t22 if t22 - t22 == 0.0 else t15
+
+
+# dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
+@core
+def vjp_target_f32_dtarget_core(g, s2, s2_l, input_C, weight_C):
+    g = np.float64(g)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    input_C = np.float64(input_C)
+    weight_C = np.float64(weight_C)
+    t1 = s2 * g
+    t2 = weight_C == 0.0
+    t3 = -input_C
+    t4 = t3 if 0.0 < t3 else 0.0
+    t5 = log1p_unit(exp_medium(-abs(input_C)))
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = input_C if 0.0 < input_C else 0.0
+    t9 = t8 + t5
+    t10 = t7 + t9
+    t11 = weight_C * t10
+    t12 = 0.0 if t2 else t11
+    t13 = -(t1 * t12)
+    t14 = t10 - t7
+    t15 = t6 - t4
+    t16 = t9 - t8
+    t17 = t7 - (t10 - t14) + (t9 - t14) + -(t4 - (t6 - t15) + (t5 - t15)) + (t8 - (t9 - t16) + (t5 - t16))
+    t18 = fma(t1, t12, t13) + t1 * (0.0 if t2 else fma(weight_C, t10, -t11) + weight_C * t17)
+    t19 = -(t18 + (fma(s2, g, -t1) + s2_l * g) * t12)
+    return t13 + t19 if t19 - t19 == 0.0 else t13
+
+
+# dweight[C] = g*s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))
+@core
+def vjp_weight_f64_dweight_core(g, s2, s2_l, input_C, target_C):
+    g = np.float64(g)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     input_C = np.float64(input_C)
     target_C = np.float64(target_C)
-    t1 = target_C == 0.0
-    t2 = -input_C
-    t3 = t2 if 0.0 < t2 else 0.0
-    t4 = log1p_unit(exp_medium(-abs(input_C)))
-    t5 = t3 + t4
-    t6 = -(target_C * t5)
-    t7 = -(0.0 if t1 else t6)
-    t8 = 1.0 - target_C
-    t9 = t8 == 0.0
-    t10 = input_C if 0.0 < input_C else 0.0
-    t11 = t10 + t4
-    t12 = -(t8 * t11)
-    t13 = -(0.0 if t9 else t12)
-    t14 = t7 + t13
-    t15 = s2 * t14
-    t16 = t14 - t7
-    t17 = t5 - t3
-    t18 = -(0.0 if t1 else -(fma(target_C, t5, t6) + target_C * (t3 - (t5 - t17) + (t4 - t17))))
-    t19 = t11 - t10
-    t20 = -target_C
-    t21 = t8 - t20
-    t22 = fma(t8, t11, t12) + t8 * (t10 - (t11 - t19) + (t4 - t19)) + (t20 - (t8 - t21) + (1.0 - t21)) * t11
-    t23 = fma(s2, t14, -t15) + s2 * (t7 - (t14 - t16) + (t13 - t16) + t18 + -(0.0 if t9 else -t22))
-    t24 = t23 + s2_l * t14
-    return t15 + t24 if t24 - t24 == 0.0 else t15
+    t1 = s2 * g
+    t2 = target_C == 0.0
+    t3 = -input_C
+    t4 = t3 if 0.0 < t3 else 0.0
+    t5 = -abs(input_C)
+    t6 = exp(t5)
+    t7 = log1p_unit(t6)
+    t8 = t4 + t7
+    t9 = -(target_C * t8)
+    t10 = -(0.0 if t2 else t9)
+    t11 = 1.0 - target_C
+    t12 = t11 == 0.0
+    t13 = input_C if 0.0 < input_C else 0.0
+    t14 = t13 + t7
+    t15 = -(t11 * t14)
+    t16 = -(0.0 if t12 else t15)
+    t17 = t10 + t16
+    t18 = t1 * t17
+    t19 = t17 - t10
+    t20 = t8 - t4
+    t21 = log1p_unit_low(t6) + exp_low(t5) * (1.0 / (1.0 + t6))
+    t22 = -(0.0 if t2 else -(fma(target_C, t8, t9) + target_C * (t4 - (t8 - t20) + (t7 - t20) + t21)))
+    t23 = t14 - t13
+    t24 = -target_C
+    t25 = t11 - t24
+    t26 = fma(t11, t14, t15) + t11 * (t13 - (t14 - t23) + (t7 - t23) + t21)
+    t27 = -(0.0 if t12 else -(t26 + (t24 - (t11 - t25) + (1.0 - t25)) * t14))
+    t28 = fma(t1, t17, -t18) + t1 * (t10 - (t17 - t19) + (t16 - t19) + t22 + t27)
+    t29 = t28 + (fma(s2, g, -t1) + s2_l * g) * t17
+    return t18 + t29 if t29 - t29 == 0.0 else t18
+
+
+# dweight[C] = g*s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))
+@core
+def vjp_weight_f32_dweight_core(g, s2, s2_l, input_C, target_C):
+    g = np.float64(g)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    input_C = np.float64(input_C)
+    target_C = np.float64(target_C)
+    t1 = s2 * g
+    t2 = target_C == 0.0
+    t3 = -input_C
+    t4 = t3 if 0.0 < t3 else 0.0
+    t5 = log1p_unit(exp_medium(-abs(input_C)))
+    t6 = t4 + t5
+    t7 = -(target_C * t6)
+    t8 = -(0.0 if t2 else t7)
+    t9 = 1.0 - target_C
+    t10 = t9 == 0.0
+    t11 = input_C if 0.0 < input_C else 0.0
+    t12 = t11 + t5
+    t13 = -(t9 * t12)
+    t14 = -(0.0 if t10 else t13)
+    t15 = t8 + t14
+    t16 = t1 * t15
+    t17 = t15 - t8
+    t18 = t6 - t4
+    t19 = -(0.0 if t2 else -(fma(target_C, t6, t7) + target_C * (t4 - (t6 - t18) + (t5 - t18))))
+    t20 = t12 - t11
+    t21 = -target_C
+    t22 = t9 - t21
+    t23 = fma(t9, t12, t13) + t9 * (t11 - (t12 - t20) + (t5 - t20)) + (t21 - (t9 - t22) + (1.0 - t22)) * t12
+    t24 = fma(t1, t15, -t16) + t1 * (t8 - (t15 - t17) + (t14 - t17) + t19 + -(0.0 if t10 else -t23))
+    t25 = t24 + (fma(s2, g, -t1) + s2_l * g) * t15
+    return t16 + t25 if t25 - t25 == 0.0 else t16
 
 
 @loop
@@ -483,7 +500,7 @@ def vjp_f64(g, input, target, weight, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
@@ -491,7 +508,7 @@ def vjp_f64(g, input, target, weight, dinput_):
             weight_2 = weight[start:stop]
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = vjp_f64_dinput_core(s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
+                dinput__row_3[i] = vjp_f64_dinput_core(g_row, s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
 
 
 @loop
@@ -502,7 +519,7 @@ def vjp_f32(g, input, target, weight, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
@@ -510,7 +527,7 @@ def vjp_f32(g, input, target, weight, dinput_):
             weight_2 = weight[start:stop]
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = vjp_f32_dinput_core(s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
+                dinput__row_3[i] = vjp_f32_dinput_core(g_row, s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
 
 
 @loop
@@ -536,7 +553,7 @@ def value_and_grad_f64(g, input, target, weight, out_, dinput_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         out_[row] = value_f64_out_core(s0, s0_l, n_C)
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
@@ -544,7 +561,7 @@ def value_and_grad_f64(g, input, target, weight, out_, dinput_):
             weight_2 = weight[start:stop]
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = vjp_f64_dinput_core(s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
+                dinput__row_3[i] = vjp_f64_dinput_core(g_row, s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
 
 
 @loop
@@ -570,7 +587,7 @@ def value_and_grad_f32(g, input, target, weight, out_, dinput_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         out_[row] = value_f64_out_core(s0, s0_l, n_C)
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
@@ -578,7 +595,7 @@ def value_and_grad_f32(g, input, target, weight, out_, dinput_):
             weight_2 = weight[start:stop]
             dinput__row_3 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_3[i] = vjp_f32_dinput_core(s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
+                dinput__row_3[i] = vjp_f32_dinput_core(g_row, s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i])
 
 
 @loop
@@ -590,7 +607,7 @@ def hvp_input_f64(g, direction, input, target, weight, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s4, s4_l = vjp_f64_s2_core(g_row, n_C)
+        s4, s4_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             direction_row_0 = direction_row[start:stop]
@@ -600,7 +617,7 @@ def hvp_input_f64(g, direction, input, target, weight, dinput_):
             dinput__row_4 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_4[i] = hvp_input_f64_dinput_core(
-                    s4, s4_l, direction_row_0[i], input_row_1[i], target_row_2[i], weight_3[i]
+                    g_row, s4, s4_l, direction_row_0[i], input_row_1[i], target_row_2[i], weight_3[i]
                 )
 
 
@@ -613,7 +630,7 @@ def hvp_input_f32(g, direction, input, target, weight, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s4, s4_l = vjp_f64_s2_core(g_row, n_C)
+        s4, s4_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             direction_row_0 = direction_row[start:stop]
@@ -623,7 +640,7 @@ def hvp_input_f32(g, direction, input, target, weight, dinput_):
             dinput__row_4 = dinput__row[start:stop]
             for i in range(stop - start):
                 dinput__row_4[i] = hvp_input_f32_dinput_core(
-                    s4, s4_l, direction_row_0[i], input_row_1[i], target_row_2[i], weight_3[i]
+                    g_row, s4, s4_l, direction_row_0[i], input_row_1[i], target_row_2[i], weight_3[i]
                 )
 
 
@@ -635,14 +652,14 @@ def vjp_target_f64(g, input, target, weight, dtarget_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dtarget__row = dtarget_[row]
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
             weight_1 = weight[start:stop]
             dtarget__row_2 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dtarget__row_2[i] = vjp_target_f64_dtarget_core(s2, s2_l, input_row_0[i], weight_1[i])
+                dtarget__row_2[i] = vjp_target_f64_dtarget_core(g_row, s2, s2_l, input_row_0[i], weight_1[i])
 
 
 @loop
@@ -653,14 +670,14 @@ def vjp_target_f32(g, input, target, weight, dtarget_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dtarget__row = dtarget_[row]
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
             weight_1 = weight[start:stop]
             dtarget__row_2 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dtarget__row_2[i] = vjp_target_f32_dtarget_core(s2, s2_l, input_row_0[i], weight_1[i])
+                dtarget__row_2[i] = vjp_target_f32_dtarget_core(g_row, s2, s2_l, input_row_0[i], weight_1[i])
 
 
 @loop
@@ -670,7 +687,7 @@ def vjp_weight_f64(g, input, target, weight, dweight_, dweight__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
@@ -679,7 +696,7 @@ def vjp_weight_f64(g, input, target, weight, dweight_, dweight__l):
             dweight__l_3 = dweight__l[start:stop]
             for i in range(stop - start):
                 dweight__2[i], error = two_sum(
-                    dweight__2[i], vjp_weight_f64_dweight_core(s2, s2_l, input_row_0[i], target_row_1[i])
+                    dweight__2[i], vjp_weight_f64_dweight_core(g_row, s2, s2_l, input_row_0[i], target_row_1[i])
                 )
                 dweight__l_3[i] += error
 
@@ -691,7 +708,7 @@ def vjp_weight_f32(g, input, target, weight, dweight_, dweight__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2, s2_l = vjp_f64_s2_core(g_row, n_C)
+        s2, s2_l = vjp_f64_s2_core(n_C)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             input_row_0 = input_row[start:stop]
@@ -700,6 +717,6 @@ def vjp_weight_f32(g, input, target, weight, dweight_, dweight__l):
             dweight__l_3 = dweight__l[start:stop]
             for i in range(stop - start):
                 dweight__2[i], error = two_sum(
-                    dweight__2[i], vjp_weight_f32_dweight_core(s2, s2_l, input_row_0[i], target_row_1[i])
+                    dweight__2[i], vjp_weight_f32_dweight_core(g_row, s2, s2_l, input_row_0[i], target_row_1[i])
                 )
                 dweight__l_3[i] += error

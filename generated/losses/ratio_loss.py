@@ -235,77 +235,74 @@ def vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     return t21, t22
 
 
-# s3 = 2*e0**2*e1*g*(0 if Eq(s1, 0) else 1/sqrt(s1))
+# s3 = 2*e0**2*e1*(0 if Eq(s1, 0) else 1/sqrt(s1))
 @core
-def vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, g, s1, s1_l):
+def vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     t1 = e0 * 2.0
     t2 = t1 * e0
     t3 = t2 * e1
-    t4 = t3 * g
-    t5 = s1 + -0.0
-    t6 = t5 - s1
-    t7 = s1 - (t5 - t6) + (-0.0 - t6) + s1_l
-    t8 = t7 - t7 == 0.0
-    t9 = t5 + t7
-    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
-    t11 = math.sqrt(s1)
-    t12 = 1.0 / t11
-    t13 = 0.0 if t10 else t12
-    t14 = t4 * t13
-    t15 = 0.0 if t10 else (fma(-t12, t11, 1.0) - t12 * ((fma(-t11, t11, s1) + s1_l) / (t11 + t11))) / t11
-    t16 = (fma(t2, e1, -t3) + t2 * e1_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e1) * g
-    t17 = fma(t4, t13, -t14) + t4 * t15 + (fma(t3, g, -t4) + t16) * t13
-    t18 = t17 - t17 == 0.0
-    t19 = t14 + t17
-    t20 = t19 if t18 else t14
-    t21 = (t17 - (t19 - t14) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t4 = s1 + -0.0
+    t5 = t4 - s1
+    t6 = s1 - (t4 - t5) + (-0.0 - t5) + s1_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = math.sqrt(s1)
+    t11 = 1.0 / t10
+    t12 = 0.0 if t9 else t11
+    t13 = t3 * t12
+    t14 = 0.0 if t9 else (fma(-t11, t10, 1.0) - t11 * ((fma(-t10, t10, s1) + s1_l) / (t10 + t10))) / t10
+    t15 = (fma(t2, e1, -t3) + t2 * e1_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e1) * t12
+    t16 = fma(t3, t12, -t13) + t3 * t14 + t15
+    t17 = t16 - t16 == 0.0
+    t18 = t13 + t16
+    t19 = t18 if t17 else t13
+    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
-# s4 = -2*e0**2*e1*g*(0 if Eq(s0, 0) else 1/sqrt(s0))
+# s4 = -2*e0**2*e1*(0 if Eq(s0, 0) else 1/sqrt(s0))
 @core
-def vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, g, s0, s0_l):
+def vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = e0 * 2.0
     t2 = t1 * e0
     t3 = t2 * e1
-    t4 = t3 * g
-    t5 = s0 + -0.0
-    t6 = t5 - s0
-    t7 = s0 - (t5 - t6) + (-0.0 - t6) + s0_l
-    t8 = t7 - t7 == 0.0
-    t9 = t5 + t7
-    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
-    t11 = math.sqrt(s0)
-    t12 = 1.0 / t11
-    t13 = 0.0 if t10 else t12
-    t14 = -(t4 * t13)
-    t15 = 0.0 if t10 else (fma(-t12, t11, 1.0) - t12 * ((fma(-t11, t11, s0) + s0_l) / (t11 + t11))) / t11
-    t16 = (fma(t2, e1, -t3) + t2 * e1_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e1) * g
-    t17 = -(fma(t4, t13, t14) + t4 * t15 + (fma(t3, g, -t4) + t16) * t13)
-    t18 = t17 - t17 == 0.0
-    t19 = t14 + t17
-    t20 = t19 if t18 else t14
-    t21 = (t17 - (t19 - t14) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = math.sqrt(s0)
+    t11 = 1.0 / t10
+    t12 = 0.0 if t9 else t11
+    t13 = -(t3 * t12)
+    t14 = 0.0 if t9 else (fma(-t11, t10, 1.0) - t11 * ((fma(-t10, t10, s0) + s0_l) / (t10 + t10))) / t10
+    t15 = (fma(t2, e1, -t3) + t2 * e1_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e1) * t12
+    t16 = -(fma(t3, t12, t13) + t3 * t14 + t15)
+    t17 = t16 - t16 == 0.0
+    t18 = t13 + t16
+    t19 = t18 if t17 else t13
+    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
-# danchor[D] = 2*s3*y1[D] + 2*s4*y0[D]
+# danchor[D] = g*(2*s3*y1[D] + 2*s4*y0[D])
 @core
-def vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f64_danchor_core_no_swap(g, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    g = np.float64(g)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
     s4 = np.float64(s4)
@@ -319,36 +316,41 @@ def vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l)
     t3 = y1_D * 2.0
     t4 = t3 * s3
     t5 = t2 + t4
-    t6 = t5 - t2
-    t7 = t2 - (t5 - t6) + (t4 - t6) + (fma(t1, s4, -t2) + t1 * s4_l + y0_D_l * 2.0 * s4)
-    t8 = t7 + (fma(t3, s3, -t4) + t3 * s3_l + y1_D_l * 2.0 * s3)
-    return t5 + t8 if t8 - t8 == 0.0 else t5
+    t6 = g * t5
+    t7 = t5 - t2
+    t8 = t2 - (t5 - t7) + (t4 - t7) + (fma(t1, s4, -t2) + t1 * s4_l + y0_D_l * 2.0 * s4)
+    t9 = fma(g, t5, -t6) + g * (t8 + (fma(t3, s3, -t4) + t3 * s3_l + y1_D_l * 2.0 * s3))
+    return t6 + t9 if t9 - t9 == 0.0 else t6
 
 
-# dpositive[D] = -2*s3*y1[D]
+# dpositive[D] = -2*g*s3*y1[D]
 @core
-def vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_D, y1_D_l):
+def vjp_f64_dpositive_core_no_swap(g, s3, s3_l, y1_D, y1_D_l):
+    g = np.float64(g)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
     t1 = y1_D * 2.0
-    t2 = -(t1 * s3)
-    t3 = -(fma(t1, s3, t2) + t1 * s3_l + y1_D_l * 2.0 * s3)
-    return t2 + t3 if t3 - t3 == 0.0 else t2
+    t2 = t1 * g
+    t3 = -(t2 * s3)
+    t4 = -(fma(t2, s3, t3) + t2 * s3_l + (fma(t1, g, -t2) + y1_D_l * 2.0 * g) * s3)
+    return t3 + t4 if t4 - t4 == 0.0 else t3
 
 
-# dnegative[D] = -2*s4*y0[D]
+# dnegative[D] = -2*g*s4*y0[D]
 @core
-def vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_D, y0_D_l):
+def vjp_f64_dnegative_core_no_swap(g, s4, s4_l, y0_D, y0_D_l):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
     t1 = y0_D * 2.0
-    t2 = -(t1 * s4)
-    t3 = -(fma(t1, s4, t2) + t1 * s4_l + y0_D_l * 2.0 * s4)
-    return t2 + t3 if t3 - t3 == 0.0 else t2
+    t2 = t1 * g
+    t3 = -(t2 * s4)
+    t4 = -(fma(t2, s4, t3) + t2 * s4_l + (fma(t1, g, -t2) + y0_D_l * 2.0 * g) * s4)
+    return t3 + t4 if t4 - t4 == 0.0 else t3
 
 
 # e0 = sigmoid(sqrt(s1)/m1 - sqrt(s0)/m0)
@@ -561,28 +563,26 @@ def hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l):
     return t19, t20
 
 
-# s6 = 2*e0*e1**2*e2*g
+# s6 = 2*e0*e1**2*e2
 @core
-def hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, g):
+def hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     t1 = e1 * 2.0
     t2 = t1 * e1
     t3 = t2 * e0
     t4 = t3 * e2
-    t5 = t4 * g
-    t6 = (fma(t2, e0, -t3) + t2 * e0_l + (fma(t1, e1, -t2) + t1 * e1_l + e1_l * 2.0 * e1) * e0) * e2
-    t7 = fma(t4, g, -t5) + (fma(t3, e2, -t4) + t3 * e2_l + t6) * g
-    t8 = t7 - t7 == 0.0
-    t9 = t5 + t7
-    t10 = t9 if t8 else t5
-    t11 = (t7 - (t9 - t5) if t8 else 0.0) if t10 - t10 == 0.0 else 0.0
-    return t10, t11
+    t5 = (fma(t2, e0, -t3) + t2 * e0_l + (fma(t1, e1, -t2) + t1 * e1_l + e1_l * 2.0 * e1) * e0) * e2
+    t6 = fma(t3, e2, -t4) + t3 * e2_l + t5
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
+    return t9, t10
 
 
 # e3 = 1/sqrt(s0)
@@ -600,35 +600,33 @@ def hvp_anchor_f64_e3_core_no_swap(s0, s0_l):
     return t6, t7
 
 
-# s7 = -2*e1**2*e2*e3*g
+# s7 = -2*e1**2*e2*e3
 @core
-def hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l, g):
+def hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     t1 = e1 * 2.0
     t2 = t1 * e1
     t3 = t2 * e2
-    t4 = t3 * e3
-    t5 = -(t4 * g)
-    t6 = (fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e1, -t2) + t1 * e1_l + e1_l * 2.0 * e1) * e2) * e3
-    t7 = -(fma(t4, g, t5) + (fma(t3, e3, -t4) + t3 * e3_l + t6) * g)
-    t8 = t7 - t7 == 0.0
-    t9 = t5 + t7
-    t10 = t9 if t8 else t5
-    t11 = (t7 - (t9 - t5) if t8 else 0.0) if t10 - t10 == 0.0 else 0.0
-    return t10, t11
+    t4 = -(t3 * e3)
+    t5 = (fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e1, -t2) + t1 * e1_l + e1_l * 2.0 * e1) * e2) * e3
+    t6 = -(fma(t3, e3, t4) + t3 * e3_l + t5)
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
+    return t9, t10
 
 
-# s8 = g*(e0*e1**3*e2*e3*s0_rate - 2*e0*e1**2*e2**2*e3*s0_rate - e1**3*e2*s1_rate/s1 + 2*e1**2*e2**2*s1_rate/s1 -
-#     e1**2*e2*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2)))
+# s8 = e0*e1**3*e2*e3*s0_rate - 2*e0*e1**2*e2**2*e3*s0_rate - e1**3*e2*s1_rate/s1 + 2*e1**2*e2**2*s1_rate/s1 -
+#     e1**2*e2*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))
 @core
 def hvp_anchor_f64_s8_core_no_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -638,7 +636,6 @@ def hvp_anchor_f64_s8_core_no_swap(
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s1 = np.float64(s1)
@@ -684,39 +681,38 @@ def hvp_anchor_f64_s8_core_no_swap(
     t37 = t36 * e3
     t38 = t37 * s0_rate
     t39 = t33 + t38
-    t40 = g * t39
-    t41 = t39 - t33
-    t42 = t33 - t25
-    t43 = t25 - t21
-    t44 = t21 - t6
-    t45 = fma(t1, e1, -t2) + t1 * e1_l + (fma(-t1, s1, e1) + e1_l - t1 * s1_l) / s1 * e1
-    t46 = (fma(t3, e2, -t4) + t3 * e2_l + (fma(t2, e2, -t3) + t2 * e2_l + t45 * e2) * e2) * s1_rate
-    t47 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
-    t48 = fma(e1, e1, -t7) + e1 * e1_l + e1_l * e1
-    t49 = (fma(t8, s1_rate, -t9) + t8 * s1_rate_l + (fma(t7, e2, -t8) + t7 * e2_l + t48 * e2) * s1_rate) * t19
-    t50 = t6 - (t21 - t44) + (t20 - t44) + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t46) * 2.0
-    t51 = t50 + -(fma(t9, t19, t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t47) / t17) + t49)
-    t52 = (fma(t22, e2, -t23) + t22 * e2_l + (fma(t2, e1, -t22) + t2 * e1_l + t45 * e1) * e2) * s1_rate
-    t53 = t21 - (t25 - t43) + (t24 - t43) + t51 + -(fma(t23, s1_rate, t24) + t23 * s1_rate_l + t52)
-    t54 = (fma(t27, e2, -t28) + t27 * e2_l + (fma(t26, e1, -t27) + t26 * e1_l + e1_l * 2.0 * e1) * e2) * e2
-    t55 = (fma(t29, e0, -t30) + t29 * e0_l + (fma(t28, e2, -t29) + t28 * e2_l + t54) * e0) * e3
-    t56 = -(fma(t31, s0_rate, t32) + t31 * s0_rate_l + (fma(t30, e3, -t31) + t30 * e3_l + t55) * s0_rate)
-    t57 = (fma(t34, e0, -t35) + t34 * e0_l + (fma(t7, e1, -t34) + t7 * e1_l + t48 * e1) * e0) * e2
-    t58 = (fma(t36, e3, -t37) + t36 * e3_l + (fma(t35, e2, -t36) + t35 * e2_l + t57) * e3) * s0_rate
-    t59 = t33 - (t39 - t41) + (t38 - t41) + (t25 - (t33 - t42) + (t32 - t42) + t53 + t56)
-    t60 = fma(g, t39, -t40) + g * (t59 + (fma(t37, s0_rate, -t38) + t37 * s0_rate_l + t58))
-    t61 = t60 - t60 == 0.0
-    t62 = t40 + t60
-    t63 = t62 if t61 else t40
-    t64 = (t60 - (t62 - t40) if t61 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t40 = t39 - t33
+    t41 = t33 - t25
+    t42 = t25 - t21
+    t43 = t21 - t6
+    t44 = fma(t1, e1, -t2) + t1 * e1_l + (fma(-t1, s1, e1) + e1_l - t1 * s1_l) / s1 * e1
+    t45 = (fma(t3, e2, -t4) + t3 * e2_l + (fma(t2, e2, -t3) + t2 * e2_l + t44 * e2) * e2) * s1_rate
+    t46 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
+    t47 = fma(e1, e1, -t7) + e1 * e1_l + e1_l * e1
+    t48 = (fma(t8, s1_rate, -t9) + t8 * s1_rate_l + (fma(t7, e2, -t8) + t7 * e2_l + t47 * e2) * s1_rate) * t19
+    t49 = t6 - (t21 - t43) + (t20 - t43) + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t45) * 2.0
+    t50 = t49 + -(fma(t9, t19, t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t46) / t17) + t48)
+    t51 = (fma(t22, e2, -t23) + t22 * e2_l + (fma(t2, e1, -t22) + t2 * e1_l + t44 * e1) * e2) * s1_rate
+    t52 = t21 - (t25 - t42) + (t24 - t42) + t50 + -(fma(t23, s1_rate, t24) + t23 * s1_rate_l + t51)
+    t53 = (fma(t27, e2, -t28) + t27 * e2_l + (fma(t26, e1, -t27) + t26 * e1_l + e1_l * 2.0 * e1) * e2) * e2
+    t54 = (fma(t29, e0, -t30) + t29 * e0_l + (fma(t28, e2, -t29) + t28 * e2_l + t53) * e0) * e3
+    t55 = -(fma(t31, s0_rate, t32) + t31 * s0_rate_l + (fma(t30, e3, -t31) + t30 * e3_l + t54) * s0_rate)
+    t56 = (fma(t34, e0, -t35) + t34 * e0_l + (fma(t7, e1, -t34) + t7 * e1_l + t47 * e1) * e0) * e2
+    t57 = (fma(t36, e3, -t37) + t36 * e3_l + (fma(t35, e2, -t36) + t35 * e2_l + t56) * e3) * s0_rate
+    t58 = t33 - (t39 - t40) + (t38 - t40) + (t25 - (t33 - t41) + (t32 - t41) + t52 + t55)
+    t59 = t58 + (fma(t37, s0_rate, -t38) + t37 * s0_rate_l + t57)
+    t60 = t59 - t59 == 0.0
+    t61 = t39 + t59
+    t62 = t61 if t60 else t39
+    t63 = (t59 - (t61 - t39) if t60 else 0.0) if t62 - t62 == 0.0 else 0.0
+    return t62, t63
 
 
-# s9 = g*(e0*e1**3*e2*e3*s1_rate - 2*e0*e1**2*e2**2*e3*s1_rate - e1**3*e2*s0_rate/s0 + 2*e1**2*e2**2*s0_rate/s0 +
-#     e1**2*e2*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2)))
+# s9 = e0*e1**3*e2*e3*s1_rate - 2*e0*e1**2*e2**2*e3*s1_rate - e1**3*e2*s0_rate/s0 + 2*e1**2*e2**2*s0_rate/s0 +
+#     e1**2*e2*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
 @core
 def hvp_anchor_f64_s9_core_no_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -726,7 +722,6 @@ def hvp_anchor_f64_s9_core_no_swap(
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -772,40 +767,40 @@ def hvp_anchor_f64_s9_core_no_swap(
     t37 = t36 * e3
     t38 = t37 * s1_rate
     t39 = t33 + t38
-    t40 = g * t39
-    t41 = t39 - t33
-    t42 = t33 - t25
-    t43 = t25 - t21
-    t44 = t21 - t6
-    t45 = fma(t1, e1, -t2) + t1 * e1_l + (fma(-t1, s0, e1) + e1_l - t1 * s0_l) / s0 * e1
-    t46 = (fma(t3, e2, -t4) + t3 * e2_l + (fma(t2, e2, -t3) + t2 * e2_l + t45 * e2) * e2) * s0_rate
-    t47 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
-    t48 = fma(e1, e1, -t7) + e1 * e1_l + e1_l * e1
-    t49 = (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + (fma(t7, e2, -t8) + t7 * e2_l + t48 * e2) * s0_rate) * t19
-    t50 = t6 - (t21 - t44) + (t20 - t44) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t46) * 2.0
-    t51 = t50 + (fma(t9, t19, -t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t47) / t17) + t49)
-    t52 = (fma(t22, e2, -t23) + t22 * e2_l + (fma(t2, e1, -t22) + t2 * e1_l + t45 * e1) * e2) * s0_rate
-    t53 = t21 - (t25 - t43) + (t24 - t43) + t51 + -(fma(t23, s0_rate, t24) + t23 * s0_rate_l + t52)
-    t54 = (fma(t27, e2, -t28) + t27 * e2_l + (fma(t26, e1, -t27) + t26 * e1_l + e1_l * 2.0 * e1) * e2) * e2
-    t55 = (fma(t29, e0, -t30) + t29 * e0_l + (fma(t28, e2, -t29) + t28 * e2_l + t54) * e0) * e3
-    t56 = -(fma(t31, s1_rate, t32) + t31 * s1_rate_l + (fma(t30, e3, -t31) + t30 * e3_l + t55) * s1_rate)
-    t57 = (fma(t34, e0, -t35) + t34 * e0_l + (fma(t7, e1, -t34) + t7 * e1_l + t48 * e1) * e0) * e2
-    t58 = (fma(t36, e3, -t37) + t36 * e3_l + (fma(t35, e2, -t36) + t35 * e2_l + t57) * e3) * s1_rate
-    t59 = t33 - (t39 - t41) + (t38 - t41) + (t25 - (t33 - t42) + (t32 - t42) + t53 + t56)
-    t60 = fma(g, t39, -t40) + g * (t59 + (fma(t37, s1_rate, -t38) + t37 * s1_rate_l + t58))
-    t61 = t60 - t60 == 0.0
-    t62 = t40 + t60
-    t63 = t62 if t61 else t40
-    t64 = (t60 - (t62 - t40) if t61 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t40 = t39 - t33
+    t41 = t33 - t25
+    t42 = t25 - t21
+    t43 = t21 - t6
+    t44 = fma(t1, e1, -t2) + t1 * e1_l + (fma(-t1, s0, e1) + e1_l - t1 * s0_l) / s0 * e1
+    t45 = (fma(t3, e2, -t4) + t3 * e2_l + (fma(t2, e2, -t3) + t2 * e2_l + t44 * e2) * e2) * s0_rate
+    t46 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
+    t47 = fma(e1, e1, -t7) + e1 * e1_l + e1_l * e1
+    t48 = (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + (fma(t7, e2, -t8) + t7 * e2_l + t47 * e2) * s0_rate) * t19
+    t49 = t6 - (t21 - t43) + (t20 - t43) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t45) * 2.0
+    t50 = t49 + (fma(t9, t19, -t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t46) / t17) + t48)
+    t51 = (fma(t22, e2, -t23) + t22 * e2_l + (fma(t2, e1, -t22) + t2 * e1_l + t44 * e1) * e2) * s0_rate
+    t52 = t21 - (t25 - t42) + (t24 - t42) + t50 + -(fma(t23, s0_rate, t24) + t23 * s0_rate_l + t51)
+    t53 = (fma(t27, e2, -t28) + t27 * e2_l + (fma(t26, e1, -t27) + t26 * e1_l + e1_l * 2.0 * e1) * e2) * e2
+    t54 = (fma(t29, e0, -t30) + t29 * e0_l + (fma(t28, e2, -t29) + t28 * e2_l + t53) * e0) * e3
+    t55 = -(fma(t31, s1_rate, t32) + t31 * s1_rate_l + (fma(t30, e3, -t31) + t30 * e3_l + t54) * s1_rate)
+    t56 = (fma(t34, e0, -t35) + t34 * e0_l + (fma(t7, e1, -t34) + t7 * e1_l + t47 * e1) * e0) * e2
+    t57 = (fma(t36, e3, -t37) + t36 * e3_l + (fma(t35, e2, -t36) + t35 * e2_l + t56) * e3) * s1_rate
+    t58 = t33 - (t39 - t40) + (t38 - t40) + (t25 - (t33 - t41) + (t32 - t41) + t52 + t55)
+    t59 = t58 + (fma(t37, s1_rate, -t38) + t37 * s1_rate_l + t57)
+    t60 = t59 - t59 == 0.0
+    t61 = t39 + t59
+    t62 = t61 if t60 else t39
+    t63 = (t59 - (t61 - t39) if t60 else 0.0) if t62 - t62 == 0.0 else 0.0
+    return t62, t63
 
 
-# danchor[D] = 2*s6*direction[D] + 2*s7*direction[D] + s8*(2*anchor[D] - 2*positive[D]) + s9*(2*anchor[D] -
-#     2*negative[D])
+# danchor[D] = g*(2*s6*direction[D] + 2*s7*direction[D] + s8*(2*anchor[D] - 2*positive[D]) + s9*(2*anchor[D] -
+#     2*negative[D]))
 @core
 def hvp_anchor_f64_danchor_core_no_swap(
-    s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, direction_D, negative_D, positive_D
+    g, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, direction_D, negative_D, positive_D
 ):
+    g = np.float64(g)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
     s7 = np.float64(s7)
@@ -831,16 +826,18 @@ def hvp_anchor_f64_danchor_core_no_swap(
     t11 = t5 - t10
     t12 = s9 * t11
     t13 = t9 + t12
-    t14 = t13 - t9
-    t15 = t9 - t4
-    t16 = t4 - t2
-    t17 = t2 - (t4 - t16) + (t3 - t16) + (fma(t1, s6, -t2) + t1 * s6_l) + (fma(t1, s7, -t3) + t1 * s7_l)
-    t18 = t7 - t5
-    t19 = fma(s8, t7, -t8) + s8 * (t5 - (t7 - t18) + (-t6 - t18)) + s8_l * t7
-    t20 = t11 - t5
-    t21 = t9 - (t13 - t14) + (t12 - t14) + (t4 - (t9 - t15) + (t8 - t15) + t17 + t19)
-    t22 = t21 + (fma(s9, t11, -t12) + s9 * (t5 - (t11 - t20) + (-t10 - t20)) + s9_l * t11)
-    return t13 + t22 if t22 - t22 == 0.0 else t13
+    t14 = g * t13
+    t15 = t13 - t9
+    t16 = t9 - t4
+    t17 = t4 - t2
+    t18 = t2 - (t4 - t17) + (t3 - t17) + (fma(t1, s6, -t2) + t1 * s6_l) + (fma(t1, s7, -t3) + t1 * s7_l)
+    t19 = t7 - t5
+    t20 = fma(s8, t7, -t8) + s8 * (t5 - (t7 - t19) + (-t6 - t19)) + s8_l * t7
+    t21 = t11 - t5
+    t22 = t9 - (t13 - t15) + (t12 - t15) + (t4 - (t9 - t16) + (t8 - t16) + t18 + t20)
+    t23 = g * (t22 + (fma(s9, t11, -t12) + s9 * (t5 - (t11 - t21) + (-t10 - t21)) + s9_l * t11))
+    t24 = fma(g, t13, -t14) + t23
+    return t14 + t24 if t24 - t24 == 0.0 else t14
 
 
 # e1 = sigmoid(-sqrt(s0) + sqrt(s1))
@@ -916,40 +913,36 @@ def hvp_positive_f64_s1_rate_core_no_swap(anchor_D1, direction_D1, positive_D1):
     return t4, t8
 
 
-# s5 = 2*e0**2*e1*g/sqrt(s1)
+# s5 = 2*e0**2*e1/sqrt(s1)
 @core
-def hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, g, s1, s1_l):
+def hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     t1 = math.sqrt(s1)
     t2 = e0 / t1
     t3 = t2 * e0
     t4 = t3 * e1
-    t5 = t4 * g
-    t6 = (fma(-t2, t1, e0) + e0_l - t2 * ((fma(-t1, t1, s1) + s1_l) / (t1 + t1))) / t1 * e0
-    t7 = fma(t4, g, -t5) + (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e0, -t3) + t2 * e0_l + t6) * e1) * g
-    t8 = t7 * 2.0
-    t9 = t8 - t8 == 0.0
-    t10 = t5 * 2.0
-    t11 = t10 + t8
-    t12 = t11 if t9 else t10
-    t13 = (t8 - (t11 - t10) if t9 else 0.0) if t12 - t12 == 0.0 else 0.0
-    return t12, t13
+    t5 = (fma(-t2, t1, e0) + e0_l - t2 * ((fma(-t1, t1, s1) + s1_l) / (t1 + t1))) / t1 * e0
+    t6 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e0, -t3) + t2 * e0_l + t5) * e1) * 2.0
+    t7 = t6 - t6 == 0.0
+    t8 = t4 * 2.0
+    t9 = t8 + t6
+    t10 = t9 if t7 else t8
+    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
+    return t10, t11
 
 
-# s6 = g*(-e0**3*e1*s1_rate/s1 + 2*e0**2*e1**2*s1_rate/s1 - e0**2*e1*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2)))
+# s6 = -e0**3*e1*s1_rate/s1 + 2*e0**2*e1**2*s1_rate/s1 - e0**2*e1*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))
 @core
-def hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, g, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
@@ -979,29 +972,28 @@ def hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, g, s1, s1_l, s1_rate, s
     t23 = t22 * e1
     t24 = -(t23 * s1_rate)
     t25 = t21 + t24
-    t26 = g * t25
-    t27 = t25 - t21
-    t28 = t21 - t6
-    t29 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s1, e0) + e0_l - t1 * s1_l) / s1 * e0
-    t30 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e1, -t3) + t2 * e1_l + t29 * e1) * e1) * s1_rate
-    t31 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
-    t32 = (fma(t7, e1, -t8) + t7 * e1_l + (fma(e0, e0, -t7) + e0 * e0_l + e0_l * e0) * e1) * s1_rate
-    t33 = fma(t9, t19, t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t31) / t17)
-    t34 = t6 - (t21 - t28) + (t20 - t28) + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t30) * 2.0
-    t35 = t34 + -(t33 + (fma(t8, s1_rate, -t9) + t8 * s1_rate_l + t32) * t19)
-    t36 = (fma(t22, e1, -t23) + t22 * e1_l + (fma(t2, e0, -t22) + t2 * e0_l + t29 * e0) * e1) * s1_rate
-    t37 = g * (t21 - (t25 - t27) + (t24 - t27) + t35 + -(fma(t23, s1_rate, t24) + t23 * s1_rate_l + t36))
-    t38 = fma(g, t25, -t26) + t37
-    t39 = t38 - t38 == 0.0
-    t40 = t26 + t38
-    t41 = t40 if t39 else t26
-    t42 = (t38 - (t40 - t26) if t39 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t26 = t25 - t21
+    t27 = t21 - t6
+    t28 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s1, e0) + e0_l - t1 * s1_l) / s1 * e0
+    t29 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e1, -t3) + t2 * e1_l + t28 * e1) * e1) * s1_rate
+    t30 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
+    t31 = (fma(t7, e1, -t8) + t7 * e1_l + (fma(e0, e0, -t7) + e0 * e0_l + e0_l * e0) * e1) * s1_rate
+    t32 = fma(t9, t19, t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t30) / t17)
+    t33 = t6 - (t21 - t27) + (t20 - t27) + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t29) * 2.0
+    t34 = t33 + -(t32 + (fma(t8, s1_rate, -t9) + t8 * s1_rate_l + t31) * t19)
+    t35 = (fma(t22, e1, -t23) + t22 * e1_l + (fma(t2, e0, -t22) + t2 * e0_l + t28 * e0) * e1) * s1_rate
+    t36 = t21 - (t25 - t26) + (t24 - t26) + t34 + -(fma(t23, s1_rate, t24) + t23 * s1_rate_l + t35)
+    t37 = t36 - t36 == 0.0
+    t38 = t25 + t36
+    t39 = t38 if t37 else t25
+    t40 = (t36 - (t38 - t25) if t37 else 0.0) if t39 - t39 == 0.0 else 0.0
+    return t39, t40
 
 
-# dpositive[D] = 2*s5*direction[D] + s6*(-2*anchor[D] + 2*positive[D])
+# dpositive[D] = g*(2*s5*direction[D] + s6*(-2*anchor[D] + 2*positive[D]))
 @core
-def hvp_positive_f64_dpositive_core_no_swap(s5, s5_l, s6, s6_l, anchor_D, direction_D, positive_D):
+def hvp_positive_f64_dpositive_core_no_swap(g, s5, s5_l, s6, s6_l, anchor_D, direction_D, positive_D):
+    g = np.float64(g)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s6 = np.float64(s6)
@@ -1016,12 +1008,13 @@ def hvp_positive_f64_dpositive_core_no_swap(s5, s5_l, s6, s6_l, anchor_D, direct
     t5 = t3 - t4
     t6 = s6 * t5
     t7 = t2 + t6
-    t8 = t7 - t2
-    t9 = -t4
-    t10 = t5 - t9
-    t11 = fma(s6, t5, -t6) + s6 * (t9 - (t5 - t10) + (t3 - t10)) + s6_l * t5
-    t12 = t2 - (t7 - t8) + (t6 - t8) + (fma(t1, s5, -t2) + t1 * s5_l) + t11
-    return t7 + t12 if t12 - t12 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t2
+    t10 = -t4
+    t11 = t5 - t10
+    t12 = fma(s6, t5, -t6) + s6 * (t10 - (t5 - t11) + (t3 - t11)) + s6_l * t5
+    t13 = fma(g, t7, -t8) + g * (t2 - (t7 - t9) + (t6 - t9) + (fma(t1, s5, -t2) + t1 * s5_l) + t12)
+    return t8 + t13 if t13 - t13 == 0.0 else t8
 
 
 # s0_rate = sum over D.1 of (-2*anchor[D.1] + 2*negative[D.1])*direction[D.1]
@@ -1041,40 +1034,36 @@ def hvp_negative_f64_s0_rate_core_no_swap(anchor_D1, direction_D1, negative_D1):
     return t4, t8
 
 
-# s5 = -2*e0**2*e1*g/sqrt(s0)
+# s5 = -2*e0**2*e1/sqrt(s0)
 @core
-def hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, g, s0, s0_l):
+def hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = math.sqrt(s0)
     t2 = e0 / t1
     t3 = t2 * e0
     t4 = t3 * e1
-    t5 = t4 * g
-    t6 = (fma(-t2, t1, e0) + e0_l - t2 * ((fma(-t1, t1, s0) + s0_l) / (t1 + t1))) / t1 * e0
-    t7 = fma(t4, g, -t5) + (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e0, -t3) + t2 * e0_l + t6) * e1) * g
-    t8 = -(t7 * 2.0)
-    t9 = t8 - t8 == 0.0
-    t10 = -(t5 * 2.0)
-    t11 = t10 + t8
-    t12 = t11 if t9 else t10
-    t13 = (t8 - (t11 - t10) if t9 else 0.0) if t12 - t12 == 0.0 else 0.0
-    return t12, t13
+    t5 = (fma(-t2, t1, e0) + e0_l - t2 * ((fma(-t1, t1, s0) + s0_l) / (t1 + t1))) / t1 * e0
+    t6 = -((fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e0, -t3) + t2 * e0_l + t5) * e1) * 2.0)
+    t7 = t6 - t6 == 0.0
+    t8 = -(t4 * 2.0)
+    t9 = t8 + t6
+    t10 = t9 if t7 else t8
+    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
+    return t10, t11
 
 
-# s7 = g*(-e0**3*e1*s0_rate/s0 + 2*e0**2*e1**2*s0_rate/s0 + e0**2*e1*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2)))
+# s7 = -e0**3*e1*s0_rate/s0 + 2*e0**2*e1**2*s0_rate/s0 + e0**2*e1*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
 @core
-def hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, g, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -1104,29 +1093,28 @@ def hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, g, s0, s0_l, s0_rate, s
     t23 = t22 * e1
     t24 = -(t23 * s0_rate)
     t25 = t21 + t24
-    t26 = g * t25
-    t27 = t25 - t21
-    t28 = t21 - t6
-    t29 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
-    t30 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e1, -t3) + t2 * e1_l + t29 * e1) * e1) * s0_rate
-    t31 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
-    t32 = (fma(t7, e1, -t8) + t7 * e1_l + (fma(e0, e0, -t7) + e0 * e0_l + e0_l * e0) * e1) * s0_rate
-    t33 = fma(t9, t19, -t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t31) / t17)
-    t34 = t6 - (t21 - t28) + (t20 - t28) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t30) * 2.0
-    t35 = t34 + (t33 + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t32) * t19)
-    t36 = (fma(t22, e1, -t23) + t22 * e1_l + (fma(t2, e0, -t22) + t2 * e0_l + t29 * e0) * e1) * s0_rate
-    t37 = g * (t21 - (t25 - t27) + (t24 - t27) + t35 + -(fma(t23, s0_rate, t24) + t23 * s0_rate_l + t36))
-    t38 = fma(g, t25, -t26) + t37
-    t39 = t38 - t38 == 0.0
-    t40 = t26 + t38
-    t41 = t40 if t39 else t26
-    t42 = (t38 - (t40 - t26) if t39 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t26 = t25 - t21
+    t27 = t21 - t6
+    t28 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
+    t29 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e1, -t3) + t2 * e1_l + t28 * e1) * e1) * s0_rate
+    t30 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
+    t31 = (fma(t7, e1, -t8) + t7 * e1_l + (fma(e0, e0, -t7) + e0 * e0_l + e0_l * e0) * e1) * s0_rate
+    t32 = fma(t9, t19, -t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t30) / t17)
+    t33 = t6 - (t21 - t27) + (t20 - t27) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t29) * 2.0
+    t34 = t33 + (t32 + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t31) * t19)
+    t35 = (fma(t22, e1, -t23) + t22 * e1_l + (fma(t2, e0, -t22) + t2 * e0_l + t28 * e0) * e1) * s0_rate
+    t36 = t21 - (t25 - t26) + (t24 - t26) + t34 + -(fma(t23, s0_rate, t24) + t23 * s0_rate_l + t35)
+    t37 = t36 - t36 == 0.0
+    t38 = t25 + t36
+    t39 = t38 if t37 else t25
+    t40 = (t36 - (t38 - t25) if t37 else 0.0) if t39 - t39 == 0.0 else 0.0
+    return t39, t40
 
 
-# dnegative[D] = 2*s5*direction[D] + s7*(-2*anchor[D] + 2*negative[D])
+# dnegative[D] = g*(2*s5*direction[D] + s7*(-2*anchor[D] + 2*negative[D]))
 @core
-def hvp_negative_f64_dnegative_core_no_swap(s5, s5_l, s7, s7_l, anchor_D, direction_D, negative_D):
+def hvp_negative_f64_dnegative_core_no_swap(g, s5, s5_l, s7, s7_l, anchor_D, direction_D, negative_D):
+    g = np.float64(g)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s7 = np.float64(s7)
@@ -1141,12 +1129,13 @@ def hvp_negative_f64_dnegative_core_no_swap(s5, s5_l, s7, s7_l, anchor_D, direct
     t5 = t3 - t4
     t6 = s7 * t5
     t7 = t2 + t6
-    t8 = t7 - t2
-    t9 = -t4
-    t10 = t5 - t9
-    t11 = fma(s7, t5, -t6) + s7 * (t9 - (t5 - t10) + (t3 - t10)) + s7_l * t5
-    t12 = t2 - (t7 - t8) + (t6 - t8) + (fma(t1, s5, -t2) + t1 * s5_l) + t11
-    return t7 + t12 if t12 - t12 == 0.0 else t7
+    t8 = g * t7
+    t9 = t7 - t2
+    t10 = -t4
+    t11 = t5 - t10
+    t12 = fma(s7, t5, -t6) + s7 * (t10 - (t5 - t11) + (t3 - t11)) + s7_l * t5
+    t13 = fma(g, t7, -t8) + g * (t2 - (t7 - t9) + (t6 - t9) + (fma(t1, s5, -t2) + t1 * s5_l) + t12)
+    return t8 + t13 if t13 - t13 == 0.0 else t8
 
 
 @loop
@@ -1323,8 +1312,8 @@ def vjp_f64_no_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegati
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1336,10 +1325,10 @@ def vjp_f64_no_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegati
             dnegative__row_6 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_no_swap(
-                    s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
-                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_2[i], y1_l_3[i])
-                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_0[i], y0_l_1[i])
+                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(g_row, s3, s3_l, y1_2[i], y1_l_3[i])
+                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(g_row, s4, s4_l, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -1410,8 +1399,8 @@ def vjp_f32_no_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegati
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
         e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1423,10 +1412,10 @@ def vjp_f32_no_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegati
             dnegative__row_6 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_no_swap(
-                    s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
-                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_2[i], y1_l_3[i])
-                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_0[i], y0_l_1[i])
+                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(g_row, s3, s3_l, y1_2[i], y1_l_3[i])
+                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(g_row, s4, s4_l, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -1498,8 +1487,8 @@ def value_and_grad_f64_no_swap(g, anchor, positive, negative, out_, danchor_, dp
         e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
         out_[row] = value_and_grad_f64_out_core_no_swap(e0, e0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1511,10 +1500,10 @@ def value_and_grad_f64_no_swap(g, anchor, positive, negative, out_, danchor_, dp
             dnegative__row_6 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_no_swap(
-                    s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
-                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_2[i], y1_l_3[i])
-                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_0[i], y0_l_1[i])
+                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(g_row, s3, s3_l, y1_2[i], y1_l_3[i])
+                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(g_row, s4, s4_l, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -1586,8 +1575,8 @@ def value_and_grad_f32_no_swap(g, anchor, positive, negative, out_, danchor_, dp
         e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
         out_[row] = value_and_grad_f64_out_core_no_swap(e0, e0_l)
         e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -1599,10 +1588,10 @@ def value_and_grad_f32_no_swap(g, anchor, positive, negative, out_, danchor_, dp
             dnegative__row_6 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_no_swap(
-                    s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
-                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_2[i], y1_l_3[i])
-                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_0[i], y0_l_1[i])
+                dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(g_row, s3, s3_l, y1_2[i], y1_l_3[i])
+                dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(g_row, s4, s4_l, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -1662,14 +1651,14 @@ def hvp_anchor_f64_no_swap(g, direction, anchor, positive, negative, danchor_):
         e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s1, s1_l)
         e1, e1_l = hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l)
         e2, e2_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, g_row)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l)
         e3, e3_l = hvp_anchor_f64_e3_core_no_swap(s0, s0_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l, g_row)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -1680,6 +1669,7 @@ def hvp_anchor_f64_no_swap(g, direction, anchor, positive, negative, danchor_):
             danchor__row_4 = danchor__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = hvp_anchor_f64_danchor_core_no_swap(
+                    g_row,
                     s6,
                     s6_l,
                     s7,
@@ -1752,14 +1742,14 @@ def hvp_anchor_f32_no_swap(g, direction, anchor, positive, negative, danchor_):
         e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s1, s1_l)
         e1, e1_l = hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l)
         e2, e2_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, g_row)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l)
         e3, e3_l = hvp_anchor_f64_e3_core_no_swap(s0, s0_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l, g_row)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -1770,6 +1760,7 @@ def hvp_anchor_f32_no_swap(g, direction, anchor, positive, negative, danchor_):
             danchor__row_4 = danchor__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = hvp_anchor_f64_danchor_core_no_swap(
+                    g_row,
                     s6,
                     s6_l,
                     s7,
@@ -1830,8 +1821,8 @@ def hvp_positive_f64_no_swap(g, direction, anchor, positive, negative, dpositive
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         e0, e0_l = hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l)
         e1, e1_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l)
-        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l, s1_rate, s1_rate_l)
+        s5, s5_l = hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l, s1_rate, s1_rate_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             anchor_row_0 = anchor_row[start:stop]
@@ -1840,7 +1831,7 @@ def hvp_positive_f64_no_swap(g, direction, anchor, positive, negative, dpositive
             dpositive__row_3 = dpositive__row[start:stop]
             for i in range(stop - start):
                 dpositive__row_3[i] = hvp_positive_f64_dpositive_core_no_swap(
-                    s5, s5_l, s6, s6_l, anchor_row_0[i], direction_row_1[i], positive_row_2[i]
+                    g_row, s5, s5_l, s6, s6_l, anchor_row_0[i], direction_row_1[i], positive_row_2[i]
                 )
 
 
@@ -1889,8 +1880,8 @@ def hvp_positive_f32_no_swap(g, direction, anchor, positive, negative, dpositive
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         e0, e0_l = hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l)
         e1, e1_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l)
-        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, g_row, s1, s1_l, s1_rate, s1_rate_l)
+        s5, s5_l = hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l, s1_rate, s1_rate_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             anchor_row_0 = anchor_row[start:stop]
@@ -1899,7 +1890,7 @@ def hvp_positive_f32_no_swap(g, direction, anchor, positive, negative, dpositive
             dpositive__row_3 = dpositive__row[start:stop]
             for i in range(stop - start):
                 dpositive__row_3[i] = hvp_positive_f64_dpositive_core_no_swap(
-                    s5, s5_l, s6, s6_l, anchor_row_0[i], direction_row_1[i], positive_row_2[i]
+                    g_row, s5, s5_l, s6, s6_l, anchor_row_0[i], direction_row_1[i], positive_row_2[i]
                 )
 
 
@@ -1948,8 +1939,8 @@ def hvp_negative_f64_no_swap(g, direction, anchor, positive, negative, dnegative
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         e0, e0_l = hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l)
         e1, e1_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l)
-        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l, s0_rate, s0_rate_l)
+        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
+        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             anchor_row_0 = anchor_row[start:stop]
@@ -1958,7 +1949,7 @@ def hvp_negative_f64_no_swap(g, direction, anchor, positive, negative, dnegative
             dnegative__row_3 = dnegative__row[start:stop]
             for i in range(stop - start):
                 dnegative__row_3[i] = hvp_negative_f64_dnegative_core_no_swap(
-                    s5, s5_l, s7, s7_l, anchor_row_0[i], direction_row_1[i], negative_row_2[i]
+                    g_row, s5, s5_l, s7, s7_l, anchor_row_0[i], direction_row_1[i], negative_row_2[i]
                 )
 
 
@@ -2007,8 +1998,8 @@ def hvp_negative_f32_no_swap(g, direction, anchor, positive, negative, dnegative
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         e0, e0_l = hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l)
         e1, e1_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l)
-        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, g_row, s0, s0_l, s0_rate, s0_rate_l)
+        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
+        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             anchor_row_0 = anchor_row[start:stop]
@@ -2017,7 +2008,7 @@ def hvp_negative_f32_no_swap(g, direction, anchor, positive, negative, dnegative
             dnegative__row_3 = dnegative__row[start:stop]
             for i in range(stop - start):
                 dnegative__row_3[i] = hvp_negative_f64_dnegative_core_no_swap(
-                    s5, s5_l, s7, s7_l, anchor_row_0[i], direction_row_1[i], negative_row_2[i]
+                    g_row, s5, s5_l, s7, s7_l, anchor_row_0[i], direction_row_1[i], negative_row_2[i]
                 )
 
 
@@ -2333,10 +2324,10 @@ def vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     return t26, t27
 
 
-# s4 = -4*e0**2*e3*g*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if
-#     Eq(s2, 0) else 1/sqrt(s2))/4))
+# s4 = -4*e0**2*e3*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if Eq(s2,
+#     0) else 1/sqrt(s2))/4))
 @core
-def vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s2, s2_l):
+def vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -2345,7 +2336,6 @@ def vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s2, 
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
     s2 = np.float64(s2)
@@ -2353,53 +2343,51 @@ def vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s2, 
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e3
-    t4 = t3 * g
-    t5 = e1 / m1
-    t6 = e2 / m2
-    t7 = -t6
-    t8 = t5 + t7
-    t9 = t8 - t5
-    t10 = -t5
-    t11 = (fma(t10, m1, e1) + e1_l) / m1
-    t12 = (fma(t7, m2, e2) + e2_l) / m2
-    t13 = t5 - (t8 - t9) + (t7 - t9) + t11 + -t12
-    t14 = t13 - t13 == 0.0
-    t15 = t8 + t13
-    t16 = t15 if t14 else t8
-    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) < 0.0
-    t18 = t6 + t10
-    t19 = t18 - t6
-    t20 = t6 - (t18 - t19) + (t10 - t19) + t12 + -t11
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = s2 + -0.0
-    t26 = t25 - s2
-    t27 = s2 - (t25 - t26) + (-0.0 - t26) + s2_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = (t29 if t28 else t25) == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) == 0.0
-    t31 = math.sqrt(s2)
-    t32 = 1.0 / t31
-    t33 = 0.0 if t30 else t32
-    t34 = 0.0 if t17 else t33 * 0.5 if t24 else t33 * 0.25
-    t35 = -(t4 * t34)
-    t36 = 0.0 if t30 else (fma(-t32, t31, 1.0) - t32 * ((fma(-t31, t31, s2) + s2_l) / (t31 + t31))) / t31
-    t37 = (fma(t2, e3, -t3) + t2 * e3_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e3) * g
-    t38 = fma(t4, t34, t35) + t4 * (0.0 if t17 else t36 * 0.5 if t24 else t36 * 0.25)
-    t39 = -(t38 + (fma(t3, g, -t4) + t37) * t34)
-    t40 = t39 - t39 == 0.0
-    t41 = t35 + t39
-    t42 = t41 if t40 else t35
-    t43 = (t39 - (t41 - t35) if t40 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t4 = e1 / m1
+    t5 = e2 / m2
+    t6 = -t5
+    t7 = t4 + t6
+    t8 = t7 - t4
+    t9 = -t4
+    t10 = (fma(t9, m1, e1) + e1_l) / m1
+    t11 = (fma(t6, m2, e2) + e2_l) / m2
+    t12 = t4 - (t7 - t8) + (t6 - t8) + t10 + -t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) < 0.0
+    t17 = t5 + t9
+    t18 = t17 - t5
+    t19 = t5 - (t17 - t18) + (t9 - t18) + t11 + -t10
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = s2 + -0.0
+    t25 = t24 - s2
+    t26 = s2 - (t24 - t25) + (-0.0 - t25) + s2_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = math.sqrt(s2)
+    t31 = 1.0 / t30
+    t32 = 0.0 if t29 else t31
+    t33 = 0.0 if t16 else t32 * 0.5 if t23 else t32 * 0.25
+    t34 = -(t3 * t33)
+    t35 = 0.0 if t29 else (fma(-t31, t30, 1.0) - t31 * ((fma(-t30, t30, s2) + s2_l) / (t30 + t30))) / t30
+    t36 = (fma(t2, e3, -t3) + t2 * e3_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e3) * t33
+    t37 = -(fma(t3, t33, t34) + t3 * (0.0 if t16 else t35 * 0.5 if t23 else t35 * 0.25) + t36)
+    t38 = t37 - t37 == 0.0
+    t39 = t34 + t37
+    t40 = t39 if t38 else t34
+    t41 = (t37 - (t39 - t34) if t38 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s5 = -4*e0**2*e3*g*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if
-#     Eq(s1, 0) else 1/sqrt(s1))/4))
+# s5 = -4*e0**2*e3*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if Eq(s1,
+#     0) else 1/sqrt(s1))/4))
 @core
-def vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s1, s1_l):
+def vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -2408,7 +2396,6 @@ def vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s1, 
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
     s1 = np.float64(s1)
@@ -2416,86 +2403,83 @@ def vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s1, 
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e3
-    t4 = t3 * g
-    t5 = e1 / m1
-    t6 = e2 / m2
-    t7 = -t6
-    t8 = t5 + t7
-    t9 = t8 - t5
-    t10 = -t5
-    t11 = (fma(t10, m1, e1) + e1_l) / m1
-    t12 = (fma(t7, m2, e2) + e2_l) / m2
-    t13 = t5 - (t8 - t9) + (t7 - t9) + t11 + -t12
-    t14 = t13 - t13 == 0.0
-    t15 = t8 + t13
-    t16 = t15 if t14 else t8
-    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) < 0.0
-    t18 = s1 + -0.0
-    t19 = t18 - s1
-    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
-    t24 = math.sqrt(s1)
-    t25 = 1.0 / t24
-    t26 = 0.0 if t23 else t25
-    t27 = t6 + t10
-    t28 = t27 - t6
-    t29 = t6 - (t27 - t28) + (t10 - t28) + t12 + -t11
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
-    t34 = t26 * 0.5 if t17 else 0.0 if t33 else t26 * 0.25
-    t35 = -(t4 * t34)
-    t36 = 0.0 if t23 else (fma(-t25, t24, 1.0) - t25 * ((fma(-t24, t24, s1) + s1_l) / (t24 + t24))) / t24
-    t37 = (fma(t2, e3, -t3) + t2 * e3_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e3) * g
-    t38 = fma(t4, t34, t35) + t4 * (t36 * 0.5 if t17 else 0.0 if t33 else t36 * 0.25)
-    t39 = -(t38 + (fma(t3, g, -t4) + t37) * t34)
-    t40 = t39 - t39 == 0.0
-    t41 = t35 + t39
-    t42 = t41 if t40 else t35
-    t43 = (t39 - (t41 - t35) if t40 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t4 = e1 / m1
+    t5 = e2 / m2
+    t6 = -t5
+    t7 = t4 + t6
+    t8 = t7 - t4
+    t9 = -t4
+    t10 = (fma(t9, m1, e1) + e1_l) / m1
+    t11 = (fma(t6, m2, e2) + e2_l) / m2
+    t12 = t4 - (t7 - t8) + (t6 - t8) + t10 + -t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) < 0.0
+    t17 = s1 + -0.0
+    t18 = t17 - s1
+    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = math.sqrt(s1)
+    t24 = 1.0 / t23
+    t25 = 0.0 if t22 else t24
+    t26 = t5 + t9
+    t27 = t26 - t5
+    t28 = t5 - (t26 - t27) + (t9 - t27) + t11 + -t10
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) < 0.0
+    t33 = t25 * 0.5 if t16 else 0.0 if t32 else t25 * 0.25
+    t34 = -(t3 * t33)
+    t35 = 0.0 if t22 else (fma(-t24, t23, 1.0) - t24 * ((fma(-t23, t23, s1) + s1_l) / (t23 + t23))) / t23
+    t36 = (fma(t2, e3, -t3) + t2 * e3_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e3) * t33
+    t37 = -(fma(t3, t33, t34) + t3 * (t35 * 0.5 if t16 else 0.0 if t32 else t35 * 0.25) + t36)
+    t38 = t37 - t37 == 0.0
+    t39 = t34 + t37
+    t40 = t39 if t38 else t34
+    t41 = (t37 - (t39 - t34) if t38 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s6 = 2*e0**2*e3*g*(0 if Eq(s0, 0) else 1/sqrt(s0))
+# s6 = 2*e0**2*e3*(0 if Eq(s0, 0) else 1/sqrt(s0))
 @core
-def vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, g, s0, s0_l):
+def vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = e0 * 2.0
     t2 = t1 * e0
     t3 = t2 * e3
-    t4 = t3 * g
-    t5 = s0 + -0.0
-    t6 = t5 - s0
-    t7 = s0 - (t5 - t6) + (-0.0 - t6) + s0_l
-    t8 = t7 - t7 == 0.0
-    t9 = t5 + t7
-    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
-    t11 = math.sqrt(s0)
-    t12 = 1.0 / t11
-    t13 = 0.0 if t10 else t12
-    t14 = t4 * t13
-    t15 = 0.0 if t10 else (fma(-t12, t11, 1.0) - t12 * ((fma(-t11, t11, s0) + s0_l) / (t11 + t11))) / t11
-    t16 = (fma(t2, e3, -t3) + t2 * e3_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e3) * g
-    t17 = fma(t4, t13, -t14) + t4 * t15 + (fma(t3, g, -t4) + t16) * t13
-    t18 = t17 - t17 == 0.0
-    t19 = t14 + t17
-    t20 = t19 if t18 else t14
-    t21 = (t17 - (t19 - t14) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = math.sqrt(s0)
+    t11 = 1.0 / t10
+    t12 = 0.0 if t9 else t11
+    t13 = t3 * t12
+    t14 = 0.0 if t9 else (fma(-t11, t10, 1.0) - t11 * ((fma(-t10, t10, s0) + s0_l) / (t10 + t10))) / t10
+    t15 = (fma(t2, e3, -t3) + t2 * e3_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e3) * t12
+    t16 = fma(t3, t12, -t13) + t3 * t14 + t15
+    t17 = t16 - t16 == 0.0
+    t18 = t13 + t16
+    t19 = t18 if t17 else t13
+    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
-# danchor[D] = 2*s5*y1[D] + 2*s6*y0[D]
+# danchor[D] = g*(2*s5*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f64_danchor_core_swap(g, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    g = np.float64(g)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s6 = np.float64(s6)
@@ -2509,15 +2493,17 @@ def vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
     t3 = y1_D * 2.0
     t4 = t3 * s5
     t5 = t2 + t4
-    t6 = t5 - t2
-    t7 = t2 - (t5 - t6) + (t4 - t6) + (fma(t1, s6, -t2) + t1 * s6_l + y0_D_l * 2.0 * s6)
-    t8 = t7 + (fma(t3, s5, -t4) + t3 * s5_l + y1_D_l * 2.0 * s5)
-    return t5 + t8 if t8 - t8 == 0.0 else t5
+    t6 = g * t5
+    t7 = t5 - t2
+    t8 = t2 - (t5 - t7) + (t4 - t7) + (fma(t1, s6, -t2) + t1 * s6_l + y0_D_l * 2.0 * s6)
+    t9 = fma(g, t5, -t6) + g * (t8 + (fma(t3, s5, -t4) + t3 * s5_l + y1_D_l * 2.0 * s5))
+    return t6 + t9 if t9 - t9 == 0.0 else t6
 
 
-# dpositive[D] = -2*s4*y2[D] - 2*s6*y0[D]
+# dpositive[D] = g*(-2*s4*y2[D] - 2*s6*y0[D])
 @core
-def vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
+def vjp_f64_dpositive_core_swap(g, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
@@ -2531,15 +2517,17 @@ def vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
     t3 = y2_D * 2.0
     t4 = -(t3 * s4)
     t5 = t2 + t4
-    t6 = t5 - t2
-    t7 = t2 - (t5 - t6) + (t4 - t6) + -(fma(t1, s6, t2) + t1 * s6_l + y0_D_l * 2.0 * s6)
-    t8 = t7 + -(fma(t3, s4, t4) + t3 * s4_l + y2_D_l * 2.0 * s4)
-    return t5 + t8 if t8 - t8 == 0.0 else t5
+    t6 = g * t5
+    t7 = t5 - t2
+    t8 = t2 - (t5 - t7) + (t4 - t7) + -(fma(t1, s6, t2) + t1 * s6_l + y0_D_l * 2.0 * s6)
+    t9 = fma(g, t5, -t6) + g * (t8 + -(fma(t3, s4, t4) + t3 * s4_l + y2_D_l * 2.0 * s4))
+    return t6 + t9 if t9 - t9 == 0.0 else t6
 
 
-# dnegative[D] = 2*s4*y2[D] - 2*s5*y1[D]
+# dnegative[D] = g*(2*s4*y2[D] - 2*s5*y1[D])
 @core
-def vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
+def vjp_f64_dnegative_core_swap(g, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
@@ -2553,10 +2541,11 @@ def vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
     t3 = y2_D * 2.0
     t4 = t3 * s4
     t5 = t2 + t4
-    t6 = t5 - t2
-    t7 = t2 - (t5 - t6) + (t4 - t6) + -(fma(t1, s5, t2) + t1 * s5_l + y1_D_l * 2.0 * s5)
-    t8 = t7 + (fma(t3, s4, -t4) + t3 * s4_l + y2_D_l * 2.0 * s4)
-    return t5 + t8 if t8 - t8 == 0.0 else t5
+    t6 = g * t5
+    t7 = t5 - t2
+    t8 = t2 - (t5 - t7) + (t4 - t7) + -(fma(t1, s5, t2) + t1 * s5_l + y1_D_l * 2.0 * s5)
+    t9 = fma(g, t5, -t6) + g * (t8 + (fma(t3, s4, -t4) + t3 * s4_l + y2_D_l * 2.0 * s4))
+    return t6 + t9 if t9 - t9 == 0.0 else t6
 
 
 # e0 = sigmoid(-minimum(sqrt(s1)/m1, sqrt(s2)/m2) + sqrt(s0)/m0)
@@ -2810,9 +2799,9 @@ def hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l):
     return t23, t24
 
 
-# s7 = -4*e0**2*e4*g*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4))
+# s7 = -4*e0**2*e4*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4))
 @core
-def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g):
+def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -2823,37 +2812,34 @@ def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e4
-    t4 = t3 * g
-    t5 = -e2
-    t6 = e1 + t5
-    t7 = t6 - e1
-    t8 = e1 - (t6 - t7) + (t5 - t7) + e1_l + -e2_l
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) < 0.0
-    t13 = -e1
-    t14 = e2 + t13
-    t15 = t14 - e2
-    t16 = e2 - (t14 - t15) + (t13 - t15) + e2_l + -e1_l
-    t17 = t16 - t16 == 0.0
-    t18 = t14 + t16
-    t19 = t18 if t17 else t14
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) < 0.0
-    t21 = e3 * 0.5 if t12 else 0.0 if t20 else e3 * 0.25
-    t22 = -(t4 * t21)
-    t23 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * g
-    t24 = fma(t4, t21, t22) + t4 * (e3_l * 0.5 if t12 else 0.0 if t20 else e3_l * 0.25)
-    t25 = -(t24 + (fma(t3, g, -t4) + t23) * t21)
-    t26 = t25 - t25 == 0.0
-    t27 = t22 + t25
-    t28 = t27 if t26 else t22
-    t29 = (t25 - (t27 - t22) if t26 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t4 = -e2
+    t5 = e1 + t4
+    t6 = t5 - e1
+    t7 = e1 - (t5 - t6) + (t4 - t6) + e1_l + -e2_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = t9 if t8 else t5
+    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) < 0.0
+    t12 = -e1
+    t13 = e2 + t12
+    t14 = t13 - e2
+    t15 = e2 - (t13 - t14) + (t12 - t14) + e2_l + -e1_l
+    t16 = t15 - t15 == 0.0
+    t17 = t13 + t15
+    t18 = t17 if t16 else t13
+    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) < 0.0
+    t20 = e3 * 0.5 if t11 else 0.0 if t19 else e3 * 0.25
+    t21 = -(t3 * t20)
+    t22 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t20
+    t23 = -(fma(t3, t20, t21) + t3 * (e3_l * 0.5 if t11 else 0.0 if t19 else e3_l * 0.25) + t22)
+    t24 = t23 - t23 == 0.0
+    t25 = t21 + t23
+    t26 = t25 if t24 else t21
+    t27 = (t23 - (t25 - t21) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
+    return t26, t27
 
 
 # e5 = 1/sqrt(s0)
@@ -2871,37 +2857,35 @@ def hvp_anchor_f64_e5_core_swap(s0, s0_l):
     return t6, t7
 
 
-# s8 = 2*e0**2*e4*e5*g
+# s8 = 2*e0**2*e4*e5
 @core
-def hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, g):
+def hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     t1 = e5 * 2.0
     t2 = t1 * e0
     t3 = t2 * e0
     t4 = t3 * e4
-    t5 = t4 * g
-    t6 = (fma(t2, e0, -t3) + t2 * e0_l + (fma(t1, e0, -t2) + t1 * e0_l + e5_l * 2.0 * e0) * e0) * e4
-    t7 = fma(t4, g, -t5) + (fma(t3, e4, -t4) + t3 * e4_l + t6) * g
-    t8 = t7 - t7 == 0.0
-    t9 = t5 + t7
-    t10 = t9 if t8 else t5
-    t11 = (t7 - (t9 - t5) if t8 else 0.0) if t10 - t10 == 0.0 else 0.0
-    return t10, t11
+    t5 = (fma(t2, e0, -t3) + t2 * e0_l + (fma(t1, e0, -t2) + t1 * e0_l + e5_l * 2.0 * e0) * e0) * e4
+    t6 = fma(t3, e4, -t4) + t3 * e4_l + t5
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
+    return t9, t10
 
 
-# s10 = g*(2*e0**3*e4*e5*s0_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) - 4*e0**3*e4*s1_rate*(e3/2 if e1
-#     < e2 else (0 if e2 < e1 else e3/4))**2 - 4*e0**2*e4**2*e5*s0_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else
+# s10 = 2*e0**3*e4*e5*s0_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) - 4*e0**3*e4*s1_rate*(e3/2 if e1 <
+#     e2 else (0 if e2 < e1 else e3/4))**2 - 4*e0**2*e4**2*e5*s0_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else
 #     e3/4)) + 8*e0**2*e4**2*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4))**2 - 4*e0**2*e4*s1_rate*(-(0
-#     if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0) else s1**(-3/2))/8)))
+#     if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0) else s1**(-3/2))/8))
 @core
 def hvp_anchor_f64_s10_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -2915,7 +2899,6 @@ def hvp_anchor_f64_s10_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s1 = np.float64(s1)
@@ -2985,44 +2968,43 @@ def hvp_anchor_f64_s10_core_swap(
     t61 = t60 * s0_rate
     t62 = t61 * t38
     t63 = t55 + t62
-    t64 = g * t63
-    t65 = t63 - t55
-    t66 = t55 - t47
-    t67 = t47 - t41
-    t68 = t41 - t32
-    t69 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
-    t70 = 0.0 if t18 else (fma(-t21, t20, 1.0) - t69) / t20
-    t71 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t72 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t71 * e4) * s1_rate) * t31
-    t73 = -(fma(t4, t31, t32) + t4 * (-(t70 * 0.25) if t12 else 0.0 if t30 else -(t70 * 0.125)) + t72)
-    t74 = e3_l * 0.5 if t12 else 0.0 if t30 else e3_l * 0.25
-    t75 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t76 = fma(t36, s1_rate, -t37) + t36 * s1_rate_l + (fma(t35, e4, -t36) + t35 * e4_l + t75) * s1_rate
-    t77 = fma(t39, t38, -t40) + t39 * t74 + (fma(t37, t38, -t39) + t37 * t74 + t76 * t38) * t38
-    t78 = (fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t71 * e0) * e4) * s1_rate
-    t79 = (fma(t44, t38, -t45) + t44 * t74 + (fma(t43, s1_rate, -t44) + t43 * s1_rate_l + t78) * t38) * t38
-    t80 = t41 - (t47 - t67) + (t46 - t67) + (t32 - (t41 - t68) + (t40 - t68) + t73 + t77)
-    t81 = (fma(t49, e0, -t50) + t49 * e0_l + (fma(t48, e0, -t49) + t48 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t82 = (fma(t51, e4, -t52) + t51 * e4_l + (fma(t50, e4, -t51) + t50 * e4_l + t81) * e4) * s0_rate
-    t83 = -(fma(t53, t38, t54) + t53 * t74 + (fma(t52, s0_rate, -t53) + t52 * s0_rate_l + t82) * t38)
-    t84 = t47 - (t55 - t66) + (t54 - t66) + (t80 + -(fma(t45, t38, t46) + t45 * t74 + t79)) + t83
-    t85 = (fma(t57, e0, -t58) + t57 * e0_l + (fma(t56, e0, -t57) + t56 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t86 = (fma(t59, e4, -t60) + t59 * e4_l + (fma(t58, e0, -t59) + t58 * e0_l + t85) * e4) * s0_rate
-    t87 = fma(t61, t38, -t62) + t61 * t74 + (fma(t60, s0_rate, -t61) + t60 * s0_rate_l + t86) * t38
-    t88 = fma(g, t63, -t64) + g * (t55 - (t63 - t65) + (t62 - t65) + t84 + t87)
-    t89 = t88 - t88 == 0.0
-    t90 = t64 + t88
-    t91 = t90 if t89 else t64
-    t92 = (t88 - (t90 - t64) if t89 else 0.0) if t91 - t91 == 0.0 else 0.0
-    return t91, t92
+    t64 = t63 - t55
+    t65 = t55 - t47
+    t66 = t47 - t41
+    t67 = t41 - t32
+    t68 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
+    t69 = 0.0 if t18 else (fma(-t21, t20, 1.0) - t68) / t20
+    t70 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t71 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t70 * e4) * s1_rate) * t31
+    t72 = -(fma(t4, t31, t32) + t4 * (-(t69 * 0.25) if t12 else 0.0 if t30 else -(t69 * 0.125)) + t71)
+    t73 = e3_l * 0.5 if t12 else 0.0 if t30 else e3_l * 0.25
+    t74 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t75 = fma(t36, s1_rate, -t37) + t36 * s1_rate_l + (fma(t35, e4, -t36) + t35 * e4_l + t74) * s1_rate
+    t76 = fma(t39, t38, -t40) + t39 * t73 + (fma(t37, t38, -t39) + t37 * t73 + t75 * t38) * t38
+    t77 = (fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t70 * e0) * e4) * s1_rate
+    t78 = (fma(t44, t38, -t45) + t44 * t73 + (fma(t43, s1_rate, -t44) + t43 * s1_rate_l + t77) * t38) * t38
+    t79 = t41 - (t47 - t66) + (t46 - t66) + (t32 - (t41 - t67) + (t40 - t67) + t72 + t76)
+    t80 = (fma(t49, e0, -t50) + t49 * e0_l + (fma(t48, e0, -t49) + t48 * e0_l + e5_l * 4.0 * e0) * e0) * e4
+    t81 = (fma(t51, e4, -t52) + t51 * e4_l + (fma(t50, e4, -t51) + t50 * e4_l + t80) * e4) * s0_rate
+    t82 = -(fma(t53, t38, t54) + t53 * t73 + (fma(t52, s0_rate, -t53) + t52 * s0_rate_l + t81) * t38)
+    t83 = t47 - (t55 - t65) + (t54 - t65) + (t79 + -(fma(t45, t38, t46) + t45 * t73 + t78)) + t82
+    t84 = (fma(t57, e0, -t58) + t57 * e0_l + (fma(t56, e0, -t57) + t56 * e0_l + e5_l * 2.0 * e0) * e0) * e0
+    t85 = (fma(t59, e4, -t60) + t59 * e4_l + (fma(t58, e0, -t59) + t58 * e0_l + t84) * e4) * s0_rate
+    t86 = fma(t61, t38, -t62) + t61 * t73 + (fma(t60, s0_rate, -t61) + t60 * s0_rate_l + t85) * t38
+    t87 = t55 - (t63 - t64) + (t62 - t64) + t83 + t86
+    t88 = t87 - t87 == 0.0
+    t89 = t63 + t87
+    t90 = t89 if t88 else t63
+    t91 = (t87 - (t89 - t63) if t88 else 0.0) if t90 - t90 == 0.0 else 0.0
+    return t90, t91
 
 
-# s11 = g*(2*e0**3*e4*e5*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) - e0**3*e4*s0_rate/s0 -
+# s11 = 2*e0**3*e4*e5*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) - e0**3*e4*s0_rate/s0 -
 #     4*e0**2*e4**2*e5*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) + 2*e0**2*e4**2*s0_rate/s0 -
-#     e0**2*e4*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2)))
+#     e0**2*e4*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
 @core
 def hvp_anchor_f64_s11_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3036,7 +3018,6 @@ def hvp_anchor_f64_s11_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -3101,42 +3082,41 @@ def hvp_anchor_f64_s11_core_swap(
     t56 = t55 * s1_rate
     t57 = t56 * t48
     t58 = t50 + t57
-    t59 = g * t58
-    t60 = t58 - t50
-    t61 = t50 - t25
-    t62 = t25 - t10
-    t63 = t10 - t6
-    t64 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
-    t65 = (fma(t3, e4, -t4) + t3 * e4_l + (fma(t2, e4, -t3) + t2 * e4_l + t64 * e4) * e4) * s0_rate
-    t66 = (fma(t7, e4, -t8) + t7 * e4_l + (fma(t2, e0, -t7) + t2 * e0_l + t64 * e0) * e4) * s0_rate
-    t67 = t6 - (t10 - t63) + (t9 - t63) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t65) * 2.0
-    t68 = t22 * (fma(s0, t20, -t21) + s0 * ((fma(-t20, t20, s0) + s0_l) / (t20 + t20)) + s0_l * t20)
-    t69 = (fma(t11, e4, -t12) + t11 * e4_l + (fma(e0, e0, -t11) + e0 * e0_l + e0_l * e0) * e4) * s0_rate
-    t70 = fma(t13, t23, t24) + t13 * (0.0 if t19 else (fma(-t22, t21, 1.0) - t68) / t21)
-    t71 = t10 - (t25 - t62) + (t24 - t62) + (t67 + -(fma(t8, s0_rate, t9) + t8 * s0_rate_l + t66))
-    t72 = t71 + -(t70 + (fma(t12, s0_rate, -t13) + t12 * s0_rate_l + t69) * t23)
-    t73 = e3_l * 0.5 if t39 else 0.0 if t47 else e3_l * 0.25
-    t74 = (fma(t27, e0, -t28) + t27 * e0_l + (fma(t26, e0, -t27) + t26 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t75 = (fma(t29, e4, -t30) + t29 * e4_l + (fma(t28, e4, -t29) + t28 * e4_l + t74) * e4) * s1_rate
-    t76 = -(fma(t31, t48, t49) + t31 * t73 + (fma(t30, s1_rate, -t31) + t30 * s1_rate_l + t75) * t48)
-    t77 = (fma(t52, e0, -t53) + t52 * e0_l + (fma(t51, e0, -t52) + t51 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t78 = (fma(t54, e4, -t55) + t54 * e4_l + (fma(t53, e0, -t54) + t53 * e0_l + t77) * e4) * s1_rate
-    t79 = fma(t56, t48, -t57) + t56 * t73 + (fma(t55, s1_rate, -t56) + t55 * s1_rate_l + t78) * t48
-    t80 = g * (t50 - (t58 - t60) + (t57 - t60) + (t25 - (t50 - t61) + (t49 - t61) + t72 + t76) + t79)
-    t81 = fma(g, t58, -t59) + t80
-    t82 = t81 - t81 == 0.0
-    t83 = t59 + t81
-    t84 = t83 if t82 else t59
-    t85 = (t81 - (t83 - t59) if t82 else 0.0) if t84 - t84 == 0.0 else 0.0
-    return t84, t85
+    t59 = t58 - t50
+    t60 = t50 - t25
+    t61 = t25 - t10
+    t62 = t10 - t6
+    t63 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
+    t64 = (fma(t3, e4, -t4) + t3 * e4_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * e4) * s0_rate
+    t65 = (fma(t7, e4, -t8) + t7 * e4_l + (fma(t2, e0, -t7) + t2 * e0_l + t63 * e0) * e4) * s0_rate
+    t66 = t6 - (t10 - t62) + (t9 - t62) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t64) * 2.0
+    t67 = t22 * (fma(s0, t20, -t21) + s0 * ((fma(-t20, t20, s0) + s0_l) / (t20 + t20)) + s0_l * t20)
+    t68 = (fma(t11, e4, -t12) + t11 * e4_l + (fma(e0, e0, -t11) + e0 * e0_l + e0_l * e0) * e4) * s0_rate
+    t69 = fma(t13, t23, t24) + t13 * (0.0 if t19 else (fma(-t22, t21, 1.0) - t67) / t21)
+    t70 = t10 - (t25 - t61) + (t24 - t61) + (t66 + -(fma(t8, s0_rate, t9) + t8 * s0_rate_l + t65))
+    t71 = t70 + -(t69 + (fma(t12, s0_rate, -t13) + t12 * s0_rate_l + t68) * t23)
+    t72 = e3_l * 0.5 if t39 else 0.0 if t47 else e3_l * 0.25
+    t73 = (fma(t27, e0, -t28) + t27 * e0_l + (fma(t26, e0, -t27) + t26 * e0_l + e5_l * 4.0 * e0) * e0) * e4
+    t74 = (fma(t29, e4, -t30) + t29 * e4_l + (fma(t28, e4, -t29) + t28 * e4_l + t73) * e4) * s1_rate
+    t75 = -(fma(t31, t48, t49) + t31 * t72 + (fma(t30, s1_rate, -t31) + t30 * s1_rate_l + t74) * t48)
+    t76 = (fma(t52, e0, -t53) + t52 * e0_l + (fma(t51, e0, -t52) + t51 * e0_l + e5_l * 2.0 * e0) * e0) * e0
+    t77 = (fma(t54, e4, -t55) + t54 * e4_l + (fma(t53, e0, -t54) + t53 * e0_l + t76) * e4) * s1_rate
+    t78 = fma(t56, t48, -t57) + t56 * t72 + (fma(t55, s1_rate, -t56) + t55 * s1_rate_l + t77) * t48
+    t79 = t50 - (t58 - t59) + (t57 - t59) + (t25 - (t50 - t60) + (t49 - t60) + t71 + t75) + t78
+    t80 = t79 - t79 == 0.0
+    t81 = t58 + t79
+    t82 = t81 if t80 else t58
+    t83 = (t79 - (t81 - t58) if t80 else 0.0) if t82 - t82 == 0.0 else 0.0
+    return t82, t83
 
 
-# danchor[D] = s10*(2*anchor[D] - 2*negative[D]) + s11*(2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] +
-#     2*s8*direction[D]
+# danchor[D] = g*(s10*(2*anchor[D] - 2*negative[D]) + s11*(2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] +
+#     2*s8*direction[D])
 @core
 def hvp_anchor_f64_danchor_core_swap(
-    s10, s10_l, s11, s11_l, s7, s7_l, s8, s8_l, anchor_D, direction_D, negative_D, positive_D
+    g, s10, s10_l, s11, s11_l, s7, s7_l, s8, s8_l, anchor_D, direction_D, negative_D, positive_D
 ):
+    g = np.float64(g)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
     s11 = np.float64(s11)
@@ -3162,16 +3142,18 @@ def hvp_anchor_f64_danchor_core_swap(
     t11 = t5 - t10
     t12 = s11 * t11
     t13 = t9 + t12
-    t14 = t13 - t9
-    t15 = t9 - t4
-    t16 = t4 - t2
-    t17 = t2 - (t4 - t16) + (t3 - t16) + (fma(t1, s7, -t2) + t1 * s7_l) + (fma(t1, s8, -t3) + t1 * s8_l)
-    t18 = t7 - t5
-    t19 = fma(s10, t7, -t8) + s10 * (t5 - (t7 - t18) + (-t6 - t18)) + s10_l * t7
-    t20 = t11 - t5
-    t21 = t9 - (t13 - t14) + (t12 - t14) + (t4 - (t9 - t15) + (t8 - t15) + t17 + t19)
-    t22 = t21 + (fma(s11, t11, -t12) + s11 * (t5 - (t11 - t20) + (-t10 - t20)) + s11_l * t11)
-    return t13 + t22 if t22 - t22 == 0.0 else t13
+    t14 = g * t13
+    t15 = t13 - t9
+    t16 = t9 - t4
+    t17 = t4 - t2
+    t18 = t2 - (t4 - t17) + (t3 - t17) + (fma(t1, s7, -t2) + t1 * s7_l) + (fma(t1, s8, -t3) + t1 * s8_l)
+    t19 = t7 - t5
+    t20 = fma(s10, t7, -t8) + s10 * (t5 - (t7 - t19) + (-t6 - t19)) + s10_l * t7
+    t21 = t11 - t5
+    t22 = t9 - (t13 - t15) + (t12 - t15) + (t4 - (t9 - t16) + (t8 - t16) + t18 + t20)
+    t23 = g * (t22 + (fma(s11, t11, -t12) + s11 * (t5 - (t11 - t21) + (-t10 - t21)) + s11_l * t11))
+    t24 = fma(g, t13, -t14) + t23
+    return t14 + t24 if t24 - t24 == 0.0 else t14
 
 
 # e0 = sigmoid(sqrt(s0) - minimum(sqrt(s1), sqrt(s2)))
@@ -3290,9 +3272,9 @@ def hvp_positive_f64_e3_core_swap(s2, s2_l):
     return t6, t7
 
 
-# s7 = -4*e0**2*e4*g*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))
+# s7 = -4*e0**2*e4*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))
 @core
-def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g):
+def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -3303,46 +3285,43 @@ def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e4
-    t4 = t3 * g
-    t5 = -e2
-    t6 = e1 + t5
-    t7 = t6 - e1
-    t8 = e1 - (t6 - t7) + (t5 - t7) + e1_l + -e2_l
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) < 0.0
-    t13 = -e1
-    t14 = e2 + t13
-    t15 = t14 - e2
-    t16 = e2 - (t14 - t15) + (t13 - t15) + e2_l + -e1_l
-    t17 = t16 - t16 == 0.0
-    t18 = t14 + t16
-    t19 = t18 if t17 else t14
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) < 0.0
-    t21 = 0.0 if t12 else e3 * 0.5 if t20 else e3 * 0.25
-    t22 = -(t4 * t21)
-    t23 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * g
-    t24 = fma(t4, t21, t22) + t4 * (0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25)
-    t25 = -(t24 + (fma(t3, g, -t4) + t23) * t21)
-    t26 = t25 - t25 == 0.0
-    t27 = t22 + t25
-    t28 = t27 if t26 else t22
-    t29 = (t25 - (t27 - t22) if t26 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t4 = -e2
+    t5 = e1 + t4
+    t6 = t5 - e1
+    t7 = e1 - (t5 - t6) + (t4 - t6) + e1_l + -e2_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = t9 if t8 else t5
+    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) < 0.0
+    t12 = -e1
+    t13 = e2 + t12
+    t14 = t13 - e2
+    t15 = e2 - (t13 - t14) + (t12 - t14) + e2_l + -e1_l
+    t16 = t15 - t15 == 0.0
+    t17 = t13 + t15
+    t18 = t17 if t16 else t13
+    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) < 0.0
+    t20 = 0.0 if t11 else e3 * 0.5 if t19 else e3 * 0.25
+    t21 = -(t3 * t20)
+    t22 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t20
+    t23 = -(fma(t3, t20, t21) + t3 * (0.0 if t11 else e3_l * 0.5 if t19 else e3_l * 0.25) + t22)
+    t24 = t23 - t23 == 0.0
+    t25 = t21 + t23
+    t26 = t25 if t24 else t21
+    t27 = (t23 - (t25 - t21) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
+    return t26, t27
 
 
-# s9 = g*(2*e0**3*e4*e5*s0_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) - 4*e0**3*e4*s2_rate*(0 if e1 < e2
+# s9 = 2*e0**3*e4*e5*s0_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) - 4*e0**3*e4*s2_rate*(0 if e1 < e2
 #     else (e3/2 if e2 < e1 else e3/4))**2 - 4*e0**2*e4**2*e5*s0_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else
 #     e3/4)) + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))**2 - 4*e0**2*e4*s2_rate*(0 if
-#     e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0) else s2**(-3/2))/8)))
+#     e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0) else s2**(-3/2))/8))
 @core
 def hvp_positive_f64_s9_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3356,7 +3335,6 @@ def hvp_positive_f64_s9_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s2 = np.float64(s2)
@@ -3426,44 +3404,43 @@ def hvp_positive_f64_s9_core_swap(
     t61 = t60 * s0_rate
     t62 = t61 * t38
     t63 = t55 + t62
-    t64 = g * t63
-    t65 = t63 - t55
-    t66 = t55 - t47
-    t67 = t47 - t41
-    t68 = t41 - t32
-    t69 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
-    t70 = 0.0 if t26 else (fma(-t29, t28, 1.0) - t69) / t28
-    t71 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t72 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t71 * e4) * s2_rate) * t31
-    t73 = -(fma(t4, t31, t32) + t4 * (0.0 if t12 else -(t70 * 0.25) if t20 else -(t70 * 0.125)) + t72)
-    t74 = 0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25
-    t75 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t76 = fma(t36, s2_rate, -t37) + t36 * s2_rate_l + (fma(t35, e4, -t36) + t35 * e4_l + t75) * s2_rate
-    t77 = fma(t39, t38, -t40) + t39 * t74 + (fma(t37, t38, -t39) + t37 * t74 + t76 * t38) * t38
-    t78 = (fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t71 * e0) * e4) * s2_rate
-    t79 = (fma(t44, t38, -t45) + t44 * t74 + (fma(t43, s2_rate, -t44) + t43 * s2_rate_l + t78) * t38) * t38
-    t80 = t41 - (t47 - t67) + (t46 - t67) + (t32 - (t41 - t68) + (t40 - t68) + t73 + t77)
-    t81 = (fma(t49, e0, -t50) + t49 * e0_l + (fma(t48, e0, -t49) + t48 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t82 = (fma(t51, e4, -t52) + t51 * e4_l + (fma(t50, e4, -t51) + t50 * e4_l + t81) * e4) * s0_rate
-    t83 = -(fma(t53, t38, t54) + t53 * t74 + (fma(t52, s0_rate, -t53) + t52 * s0_rate_l + t82) * t38)
-    t84 = t47 - (t55 - t66) + (t54 - t66) + (t80 + -(fma(t45, t38, t46) + t45 * t74 + t79)) + t83
-    t85 = (fma(t57, e0, -t58) + t57 * e0_l + (fma(t56, e0, -t57) + t56 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t86 = (fma(t59, e4, -t60) + t59 * e4_l + (fma(t58, e0, -t59) + t58 * e0_l + t85) * e4) * s0_rate
-    t87 = fma(t61, t38, -t62) + t61 * t74 + (fma(t60, s0_rate, -t61) + t60 * s0_rate_l + t86) * t38
-    t88 = fma(g, t63, -t64) + g * (t55 - (t63 - t65) + (t62 - t65) + t84 + t87)
-    t89 = t88 - t88 == 0.0
-    t90 = t64 + t88
-    t91 = t90 if t89 else t64
-    t92 = (t88 - (t90 - t64) if t89 else 0.0) if t91 - t91 == 0.0 else 0.0
-    return t91, t92
+    t64 = t63 - t55
+    t65 = t55 - t47
+    t66 = t47 - t41
+    t67 = t41 - t32
+    t68 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
+    t69 = 0.0 if t26 else (fma(-t29, t28, 1.0) - t68) / t28
+    t70 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t71 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t70 * e4) * s2_rate) * t31
+    t72 = -(fma(t4, t31, t32) + t4 * (0.0 if t12 else -(t69 * 0.25) if t20 else -(t69 * 0.125)) + t71)
+    t73 = 0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25
+    t74 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t75 = fma(t36, s2_rate, -t37) + t36 * s2_rate_l + (fma(t35, e4, -t36) + t35 * e4_l + t74) * s2_rate
+    t76 = fma(t39, t38, -t40) + t39 * t73 + (fma(t37, t38, -t39) + t37 * t73 + t75 * t38) * t38
+    t77 = (fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t70 * e0) * e4) * s2_rate
+    t78 = (fma(t44, t38, -t45) + t44 * t73 + (fma(t43, s2_rate, -t44) + t43 * s2_rate_l + t77) * t38) * t38
+    t79 = t41 - (t47 - t66) + (t46 - t66) + (t32 - (t41 - t67) + (t40 - t67) + t72 + t76)
+    t80 = (fma(t49, e0, -t50) + t49 * e0_l + (fma(t48, e0, -t49) + t48 * e0_l + e5_l * 4.0 * e0) * e0) * e4
+    t81 = (fma(t51, e4, -t52) + t51 * e4_l + (fma(t50, e4, -t51) + t50 * e4_l + t80) * e4) * s0_rate
+    t82 = -(fma(t53, t38, t54) + t53 * t73 + (fma(t52, s0_rate, -t53) + t52 * s0_rate_l + t81) * t38)
+    t83 = t47 - (t55 - t65) + (t54 - t65) + (t79 + -(fma(t45, t38, t46) + t45 * t73 + t78)) + t82
+    t84 = (fma(t57, e0, -t58) + t57 * e0_l + (fma(t56, e0, -t57) + t56 * e0_l + e5_l * 2.0 * e0) * e0) * e0
+    t85 = (fma(t59, e4, -t60) + t59 * e4_l + (fma(t58, e0, -t59) + t58 * e0_l + t84) * e4) * s0_rate
+    t86 = fma(t61, t38, -t62) + t61 * t73 + (fma(t60, s0_rate, -t61) + t60 * s0_rate_l + t85) * t38
+    t87 = t55 - (t63 - t64) + (t62 - t64) + t83 + t86
+    t88 = t87 - t87 == 0.0
+    t89 = t63 + t87
+    t90 = t89 if t88 else t63
+    t91 = (t87 - (t89 - t63) if t88 else 0.0) if t90 - t90 == 0.0 else 0.0
+    return t90, t91
 
 
-# s11 = g*(2*e0**3*e4*e5*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) - e0**3*e4*s0_rate/s0 -
+# s11 = 2*e0**3*e4*e5*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) - e0**3*e4*s0_rate/s0 -
 #     4*e0**2*e4**2*e5*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) + 2*e0**2*e4**2*s0_rate/s0 -
-#     e0**2*e4*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2)))
+#     e0**2*e4*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
 @core
 def hvp_positive_f64_s11_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3477,7 +3454,6 @@ def hvp_positive_f64_s11_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -3542,42 +3518,41 @@ def hvp_positive_f64_s11_core_swap(
     t56 = t55 * s2_rate
     t57 = t56 * t48
     t58 = t50 + t57
-    t59 = g * t58
-    t60 = t58 - t50
-    t61 = t50 - t25
-    t62 = t25 - t10
-    t63 = t10 - t6
-    t64 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
-    t65 = (fma(t3, e4, -t4) + t3 * e4_l + (fma(t2, e4, -t3) + t2 * e4_l + t64 * e4) * e4) * s0_rate
-    t66 = (fma(t7, e4, -t8) + t7 * e4_l + (fma(t2, e0, -t7) + t2 * e0_l + t64 * e0) * e4) * s0_rate
-    t67 = t6 - (t10 - t63) + (t9 - t63) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t65) * 2.0
-    t68 = t22 * (fma(s0, t20, -t21) + s0 * ((fma(-t20, t20, s0) + s0_l) / (t20 + t20)) + s0_l * t20)
-    t69 = (fma(t11, e4, -t12) + t11 * e4_l + (fma(e0, e0, -t11) + e0 * e0_l + e0_l * e0) * e4) * s0_rate
-    t70 = fma(t13, t23, t24) + t13 * (0.0 if t19 else (fma(-t22, t21, 1.0) - t68) / t21)
-    t71 = t10 - (t25 - t62) + (t24 - t62) + (t67 + -(fma(t8, s0_rate, t9) + t8 * s0_rate_l + t66))
-    t72 = t71 + -(t70 + (fma(t12, s0_rate, -t13) + t12 * s0_rate_l + t69) * t23)
-    t73 = 0.0 if t39 else e3_l * 0.5 if t47 else e3_l * 0.25
-    t74 = (fma(t27, e0, -t28) + t27 * e0_l + (fma(t26, e0, -t27) + t26 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t75 = (fma(t29, e4, -t30) + t29 * e4_l + (fma(t28, e4, -t29) + t28 * e4_l + t74) * e4) * s2_rate
-    t76 = -(fma(t31, t48, t49) + t31 * t73 + (fma(t30, s2_rate, -t31) + t30 * s2_rate_l + t75) * t48)
-    t77 = (fma(t52, e0, -t53) + t52 * e0_l + (fma(t51, e0, -t52) + t51 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t78 = (fma(t54, e4, -t55) + t54 * e4_l + (fma(t53, e0, -t54) + t53 * e0_l + t77) * e4) * s2_rate
-    t79 = fma(t56, t48, -t57) + t56 * t73 + (fma(t55, s2_rate, -t56) + t55 * s2_rate_l + t78) * t48
-    t80 = g * (t50 - (t58 - t60) + (t57 - t60) + (t25 - (t50 - t61) + (t49 - t61) + t72 + t76) + t79)
-    t81 = fma(g, t58, -t59) + t80
-    t82 = t81 - t81 == 0.0
-    t83 = t59 + t81
-    t84 = t83 if t82 else t59
-    t85 = (t81 - (t83 - t59) if t82 else 0.0) if t84 - t84 == 0.0 else 0.0
-    return t84, t85
+    t59 = t58 - t50
+    t60 = t50 - t25
+    t61 = t25 - t10
+    t62 = t10 - t6
+    t63 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
+    t64 = (fma(t3, e4, -t4) + t3 * e4_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * e4) * s0_rate
+    t65 = (fma(t7, e4, -t8) + t7 * e4_l + (fma(t2, e0, -t7) + t2 * e0_l + t63 * e0) * e4) * s0_rate
+    t66 = t6 - (t10 - t62) + (t9 - t62) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t64) * 2.0
+    t67 = t22 * (fma(s0, t20, -t21) + s0 * ((fma(-t20, t20, s0) + s0_l) / (t20 + t20)) + s0_l * t20)
+    t68 = (fma(t11, e4, -t12) + t11 * e4_l + (fma(e0, e0, -t11) + e0 * e0_l + e0_l * e0) * e4) * s0_rate
+    t69 = fma(t13, t23, t24) + t13 * (0.0 if t19 else (fma(-t22, t21, 1.0) - t67) / t21)
+    t70 = t10 - (t25 - t61) + (t24 - t61) + (t66 + -(fma(t8, s0_rate, t9) + t8 * s0_rate_l + t65))
+    t71 = t70 + -(t69 + (fma(t12, s0_rate, -t13) + t12 * s0_rate_l + t68) * t23)
+    t72 = 0.0 if t39 else e3_l * 0.5 if t47 else e3_l * 0.25
+    t73 = (fma(t27, e0, -t28) + t27 * e0_l + (fma(t26, e0, -t27) + t26 * e0_l + e5_l * 4.0 * e0) * e0) * e4
+    t74 = (fma(t29, e4, -t30) + t29 * e4_l + (fma(t28, e4, -t29) + t28 * e4_l + t73) * e4) * s2_rate
+    t75 = -(fma(t31, t48, t49) + t31 * t72 + (fma(t30, s2_rate, -t31) + t30 * s2_rate_l + t74) * t48)
+    t76 = (fma(t52, e0, -t53) + t52 * e0_l + (fma(t51, e0, -t52) + t51 * e0_l + e5_l * 2.0 * e0) * e0) * e0
+    t77 = (fma(t54, e4, -t55) + t54 * e4_l + (fma(t53, e0, -t54) + t53 * e0_l + t76) * e4) * s2_rate
+    t78 = fma(t56, t48, -t57) + t56 * t72 + (fma(t55, s2_rate, -t56) + t55 * s2_rate_l + t77) * t48
+    t79 = t50 - (t58 - t59) + (t57 - t59) + (t25 - (t50 - t60) + (t49 - t60) + t71 + t75) + t78
+    t80 = t79 - t79 == 0.0
+    t81 = t58 + t79
+    t82 = t81 if t80 else t58
+    t83 = (t79 - (t81 - t58) if t80 else 0.0) if t82 - t82 == 0.0 else 0.0
+    return t82, t83
 
 
-# dpositive[D] = s11*(-2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(-2*negative[D] +
-#     2*positive[D])
+# dpositive[D] = g*(s11*(-2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] +
+#     s9*(-2*negative[D] + 2*positive[D]))
 @core
 def hvp_positive_f64_dpositive_core_swap(
-    s11, s11_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, direction_D, negative_D, positive_D
+    g, s11, s11_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, direction_D, negative_D, positive_D
 ):
+    g = np.float64(g)
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s7 = np.float64(s7)
@@ -3603,18 +3578,20 @@ def hvp_positive_f64_dpositive_core_swap(
     t11 = t5 - t10
     t12 = s9 * t11
     t13 = t9 + t12
-    t14 = t13 - t9
-    t15 = t9 - t4
-    t16 = t4 - t2
-    t17 = t2 - (t4 - t16) + (t3 - t16) + (fma(t1, s7, -t2) + t1 * s7_l) + (fma(t1, s8, -t3) + t1 * s8_l)
-    t18 = -t6
-    t19 = t7 - t18
-    t20 = fma(s11, t7, -t8) + s11 * (t18 - (t7 - t19) + (t5 - t19)) + s11_l * t7
-    t21 = -t10
-    t22 = t11 - t21
-    t23 = t9 - (t13 - t14) + (t12 - t14) + (t4 - (t9 - t15) + (t8 - t15) + t17 + t20)
-    t24 = t23 + (fma(s9, t11, -t12) + s9 * (t21 - (t11 - t22) + (t5 - t22)) + s9_l * t11)
-    return t13 + t24 if t24 - t24 == 0.0 else t13
+    t14 = g * t13
+    t15 = t13 - t9
+    t16 = t9 - t4
+    t17 = t4 - t2
+    t18 = t2 - (t4 - t17) + (t3 - t17) + (fma(t1, s7, -t2) + t1 * s7_l) + (fma(t1, s8, -t3) + t1 * s8_l)
+    t19 = -t6
+    t20 = t7 - t19
+    t21 = fma(s11, t7, -t8) + s11 * (t19 - (t7 - t20) + (t5 - t20)) + s11_l * t7
+    t22 = -t10
+    t23 = t11 - t22
+    t24 = t9 - (t13 - t15) + (t12 - t15) + (t4 - (t9 - t16) + (t8 - t16) + t18 + t21)
+    t25 = g * (t24 + (fma(s9, t11, -t12) + s9 * (t22 - (t11 - t23) + (t5 - t23)) + s9_l * t11))
+    t26 = fma(g, t13, -t14) + t25
+    return t14 + t26 if t26 - t26 == 0.0 else t14
 
 
 # s1_rate = sum over D.1 of (-2*anchor[D.1] + 2*negative[D.1])*direction[D.1]
@@ -3650,9 +3627,9 @@ def hvp_negative_f64_s2_rate_core_swap(direction_D1, negative_D1, positive_D1):
     return t4, t7
 
 
-# s8 = -4*e0**2*e4*g*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))
+# s8 = -4*e0**2*e4*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))
 @core
-def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l, g):
+def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -3663,48 +3640,45 @@ def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e4
-    t4 = t3 * g
-    t5 = -e2
-    t6 = e1 + t5
-    t7 = t6 - e1
-    t8 = e1 - (t6 - t7) + (t5 - t7) + e1_l + -e2_l
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) < 0.0
-    t13 = -e1
-    t14 = e2 + t13
-    t15 = t14 - e2
-    t16 = e2 - (t14 - t15) + (t13 - t15) + e2_l + -e1_l
-    t17 = t16 - t16 == 0.0
-    t18 = t14 + t16
-    t19 = t18 if t17 else t14
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) < 0.0
-    t21 = e5 * 0.5 if t12 else 0.0 if t20 else e5 * 0.25
-    t22 = -(t4 * t21)
-    t23 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * g
-    t24 = fma(t4, t21, t22) + t4 * (e5_l * 0.5 if t12 else 0.0 if t20 else e5_l * 0.25)
-    t25 = -(t24 + (fma(t3, g, -t4) + t23) * t21)
-    t26 = t25 - t25 == 0.0
-    t27 = t22 + t25
-    t28 = t27 if t26 else t22
-    t29 = (t25 - (t27 - t22) if t26 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t4 = -e2
+    t5 = e1 + t4
+    t6 = t5 - e1
+    t7 = e1 - (t5 - t6) + (t4 - t6) + e1_l + -e2_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = t9 if t8 else t5
+    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) < 0.0
+    t12 = -e1
+    t13 = e2 + t12
+    t14 = t13 - e2
+    t15 = e2 - (t13 - t14) + (t12 - t14) + e2_l + -e1_l
+    t16 = t15 - t15 == 0.0
+    t17 = t13 + t15
+    t18 = t17 if t16 else t13
+    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) < 0.0
+    t20 = e5 * 0.5 if t11 else 0.0 if t19 else e5 * 0.25
+    t21 = -(t3 * t20)
+    t22 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t20
+    t23 = -(fma(t3, t20, t21) + t3 * (e5_l * 0.5 if t11 else 0.0 if t19 else e5_l * 0.25) + t22)
+    t24 = t23 - t23 == 0.0
+    t25 = t21 + t23
+    t26 = t25 if t24 else t21
+    t27 = (t23 - (t25 - t21) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
+    return t26, t27
 
 
-# s9 = g*(-4*e0**3*e4*s1_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1
+# s9 = -4*e0**3*e4*s1_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1
 #     else e5/4)) - 4*e0**3*e4*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))**2 +
 #     8*e0**2*e4**2*s1_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1
 #     else e5/4)) + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))**2 -
 #     4*e0**2*e4*s2_rate*(0 if e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0)
-#     else s2**(-3/2))/8)))
+#     else s2**(-3/2))/8))
 @core
 def hvp_negative_f64_s9_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3718,7 +3692,6 @@ def hvp_negative_f64_s9_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
     s2 = np.float64(s2)
@@ -3781,46 +3754,44 @@ def hvp_negative_f64_s9_core_swap(
     t54 = t53 * t38
     t55 = -(t54 * t50)
     t56 = t52 + t55
-    t57 = g * t56
-    t58 = t56 - t52
-    t59 = t52 - t47
-    t60 = t47 - t41
-    t61 = t41 - t32
-    t62 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
-    t63 = 0.0 if t26 else (fma(-t29, t28, 1.0) - t62) / t28
-    t64 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t65 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t64 * e4) * s2_rate) * t31
-    t66 = -(fma(t4, t31, t32) + t4 * (0.0 if t12 else -(t63 * 0.25) if t20 else -(t63 * 0.125)) + t65)
-    t67 = 0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25
-    t68 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t69 = fma(t35, e4, -t36) + t35 * e4_l + t68
-    t70 = fma(t37, t38, -t39) + t37 * t67 + (fma(t36, s2_rate, -t37) + t36 * s2_rate_l + t69 * s2_rate) * t38
-    t71 = t32 - (t41 - t61) + (t40 - t61) + t66 + (fma(t39, t38, -t40) + t39 * t67 + t70 * t38)
-    t72 = fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t64 * e0) * e4
-    t73 = fma(t44, t38, -t45) + t44 * t67 + (fma(t43, s2_rate, -t44) + t43 * s2_rate_l + t72 * s2_rate) * t38
-    t74 = t41 - (t47 - t60) + (t46 - t60) + t71 + -(fma(t45, t38, t46) + t45 * t67 + t73 * t38)
-    t75 = e5_l * 0.5 if t12 else 0.0 if t20 else e5_l * 0.25
-    t76 = fma(t48, t38, -t49) + t48 * t67 + (fma(t36, s1_rate, -t48) + t36 * s1_rate_l + t69 * s1_rate) * t38
-    t77 = t47 - (t52 - t59) + (t51 - t59) + t74 + (fma(t49, t50, -t51) + t49 * t75 + t76 * t50)
-    t78 = fma(t53, t38, -t54) + t53 * t67 + (fma(t43, s1_rate, -t53) + t43 * s1_rate_l + t72 * s1_rate) * t38
-    t79 = g * (t52 - (t56 - t58) + (t55 - t58) + t77 + -(fma(t54, t50, t55) + t54 * t75 + t78 * t50))
-    t80 = fma(g, t56, -t57) + t79
-    t81 = t80 - t80 == 0.0
-    t82 = t57 + t80
-    t83 = t82 if t81 else t57
-    t84 = (t80 - (t82 - t57) if t81 else 0.0) if t83 - t83 == 0.0 else 0.0
-    return t83, t84
+    t57 = t56 - t52
+    t58 = t52 - t47
+    t59 = t47 - t41
+    t60 = t41 - t32
+    t61 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
+    t62 = 0.0 if t26 else (fma(-t29, t28, 1.0) - t61) / t28
+    t63 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t64 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * s2_rate) * t31
+    t65 = -(fma(t4, t31, t32) + t4 * (0.0 if t12 else -(t62 * 0.25) if t20 else -(t62 * 0.125)) + t64)
+    t66 = 0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25
+    t67 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t68 = fma(t35, e4, -t36) + t35 * e4_l + t67
+    t69 = fma(t37, t38, -t39) + t37 * t66 + (fma(t36, s2_rate, -t37) + t36 * s2_rate_l + t68 * s2_rate) * t38
+    t70 = t32 - (t41 - t60) + (t40 - t60) + t65 + (fma(t39, t38, -t40) + t39 * t66 + t69 * t38)
+    t71 = fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t63 * e0) * e4
+    t72 = fma(t44, t38, -t45) + t44 * t66 + (fma(t43, s2_rate, -t44) + t43 * s2_rate_l + t71 * s2_rate) * t38
+    t73 = t41 - (t47 - t59) + (t46 - t59) + t70 + -(fma(t45, t38, t46) + t45 * t66 + t72 * t38)
+    t74 = e5_l * 0.5 if t12 else 0.0 if t20 else e5_l * 0.25
+    t75 = fma(t48, t38, -t49) + t48 * t66 + (fma(t36, s1_rate, -t48) + t36 * s1_rate_l + t68 * s1_rate) * t38
+    t76 = t47 - (t52 - t58) + (t51 - t58) + t73 + (fma(t49, t50, -t51) + t49 * t74 + t75 * t50)
+    t77 = fma(t53, t38, -t54) + t53 * t66 + (fma(t43, s1_rate, -t53) + t43 * s1_rate_l + t71 * s1_rate) * t38
+    t78 = t52 - (t56 - t57) + (t55 - t57) + t76 + -(fma(t54, t50, t55) + t54 * t74 + t77 * t50)
+    t79 = t78 - t78 == 0.0
+    t80 = t56 + t78
+    t81 = t80 if t79 else t56
+    t82 = (t78 - (t80 - t56) if t79 else 0.0) if t81 - t81 == 0.0 else 0.0
+    return t81, t82
 
 
-# s10 = g*(-4*e0**3*e4*s1_rate*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))**2 - 4*e0**3*e4*s2_rate*(0 if e1 <
-#     e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4)) +
+# s10 = -4*e0**3*e4*s1_rate*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))**2 - 4*e0**3*e4*s2_rate*(0 if e1 < e2
+#     else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4)) +
 #     8*e0**2*e4**2*s1_rate*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))**2 + 8*e0**2*e4**2*s2_rate*(0 if e1 <
 #     e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4)) -
 #     4*e0**2*e4*s1_rate*(-(0 if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0)
-#     else s1**(-3/2))/8)))
+#     else s1**(-3/2))/8))
 @core
 def hvp_negative_f64_s10_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3834,7 +3805,6 @@ def hvp_negative_f64_s10_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
@@ -3897,43 +3867,42 @@ def hvp_negative_f64_s10_core_swap(
     t54 = t53 * t49
     t55 = -(t54 * t38)
     t56 = t52 + t55
-    t57 = g * t56
-    t58 = t56 - t52
-    t59 = t52 - t47
-    t60 = t47 - t41
-    t61 = t41 - t32
-    t62 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
-    t63 = 0.0 if t18 else (fma(-t21, t20, 1.0) - t62) / t20
-    t64 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t65 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t64 * e4) * s1_rate) * t31
-    t66 = -(fma(t4, t31, t32) + t4 * (-(t63 * 0.25) if t12 else 0.0 if t30 else -(t63 * 0.125)) + t65)
-    t67 = e5_l * 0.5 if t12 else 0.0 if t30 else e5_l * 0.25
-    t68 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t69 = fma(t35, e4, -t36) + t35 * e4_l + t68
-    t70 = fma(t37, t38, -t39) + t37 * t67 + (fma(t36, s1_rate, -t37) + t36 * s1_rate_l + t69 * s1_rate) * t38
-    t71 = t32 - (t41 - t61) + (t40 - t61) + t66 + (fma(t39, t38, -t40) + t39 * t67 + t70 * t38)
-    t72 = fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t64 * e0) * e4
-    t73 = fma(t44, t38, -t45) + t44 * t67 + (fma(t43, s1_rate, -t44) + t43 * s1_rate_l + t72 * s1_rate) * t38
-    t74 = t41 - (t47 - t60) + (t46 - t60) + t71 + -(fma(t45, t38, t46) + t45 * t67 + t73 * t38)
-    t75 = 0.0 if t12 else e3_l * 0.5 if t30 else e3_l * 0.25
-    t76 = fma(t48, t49, -t50) + t48 * t75 + (fma(t36, s2_rate, -t48) + t36 * s2_rate_l + t69 * s2_rate) * t49
-    t77 = t47 - (t52 - t59) + (t51 - t59) + t74 + (fma(t50, t38, -t51) + t50 * t67 + t76 * t38)
-    t78 = fma(t53, t49, -t54) + t53 * t75 + (fma(t43, s2_rate, -t53) + t43 * s2_rate_l + t72 * s2_rate) * t49
-    t79 = g * (t52 - (t56 - t58) + (t55 - t58) + t77 + -(fma(t54, t38, t55) + t54 * t67 + t78 * t38))
-    t80 = fma(g, t56, -t57) + t79
-    t81 = t80 - t80 == 0.0
-    t82 = t57 + t80
-    t83 = t82 if t81 else t57
-    t84 = (t80 - (t82 - t57) if t81 else 0.0) if t83 - t83 == 0.0 else 0.0
-    return t83, t84
+    t57 = t56 - t52
+    t58 = t52 - t47
+    t59 = t47 - t41
+    t60 = t41 - t32
+    t61 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
+    t62 = 0.0 if t18 else (fma(-t21, t20, 1.0) - t61) / t20
+    t63 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t64 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * s1_rate) * t31
+    t65 = -(fma(t4, t31, t32) + t4 * (-(t62 * 0.25) if t12 else 0.0 if t30 else -(t62 * 0.125)) + t64)
+    t66 = e5_l * 0.5 if t12 else 0.0 if t30 else e5_l * 0.25
+    t67 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t68 = fma(t35, e4, -t36) + t35 * e4_l + t67
+    t69 = fma(t37, t38, -t39) + t37 * t66 + (fma(t36, s1_rate, -t37) + t36 * s1_rate_l + t68 * s1_rate) * t38
+    t70 = t32 - (t41 - t60) + (t40 - t60) + t65 + (fma(t39, t38, -t40) + t39 * t66 + t69 * t38)
+    t71 = fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t63 * e0) * e4
+    t72 = fma(t44, t38, -t45) + t44 * t66 + (fma(t43, s1_rate, -t44) + t43 * s1_rate_l + t71 * s1_rate) * t38
+    t73 = t41 - (t47 - t59) + (t46 - t59) + t70 + -(fma(t45, t38, t46) + t45 * t66 + t72 * t38)
+    t74 = 0.0 if t12 else e3_l * 0.5 if t30 else e3_l * 0.25
+    t75 = fma(t48, t49, -t50) + t48 * t74 + (fma(t36, s2_rate, -t48) + t36 * s2_rate_l + t68 * s2_rate) * t49
+    t76 = t47 - (t52 - t58) + (t51 - t58) + t73 + (fma(t50, t38, -t51) + t50 * t66 + t75 * t38)
+    t77 = fma(t53, t49, -t54) + t53 * t74 + (fma(t43, s2_rate, -t53) + t43 * s2_rate_l + t71 * s2_rate) * t49
+    t78 = t52 - (t56 - t57) + (t55 - t57) + t76 + -(fma(t54, t38, t55) + t54 * t66 + t77 * t38)
+    t79 = t78 - t78 == 0.0
+    t80 = t56 + t78
+    t81 = t80 if t79 else t56
+    t82 = (t78 - (t80 - t56) if t79 else 0.0) if t81 - t81 == 0.0 else 0.0
+    return t81, t82
 
 
-# dnegative[D] = s10*(-2*anchor[D] + 2*negative[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*negative[D] -
-#     2*positive[D])
+# dnegative[D] = g*(s10*(-2*anchor[D] + 2*negative[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*negative[D]
+#     - 2*positive[D]))
 @core
 def hvp_negative_f64_dnegative_core_swap(
-    s10, s10_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, direction_D, negative_D, positive_D
+    g, s10, s10_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, direction_D, negative_D, positive_D
 ):
+    g = np.float64(g)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
     s7 = np.float64(s7)
@@ -3959,17 +3928,19 @@ def hvp_negative_f64_dnegative_core_swap(
     t11 = t5 - t10
     t12 = s9 * t11
     t13 = t9 + t12
-    t14 = t13 - t9
-    t15 = t9 - t4
-    t16 = t4 - t2
-    t17 = t2 - (t4 - t16) + (t3 - t16) + (fma(t1, s7, -t2) + t1 * s7_l) + (fma(t1, s8, -t3) + t1 * s8_l)
-    t18 = -t6
-    t19 = t7 - t18
-    t20 = fma(s10, t7, -t8) + s10 * (t18 - (t7 - t19) + (t5 - t19)) + s10_l * t7
-    t21 = t11 - t5
-    t22 = t9 - (t13 - t14) + (t12 - t14) + (t4 - (t9 - t15) + (t8 - t15) + t17 + t20)
-    t23 = t22 + (fma(s9, t11, -t12) + s9 * (t5 - (t11 - t21) + (-t10 - t21)) + s9_l * t11)
-    return t13 + t23 if t23 - t23 == 0.0 else t13
+    t14 = g * t13
+    t15 = t13 - t9
+    t16 = t9 - t4
+    t17 = t4 - t2
+    t18 = t2 - (t4 - t17) + (t3 - t17) + (fma(t1, s7, -t2) + t1 * s7_l) + (fma(t1, s8, -t3) + t1 * s8_l)
+    t19 = -t6
+    t20 = t7 - t19
+    t21 = fma(s10, t7, -t8) + s10 * (t19 - (t7 - t20) + (t5 - t20)) + s10_l * t7
+    t22 = t11 - t5
+    t23 = t9 - (t13 - t15) + (t12 - t15) + (t4 - (t9 - t16) + (t8 - t16) + t18 + t21)
+    t24 = g * (t23 + (fma(s9, t11, -t12) + s9 * (t5 - (t11 - t22) + (-t10 - t22)) + s9_l * t11))
+    t25 = fma(g, t13, -t14) + t24
+    return t14 + t25 if t25 - t25 == 0.0 else t14
 
 
 @loop
@@ -4211,9 +4182,9 @@ def vjp_f64_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegative_
         e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s2, s2_l)
-        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s1, s1_l)
-        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, g_row, s0, s0_l)
+        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -4227,13 +4198,13 @@ def vjp_f64_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegative_
             dnegative__row_8 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_swap(
-                    s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 dpositive__row_7[i] = vjp_f64_dpositive_core_swap(
-                    s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
                 )
                 dnegative__row_8[i] = vjp_f64_dnegative_core_swap(
-                    s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
                 )
 
 
@@ -4332,9 +4303,9 @@ def vjp_f32_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegative_
         e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s2, s2_l)
-        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s1, s1_l)
-        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, g_row, s0, s0_l)
+        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -4348,13 +4319,13 @@ def vjp_f32_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegative_
             dnegative__row_8 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_swap(
-                    s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 dpositive__row_7[i] = vjp_f64_dpositive_core_swap(
-                    s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
                 )
                 dnegative__row_8[i] = vjp_f64_dnegative_core_swap(
-                    s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
                 )
 
 
@@ -4454,9 +4425,9 @@ def value_and_grad_f64_swap(g, anchor, positive, negative, out_, danchor_, dposi
         e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s2, s2_l)
-        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s1, s1_l)
-        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, g_row, s0, s0_l)
+        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -4470,13 +4441,13 @@ def value_and_grad_f64_swap(g, anchor, positive, negative, out_, danchor_, dposi
             dnegative__row_8 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_swap(
-                    s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 dpositive__row_7[i] = vjp_f64_dpositive_core_swap(
-                    s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
                 )
                 dnegative__row_8[i] = vjp_f64_dnegative_core_swap(
-                    s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
                 )
 
 
@@ -4576,9 +4547,9 @@ def value_and_grad_f32_swap(g, anchor, positive, negative, out_, danchor_, dposi
         e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s2, s2_l)
-        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g_row, m1, m2, s1, s1_l)
-        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, g_row, s0, s0_l)
+        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -4592,13 +4563,13 @@ def value_and_grad_f32_swap(g, anchor, positive, negative, out_, danchor_, dposi
             dnegative__row_8 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_swap(
-                    s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    g_row, s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 dpositive__row_7[i] = vjp_f64_dpositive_core_swap(
-                    s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
                 )
                 dnegative__row_8[i] = vjp_f64_dnegative_core_swap(
-                    s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
+                    g_row, s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
                 )
 
 
@@ -4668,50 +4639,14 @@ def hvp_anchor_f64_swap(g, direction, anchor, positive, negative, danchor_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
         e4, e4_l = hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g_row)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, g_row)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
         s10, s10_l = hvp_anchor_f64_s10_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0_rate,
-            s0_rate_l,
-            s1,
-            s1_l,
-            s1_rate,
-            s1_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         s11, s11_l = hvp_anchor_f64_s11_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0,
-            s0_l,
-            s0_rate,
-            s0_rate_l,
-            s1_rate,
-            s1_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -4722,6 +4657,7 @@ def hvp_anchor_f64_swap(g, direction, anchor, positive, negative, danchor_):
             danchor__row_4 = danchor__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = hvp_anchor_f64_danchor_core_swap(
+                    g_row,
                     s10,
                     s10_l,
                     s11,
@@ -4803,50 +4739,14 @@ def hvp_anchor_f32_swap(g, direction, anchor, positive, negative, danchor_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
         e4, e4_l = hvp_anchor_f32_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g_row)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, g_row)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
         s10, s10_l = hvp_anchor_f64_s10_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0_rate,
-            s0_rate_l,
-            s1,
-            s1_l,
-            s1_rate,
-            s1_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         s11, s11_l = hvp_anchor_f64_s11_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0,
-            s0_l,
-            s0_rate,
-            s0_rate_l,
-            s1_rate,
-            s1_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -4857,6 +4757,7 @@ def hvp_anchor_f32_swap(g, direction, anchor, positive, negative, danchor_):
             danchor__row_4 = danchor__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = hvp_anchor_f64_danchor_core_swap(
+                    g_row,
                     s10,
                     s10_l,
                     s11,
@@ -4938,50 +4839,14 @@ def hvp_positive_f64_swap(g, direction, anchor, positive, negative, dpositive_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g_row)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, g_row)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0_rate,
-            s0_rate_l,
-            s2,
-            s2_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
         s11, s11_l = hvp_positive_f64_s11_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0,
-            s0_l,
-            s0_rate,
-            s0_rate_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -4992,6 +4857,7 @@ def hvp_positive_f64_swap(g, direction, anchor, positive, negative, dpositive_):
             dpositive__row_4 = dpositive__row[start:stop]
             for i in range(stop - start):
                 dpositive__row_4[i] = hvp_positive_f64_dpositive_core_swap(
+                    g_row,
                     s11,
                     s11_l,
                     s7,
@@ -5073,50 +4939,14 @@ def hvp_positive_f32_swap(g, direction, anchor, positive, negative, dpositive_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f32_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g_row)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, g_row)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0_rate,
-            s0_rate_l,
-            s2,
-            s2_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
         s11, s11_l = hvp_positive_f64_s11_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s0,
-            s0_l,
-            s0_rate,
-            s0_rate_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -5127,6 +4957,7 @@ def hvp_positive_f32_swap(g, direction, anchor, positive, negative, dpositive_):
             dpositive__row_4 = dpositive__row[start:stop]
             for i in range(stop - start):
                 dpositive__row_4[i] = hvp_positive_f64_dpositive_core_swap(
+                    g_row,
                     s11,
                     s11_l,
                     s7,
@@ -5208,50 +5039,14 @@ def hvp_negative_f64_swap(g, direction, anchor, positive, negative, dnegative_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g_row)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
         e5, e5_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
-        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l, g_row)
+        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l)
         s9, s9_l = hvp_negative_f64_s9_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s1_rate,
-            s1_rate_l,
-            s2,
-            s2_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_negative_f64_s10_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s1,
-            s1_l,
-            s1_rate,
-            s1_rate_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -5262,6 +5057,7 @@ def hvp_negative_f64_swap(g, direction, anchor, positive, negative, dnegative_):
             dnegative__row_4 = dnegative__row[start:stop]
             for i in range(stop - start):
                 dnegative__row_4[i] = hvp_negative_f64_dnegative_core_swap(
+                    g_row,
                     s10,
                     s10_l,
                     s7,
@@ -5343,50 +5139,14 @@ def hvp_negative_f32_swap(g, direction, anchor, positive, negative, dnegative_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f32_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, g_row)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
         e5, e5_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
-        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l, g_row)
+        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l)
         s9, s9_l = hvp_negative_f64_s9_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s1_rate,
-            s1_rate_l,
-            s2,
-            s2_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_negative_f64_s10_core_swap(
-            e0,
-            e0_l,
-            e1,
-            e1_l,
-            e2,
-            e2_l,
-            e3,
-            e3_l,
-            e4,
-            e4_l,
-            e5,
-            e5_l,
-            g_row,
-            s1,
-            s1_l,
-            s1_rate,
-            s1_rate_l,
-            s2_rate,
-            s2_rate_l,
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -5397,6 +5157,7 @@ def hvp_negative_f32_swap(g, direction, anchor, positive, negative, dnegative_):
             dnegative__row_4 = dnegative__row[start:stop]
             for i in range(stop - start):
                 dnegative__row_4[i] = hvp_negative_f64_dnegative_core_swap(
+                    g_row,
                     s10,
                     s10_l,
                     s7,

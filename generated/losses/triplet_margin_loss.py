@@ -88,10 +88,9 @@ def value_f64_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     return t13 + t12 if t12 - t12 == 0.0 else t13
 
 
-# s3 = (g if margin - s0 + s1 >= 0 else 0)
+# s3 = (1 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
-    g = np.float64(g)
+def vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -110,7 +109,7 @@ def vjp_f64_s3_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return 1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
 
 
 # s4 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
@@ -136,10 +135,9 @@ def vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_D1, positive_D1):
     return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
 
 
-# s5 = (-g if margin - s0 + s1 >= 0 else 0)
+# s5 = (-1 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f64_s5_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
-    g = np.float64(g)
+def vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -158,7 +156,7 @@ def vjp_f64_s5_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return -g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
 
 
 # s6 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -184,14 +182,15 @@ def vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
 
 
-# danchor[D] = (sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
+# danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0) + (sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0
-#     else 0)/s4 if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0)
+#     else 0)/s4 if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0))
 @core
 def vjp_f64_danchor_core_no_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -259,18 +258,20 @@ def vjp_f64_danchor_core_no_swap_p_eq_inf(
     t51 = t49 * t50
     t52 = t51 if t46 else 0.0
     t53 = t33 + t52
-    t54 = t53 - t33
-    t55 = fma(t17, t31, -t32) + (fma(-t17, s6, t16) - t17 * s6_l) / s6 * t31 if t14 else 0.0
-    t56 = fma(t49, t50, -t51) + (fma(-t49, s4, t48) - t49 * s4_l) / s4 * t50 if t46 else 0.0
-    t57 = t33 - (t53 - t54) + (t52 - t54) + t55 + t56
-    return t53 + t57 if t57 - t57 == 0.0 else t53
+    t54 = g * t53
+    t55 = t53 - t33
+    t56 = fma(t17, t31, -t32) + (fma(-t17, s6, t16) - t17 * s6_l) / s6 * t31 if t14 else 0.0
+    t57 = fma(t49, t50, -t51) + (fma(-t49, s4, t48) - t49 * s4_l) / s4 * t50 if t46 else 0.0
+    t58 = fma(g, t53, -t54) + g * (t33 - (t53 - t55) + (t52 - t55) + t56 + t57)
+    return t54 + t58 if t58 - t58 == 0.0 else t54
 
 
-# dpositive[D] = (-sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
+# dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
 #     anchor[D] - positive[D]), s1) else 0)
 @core
-def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
+def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -294,34 +295,37 @@ def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3,
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = t15 / s4
-    t17 = -s0
-    t18 = margin + t17
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t17 - t24) + -s0_l) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = s3 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0 else 0.0
-    t31 = -(t16 * t30)
-    t32 = -(fma(t16, t30, t31) + (fma(-t16, s4, t15) - t16 * s4_l) / s4 * t30) if t13 else 0.0
-    t33 = t31 if t13 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t14 = g / s4
+    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = t14 * t16
+    t18 = -s0
+    t19 = margin + t18
+    t20 = t19 + s1
+    t21 = -t20
+    t22 = 0.0 + t21
+    t23 = t22 - 0.0
+    t24 = t20 - t19
+    t25 = t19 - margin
+    t26 = -(t19 - (t20 - t24) + (s1 - t24) + (margin - (t19 - t25) + (t18 - t25) + -s0_l) + s1_l)
+    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
+    t28 = t27 - t27 == 0.0
+    t29 = t22 + t27
+    t30 = t29 if t28 else t22
+    t31 = s3 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
+    t32 = -(t17 * t31)
+    t33 = -(fma(t17, t31, t32) + (fma(t14, t16, -t17) + (fma(-t14, s4, g) - t14 * s4_l) / s4 * t16) * t31)
+    t34 = t33 if t13 else 0.0
+    t35 = t32 if t13 else 0.0
+    return t35 + t34 if t34 - t34 == 0.0 else t35
 
 
-# dnegative[D] = (-sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
+# dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0)
 @core
-def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
+def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -346,26 +350,28 @@ def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5,
     t12 = t11 - t11 == 0.0
     t13 = t5 + t11
     t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t16 / s6
-    t18 = margin + t4
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t4 - t24) + t10) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = s5 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0 else 0.0
-    t31 = -(t17 * t30)
-    t32 = -(fma(t17, t30, t31) + (fma(-t17, s6, t16) - t17 * s6_l) / s6 * t30) if t14 else 0.0
-    t33 = t31 if t14 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t15 = g / s6
+    t16 = t2 + t9 if t9 - t9 == 0.0 else t2
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = t15 * t17
+    t19 = margin + t4
+    t20 = t19 + s1
+    t21 = -t20
+    t22 = 0.0 + t21
+    t23 = t22 - 0.0
+    t24 = t20 - t19
+    t25 = t19 - margin
+    t26 = -(t19 - (t20 - t24) + (s1 - t24) + (margin - (t19 - t25) + (t4 - t25) + t10) + s1_l)
+    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
+    t28 = t27 - t27 == 0.0
+    t29 = t22 + t27
+    t30 = t29 if t28 else t22
+    t31 = s5 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
+    t32 = -(t18 * t31)
+    t33 = -(fma(t18, t31, t32) + (fma(t15, t17, -t18) + (fma(-t15, s6, g) - t15 * s6_l) / s6 * t17) * t31)
+    t34 = t33 if t14 else 0.0
+    t35 = t32 if t14 else 0.0
+    return t35 + t34 if t34 - t34 == 0.0 else t35
 
 
 # r_s4 = 1/s4
@@ -396,14 +402,15 @@ def vjp_f32_r_s6_core_no_swap_p_eq_inf(s6, s6_l):
     return t5, t6
 
 
-# danchor[D] = (r_s6*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0) if Eq(Abs(eps +
+# danchor[D] = g*((r_s6*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0) if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0) + (r_s4*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >=
-#     0 else 0) if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0)
+#     0 else 0) if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0))
 @core
 def vjp_f32_danchor_core_no_swap_p_eq_inf(
-    eps, margin, r_s4, r_s4_l, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s3, s5, anchor_D, negative_D, positive_D
+    eps, g, margin, r_s4, r_s4_l, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s3, s5, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_s4 = np.float64(r_s4)
     r_s4_l = np.float64(r_s4_l)
@@ -471,18 +478,20 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
     t51 = t49 * t50
     t52 = t51 if t46 else 0.0
     t53 = t33 + t52
-    t54 = t53 - t33
-    t55 = fma(t17, t31, -t32) + (fma(r_s6, t16, -t17) + r_s6_l * t16) * t31 if t14 else 0.0
-    t56 = fma(t49, t50, -t51) + (fma(r_s4, t48, -t49) + r_s4_l * t48) * t50 if t46 else 0.0
-    t57 = t33 - (t53 - t54) + (t52 - t54) + t55 + t56
-    return t53 + t57 if t57 - t57 == 0.0 else t53
+    t54 = g * t53
+    t55 = t53 - t33
+    t56 = fma(t17, t31, -t32) + (fma(r_s6, t16, -t17) + r_s6_l * t16) * t31 if t14 else 0.0
+    t57 = fma(t49, t50, -t51) + (fma(r_s4, t48, -t49) + r_s4_l * t48) * t50 if t46 else 0.0
+    t58 = fma(g, t53, -t54) + g * (t33 - (t53 - t55) + (t52 - t55) + t56 + t57)
+    return t54 + t58 if t58 - t58 == 0.0 else t54
 
 
-# dpositive[D] = (-r_s4*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0) if Eq(Abs(eps +
+# dpositive[D] = (-g*r_s4*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0) if Eq(Abs(eps +
 #     anchor[D] - positive[D]), s1) else 0)
 @core
-def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3, anchor_D, positive_D):
+def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, g, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3, anchor_D, positive_D):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_s4 = np.float64(r_s4)
     r_s4_l = np.float64(r_s4_l)
@@ -506,34 +515,37 @@ def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, r_s4, r_s4_l, s0, s0_l,
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = r_s4 * t15
-    t17 = -s0
-    t18 = margin + t17
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t17 - t24) + -s0_l) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = s3 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0 else 0.0
-    t31 = -(t16 * t30)
-    t32 = -(fma(t16, t30, t31) + (fma(r_s4, t15, -t16) + r_s4_l * t15) * t30) if t13 else 0.0
-    t33 = t31 if t13 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t14 = g * r_s4
+    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = t14 * t16
+    t18 = -s0
+    t19 = margin + t18
+    t20 = t19 + s1
+    t21 = -t20
+    t22 = 0.0 + t21
+    t23 = t22 - 0.0
+    t24 = t20 - t19
+    t25 = t19 - margin
+    t26 = -(t19 - (t20 - t24) + (s1 - t24) + (margin - (t19 - t25) + (t18 - t25) + -s0_l) + s1_l)
+    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
+    t28 = t27 - t27 == 0.0
+    t29 = t22 + t27
+    t30 = t29 if t28 else t22
+    t31 = s3 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
+    t32 = -(t17 * t31)
+    t33 = -(fma(t17, t31, t32) + (fma(t14, t16, -t17) + (fma(g, r_s4, -t14) + g * r_s4_l) * t16) * t31)
+    t34 = t33 if t13 else 0.0
+    t35 = t32 if t13 else 0.0
+    return t35 + t34 if t34 - t34 == 0.0 else t35
 
 
-# dnegative[D] = (-r_s6*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0) if Eq(Abs(eps +
+# dnegative[D] = (-g*r_s6*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0) if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0)
 @core
-def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5, anchor_D, negative_D):
+def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, g, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5, anchor_D, negative_D):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_s6 = np.float64(r_s6)
     r_s6_l = np.float64(r_s6_l)
@@ -558,32 +570,59 @@ def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, r_s6, r_s6_l, s0, s0_l,
     t12 = t11 - t11 == 0.0
     t13 = t5 + t11
     t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = r_s6 * t16
-    t18 = margin + t4
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t4 - t24) + t10) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = s5 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0 else 0.0
-    t31 = -(t17 * t30)
-    t32 = -(fma(t17, t30, t31) + (fma(r_s6, t16, -t17) + r_s6_l * t16) * t30) if t14 else 0.0
-    t33 = t31 if t14 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t15 = g * r_s6
+    t16 = t2 + t9 if t9 - t9 == 0.0 else t2
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = t15 * t17
+    t19 = margin + t4
+    t20 = t19 + s1
+    t21 = -t20
+    t22 = 0.0 + t21
+    t23 = t22 - 0.0
+    t24 = t20 - t19
+    t25 = t19 - margin
+    t26 = -(t19 - (t20 - t24) + (s1 - t24) + (margin - (t19 - t25) + (t4 - t25) + t10) + s1_l)
+    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
+    t28 = t27 - t27 == 0.0
+    t29 = t22 + t27
+    t30 = t29 if t28 else t22
+    t31 = s5 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
+    t32 = -(t18 * t31)
+    t33 = -(fma(t18, t31, t32) + (fma(t15, t17, -t18) + (fma(g, r_s6, -t15) + g * r_s6_l) * t17) * t31)
+    t34 = t33 if t14 else 0.0
+    t35 = t32 if t14 else 0.0
+    return t35 + t34 if t34 - t34 == 0.0 else t35
 
 
 # danchor[D] = 0
 @core
 def hvp_anchor_f64_danchor_core_no_swap_p_eq_inf():
     return 0.0
+
+
+# dmargin = (g if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_margin_f64_dmargin_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    return g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
 
 
 # s5 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if
@@ -690,17 +729,19 @@ def vjp_eps_f64_s8_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s6, s7
     return t33, t34
 
 
-# deps = s5 + s8
+# deps = g*(s5 + s8)
 @core
-def vjp_eps_f64_deps_core_no_swap_p_eq_inf(s5, s5_l, s8, s8_l):
+def vjp_eps_f64_deps_core_no_swap_p_eq_inf(g, s5, s5_l, s8, s8_l):
+    g = np.float64(g)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     t1 = s5 + s8
-    t2 = t1 - s5
-    t3 = s5 - (t1 - t2) + (s8 - t2) + s5_l + s8_l
-    return t1 + t3 if t3 - t3 == 0.0 else t1
+    t2 = g * t1
+    t3 = t1 - s5
+    t4 = fma(g, t1, -t2) + g * (s5 - (t1 - t3) + (s8 - t3) + s5_l + s8_l)
+    return t2 + t4 if t4 - t4 == 0.0 else t2
 
 
 # s5 = sum over D.1 of (r_s4*sign(eps + anchor[D.1] - positive[D.1])*(s3 if margin - s0 + s1 >= 0 else 0) if
@@ -919,7 +960,7 @@ def vjp_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
                 lanes_s1[i], lost_s1[i] = larger(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
-        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s4, width_D, 0.0)
         cleared(lost_s4, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -930,7 +971,7 @@ def vjp_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
                 s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, 0.0)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_D)
-        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s6, width_D, 0.0)
         cleared(lost_s6, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -952,6 +993,7 @@ def vjp_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f64_danchor_core_no_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -968,10 +1010,10 @@ def vjp_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
                     positive_row_2[i],
                 )
                 dpositive__row_4[i] = vjp_f64_dpositive_core_no_swap_p_eq_inf(
-                    eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_row_0[i], positive_row_2[i]
+                    eps, g_row, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_row_0[i], positive_row_2[i]
                 )
                 dnegative__row_5[i] = vjp_f64_dnegative_core_no_swap_p_eq_inf(
-                    eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_row_0[i], negative_row_1[i]
+                    eps, g_row, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_row_0[i], negative_row_1[i]
                 )
 
 
@@ -1011,7 +1053,7 @@ def vjp_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
                 lanes_s1[i], lost_s1[i] = larger(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
-        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s4, width_D, 0.0)
         cleared(lost_s4, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1022,7 +1064,7 @@ def vjp_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
                 s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, 0.0)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_D)
-        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s6, width_D, 0.0)
         cleared(lost_s6, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1046,6 +1088,7 @@ def vjp_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f32_danchor_core_no_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s4,
                     r_s4_l,
@@ -1062,10 +1105,10 @@ def vjp_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danc
                     positive_row_2[i],
                 )
                 dpositive__row_4[i] = vjp_f32_dpositive_core_no_swap_p_eq_inf(
-                    eps, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
+                    eps, g_row, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
                 )
                 dnegative__row_5[i] = vjp_f32_dnegative_core_no_swap_p_eq_inf(
-                    eps, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5, anchor_row_0[i], negative_row_1[i]
+                    eps, g_row, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5, anchor_row_0[i], negative_row_1[i]
                 )
 
 
@@ -1108,7 +1151,7 @@ def value_and_grad_f64_no_swap_p_eq_inf(
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         out_[row] = value_f64_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
-        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s4, width_D, 0.0)
         cleared(lost_s4, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1119,7 +1162,7 @@ def value_and_grad_f64_no_swap_p_eq_inf(
                 s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, 0.0)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_D)
-        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s6, width_D, 0.0)
         cleared(lost_s6, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1141,6 +1184,7 @@ def value_and_grad_f64_no_swap_p_eq_inf(
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f64_danchor_core_no_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -1157,10 +1201,10 @@ def value_and_grad_f64_no_swap_p_eq_inf(
                     positive_row_2[i],
                 )
                 dpositive__row_4[i] = vjp_f64_dpositive_core_no_swap_p_eq_inf(
-                    eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_row_0[i], positive_row_2[i]
+                    eps, g_row, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_row_0[i], positive_row_2[i]
                 )
                 dnegative__row_5[i] = vjp_f64_dnegative_core_no_swap_p_eq_inf(
-                    eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_row_0[i], negative_row_1[i]
+                    eps, g_row, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_row_0[i], negative_row_1[i]
                 )
 
 
@@ -1203,7 +1247,7 @@ def value_and_grad_f32_no_swap_p_eq_inf(
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         out_[row] = value_f64_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
-        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s4, width_D, 0.0)
         cleared(lost_s4, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1214,7 +1258,7 @@ def value_and_grad_f32_no_swap_p_eq_inf(
                 s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, 0.0)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_D)
-        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s6, width_D, 0.0)
         cleared(lost_s6, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1238,6 +1282,7 @@ def value_and_grad_f32_no_swap_p_eq_inf(
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f32_danchor_core_no_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s4,
                     r_s4_l,
@@ -1254,10 +1299,10 @@ def value_and_grad_f32_no_swap_p_eq_inf(
                     positive_row_2[i],
                 )
                 dpositive__row_4[i] = vjp_f32_dpositive_core_no_swap_p_eq_inf(
-                    eps, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
+                    eps, g_row, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
                 )
                 dnegative__row_5[i] = vjp_f32_dnegative_core_no_swap_p_eq_inf(
-                    eps, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5, anchor_row_0[i], negative_row_1[i]
+                    eps, g_row, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5, anchor_row_0[i], negative_row_1[i]
                 )
 
 
@@ -1392,7 +1437,9 @@ def vjp_margin_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, ep
                 lanes_s1[i], lost_s1[i] = larger(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l))
+        dmargin_[0], error = two_sum(
+            dmargin_[0], vjp_margin_f64_dmargin_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        )
         dmargin__l[0] += error
 
 
@@ -1425,7 +1472,9 @@ def vjp_margin_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, ep
                 lanes_s1[i], lost_s1[i] = larger(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l))
+        dmargin_[0], error = two_sum(
+            dmargin_[0], vjp_margin_f64_dmargin_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        )
         dmargin__l[0] += error
 
 
@@ -1466,7 +1515,7 @@ def vjp_eps_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
                 lanes_s1[i], lost_s1[i] = larger(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
-        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s4, width_D, 0.0)
         cleared(lost_s4, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1489,7 +1538,7 @@ def vjp_eps_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
                 )
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_D)
-        s6 = vjp_f64_s5_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s6 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s7, width_D, 0.0)
         cleared(lost_s7, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1512,7 +1561,7 @@ def vjp_eps_f64_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
                 )
                 lanes_s8[i], lost_s8[i] = added(lanes_s8[i], lost_s8[i], s8_here, s8_here_l)
         s8, s8_l = sum_up(lanes_s8, lost_s8, width_D)
-        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_no_swap_p_eq_inf(s5, s5_l, s8, s8_l))
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_no_swap_p_eq_inf(g_row, s5, s5_l, s8, s8_l))
         deps__l[0] += error
 
 
@@ -1553,7 +1602,7 @@ def vjp_eps_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
                 lanes_s1[i], lost_s1[i] = larger(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
-        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s4, width_D, 0.0)
         cleared(lost_s4, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1577,7 +1626,7 @@ def vjp_eps_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
                 )
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_D)
-        s6 = vjp_f64_s5_core_no_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l)
+        s6 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
         cleared(lanes_s7, width_D, 0.0)
         cleared(lost_s7, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -1601,7 +1650,7 @@ def vjp_eps_f32_no_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
                 )
                 lanes_s8[i], lost_s8[i] = added(lanes_s8[i], lost_s8[i], s8_here, s8_here_l)
         s8, s8_l = sum_up(lanes_s8, lost_s8, width_D)
-        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_no_swap_p_eq_inf(s5, s5_l, s8, s8_l))
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_no_swap_p_eq_inf(g_row, s5, s5_l, s8, s8_l))
         deps__l[0] += error
 
 
@@ -1756,14 +1805,13 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l):
     return t5, t6
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s1, s1_l):
+def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -1784,35 +1832,31 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * 0.5
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = math.sqrt(s1)
-    t24 = 1.0 / t23
-    t25 = 0.0 if t22 else t24
-    t26 = -(t16 * t25)
-    t27 = 0.0 if t22 else (fma(-t24, t23, 1.0) - t24 * ((fma(-t23, t23, s1) + s1_l) / (t23 + t23))) / t23
-    t28 = -(fma(t16, t25, t26) + t16 * t27) if t15 else 0.0
-    t29 = t28 - t28 == 0.0
-    t30 = t26 if t15 else 0.0
-    t31 = t30 + t28
-    t32 = t31 if t29 else t30
-    t33 = (t28 - (t31 - t30) if t29 else 0.0) if t32 - t32 == 0.0 else 0.0
-    return t32, t33
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = math.sqrt(s1)
+    t23 = 1.0 / t22
+    t24 = 0.0 if t21 else (fma(-t23, t22, 1.0) - t23 * ((fma(-t22, t22, s1) + s1_l) / (t22 + t22))) / t22
+    t25 = -(t24 * 0.5) if t15 else 0.0
+    t26 = t25 - t25 == 0.0
+    t27 = -((0.0 if t21 else t23) * 0.5) if t15 else 0.0
+    t28 = t27 + t25
+    t29 = t28 if t26 else t27
+    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
+    return t29, t30
 
 
-# s4 = (g*(0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s0, s0_l):
+def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -1833,36 +1877,34 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * 0.5
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = math.sqrt(s0)
-    t24 = 1.0 / t23
-    t25 = 0.0 if t22 else t24
-    t26 = t16 * t25
-    t27 = 0.0 if t22 else (fma(-t24, t23, 1.0) - t24 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23))) / t23
-    t28 = fma(t16, t25, -t26) + t16 * t27 if t15 else 0.0
-    t29 = t28 - t28 == 0.0
-    t30 = t26 if t15 else 0.0
-    t31 = t30 + t28
-    t32 = t31 if t29 else t30
-    t33 = (t28 - (t31 - t30) if t29 else 0.0) if t32 - t32 == 0.0 else 0.0
-    return t32, t33
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = math.sqrt(s0)
+    t23 = 1.0 / t22
+    t24 = 0.0 if t21 else (fma(-t23, t22, 1.0) - t23 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22))) / t22
+    t25 = t24 * 0.5 if t15 else 0.0
+    t26 = t25 - t25 == 0.0
+    t27 = (0.0 if t21 else t23) * 0.5 if t15 else 0.0
+    t28 = t27 + t25
+    t29 = t28 if t26 else t27
+    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
+    return t29, t30
 
 
-# danchor[D] = (2*s3*y1[D] + 2*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -1894,20 +1936,23 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t18 = y1_D * 2.0
     t19 = t18 * s3
     t20 = t17 + t19
-    t21 = t20 - t17
-    t22 = t17 - (t20 - t21) + (t19 - t21) + (fma(t16, s4, -t17) + t16 * s4_l + y0_D_l * 2.0 * s4)
-    t23 = t22 + (fma(t18, s3, -t19) + t18 * s3_l + y1_D_l * 2.0 * s3) if t15 else 0.0
-    t24 = t20 if t15 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t21 = g * t20
+    t22 = t20 - t17
+    t23 = t17 - (t20 - t22) + (t19 - t22) + (fma(t16, s4, -t17) + t16 * s4_l + y0_D_l * 2.0 * s4)
+    t24 = fma(g, t20, -t21) + g * (t23 + (fma(t18, s3, -t19) + t18 * s3_l + y1_D_l * 2.0 * s3))
+    t25 = t24 if t15 else 0.0
+    t26 = t21 if t15 else 0.0
+    return t26 + t25 if t25 - t25 == 0.0 else t26
 
 
-# dpositive[D] = (-2*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
+def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -1931,19 +1976,21 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, m
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = y0_D * 2.0
-    t17 = -(t16 * s4)
-    t18 = -(fma(t16, s4, t17) + t16 * s4_l + y0_D_l * 2.0 * s4) if t15 else 0.0
-    t19 = t17 if t15 else 0.0
-    return t19 + t18 if t18 - t18 == 0.0 else t19
+    t17 = t16 * g
+    t18 = -(t17 * s4)
+    t19 = -(fma(t17, s4, t18) + t17 * s4_l + (fma(t16, g, -t17) + y0_D_l * 2.0 * g) * s4) if t15 else 0.0
+    t20 = t18 if t15 else 0.0
+    return t20 + t19 if t19 - t19 == 0.0 else t20
 
 
-# dnegative[D] = (-2*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
+def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -1967,10 +2014,11 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, m
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = y1_D * 2.0
-    t17 = -(t16 * s3)
-    t18 = -(fma(t16, s3, t17) + t16 * s3_l + y1_D_l * 2.0 * s3) if t15 else 0.0
-    t19 = t17 if t15 else 0.0
-    return t19 + t18 if t18 - t18 == 0.0 else t19
+    t17 = t16 * g
+    t18 = -(t17 * s3)
+    t19 = -(fma(t17, s3, t18) + t17 * s3_l + (fma(t16, g, -t17) + y1_D_l * 2.0 * g) * s3) if t15 else 0.0
+    t20 = t18 if t15 else 0.0
+    return t20 + t19 if t19 - t19 == 0.0 else t20
 
 
 # r_m0 = 1/m0
@@ -1999,15 +2047,16 @@ def vjp_f32_r_m1_core_no_swap_p_ne_inf_p_eq_2(m1):
     return t5, t6
 
 
-# danchor[D] = (2*s3*y1[D] + 2*s4*y0[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
+# danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
 def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_m0 = np.float64(r_m0)
     r_m0_l = np.float64(r_m0_l)
@@ -2042,22 +2091,25 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t19 = y1_D * 2.0
     t20 = t19 * s3
     t21 = t18 + t20
-    t22 = t21 - t18
-    t23 = t18 - (t21 - t22) + (t20 - t22) + (fma(t17, s4, -t18) + t17 * s4_l + y0_D_l * 2.0 * s4)
-    t24 = t23 + (fma(t19, s3, -t20) + t19 * s3_l + y1_D_l * 2.0 * s3) if t16 else 0.0
-    t25 = t21 if t16 else 0.0
-    return t25 + t24 if t24 - t24 == 0.0 else t25
+    t22 = g * t21
+    t23 = t21 - t18
+    t24 = t18 - (t21 - t23) + (t20 - t23) + (fma(t17, s4, -t18) + t17 * s4_l + y0_D_l * 2.0 * s4)
+    t25 = fma(g, t21, -t22) + g * (t24 + (fma(t19, s3, -t20) + t19 * s3_l + y1_D_l * 2.0 * s3))
+    t26 = t25 if t16 else 0.0
+    t27 = t22 if t16 else 0.0
+    return t27 + t26 if t26 - t26 == 0.0 else t27
 
 
-# dpositive[D] = (-2*s4*y0[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
+# dpositive[D] = (-2*g*s4*y0[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
 def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, y0_D, y0_D_l
+    e0, e0_l, e1, e1_l, g, margin, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, y0_D, y0_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_m0 = np.float64(r_m0)
     r_m0_l = np.float64(r_m0_l)
@@ -2084,21 +2136,23 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
     t15 = t14 if t13 else t6
     t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
     t17 = y0_D * 2.0
-    t18 = -(t17 * s4)
-    t19 = -(fma(t17, s4, t18) + t17 * s4_l + y0_D_l * 2.0 * s4) if t16 else 0.0
-    t20 = t18 if t16 else 0.0
-    return t20 + t19 if t19 - t19 == 0.0 else t20
+    t18 = t17 * g
+    t19 = -(t18 * s4)
+    t20 = -(fma(t18, s4, t19) + t18 * s4_l + (fma(t17, g, -t18) + y0_D_l * 2.0 * g) * s4) if t16 else 0.0
+    t21 = t19 if t16 else 0.0
+    return t21 + t20 if t20 - t20 == 0.0 else t21
 
 
-# dnegative[D] = (-2*s3*y1[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
+# dnegative[D] = (-2*g*s3*y1[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_m0 = np.float64(r_m0)
     r_m0_l = np.float64(r_m0_l)
@@ -2125,10 +2179,11 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
     t15 = t14 if t13 else t6
     t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
     t17 = y1_D * 2.0
-    t18 = -(t17 * s3)
-    t19 = -(fma(t17, s3, t18) + t17 * s3_l + y1_D_l * 2.0 * s3) if t16 else 0.0
-    t20 = t18 if t16 else 0.0
-    return t20 + t19 if t19 - t19 == 0.0 else t20
+    t18 = t17 * g
+    t19 = -(t18 * s3)
+    t20 = -(fma(t18, s3, t19) + t18 * s3_l + (fma(t17, g, -t18) + y1_D_l * 2.0 * g) * s3) if t16 else 0.0
+    t21 = t19 if t16 else 0.0
+    return t21 + t20 if t20 - t20 == 0.0 else t21
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -2235,14 +2290,13 @@ def hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_D1, directio
     return t6, t11
 
 
-# s6 = (-g/(2*sqrt(s1)) if e0 - e1 + margin >= 0 else 0)
+# s6 = (-1/(2*sqrt(s1)) if e0 - e1 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin, s1, s1_l):
+def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -2261,25 +2315,24 @@ def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = math.sqrt(s1)
-    t16 = g / t15
-    t17 = -((fma(-t16, t15, g) - t16 * ((fma(-t15, t15, s1) + s1_l) / (t15 + t15))) / t15 * 0.5)
-    t18 = t17 if t14 else 0.0
+    t16 = 0.5 / t15
+    t17 = -t16
+    t18 = -((fma(t17, t15, 0.5) - t16 * ((fma(-t15, t15, s1) + s1_l) / (t15 + t15))) / t15) if t14 else 0.0
     t19 = t18 - t18 == 0.0
-    t20 = -(t16 * 0.5) if t14 else 0.0
+    t20 = t17 if t14 else 0.0
     t21 = t20 + t18
     t22 = t21 if t19 else t20
     t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
     return t22, t23
 
 
-# s7 = (g/(2*sqrt(s0)) if e0 - e1 + margin >= 0 else 0)
+# s7 = (1/(2*sqrt(s0)) if e0 - e1 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin, s0, s0_l):
+def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2298,24 +2351,23 @@ def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = math.sqrt(s0)
-    t16 = g / t15
-    t17 = (fma(-t16, t15, g) - t16 * ((fma(-t15, t15, s0) + s0_l) / (t15 + t15))) / t15 * 0.5 if t14 else 0.0
+    t16 = 0.5 / t15
+    t17 = (fma(-t16, t15, 0.5) - t16 * ((fma(-t15, t15, s0) + s0_l) / (t15 + t15))) / t15 if t14 else 0.0
     t18 = t17 - t17 == 0.0
-    t19 = t16 * 0.5 if t14 else 0.0
+    t19 = t16 if t14 else 0.0
     t20 = t19 + t17
     t21 = t20 if t18 else t19
     t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
     return t21, t22
 
 
-# s8 = (g*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))/4 if e0 - e1 + margin >= 0 else 0)
+# s8 = (s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))/4 if e0 - e1 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -2335,38 +2387,36 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g * 0.25
-    t16 = t15 * s1_rate
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = math.sqrt(s1)
-    t24 = s1 * t23
-    t25 = 1.0 / t24
-    t26 = 0.0 if t22 else t25
-    t27 = t16 * t26
-    t28 = t25 * (fma(s1, t23, -t24) + s1 * ((fma(-t23, t23, s1) + s1_l) / (t23 + t23)) + s1_l * t23)
-    t29 = fma(t16, t26, -t27) + t16 * (0.0 if t22 else (fma(-t25, t24, 1.0) - t28) / t24)
-    t30 = t29 + (fma(t15, s1_rate, -t16) + t15 * s1_rate_l) * t26 if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t15 = s1_rate * 0.25
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = math.sqrt(s1)
+    t23 = s1 * t22
+    t24 = 1.0 / t23
+    t25 = 0.0 if t21 else t24
+    t26 = t15 * t25
+    t27 = t24 * (fma(s1, t22, -t23) + s1 * ((fma(-t22, t22, s1) + s1_l) / (t22 + t22)) + s1_l * t22)
+    t28 = fma(t15, t25, -t26) + t15 * (0.0 if t21 else (fma(-t24, t23, 1.0) - t27) / t23)
+    t29 = t28 + s1_rate_l * 0.25 * t25 if t14 else 0.0
+    t30 = t29 - t29 == 0.0
+    t31 = t26 if t14 else 0.0
+    t32 = t31 + t29
+    t33 = t32 if t30 else t31
+    t34 = (t29 - (t32 - t31) if t30 else 0.0) if t33 - t33 == 0.0 else 0.0
+    return t33, t34
 
 
-# s9 = (-g*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))/4 if e0 - e1 + margin >= 0 else 0)
+# s9 = (-s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))/4 if e0 - e1 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2386,32 +2436,31 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g * 0.25
-    t16 = t15 * s0_rate
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = math.sqrt(s0)
-    t24 = s0 * t23
-    t25 = 1.0 / t24
-    t26 = 0.0 if t22 else t25
-    t27 = -(t16 * t26)
-    t28 = t25 * (fma(s0, t23, -t24) + s0 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23)) + s0_l * t23)
-    t29 = fma(t16, t26, t27) + t16 * (0.0 if t22 else (fma(-t25, t24, 1.0) - t28) / t24)
-    t30 = -(t29 + (fma(t15, s0_rate, -t16) + t15 * s0_rate_l) * t26) if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t15 = s0_rate * 0.25
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = math.sqrt(s0)
+    t23 = s0 * t22
+    t24 = 1.0 / t23
+    t25 = 0.0 if t21 else t24
+    t26 = -(t15 * t25)
+    t27 = t24 * (fma(s0, t22, -t23) + s0 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22)) + s0_l * t22)
+    t28 = fma(t15, t25, t26) + t15 * (0.0 if t21 else (fma(-t24, t23, 1.0) - t27) / t23)
+    t29 = -(t28 + s0_rate_l * 0.25 * t25) if t14 else 0.0
+    t30 = t29 - t29 == 0.0
+    t31 = t26 if t14 else 0.0
+    t32 = t31 + t29
+    t33 = t32 if t30 else t31
+    t34 = (t29 - (t32 - t31) if t30 else 0.0) if t33 - t33 == 0.0 else 0.0
+    return t33, t34
 
 
-# danchor[D] = (2*s6*direction[D] + 2*s7*direction[D] + s8*(2*eps + 2*anchor[D] - 2*negative[D]) + s9*(2*eps +
-#     2*anchor[D] - 2*positive[D]) if e0 - e1 + margin >= 0 else 0)
+# danchor[D] = (g*(2*s6*direction[D] + 2*s7*direction[D] + s8*(2*eps + 2*anchor[D] - 2*negative[D]) + s9*(2*eps +
+#     2*anchor[D] - 2*positive[D])) if e0 - e1 + margin >= 0 else 0)
 @core
 def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     e0,
@@ -2419,6 +2468,7 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     e1,
     e1_l,
     eps,
+    g,
     margin,
     s6,
     s6_l,
@@ -2438,6 +2488,7 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
@@ -2481,20 +2532,21 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t28 = t27 + t22
     t29 = s9 * t28
     t30 = t25 + t29
-    t31 = t30 - t25
-    t32 = t25 - t18
-    t33 = t18 - t16
-    t34 = t16 - (t18 - t33) + (t17 - t33) + (fma(t15, s6, -t16) + t15 * s6_l)
-    t35 = t23 - t21
-    t36 = t21 - t19
-    t37 = fma(s8, t23, -t24) + s8 * (t21 - (t23 - t35) + (t22 - t35) + (t19 - (t21 - t36) + (-t20 - t36)))
-    t38 = t18 - (t25 - t32) + (t24 - t32) + (t34 + (fma(t15, s7, -t17) + t15 * s7_l)) + (t37 + s8_l * t23)
-    t39 = t28 - t27
-    t40 = t27 - t19
-    t41 = fma(s9, t28, -t29) + s9 * (t27 - (t28 - t39) + (t22 - t39) + (t19 - (t27 - t40) + (-t26 - t40)))
-    t42 = t25 - (t30 - t31) + (t29 - t31) + t38 + (t41 + s9_l * t28) if t14 else 0.0
-    t43 = t30 if t14 else 0.0
-    return t43 + t42 if t42 - t42 == 0.0 else t43
+    t31 = g * t30
+    t32 = t30 - t25
+    t33 = t25 - t18
+    t34 = t18 - t16
+    t35 = t16 - (t18 - t34) + (t17 - t34) + (fma(t15, s6, -t16) + t15 * s6_l)
+    t36 = t23 - t21
+    t37 = t21 - t19
+    t38 = fma(s8, t23, -t24) + s8 * (t21 - (t23 - t36) + (t22 - t36) + (t19 - (t21 - t37) + (-t20 - t37)))
+    t39 = t18 - (t25 - t33) + (t24 - t33) + (t35 + (fma(t15, s7, -t17) + t15 * s7_l)) + (t38 + s8_l * t23)
+    t40 = t28 - t27
+    t41 = t27 - t19
+    t42 = fma(s9, t28, -t29) + s9 * (t27 - (t28 - t40) + (t22 - t40) + (t19 - (t27 - t41) + (-t26 - t41)))
+    t43 = fma(g, t30, -t31) + g * (t25 - (t30 - t32) + (t29 - t32) + t39 + (t42 + s9_l * t28)) if t14 else 0.0
+    t44 = t31 if t14 else 0.0
+    return t44 + t43 if t43 - t43 == 0.0 else t44
 
 
 # s0_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*positive[D.1])*direction[D.1]
@@ -2519,16 +2571,18 @@ def hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_D1, direct
     return t6, t12
 
 
-# dpositive[D] = (2*s5*direction[D] + s6*(-2*eps - 2*anchor[D] + 2*positive[D]) if e0 - e1 + margin >= 0 else 0)
+# dpositive[D] = (g*(2*s5*direction[D] + s6*(-2*eps - 2*anchor[D] + 2*positive[D])) if e0 - e1 + margin >= 0 else
+#     0)
 @core
 def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, eps, margin, s5, s5_l, s6, s6_l, anchor_D, direction_D, positive_D
+    e0, e0_l, e1, e1_l, eps, g, margin, s5, s5_l, s6, s6_l, anchor_D, direction_D, positive_D
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
@@ -2560,15 +2614,16 @@ def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
     t21 = t19 - t20
     t22 = s6 * t21
     t23 = t16 + t22
-    t24 = t23 - t16
-    t25 = t21 - t19
-    t26 = -t18
-    t27 = t19 - t26
-    t28 = fma(s6, t21, -t22) + s6 * (t19 - (t21 - t25) + (-t20 - t25) + (t26 - (t19 - t27) + (t17 - t27)))
-    t29 = t16 - (t23 - t24) + (t22 - t24) + (fma(t15, s5, -t16) + t15 * s5_l) + (t28 + s6_l * t21)
-    t30 = t29 if t14 else 0.0
-    t31 = t23 if t14 else 0.0
-    return t31 + t30 if t30 - t30 == 0.0 else t31
+    t24 = g * t23
+    t25 = t23 - t16
+    t26 = t21 - t19
+    t27 = -t18
+    t28 = t19 - t27
+    t29 = fma(s6, t21, -t22) + s6 * (t19 - (t21 - t26) + (-t20 - t26) + (t27 - (t19 - t28) + (t17 - t28)))
+    t30 = g * (t16 - (t23 - t25) + (t22 - t25) + (fma(t15, s5, -t16) + t15 * s5_l) + (t29 + s6_l * t21))
+    t31 = fma(g, t23, -t24) + t30 if t14 else 0.0
+    t32 = t24 if t14 else 0.0
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # s1_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*negative[D.1])*direction[D.1]
@@ -2593,16 +2648,18 @@ def hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_D1, direct
     return t6, t12
 
 
-# dnegative[D] = (2*s5*direction[D] + s6*(-2*eps - 2*anchor[D] + 2*negative[D]) if e0 - e1 + margin >= 0 else 0)
+# dnegative[D] = (g*(2*s5*direction[D] + s6*(-2*eps - 2*anchor[D] + 2*negative[D])) if e0 - e1 + margin >= 0 else
+#     0)
 @core
 def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, eps, margin, s5, s5_l, s6, s6_l, anchor_D, direction_D, negative_D
+    e0, e0_l, e1, e1_l, eps, g, margin, s5, s5_l, s6, s6_l, anchor_D, direction_D, negative_D
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
@@ -2634,15 +2691,16 @@ def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
     t21 = t19 - t20
     t22 = s6 * t21
     t23 = t16 + t22
-    t24 = t23 - t16
-    t25 = t21 - t19
-    t26 = -t18
-    t27 = t19 - t26
-    t28 = fma(s6, t21, -t22) + s6 * (t19 - (t21 - t25) + (-t20 - t25) + (t26 - (t19 - t27) + (t17 - t27)))
-    t29 = t16 - (t23 - t24) + (t22 - t24) + (fma(t15, s5, -t16) + t15 * s5_l) + (t28 + s6_l * t21)
-    t30 = t29 if t14 else 0.0
-    t31 = t23 if t14 else 0.0
-    return t31 + t30 if t30 - t30 == 0.0 else t31
+    t24 = g * t23
+    t25 = t23 - t16
+    t26 = t21 - t19
+    t27 = -t18
+    t28 = t19 - t27
+    t29 = fma(s6, t21, -t22) + s6 * (t19 - (t21 - t26) + (-t20 - t26) + (t27 - (t19 - t28) + (t17 - t28)))
+    t30 = g * (t16 - (t23 - t25) + (t22 - t25) + (fma(t15, s5, -t16) + t15 * s5_l) + (t29 + s6_l * t21))
+    t31 = fma(g, t23, -t24) + t30 if t14 else 0.0
+    t32 = t24 if t14 else 0.0
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # dmargin = (g if margin - sqrt(s1)/m1 + sqrt(s0)/m0 >= 0 else 0)
@@ -2728,13 +2786,14 @@ def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_eq_2(s5, s5_l, s6_of, s6_of_l):
     return t6, t7
 
 
-# deps = (s4 + s6 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, s6, s6_l):
+def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, s6, s6_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -2758,10 +2817,11 @@ def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, ma
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = s4 + s6
-    t17 = t16 - s4
-    t18 = s4 - (t16 - t17) + (s6 - t17) + s4_l + s6_l if t15 else 0.0
-    t19 = t16 if t15 else 0.0
-    return t19 + t18 if t18 - t18 == 0.0 else t19
+    t17 = g * t16
+    t18 = t16 - s4
+    t19 = fma(g, t16, -t17) + g * (s4 - (t16 - t18) + (s6 - t18) + s4_l + s6_l) if t15 else 0.0
+    t20 = t17 if t15 else 0.0
+    return t20 + t19 if t19 - t19 == 0.0 else t20
 
 
 @loop
@@ -2950,8 +3010,8 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -2963,13 +3023,28 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
             dnegative__row_6 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    g_row,
+                    m0,
+                    m1,
+                    margin,
+                    s3,
+                    s3_l,
+                    s4,
+                    s4_l,
+                    y0_0[i],
+                    y0_l_1[i],
+                    y1_2[i],
+                    y1_l_3[i],
                 )
                 dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_0[i], y0_l_1[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, y0_0[i], y0_l_1[i]
                 )
                 dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s3, s3_l, y1_2[i], y1_l_3[i]
                 )
 
 
@@ -3045,8 +3120,8 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
         r_m0, r_m0_l = vjp_f32_r_m0_core_no_swap_p_ne_inf_p_eq_2(m0)
         r_m1, r_m1_l = vjp_f32_r_m1_core_no_swap_p_ne_inf_p_eq_2(m1)
         for start in range(0, n_D, LANES):
@@ -3064,6 +3139,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -3079,10 +3155,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
                     y1_l_3[i],
                 )
                 dpositive__row_5[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, y0_0[i], y0_l_1[i]
+                    e0, e0_l, e1, e1_l, g_row, margin, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, y0_0[i], y0_l_1[i]
                 )
                 dnegative__row_6[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, y1_2[i], y1_l_3[i]
                 )
 
 
@@ -3161,8 +3237,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2(
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
         out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -3174,13 +3250,28 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2(
             dnegative__row_6 = dnegative__row[start:stop]
             for i in range(stop - start):
                 danchor__row_4[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    g_row,
+                    m0,
+                    m1,
+                    margin,
+                    s3,
+                    s3_l,
+                    s4,
+                    s4_l,
+                    y0_0[i],
+                    y0_l_1[i],
+                    y1_2[i],
+                    y1_l_3[i],
                 )
                 dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_0[i], y0_l_1[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, y0_0[i], y0_l_1[i]
                 )
                 dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s3, s3_l, y1_2[i], y1_l_3[i]
                 )
 
 
@@ -3259,8 +3350,8 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2(
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
         out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
         r_m0, r_m0_l = vjp_f32_r_m0_core_no_swap_p_ne_inf_p_eq_2(m0)
         r_m1, r_m1_l = vjp_f32_r_m1_core_no_swap_p_ne_inf_p_eq_2(m1)
         for start in range(0, n_D, LANES):
@@ -3278,6 +3369,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2(
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -3293,10 +3385,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2(
                     y1_l_3[i],
                 )
                 dpositive__row_5[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, y0_0[i], y0_l_1[i]
+                    e0, e0_l, e1, e1_l, g_row, margin, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, y0_0[i], y0_l_1[i]
                 )
                 dnegative__row_6[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                    e0, e0_l, e1, e1_l, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, y1_2[i], y1_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, margin, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, y1_2[i], y1_l_3[i]
                 )
 
 
@@ -3360,13 +3452,13 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negat
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -3382,6 +3474,7 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negat
                     e1,
                     e1_l,
                     eps,
+                    g_row,
                     margin,
                     s6,
                     s6_l,
@@ -3458,13 +3551,13 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negat
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -3480,6 +3573,7 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negat
                     e1,
                     e1_l,
                     eps,
+                    g_row,
                     margin,
                     s6,
                     s6_l,
@@ -3545,9 +3639,9 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s5, s5_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l)
+        s5, s5_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l)
         s6, s6_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -3562,6 +3656,7 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
                     e1,
                     e1_l,
                     eps,
+                    g_row,
                     margin,
                     s5,
                     s5_l,
@@ -3622,9 +3717,9 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s5, s5_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l)
+        s5, s5_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l)
         s6, s6_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -3639,6 +3734,7 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
                     e1,
                     e1_l,
                     eps,
+                    g_row,
                     margin,
                     s5,
                     s5_l,
@@ -3699,9 +3795,9 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s5, s5_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l)
+        s5, s5_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l)
         s6, s6_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -3716,6 +3812,7 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
                     e1,
                     e1_l,
                     eps,
+                    g_row,
                     margin,
                     s5,
                     s5_l,
@@ -3776,9 +3873,9 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s5, s5_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l)
+        s5, s5_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l)
         s6, s6_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -3793,6 +3890,7 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, neg
                     e1,
                     e1_l,
                     eps,
+                    g_row,
                     margin,
                     s5,
                     s5_l,
@@ -3999,7 +4097,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -4011,7 +4109,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
         s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_eq_2(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s0, s0_l)
+        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -4025,7 +4123,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
         s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_eq_2(s5, s5_l, s6_of, s6_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, s6, s6_l),
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
         )
         deps__l[0] += error
 
@@ -4103,7 +4201,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -4115,7 +4213,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
         s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_eq_2(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s0, s0_l)
+        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -4129,7 +4227,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
         s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_eq_2(s5, s5_l, s6_of, s6_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, s6, s6_l),
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
         )
         deps__l[0] += error
 
@@ -4411,14 +4509,13 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
     return t14, t15
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s1, s1_l):
+def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4440,45 +4537,43 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s1_l - s1_l == 0.0
-    t24 = s1 + s1_l
-    t25 = t24 if t23 else s1
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = -(t16 * t34)
-    t36 = pow_low(t25, t32) + t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = -(fma(t16, t34, t35) + t37 + fma(-t16, p, g) / p * t34) if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s1_l - s1_l == 0.0
+    t23 = s1 + s1_l
+    t24 = t23 if t22 else s1
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = -(t33 / p)
+    t35 = pow_low(t24, t31) + t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
+    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = -(t36 / p) if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
-# s4 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s0, s0_l):
+def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4500,35 +4595,34 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s0_l - s0_l == 0.0
-    t24 = s0 + s0_l
-    t25 = t24 if t23 else s0
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = t16 * t34
-    t36 = pow_low(t25, t32) + t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = fma(t16, t34, -t35) + t37 + fma(-t16, p, g) / p * t34 if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s0_l - s0_l == 0.0
+    t23 = s0 + s0_l
+    t24 = t23 if t22 else s0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = t33 / p
+    t35 = pow_low(t24, t31) + t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
+    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = t36 / p if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -4585,15 +4679,16 @@ def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
     return t17, t18
 
 
-# danchor[D] = (p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4636,24 +4731,26 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
     t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
     t25 = t22 * t24
     t26 = t20 + t25
-    t27 = t26 - t20
-    t28 = (fma(t16, s3, -t17) + t16 * s3_l + (fma(e2_D, p, -t16) + e2_D_l * p) * s3) * t19
-    t29 = (fma(t21, s4, -t22) + t21 * s4_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s4) * t24
-    t30 = t20 - (t26 - t27) + (t25 - t27) + (fma(t17, t19, -t20) + t28) + (fma(t22, t24, -t25) + t29)
-    t31 = t30 if t15 else 0.0
-    t32 = t26 if t15 else 0.0
-    return t32 + t31 if t31 - t31 == 0.0 else t32
+    t27 = g * t26
+    t28 = t26 - t20
+    t29 = (fma(t16, s3, -t17) + t16 * s3_l + (fma(e2_D, p, -t16) + e2_D_l * p) * s3) * t19
+    t30 = (fma(t21, s4, -t22) + t21 * s4_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s4) * t24
+    t31 = g * (t20 - (t26 - t28) + (t25 - t28) + (fma(t17, t19, -t20) + t29) + (fma(t22, t24, -t25) + t30))
+    t32 = fma(g, t26, -t27) + t31 if t15 else 0.0
+    t33 = t27 if t15 else 0.0
+    return t33 + t32 if t32 - t32 == 0.0 else t33
 
 
-# dpositive[D] = (-p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4679,26 +4776,28 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e3_D * p
-    t17 = t16 * s4
-    t18 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = -(t17 * t19)
-    t21 = (fma(t16, s4, -t17) + t16 * s4_l + (fma(e3_D, p, -t16) + e3_D_l * p) * s4) * t19
-    t22 = -(fma(t17, t19, t20) + t21) if t15 else 0.0
-    t23 = t20 if t15 else 0.0
-    return t23 + t22 if t22 - t22 == 0.0 else t23
+    t16 = e3_D * g
+    t17 = t16 * p
+    t18 = t17 * s4
+    t19 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
+    t21 = -(t18 * t20)
+    t22 = fma(t17, s4, -t18) + t17 * s4_l + (fma(t16, p, -t17) + (fma(e3_D, g, -t16) + e3_D_l * g) * p) * s4
+    t23 = -(fma(t18, t20, t21) + t22 * t20) if t15 else 0.0
+    t24 = t21 if t15 else 0.0
+    return t24 + t23 if t23 - t23 == 0.0 else t24
 
 
-# dnegative[D] = (-p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4724,15 +4823,16 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e2_D * p
-    t17 = t16 * s3
-    t18 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = -(t17 * t19)
-    t21 = (fma(t16, s3, -t17) + t16 * s3_l + (fma(e2_D, p, -t16) + e2_D_l * p) * s3) * t19
-    t22 = -(fma(t17, t19, t20) + t21) if t15 else 0.0
-    t23 = t20 if t15 else 0.0
-    return t23 + t22 if t22 - t22 == 0.0 else t23
+    t16 = e2_D * g
+    t17 = t16 * p
+    t18 = t17 * s3
+    t19 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
+    t21 = -(t18 * t20)
+    t22 = fma(t17, s3, -t18) + t17 * s3_l + (fma(t16, p, -t17) + (fma(e2_D, g, -t16) + e2_D_l * g) * p) * s3
+    t23 = -(fma(t18, t20, t21) + t22 * t20) if t15 else 0.0
+    t24 = t21 if t15 else 0.0
+    return t24 + t23 if t23 - t23 == 0.0 else t24
 
 
 # e0 = s0**(1/p)
@@ -4783,14 +4883,13 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
     return t14, t15
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s1, s1_l):
+def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4812,45 +4911,43 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s1_l - s1_l == 0.0
-    t24 = s1 + s1_l
-    t25 = t24 if t23 else s1
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = -(t16 * t34)
-    t36 = t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = -(fma(t16, t34, t35) + t37 + fma(-t16, p, g) / p * t34) if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s1_l - s1_l == 0.0
+    t23 = s1 + s1_l
+    t24 = t23 if t22 else s1
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = -(t33 / p)
+    t35 = t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
+    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = -(t36 / p) if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
-# s4 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s0, s0_l):
+def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4872,35 +4969,34 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s0_l - s0_l == 0.0
-    t24 = s0 + s0_l
-    t25 = t24 if t23 else s0
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = t16 * t34
-    t36 = t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = fma(t16, t34, -t35) + t37 + fma(-t16, p, g) / p * t34 if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s0_l - s0_l == 0.0
+    t23 = s0 + s0_l
+    t24 = t23 if t22 else s0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = t33 / p
+    t35 = t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
+    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = t36 / p if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -4983,13 +5079,14 @@ def vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2(m1):
     return t5, t6
 
 
-# danchor[D] = (p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
+# danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
 def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e0,
     e0_l,
     e1,
     e1_l,
+    g,
     margin,
     p,
     r_m0,
@@ -5013,6 +5110,7 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     r_m0 = np.float64(r_m0)
@@ -5058,24 +5156,26 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
     t26 = t23 * t25
     t27 = t21 + t26
-    t28 = t27 - t21
-    t29 = (fma(t17, s3, -t18) + t17 * s3_l + (fma(e2_D, p, -t17) + e2_D_l * p) * s3) * t20
-    t30 = (fma(t22, s4, -t23) + t22 * s4_l + (fma(e3_D, p, -t22) + e3_D_l * p) * s4) * t25
-    t31 = t21 - (t27 - t28) + (t26 - t28) + (fma(t18, t20, -t21) + t29) + (fma(t23, t25, -t26) + t30)
-    t32 = t31 if t16 else 0.0
-    t33 = t27 if t16 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t28 = g * t27
+    t29 = t27 - t21
+    t30 = (fma(t17, s3, -t18) + t17 * s3_l + (fma(e2_D, p, -t17) + e2_D_l * p) * s3) * t20
+    t31 = (fma(t22, s4, -t23) + t22 * s4_l + (fma(e3_D, p, -t22) + e3_D_l * p) * s4) * t25
+    t32 = g * (t21 - (t27 - t29) + (t26 - t29) + (fma(t18, t20, -t21) + t30) + (fma(t23, t25, -t26) + t31))
+    t33 = fma(g, t27, -t28) + t32 if t16 else 0.0
+    t34 = t28 if t16 else 0.0
+    return t34 + t33 if t33 - t33 == 0.0 else t34
 
 
-# dpositive[D] = (-p*s4*sign(y0[D])*e3[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
+# dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
 def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, margin, p, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
+    e0, e0_l, e1, e1_l, g, margin, p, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     r_m0 = np.float64(r_m0)
@@ -5104,26 +5204,28 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     t14 = t6 + t12
     t15 = t14 if t13 else t6
     t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t17 = e3_D * p
-    t18 = t17 * s4
-    t19 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
-    t21 = -(t18 * t20)
-    t22 = (fma(t17, s4, -t18) + t17 * s4_l + (fma(e3_D, p, -t17) + e3_D_l * p) * s4) * t20
-    t23 = -(fma(t18, t20, t21) + t22) if t16 else 0.0
-    t24 = t21 if t16 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t17 = e3_D * g
+    t18 = t17 * p
+    t19 = t18 * s4
+    t20 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = -(t19 * t21)
+    t23 = fma(t18, s4, -t19) + t18 * s4_l + (fma(t17, p, -t18) + (fma(e3_D, g, -t17) + e3_D_l * g) * p) * s4
+    t24 = -(fma(t19, t21, t22) + t23 * t21) if t16 else 0.0
+    t25 = t22 if t16 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
 
 
-# dnegative[D] = (-p*s3*sign(y1[D])*e2[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
+# dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, margin, p, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, margin, p, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     r_m0 = np.float64(r_m0)
@@ -5152,15 +5254,16 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     t14 = t6 + t12
     t15 = t14 if t13 else t6
     t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t17 = e2_D * p
-    t18 = t17 * s3
-    t19 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
-    t21 = -(t18 * t20)
-    t22 = (fma(t17, s3, -t18) + t17 * s3_l + (fma(e2_D, p, -t17) + e2_D_l * p) * s3) * t20
-    t23 = -(fma(t18, t20, t21) + t22) if t16 else 0.0
-    t24 = t21 if t16 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t17 = e2_D * g
+    t18 = t17 * p
+    t19 = t18 * s3
+    t20 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = -(t19 * t21)
+    t23 = fma(t18, s3, -t19) + t18 * s3_l + (fma(t17, p, -t18) + (fma(e2_D, g, -t17) + e2_D_l * g) * p) * s3
+    t24 = -(fma(t19, t21, t22) + t23 * t21) if t16 else 0.0
+    t25 = t22 if t16 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -5379,14 +5482,13 @@ def hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_o
     return t5, t6
 
 
-# s6 = (-g*s1**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s6 = (-s1**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s1, s1_l):
+def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -5405,39 +5507,39 @@ def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s1_l - s1_l == 0.0
     t17 = s1 + s1_l
     t18 = t17 if t16 else s1
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = -t27
-    t29 = pow_low(t18, t25) + t26 * (t25 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t30 = t27 * (t29 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t31 = -((fma(t28, t26, t15) + fma(-t15, p, g) / p - t30) / t26) if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = -t28
+    t30 = pow_low(t18, t26) + t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
+    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t32 = -(t31 / t27) if t14 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = t29 if t14 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
-# s7 = (g*s0**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s7 = (s0**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s0, s0_l):
+def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -5456,38 +5558,38 @@ def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s0_l - s0_l == 0.0
     t17 = s0 + s0_l
     t18 = t17 if t16 else s0
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = pow_low(t18, t25) + t26 * (t25 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t29 = t27 * (t28 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t30 = (fma(-t27, t26, t15) + fma(-t15, p, g) / p - t29) / t26 if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = pow_low(t18, t26) + t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
+    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t31 = t30 / t27 if t14 else 0.0
+    t32 = t31 - t31 == 0.0
+    t33 = t28 if t14 else 0.0
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
+    return t35, t36
 
 
-# s8 = (-g*s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s8 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -5508,52 +5610,50 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s1_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s1 + -0.0
-    t21 = t20 - s1
-    t22 = s1 - (t20 - t21) + (-0.0 - t21) + s1_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s1_l - s1_l == 0.0
-    t27 = s1 + s1_l
-    t28 = t27 if t26 else s1
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = -(t19 * t37)
-    t39 = pow_low(t28, t35) + t36 * (t35 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s1_rate, -t16) + t15 * s1_rate_l + fma(-t15, p, g) / p * s1_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = -(fma(t19, t37, t38) + t40 + t43) if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s1_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s1 + -0.0
+    t20 = t19 - s1
+    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s1_l - s1_l == 0.0
+    t26 = s1 + s1_l
+    t27 = t26 if t25 else s1
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = -(t18 * t36)
+    t38 = pow_low(t27, t34) + t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# s9 = (g*s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s9 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -5574,48 +5674,47 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s0_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t19 * t37
-    t39 = pow_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s0_rate, -t16) + t15 * s0_rate_l + fma(-t15, p, g) / p * s0_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = fma(t19, t37, -t38) + t40 + t43 if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s0_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s0_l - s0_l == 0.0
+    t26 = s0 + s0_l
+    t27 = t26 if t25 else s0
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = t18 * t36
+    t38 = pow_low(t27, t34) + t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# danchor[D] = (p*s6*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
+# danchor[D] = (g*(p*s6*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
 #     negative[D])**2*direction[D] + p*s7*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D]
 #     - positive[D])**2*direction[D] + p*s8*sign(eps + anchor[D] - negative[D])*e1[D] + p*s9*sign(eps + anchor[D]
-#     - positive[D])*e0[D] if e2 - e3 + margin >= 0 else 0)
+#     - positive[D])*e0[D]) if e2 - e3 + margin >= 0 else 0)
 @core
 def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e2,
@@ -5623,6 +5722,7 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e3,
     e3_l,
     eps,
+    g,
     margin,
     p,
     s6,
@@ -5647,6 +5747,7 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s6 = np.float64(s6)
@@ -5732,26 +5833,28 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
     t65 = t64 * t23
     t66 = t65 * t23
     t67 = t55 + t66
-    t68 = t67 - t55
-    t69 = t55 - t35
-    t70 = t35 - t24
-    t71 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
-    t72 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
-    t73 = t24 - (t35 - t70) + (t34 - t70) + (fma(t16, t23, -t24) + t71) + (fma(t26, t33, -t34) + t72)
-    t74 = t47 - (t49 - t45) if t48 else 0.0
-    t75 = pow_low(t44, t50) + t51 * (t50 * ((t40 - (t43 - t42) if t41 else 0.0) / t44))
-    t76 = t38 - p
-    t77 = p - (t38 - t76) + (-1.0 - t76)
-    t78 = fma(direction_D, p, -t36)
-    t79 = (fma(t37, t38, -t39) + t37 * t77 + (fma(t36, s6, -t37) + t36 * s6_l + t78 * s6) * t38) * t51
-    t80 = fma(t52, t33, -t53) + (fma(t39, t51, -t52) + t39 * (t75 + t51 * (t74 * log(t44))) + t79) * t33
-    t81 = t35 - (t55 - t69) + (t54 - t69) + t73 + (fma(t53, t33, -t54) + t80 * t33)
-    t82 = pow_low(t62, t50) + t63 * (t50 * ((t58 - (t61 - t60) if t59 else 0.0) / t62))
-    t83 = (fma(t56, t38, -t57) + t56 * t77 + (fma(t36, s7, -t56) + t36 * s7_l + t78 * s7) * t38) * t63
-    t84 = fma(t64, t23, -t65) + (fma(t57, t63, -t64) + t57 * (t82 + t63 * (t74 * log(t62))) + t83) * t23
-    t85 = t55 - (t67 - t68) + (t66 - t68) + t81 + (fma(t65, t23, -t66) + t84 * t23) if t14 else 0.0
-    t86 = t67 if t14 else 0.0
-    return t86 + t85 if t85 - t85 == 0.0 else t86
+    t68 = g * t67
+    t69 = t67 - t55
+    t70 = t55 - t35
+    t71 = t35 - t24
+    t72 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
+    t73 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
+    t74 = t24 - (t35 - t71) + (t34 - t71) + (fma(t16, t23, -t24) + t72) + (fma(t26, t33, -t34) + t73)
+    t75 = t47 - (t49 - t45) if t48 else 0.0
+    t76 = pow_low(t44, t50) + t51 * (t50 * ((t40 - (t43 - t42) if t41 else 0.0) / t44))
+    t77 = t38 - p
+    t78 = p - (t38 - t77) + (-1.0 - t77)
+    t79 = fma(direction_D, p, -t36)
+    t80 = (fma(t37, t38, -t39) + t37 * t78 + (fma(t36, s6, -t37) + t36 * s6_l + t79 * s6) * t38) * t51
+    t81 = fma(t52, t33, -t53) + (fma(t39, t51, -t52) + t39 * (t76 + t51 * (t75 * log(t44))) + t80) * t33
+    t82 = t35 - (t55 - t70) + (t54 - t70) + t74 + (fma(t53, t33, -t54) + t81 * t33)
+    t83 = pow_low(t62, t50) + t63 * (t50 * ((t58 - (t61 - t60) if t59 else 0.0) / t62))
+    t84 = (fma(t56, t38, -t57) + t56 * t78 + (fma(t36, s7, -t56) + t36 * s7_l + t79 * s7) * t38) * t63
+    t85 = fma(t64, t23, -t65) + (fma(t57, t63, -t64) + t57 * (t83 + t63 * (t75 * log(t62))) + t84) * t23
+    t86 = fma(g, t67, -t68) + g * (t55 - (t67 - t69) + (t66 - t69) + t82 + (fma(t65, t23, -t66) + t85 * t23))
+    t87 = t86 if t14 else 0.0
+    t88 = t68 if t14 else 0.0
+    return t88 + t87 if t87 - t87 == 0.0 else t88
 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
@@ -5866,14 +5969,13 @@ def hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D)
     return t22, t23
 
 
-# s6 = (-g*s1**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s6 = (-s1**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s1, s1_l):
+def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -5892,39 +5994,39 @@ def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s1_l - s1_l == 0.0
     t17 = s1 + s1_l
     t18 = t17 if t16 else s1
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = -t27
-    t29 = t26 * (t25 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t30 = t27 * (t29 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t31 = -((fma(t28, t26, t15) + fma(-t15, p, g) / p - t30) / t26) if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = -t28
+    t30 = t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
+    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t32 = -(t31 / t27) if t14 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = t29 if t14 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
-# s7 = (g*s0**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s7 = (s0**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s0, s0_l):
+def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -5943,38 +6045,38 @@ def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s0_l - s0_l == 0.0
     t17 = s0 + s0_l
     t18 = t17 if t16 else s0
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = t26 * (t25 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t29 = t27 * (t28 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t30 = (fma(-t27, t26, t15) + fma(-t15, p, g) / p - t29) / t26 if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
+    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t31 = t30 / t27 if t14 else 0.0
+    t32 = t31 - t31 == 0.0
+    t33 = t28 if t14 else 0.0
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
+    return t35, t36
 
 
-# s8 = (-g*s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s8 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -5995,52 +6097,50 @@ def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s1_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s1 + -0.0
-    t21 = t20 - s1
-    t22 = s1 - (t20 - t21) + (-0.0 - t21) + s1_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s1_l - s1_l == 0.0
-    t27 = s1 + s1_l
-    t28 = t27 if t26 else s1
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = -(t19 * t37)
-    t39 = t36 * (t35 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s1_rate, -t16) + t15 * s1_rate_l + fma(-t15, p, g) / p * s1_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = -(fma(t19, t37, t38) + t40 + t43) if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s1_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s1 + -0.0
+    t20 = t19 - s1
+    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s1_l - s1_l == 0.0
+    t26 = s1 + s1_l
+    t27 = t26 if t25 else s1
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = -(t18 * t36)
+    t38 = t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# s9 = (g*s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s9 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -6061,48 +6161,47 @@ def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, margin
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s0_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t19 * t37
-    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s0_rate, -t16) + t15 * s0_rate_l + fma(-t15, p, g) / p * s0_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = fma(t19, t37, -t38) + t40 + t43 if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s0_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s0_l - s0_l == 0.0
+    t26 = s0 + s0_l
+    t27 = t26 if t25 else s0
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = t18 * t36
+    t38 = t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# danchor[D] = (p*s6*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
+# danchor[D] = (g*(p*s6*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
 #     negative[D])**2*direction[D] + p*s7*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D]
 #     - positive[D])**2*direction[D] + p*s8*sign(eps + anchor[D] - negative[D])*e1[D] + p*s9*sign(eps + anchor[D]
-#     - positive[D])*e0[D] if e2 - e3 + margin >= 0 else 0)
+#     - positive[D])*e0[D]) if e2 - e3 + margin >= 0 else 0)
 @core
 def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e2,
@@ -6110,6 +6209,7 @@ def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e3,
     e3_l,
     eps,
+    g,
     margin,
     p,
     s6,
@@ -6134,6 +6234,7 @@ def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s6 = np.float64(s6)
@@ -6219,26 +6320,27 @@ def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     t65 = t64 * t23
     t66 = t65 * t23
     t67 = t55 + t66
-    t68 = t67 - t55
-    t69 = t55 - t35
-    t70 = t35 - t24
-    t71 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
-    t72 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
-    t73 = t24 - (t35 - t70) + (t34 - t70) + (fma(t16, t23, -t24) + t71) + (fma(t26, t33, -t34) + t72)
-    t74 = t47 - (t49 - t45) if t48 else 0.0
-    t75 = t39 * (t51 * (t50 * ((t40 - (t43 - t42) if t41 else 0.0) / t44)) + t51 * (t74 * log(t44)))
-    t76 = t38 - p
-    t77 = p - (t38 - t76) + (-1.0 - t76)
-    t78 = fma(direction_D, p, -t36)
-    t79 = (fma(t37, t38, -t39) + t37 * t77 + (fma(t36, s6, -t37) + t36 * s6_l + t78 * s6) * t38) * t51
-    t80 = fma(t53, t33, -t54) + (fma(t52, t33, -t53) + (fma(t39, t51, -t52) + t75 + t79) * t33) * t33
-    t81 = t57 * (t63 * (t50 * ((t58 - (t61 - t60) if t59 else 0.0) / t62)) + t63 * (t74 * log(t62)))
-    t82 = (fma(t56, t38, -t57) + t56 * t77 + (fma(t36, s7, -t56) + t36 * s7_l + t78 * s7) * t38) * t63
-    t83 = fma(t65, t23, -t66) + (fma(t64, t23, -t65) + (fma(t57, t63, -t64) + t81 + t82) * t23) * t23
-    t84 = t55 - (t67 - t68) + (t66 - t68) + (t35 - (t55 - t69) + (t54 - t69) + t73 + t80) + t83
-    t85 = t84 if t14 else 0.0
-    t86 = t67 if t14 else 0.0
-    return t86 + t85 if t85 - t85 == 0.0 else t86
+    t68 = g * t67
+    t69 = t67 - t55
+    t70 = t55 - t35
+    t71 = t35 - t24
+    t72 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
+    t73 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
+    t74 = t24 - (t35 - t71) + (t34 - t71) + (fma(t16, t23, -t24) + t72) + (fma(t26, t33, -t34) + t73)
+    t75 = t47 - (t49 - t45) if t48 else 0.0
+    t76 = t39 * (t51 * (t50 * ((t40 - (t43 - t42) if t41 else 0.0) / t44)) + t51 * (t75 * log(t44)))
+    t77 = t38 - p
+    t78 = p - (t38 - t77) + (-1.0 - t77)
+    t79 = fma(direction_D, p, -t36)
+    t80 = (fma(t37, t38, -t39) + t37 * t78 + (fma(t36, s6, -t37) + t36 * s6_l + t79 * s6) * t38) * t51
+    t81 = fma(t53, t33, -t54) + (fma(t52, t33, -t53) + (fma(t39, t51, -t52) + t76 + t80) * t33) * t33
+    t82 = t57 * (t63 * (t50 * ((t58 - (t61 - t60) if t59 else 0.0) / t62)) + t63 * (t75 * log(t62)))
+    t83 = (fma(t56, t38, -t57) + t56 * t78 + (fma(t36, s7, -t56) + t36 * s7_l + t79 * s7) * t38) * t63
+    t84 = fma(t65, t23, -t66) + (fma(t64, t23, -t65) + (fma(t57, t63, -t64) + t82 + t83) * t23) * t23
+    t85 = g * (t55 - (t67 - t69) + (t66 - t69) + (t35 - (t55 - t70) + (t54 - t70) + t74 + t81) + t84)
+    t86 = fma(g, t67, -t68) + t85 if t14 else 0.0
+    t87 = t68 if t14 else 0.0
+    return t87 + t86 if t86 - t86 == 0.0 else t87
 
 
 # s0_rate = -p*s0_rate_of
@@ -6256,14 +6358,13 @@ def hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate
     return t5, t6
 
 
-# s5 = (g*s0**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = (s0**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s0, s0_l):
+def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -6282,38 +6383,38 @@ def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s0_l - s0_l == 0.0
     t17 = s0 + s0_l
     t18 = t17 if t16 else s0
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = pow_low(t18, t25) + t26 * (t25 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t29 = t27 * (t28 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t30 = (fma(-t27, t26, t15) + fma(-t15, p, g) / p - t29) / t26 if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = pow_low(t18, t26) + t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
+    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t31 = t30 / t27 if t14 else 0.0
+    t32 = t31 - t31 == 0.0
+    t33 = t28 if t14 else 0.0
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
+    return t35, t36
 
 
-# s6 = (g*s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -6334,56 +6435,56 @@ def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s0_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t19 * t37
-    t39 = pow_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s0_rate, -t16) + t15 * s0_rate_l + fma(-t15, p, g) / p * s0_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = fma(t19, t37, -t38) + t40 + t43 if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s0_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s0_l - s0_l == 0.0
+    t26 = s0 + s0_l
+    t27 = t26 if t25 else s0
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = t18 * t36
+    t38 = pow_low(t27, t34) + t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# dpositive[D] = (p*s5*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] -
-#     positive[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - positive[D])*e0[D] if e1 - e2 + margin >= 0 else
+# dpositive[D] = (g*(p*s5*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] -
+#     positive[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - positive[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
 def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-    e1, e1_l, e2, e2_l, eps, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, positive_D
+    e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, positive_D
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s5 = np.float64(s5)
@@ -6439,27 +6540,28 @@ def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     t42 = t41 * t23
     t43 = t42 * t23
     t44 = t24 + t43
-    t45 = t44 - t24
-    t46 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t47 = pow_low(t33, t39) + t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t48 = t27 - p
-    t49 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t50 = fma(t28, t40, -t41) + t28 * (t47 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
-    t51 = (t50 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t48) + (-1.0 - t48)) + t49) * t40) * t23
-    t52 = t24 - (t44 - t45) + (t43 - t45) + -(fma(t16, t23, t24) + t46)
-    t53 = t52 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t51) * t23) if t14 else 0.0
-    t54 = t44 if t14 else 0.0
-    return t54 + t53 if t53 - t53 == 0.0 else t54
+    t45 = g * t44
+    t46 = t44 - t24
+    t47 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
+    t48 = pow_low(t33, t39) + t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
+    t49 = t27 - p
+    t50 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
+    t51 = fma(t28, t40, -t41) + t28 * (t48 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
+    t52 = (t51 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t49) + (-1.0 - t49)) + t50) * t40) * t23
+    t53 = t24 - (t44 - t46) + (t43 - t46) + -(fma(t16, t23, t24) + t47)
+    t54 = fma(g, t44, -t45) + g * (t53 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t52) * t23))
+    t55 = t54 if t14 else 0.0
+    t56 = t45 if t14 else 0.0
+    return t56 + t55 if t55 - t55 == 0.0 else t56
 
 
-# s5 = (g*s0**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = (s0**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s0, s0_l):
+def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -6478,38 +6580,38 @@ def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s0_l - s0_l == 0.0
     t17 = s0 + s0_l
     t18 = t17 if t16 else s0
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = t26 * (t25 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t29 = t27 * (t28 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t30 = (fma(-t27, t26, t15) + fma(-t15, p, g) / p - t29) / t26 if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
+    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t31 = t30 / t27 if t14 else 0.0
+    t32 = t31 - t31 == 0.0
+    t33 = t28 if t14 else 0.0
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
+    return t35, t36
 
 
-# s6 = (g*s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -6530,56 +6632,56 @@ def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s0_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t19 * t37
-    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s0_rate, -t16) + t15 * s0_rate_l + fma(-t15, p, g) / p * s0_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = fma(t19, t37, -t38) + t40 + t43 if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s0_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s0_l - s0_l == 0.0
+    t26 = s0 + s0_l
+    t27 = t26 if t25 else s0
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = t18 * t36
+    t38 = t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# dpositive[D] = (p*s5*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] -
-#     positive[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - positive[D])*e0[D] if e1 - e2 + margin >= 0 else
+# dpositive[D] = (g*(p*s5*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] -
+#     positive[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - positive[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
 def hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-    e1, e1_l, e2, e2_l, eps, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, positive_D
+    e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, positive_D
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s5 = np.float64(s5)
@@ -6635,17 +6737,19 @@ def hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     t42 = t41 * t23
     t43 = t42 * t23
     t44 = t24 + t43
-    t45 = t44 - t24
-    t46 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t47 = t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t48 = t27 - p
-    t49 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t50 = fma(t28, t40, -t41) + t28 * (t47 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
-    t51 = (t50 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t48) + (-1.0 - t48)) + t49) * t40) * t23
-    t52 = t24 - (t44 - t45) + (t43 - t45) + -(fma(t16, t23, t24) + t46)
-    t53 = t52 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t51) * t23) if t14 else 0.0
-    t54 = t44 if t14 else 0.0
-    return t54 + t53 if t53 - t53 == 0.0 else t54
+    t45 = g * t44
+    t46 = t44 - t24
+    t47 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
+    t48 = t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
+    t49 = t27 - p
+    t50 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
+    t51 = fma(t28, t40, -t41) + t28 * (t48 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
+    t52 = (t51 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t49) + (-1.0 - t49)) + t50) * t40) * t23
+    t53 = t24 - (t44 - t46) + (t43 - t46) + -(fma(t16, t23, t24) + t47)
+    t54 = fma(g, t44, -t45) + g * (t53 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t52) * t23))
+    t55 = t54 if t14 else 0.0
+    t56 = t45 if t14 else 0.0
+    return t56 + t55 if t55 - t55 == 0.0 else t56
 
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e0[D.1]
@@ -6686,14 +6790,13 @@ def hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate
     return t5, t6
 
 
-# s5 = (-g*s1**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = (-s1**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s1, s1_l):
+def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -6712,39 +6815,39 @@ def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s1_l - s1_l == 0.0
     t17 = s1 + s1_l
     t18 = t17 if t16 else s1
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = -t27
-    t29 = pow_low(t18, t25) + t26 * (t25 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t30 = t27 * (t29 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t31 = -((fma(t28, t26, t15) + fma(-t15, p, g) / p - t30) / t26) if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = -t28
+    t30 = pow_low(t18, t26) + t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
+    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t32 = -(t31 / t27) if t14 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = t29 if t14 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
-# s6 = (-g*s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -6765,56 +6868,56 @@ def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s1_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s1 + -0.0
-    t21 = t20 - s1
-    t22 = s1 - (t20 - t21) + (-0.0 - t21) + s1_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s1_l - s1_l == 0.0
-    t27 = s1 + s1_l
-    t28 = t27 if t26 else s1
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = -(t19 * t37)
-    t39 = pow_low(t28, t35) + t36 * (t35 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s1_rate, -t16) + t15 * s1_rate_l + fma(-t15, p, g) / p * s1_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = -(fma(t19, t37, t38) + t40 + t43) if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s1_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s1 + -0.0
+    t20 = t19 - s1
+    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s1_l - s1_l == 0.0
+    t26 = s1 + s1_l
+    t27 = t26 if t25 else s1
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = -(t18 * t36)
+    t38 = pow_low(t27, t34) + t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# dnegative[D] = (p*s5*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
-#     negative[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - negative[D])*e0[D] if e1 - e2 + margin >= 0 else
+# dnegative[D] = (g*(p*s5*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
+#     negative[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - negative[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
 def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-    e1, e1_l, e2, e2_l, eps, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, negative_D
+    e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, negative_D
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s5 = np.float64(s5)
@@ -6870,27 +6973,28 @@ def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     t42 = t41 * t23
     t43 = t42 * t23
     t44 = t24 + t43
-    t45 = t44 - t24
-    t46 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t47 = pow_low(t33, t39) + t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t48 = t27 - p
-    t49 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t50 = fma(t28, t40, -t41) + t28 * (t47 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
-    t51 = (t50 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t48) + (-1.0 - t48)) + t49) * t40) * t23
-    t52 = t24 - (t44 - t45) + (t43 - t45) + -(fma(t16, t23, t24) + t46)
-    t53 = t52 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t51) * t23) if t14 else 0.0
-    t54 = t44 if t14 else 0.0
-    return t54 + t53 if t53 - t53 == 0.0 else t54
+    t45 = g * t44
+    t46 = t44 - t24
+    t47 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
+    t48 = pow_low(t33, t39) + t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
+    t49 = t27 - p
+    t50 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
+    t51 = fma(t28, t40, -t41) + t28 * (t48 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
+    t52 = (t51 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t49) + (-1.0 - t49)) + t50) * t40) * t23
+    t53 = t24 - (t44 - t46) + (t43 - t46) + -(fma(t16, t23, t24) + t47)
+    t54 = fma(g, t44, -t45) + g * (t53 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t52) * t23))
+    t55 = t54 if t14 else 0.0
+    t56 = t45 if t14 else 0.0
+    return t56 + t55 if t55 - t55 == 0.0 else t56
 
 
-# s5 = (-g*s1**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = (-s1**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s1, s1_l):
+def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -6909,39 +7013,39 @@ def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
+    t15 = 1.0 / p
     t16 = s1_l - s1_l == 0.0
     t17 = s1 + s1_l
     t18 = t17 if t16 else s1
-    t19 = -(1.0 / p)
+    t19 = -t15
     t20 = t19 + 1.0
     t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -(fma(t19, p, 1.0) / p)
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = pow(t18, t25)
-    t27 = t15 / t26
-    t28 = -t27
-    t29 = t26 * (t25 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t30 = t27 * (t29 + t26 * ((t22 - (t24 - t20) if t23 else 0.0) * log(t18)))
-    t31 = -((fma(t28, t26, t15) + fma(-t15, p, g) / p - t30) / t26) if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t22 = fma(t19, p, 1.0) / p
+    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
+    t24 = t23 - t23 == 0.0
+    t25 = t20 + t23
+    t26 = t25 if t24 else t20
+    t27 = pow(t18, t26)
+    t28 = t15 / t27
+    t29 = -t28
+    t30 = t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
+    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
+    t32 = -(t31 / t27) if t14 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = t29 if t14 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
-# s6 = (-g*s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -6962,56 +7066,56 @@ def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g, marg
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g / p
-    t16 = t15 * s1_rate
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s1 + -0.0
-    t21 = t20 - s1
-    t22 = s1 - (t20 - t21) + (-0.0 - t21) + s1_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s1_l - s1_l == 0.0
-    t27 = s1 + s1_l
-    t28 = t27 if t26 else s1
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = -(t19 * t37)
-    t39 = t36 * (t35 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = (fma(t15, s1_rate, -t16) + t15 * s1_rate_l + fma(-t15, p, g) / p * s1_rate) * t18
-    t43 = (fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31) + t42) * t37
-    t44 = -(fma(t19, t37, t38) + t40 + t43) if t14 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t38 if t14 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t15 = s1_rate / p
+    t16 = 1.0 / p
+    t17 = t16 + -1.0
+    t18 = t15 * t17
+    t19 = s1 + -0.0
+    t20 = t19 - s1
+    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = s1_l - s1_l == 0.0
+    t26 = s1 + s1_l
+    t27 = t26 if t25 else s1
+    t28 = t16 + -2.0
+    t29 = t28 - t16
+    t30 = fma(-t16, p, 1.0) / p
+    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = -(t18 * t36)
+    t38 = t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
+    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
+    t40 = t17 - t16
+    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
+    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
+    t43 = t42 if t14 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = t37 if t14 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
-# dnegative[D] = (p*s5*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
-#     negative[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - negative[D])*e0[D] if e1 - e2 + margin >= 0 else
+# dnegative[D] = (g*(p*s5*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
+#     negative[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - negative[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
 def hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-    e1, e1_l, e2, e2_l, eps, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, negative_D
+    e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, negative_D
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s5 = np.float64(s5)
@@ -7067,17 +7171,19 @@ def hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     t42 = t41 * t23
     t43 = t42 * t23
     t44 = t24 + t43
-    t45 = t44 - t24
-    t46 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t47 = t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t48 = t27 - p
-    t49 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t50 = fma(t28, t40, -t41) + t28 * (t47 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
-    t51 = (t50 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t48) + (-1.0 - t48)) + t49) * t40) * t23
-    t52 = t24 - (t44 - t45) + (t43 - t45) + -(fma(t16, t23, t24) + t46)
-    t53 = t52 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t51) * t23) if t14 else 0.0
-    t54 = t44 if t14 else 0.0
-    return t54 + t53 if t53 - t53 == 0.0 else t54
+    t45 = g * t44
+    t46 = t44 - t24
+    t47 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
+    t48 = t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
+    t49 = t27 - p
+    t50 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
+    t51 = fma(t28, t40, -t41) + t28 * (t48 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
+    t52 = (t51 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t49) + (-1.0 - t49)) + t50) * t40) * t23
+    t53 = t24 - (t44 - t46) + (t43 - t46) + -(fma(t16, t23, t24) + t47)
+    t54 = fma(g, t44, -t45) + g * (t53 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t52) * t23))
+    t55 = t54 if t14 else 0.0
+    t56 = t45 if t14 else 0.0
+    return t56 + t55 if t55 - t55 == 0.0 else t56
 
 
 # dmargin = (g if margin - s1**(1/p)/m1 + s0**(1/p)/m0 >= 0 else 0)
@@ -7184,14 +7290,13 @@ def vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_D1, e1_D1_l):
     return e1_D1, t1
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, margin, p, s1, s1_l):
+def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -7213,35 +7318,34 @@ def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, mar
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s1_l - s1_l == 0.0
-    t24 = s1 + s1_l
-    t25 = t24 if t23 else s1
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = -(t16 * t34)
-    t36 = pow_low(t25, t32) + t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = -(fma(t16, t34, t35) + t37 + fma(-t16, p, g) / p * t34) if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s1_l - s1_l == 0.0
+    t23 = s1 + s1_l
+    t24 = t23 if t22 else s1
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = -(t33 / p)
+    t35 = pow_low(t24, t31) + t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
+    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = -(t36 / p) if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # e4 = log(m1)
@@ -7294,14 +7398,13 @@ def vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l):
     return t5, t6
 
 
-# s5 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
+# s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, margin, p, s0, s0_l):
+def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -7323,35 +7426,34 @@ def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, mar
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s0_l - s0_l == 0.0
-    t24 = s0 + s0_l
-    t25 = t24 if t23 else s0
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = t16 * t34
-    t36 = pow_low(t25, t32) + t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = fma(t16, t34, -t35) + t37 + fma(-t16, p, g) / p * t34 if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s0_l - s0_l == 0.0
+    t23 = s0 + s0_l
+    t24 = t23 if t22 else s0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = t33 / p
+    t35 = pow_low(t24, t31) + t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
+    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = t36 / p if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # e5 = log(m0)
@@ -7404,7 +7506,7 @@ def vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2(s5, s5_l, s6_of, s6_of_l):
     return t5, t6
 
 
-# dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2)) + s4/m1 + s6/m0 if e2/m0 - e3/m1 +
+# dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2) + s4/m1 + s6/m0) if e2/m0 - e3/m1 +
 #     margin >= 0 else 0)
 @core
 def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2(
@@ -7449,36 +7551,36 @@ def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2(
     t16 = t7 + t14
     t17 = t16 if t15 else t7
     t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t7) if t15 else 0.0) <= 0.0
-    t19 = -(e5 * p)
-    t20 = log(s0)
+    t19 = s6 / m0
+    t20 = s4 / m1
     t21 = t19 + t20
-    t22 = t1 * t21
-    t23 = t22 / p
-    t24 = -(t23 / p)
-    t25 = -(e4 * p)
-    t26 = log(s1)
-    t27 = t25 + t26
-    t28 = t3 * t27
-    t29 = t28 / p
-    t30 = t29 / p
-    t31 = t24 + t30
-    t32 = g * t31
-    t33 = s6 / m0
-    t34 = t32 + t33
-    t35 = s4 / m1
-    t36 = t34 + t35
-    t37 = t36 - t34
-    t38 = t34 - t32
-    t39 = t31 - t24
-    t40 = t21 - t19
-    t41 = t19 - (t21 - t40) + (t20 - t40) + -(fma(e5, p, t19) + e5_l * p) + (log_low(s0) + s0_l * (1.0 / s0))
-    t42 = -((fma(t24, p, t23) + (fma(-t23, p, t22) + (fma(t1, t21, -t22) + t1 * t41 + t11 * t21)) / p) / p)
-    t43 = t27 - t25
-    t44 = t25 - (t27 - t43) + (t26 - t43) + -(fma(e4, p, t25) + e4_l * p) + (log_low(s1) + s1_l * (1.0 / s1))
-    t45 = (fma(-t30, p, t29) + (fma(-t29, p, t28) + (fma(t3, t27, -t28) + t3 * t44 + t12 * t27)) / p) / p
-    t46 = fma(g, t31, -t32) + g * (t24 - (t31 - t39) + (t30 - t39) + t42 + t45)
-    t47 = t32 - (t34 - t38) + (t33 - t38) + t46 + (fma(-t33, m0, s6) + s6_l) / m0
-    t48 = t34 - (t36 - t37) + (t35 - t37) + t47 + (fma(-t35, m1, s4) + s4_l) / m1 if t18 else 0.0
+    t22 = -(e5 * p)
+    t23 = log(s0)
+    t24 = t22 + t23
+    t25 = t1 * t24
+    t26 = t25 / p
+    t27 = -(t26 / p)
+    t28 = t21 + t27
+    t29 = -(e4 * p)
+    t30 = log(s1)
+    t31 = t29 + t30
+    t32 = t3 * t31
+    t33 = t32 / p
+    t34 = t33 / p
+    t35 = t28 + t34
+    t36 = g * t35
+    t37 = t35 - t28
+    t38 = t28 - t21
+    t39 = t21 - t19
+    t40 = t19 - (t21 - t39) + (t20 - t39) + (fma(-t19, m0, s6) + s6_l) / m0 + (fma(-t20, m1, s4) + s4_l) / m1
+    t41 = t24 - t22
+    t42 = t22 - (t24 - t41) + (t23 - t41) + -(fma(e5, p, t22) + e5_l * p) + (log_low(s0) + s0_l * (1.0 / s0))
+    t43 = -((fma(t27, p, t26) + (fma(-t26, p, t25) + (fma(t1, t24, -t25) + t1 * t42 + t11 * t24)) / p) / p)
+    t44 = t31 - t29
+    t45 = t29 - (t31 - t44) + (t30 - t44) + -(fma(e4, p, t29) + e4_l * p) + (log_low(s1) + s1_l * (1.0 / s1))
+    t46 = (fma(-t34, p, t33) + (fma(-t33, p, t32) + (fma(t3, t31, -t32) + t3 * t45 + t12 * t31)) / p) / p
+    t47 = g * (t28 - (t35 - t37) + (t34 - t37) + (t21 - (t28 - t38) + (t27 - t38) + t40 + t43) + t46)
+    t48 = fma(g, t35, -t36) + t47 if t18 else 0.0
     t49 = t36 if t18 else 0.0
     return t49 + t48 if t48 - t48 == 0.0 else t49
 
@@ -7523,14 +7625,13 @@ def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
     return t10, t11
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, margin, p, s1, s1_l):
+def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -7552,35 +7653,34 @@ def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, mar
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s1_l - s1_l == 0.0
-    t24 = s1 + s1_l
-    t25 = t24 if t23 else s1
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = -(t16 * t34)
-    t36 = t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = -(fma(t16, t34, t35) + t37 + fma(-t16, p, g) / p * t34) if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s1_l - s1_l == 0.0
+    t23 = s1 + s1_l
+    t24 = t23 if t22 else s1
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = -(t33 / p)
+    t35 = t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
+    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = -(t36 / p) if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # e4 = log(m1)
@@ -7610,14 +7710,13 @@ def vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e1_D1, e1_D1_l, y1_D1, y1_D
     return t4, t9
 
 
-# s5 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
+# s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, margin, p, s0, s0_l):
+def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -7639,35 +7738,34 @@ def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g, m0, m1, mar
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = s0_l - s0_l == 0.0
-    t24 = s0 + s0_l
-    t25 = t24 if t23 else s0
-    t26 = 1.0 / p
-    t27 = t26 + -1.0
-    t28 = t27 - t26
-    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = pow(t25, t32)
-    t34 = 0.0 if t22 else t33
-    t35 = t16 * t34
-    t36 = t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
-    t37 = t16 * (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
-    t38 = fma(t16, t34, -t35) + t37 + fma(-t16, p, g) / p * t34 if t15 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = t35 if t15 else 0.0
-    t41 = t40 + t38
-    t42 = t41 if t39 else t40
-    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
-    return t42, t43
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s0_l - s0_l == 0.0
+    t23 = s0 + s0_l
+    t24 = t23 if t22 else s0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = t33 / p
+    t35 = t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
+    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = t36 / p if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # e5 = log(m0)
@@ -7697,7 +7795,7 @@ def vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e0_D1, e0_D1_l, y0_D1, y0_D
     return t4, t9
 
 
-# dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2)) + s4/m1 + s6/m0 if e2/m0 - e3/m1 +
+# dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2) + s4/m1 + s6/m0) if e2/m0 - e3/m1 +
 #     margin >= 0 else 0)
 @core
 def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2(
@@ -7740,36 +7838,36 @@ def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2(
     t16 = t7 + t14
     t17 = t16 if t15 else t7
     t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t7) if t15 else 0.0) <= 0.0
-    t19 = -(e5 * p)
-    t20 = log(s0)
+    t19 = s6 / m0
+    t20 = s4 / m1
     t21 = t19 + t20
-    t22 = t1 * t21
-    t23 = t22 / p
-    t24 = -(t23 / p)
-    t25 = -(e4 * p)
-    t26 = log(s1)
-    t27 = t25 + t26
-    t28 = t3 * t27
-    t29 = t28 / p
-    t30 = t29 / p
-    t31 = t24 + t30
-    t32 = g * t31
-    t33 = s6 / m0
-    t34 = t32 + t33
-    t35 = s4 / m1
-    t36 = t34 + t35
-    t37 = t36 - t34
-    t38 = t34 - t32
-    t39 = t31 - t24
-    t40 = t21 - t19
-    t41 = fma(t1, t21, -t22) + t1 * (t19 - (t21 - t40) + (t20 - t40) + -fma(e5, p, t19) + s0_l * (1.0 / s0))
-    t42 = -((fma(t24, p, t23) + (fma(-t23, p, t22) + (t41 + t11 * t21)) / p) / p)
-    t43 = t27 - t25
-    t44 = fma(t3, t27, -t28) + t3 * (t25 - (t27 - t43) + (t26 - t43) + -fma(e4, p, t25) + s1_l * (1.0 / s1))
-    t45 = (fma(-t30, p, t29) + (fma(-t29, p, t28) + (t44 + t12 * t27)) / p) / p
-    t46 = fma(g, t31, -t32) + g * (t24 - (t31 - t39) + (t30 - t39) + t42 + t45)
-    t47 = t32 - (t34 - t38) + (t33 - t38) + t46 + (fma(-t33, m0, s6) + s6_l) / m0
-    t48 = t34 - (t36 - t37) + (t35 - t37) + t47 + (fma(-t35, m1, s4) + s4_l) / m1 if t18 else 0.0
+    t22 = -(e5 * p)
+    t23 = log(s0)
+    t24 = t22 + t23
+    t25 = t1 * t24
+    t26 = t25 / p
+    t27 = -(t26 / p)
+    t28 = t21 + t27
+    t29 = -(e4 * p)
+    t30 = log(s1)
+    t31 = t29 + t30
+    t32 = t3 * t31
+    t33 = t32 / p
+    t34 = t33 / p
+    t35 = t28 + t34
+    t36 = g * t35
+    t37 = t35 - t28
+    t38 = t28 - t21
+    t39 = t21 - t19
+    t40 = t19 - (t21 - t39) + (t20 - t39) + (fma(-t19, m0, s6) + s6_l) / m0 + (fma(-t20, m1, s4) + s4_l) / m1
+    t41 = t24 - t22
+    t42 = fma(t1, t24, -t25) + t1 * (t22 - (t24 - t41) + (t23 - t41) + -fma(e5, p, t22) + s0_l * (1.0 / s0))
+    t43 = -((fma(t27, p, t26) + (fma(-t26, p, t25) + (t42 + t11 * t24)) / p) / p)
+    t44 = t31 - t29
+    t45 = fma(t3, t31, -t32) + t3 * (t29 - (t31 - t44) + (t30 - t44) + -fma(e4, p, t29) + s1_l * (1.0 / s1))
+    t46 = t28 - (t35 - t37) + (t34 - t37) + (t21 - (t28 - t38) + (t27 - t38) + t40 + t43)
+    t47 = g * (t46 + (fma(-t34, p, t33) + (fma(-t33, p, t32) + (t45 + t12 * t31)) / p) / p)
+    t48 = fma(g, t35, -t36) + t47 if t18 else 0.0
     t49 = t36 if t18 else 0.0
     return t49 + t48 if t48 - t48 == 0.0 else t49
 
@@ -7864,13 +7962,14 @@ def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l):
     return t6, t7
 
 
-# deps = (s4 + s6 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, s6, s6_l):
+def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, s6, s6_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -7894,10 +7993,11 @@ def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, ma
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = s4 + s6
-    t17 = t16 - s4
-    t18 = s4 - (t16 - t17) + (s6 - t17) + s4_l + s6_l if t15 else 0.0
-    t19 = t16 if t15 else 0.0
-    return t19 + t18 if t18 - t18 == 0.0 else t19
+    t17 = g * t16
+    t18 = t16 - s4
+    t19 = fma(g, t16, -t17) + g * (s4 - (t16 - t18) + (s6 - t18) + s4_l + s6_l) if t15 else 0.0
+    t20 = t17 if t15 else 0.0
+    return t20 + t19 if t19 - t19 == 0.0 else t20
 
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
@@ -8140,8 +8240,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -8159,6 +8259,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     m0,
                     m1,
                     margin,
@@ -8177,10 +8278,10 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                     y1_l_1[i],
                 )
                 dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_here, e3_l_here, y0_2[i], y0_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s4, s4_l, e3_here, e3_l_here, y0_2[i], y0_l_3[i]
                 )
                 dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_here, e2_l_here, y1_0[i], y1_l_1[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s3, s3_l, e2_here, e2_l_here, y1_0[i], y1_l_1[i]
                 )
 
 
@@ -8260,8 +8361,8 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -8300,6 +8401,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -8324,6 +8426,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -8342,6 +8445,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -8432,8 +8536,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -8451,6 +8555,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     m0,
                     m1,
                     margin,
@@ -8469,10 +8574,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
                     y1_l_1[i],
                 )
                 dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_here, e3_l_here, y0_2[i], y0_l_3[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s4, s4_l, e3_here, e3_l_here, y0_2[i], y0_l_3[i]
                 )
                 dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-                    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_here, e2_l_here, y1_0[i], y1_l_1[i]
+                    e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s3, s3_l, e2_here, e2_l_here, y1_0[i], y1_l_1[i]
                 )
 
 
@@ -8555,8 +8660,8 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
         e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin)
-        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -8595,6 +8700,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -8619,6 +8725,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -8637,6 +8744,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
                     e0_l,
                     e1,
                     e1_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -8738,13 +8846,13 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
         s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
         e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, margin, p, s1, s1_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, margin, p, s0, s0_l)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -8764,6 +8872,7 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
                     e3,
                     e3_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s6,
@@ -8871,13 +8980,13 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
         s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
         e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s6, s6_l = hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, margin, p, s1, s1_l)
-        s7, s7_l = hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, margin, p, s0, s0_l)
+        s6, s6_l = hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l)
+        s7, s7_l = hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l)
         s8, s8_l = hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -8897,6 +9006,7 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
                     e3,
                     e3_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s6,
@@ -8977,9 +9087,9 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
         e1, e1_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e2, e2_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g_row, margin, p, s0, s0_l)
+        s5, s5_l = hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l)
         s6, s6_l = hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(
-            e1, e1_l, e2, e2_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -8996,6 +9106,7 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s5,
@@ -9069,9 +9180,9 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
         e1, e1_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e2, e2_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g_row, margin, p, s0, s0_l)
+        s5, s5_l = hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l)
         s6, s6_l = hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(
-            e1, e1_l, e2, e2_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -9088,6 +9199,7 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s5,
@@ -9161,9 +9273,9 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
         e1, e1_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e2, e2_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g_row, margin, p, s1, s1_l)
+        s5, s5_l = hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l)
         s6, s6_l = hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(
-            e1, e1_l, e2, e2_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -9180,6 +9292,7 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s5,
@@ -9253,9 +9366,9 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
         e1, e1_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e2, e2_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, g_row, margin, p, s1, s1_l)
+        s5, s5_l = hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l)
         s6, s6_l = hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(
-            e1, e1_l, e2, e2_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -9272,6 +9385,7 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s5,
@@ -9497,7 +9611,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, m0, m1, margin, p, s1, s1_l)
+        s3, s3_l = vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l)
         e4, e4_l = vjp_p_f64_e4_core_no_swap_p_ne_inf_p_ne_2(m1)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
@@ -9514,7 +9628,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
         s4, s4_l = vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s5, s5_l = vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l)
         e5, e5_l = vjp_p_f64_e5_core_no_swap_p_ne_inf_p_ne_2(m0)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
@@ -9625,7 +9739,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, m0, m1, margin, p, s1, s1_l)
+        s3, s3_l = vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l)
         e4 = vjp_p_f32_e4_core_no_swap_p_ne_inf_p_ne_2(m1)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
@@ -9642,7 +9756,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
         s4, s4_l = vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s5, s5_l = vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l)
         e5 = vjp_p_f32_e5_core_no_swap_p_ne_inf_p_ne_2(m0)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
@@ -9739,7 +9853,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9751,7 +9865,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
         s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2(p, s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9765,7 +9879,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
         s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, s6, s6_l),
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
         )
         deps__l[0] += error
 
@@ -9843,7 +9957,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s1, s1_l)
+        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9855,7 +9969,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
         s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2(p, s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s0, s0_l)
+        s5, s5_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9869,7 +9983,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
         s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, s6, s6_l),
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
         )
         deps__l[0] += error
 
@@ -9965,10 +10079,9 @@ def value_f64_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
-# s4 = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
-    g = np.float64(g)
+def vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -9990,7 +10103,7 @@ def vjp_f64_s4_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    return g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return 1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
 
 
 # s5 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
@@ -10016,10 +10129,9 @@ def vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_D1, positive_D1):
     return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
 
 
-# s6 = (-g*(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s6 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
-    g = np.float64(g)
+def vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -10041,31 +10153,23 @@ def vjp_f64_s6_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -s1
-    t17 = s0 + t16
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (t16 - t18) + s0_l + -s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = -s0
-    t24 = s1 + t23
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (t23 - t25) + s1_l + -s0_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = t28 if t27 else t24
-    t30 = 1.0 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) < 0.0 else 0.5
-    t31 = 0.0 if t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0 else t30
-    t32 = -(g * t31)
-    t33 = -fma(g, t31, t32) if t15 else 0.0
-    t34 = t33 - t33 == 0.0
-    t35 = t32 if t15 else 0.0
-    t36 = t35 + t33
-    t37 = t36 if t34 else t35
-    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t15 = -s1
+    t16 = s0 + t15
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (t15 - t17) + s0_l + -s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = -s0
+    t23 = s1 + t22
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (t22 - t24) + s1_l + -s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = t27 if t26 else t23
+    t29 = 1.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
+    t30 = -(0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
+    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
 
 
 # s7 = sum over D.1 of (1 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
@@ -10092,10 +10196,9 @@ def vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_D1, positive_D1):
     return 1.0 if (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0 else 0.0
 
 
-# s8 = (-g*(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s8 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f64_s8_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
-    g = np.float64(g)
+def vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -10117,31 +10220,23 @@ def vjp_f64_s8_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -s1
-    t17 = s0 + t16
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (t16 - t18) + s0_l + -s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = -s0
-    t24 = s1 + t23
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (t23 - t25) + s1_l + -s0_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = t28 if t27 else t24
-    t30 = 0.0 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) < 0.0 else 0.5
-    t31 = 1.0 if t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0 else t30
-    t32 = -(g * t31)
-    t33 = -fma(g, t31, t32) if t15 else 0.0
-    t34 = t33 - t33 == 0.0
-    t35 = t32 if t15 else 0.0
-    t36 = t35 + t33
-    t37 = t36 if t34 else t35
-    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t15 = -s1
+    t16 = s0 + t15
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (t15 - t17) + s0_l + -s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = -s0
+    t23 = s1 + t22
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (t22 - t24) + s1_l + -s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = t27 if t26 else t23
+    t29 = 0.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
+    t30 = -(1.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
+    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
 
 
 # s9 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -10167,14 +10262,15 @@ def vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
 
 
-# danchor[D] = (sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
+# danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (sign(eps + anchor[D] - positive[D])*(s4 if margin + s2
-#     - minimum(s0, s1) >= 0 else 0)/s5 if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0)
+#     - minimum(s0, s1) >= 0 else 0)/s5 if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0))
 @core
 def vjp_f64_danchor_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -10186,7 +10282,6 @@ def vjp_f64_danchor_core_swap_p_eq_inf(
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s8 = np.float64(s8)
-    s8_l = np.float64(s8_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
     anchor_D = np.float64(anchor_D)
@@ -10246,21 +10341,23 @@ def vjp_f64_danchor_core_swap_p_eq_inf(
     t52 = t50 * t51
     t53 = t52 if t47 else 0.0
     t54 = t34 + t53
-    t55 = t54 - t34
-    t56 = fma(t16, t32, -t33) + t16 * (s8_l if t31 else 0.0) + (fma(-t16, s9, t15) - t16 * s9_l) / s9 * t32
-    t57 = fma(t50, t51, -t52) + (fma(-t50, s5, t49) - t50 * s5_l) / s5 * t51 if t47 else 0.0
-    t58 = t34 - (t54 - t55) + (t53 - t55) + (t56 if t13 else 0.0) + t57
-    return t54 + t58 if t58 - t58 == 0.0 else t54
+    t55 = g * t54
+    t56 = t54 - t34
+    t57 = fma(t16, t32, -t33) + (fma(-t16, s9, t15) - t16 * s9_l) / s9 * t32 if t13 else 0.0
+    t58 = fma(t50, t51, -t52) + (fma(-t50, s5, t49) - t50 * s5_l) / s5 * t51 if t47 else 0.0
+    t59 = fma(g, t54, -t55) + g * (t34 - (t54 - t56) + (t53 - t56) + t57 + t58)
+    return t55 + t59 if t59 - t59 == 0.0 else t55
 
 
-# dpositive[D] = (-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
+# dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
 #     Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0) + (sign(eps - negative[D] + positive[D])*(s6 if margin +
-#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f64_dpositive_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -10272,7 +10369,6 @@ def vjp_f64_dpositive_core_swap_p_eq_inf(
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s6 = np.float64(s6)
-    s6_l = np.float64(s6_l)
     s7 = np.float64(s7)
     s7_l = np.float64(s7_l)
     anchor_D = np.float64(anchor_D)
@@ -10333,21 +10429,23 @@ def vjp_f64_dpositive_core_swap_p_eq_inf(
     t53 = -(t51 * t52)
     t54 = t53 if t48 else 0.0
     t55 = t35 + t54
-    t56 = t55 - t35
-    t57 = fma(t17, t33, -t34) + t17 * (s6_l if t32 else 0.0) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t33
-    t58 = -(fma(t51, t52, t53) + (fma(-t51, s5, t50) - t51 * s5_l) / s5 * t52) if t48 else 0.0
-    t59 = t35 - (t55 - t56) + (t54 - t56) + (t57 if t14 else 0.0) + t58
-    return t55 + t59 if t59 - t59 == 0.0 else t55
+    t56 = g * t55
+    t57 = t55 - t35
+    t58 = fma(t17, t33, -t34) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t33 if t14 else 0.0
+    t59 = -(fma(t51, t52, t53) + (fma(-t51, s5, t50) - t51 * s5_l) / s5 * t52) if t48 else 0.0
+    t60 = fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
+    return t56 + t60 if t60 - t60 == 0.0 else t56
 
 
-# dnegative[D] = (-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
+# dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (-sign(eps - negative[D] + positive[D])*(s6 if margin +
-#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f64_dnegative_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -10356,11 +10454,9 @@ def vjp_f64_dnegative_core_swap_p_eq_inf(
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s6 = np.float64(s6)
-    s6_l = np.float64(s6_l)
     s7 = np.float64(s7)
     s7_l = np.float64(s7_l)
     s8 = np.float64(s8)
-    s8_l = np.float64(s8_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
     anchor_D = np.float64(anchor_D)
@@ -10421,11 +10517,12 @@ def vjp_f64_dnegative_core_swap_p_eq_inf(
     t53 = -(t51 * t52)
     t54 = t53 if t48 else 0.0
     t55 = t35 + t54
-    t56 = t55 - t35
-    t57 = -(fma(t17, t33, t34) + t17 * (s6_l if t32 else 0.0) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t33)
-    t58 = -(fma(t51, t52, t53) + t51 * (s8_l if t32 else 0.0) + (fma(-t51, s9, t50) - t51 * s9_l) / s9 * t52)
-    t59 = t35 - (t55 - t56) + (t54 - t56) + (t57 if t14 else 0.0) + (t58 if t48 else 0.0)
-    return t55 + t59 if t59 - t59 == 0.0 else t55
+    t56 = g * t55
+    t57 = t55 - t35
+    t58 = -(fma(t17, t33, t34) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t33) if t14 else 0.0
+    t59 = -(fma(t51, t52, t53) + (fma(-t51, s9, t50) - t51 * s9_l) / s9 * t52) if t48 else 0.0
+    t60 = fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
+    return t56 + t60 if t60 - t60 == 0.0 else t56
 
 
 # r_s5 = 1/s5
@@ -10456,31 +10553,15 @@ def vjp_f32_r_s9_core_swap_p_eq_inf(s9, s9_l):
     return t5, t6
 
 
-# danchor[D] = (r_s9*sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0) if
+# danchor[D] = g*((r_s9*sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0) if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (r_s5*sign(eps + anchor[D] - positive[D])*(s4 if margin
-#     + s2 - minimum(s0, s1) >= 0 else 0) if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0)
+#     + s2 - minimum(s0, s1) >= 0 else 0) if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0))
 @core
 def vjp_f32_danchor_core_swap_p_eq_inf(
-    eps,
-    margin,
-    r_s5,
-    r_s5_l,
-    r_s9,
-    r_s9_l,
-    s0,
-    s0_l,
-    s1,
-    s1_l,
-    s2,
-    s2_l,
-    s4,
-    s8,
-    s8_l,
-    anchor_D,
-    negative_D,
-    positive_D,
+    eps, g, margin, r_s5, r_s5_l, r_s9, r_s9_l, s0, s0_l, s1, s1_l, s2, s2_l, s4, s8, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_s5 = np.float64(r_s5)
     r_s5_l = np.float64(r_s5_l)
@@ -10494,7 +10575,6 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     s2_l = np.float64(s2_l)
     s4 = np.float64(s4)
     s8 = np.float64(s8)
-    s8_l = np.float64(s8_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
@@ -10552,11 +10632,12 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     t52 = t50 * t51
     t53 = t52 if t47 else 0.0
     t54 = t34 + t53
-    t55 = t54 - t34
-    t56 = fma(t16, t32, -t33) + t16 * (s8_l if t31 else 0.0) + (fma(r_s9, t15, -t16) + r_s9_l * t15) * t32
-    t57 = fma(t50, t51, -t52) + (fma(r_s5, t49, -t50) + r_s5_l * t49) * t51 if t47 else 0.0
-    t58 = t34 - (t54 - t55) + (t53 - t55) + (t56 if t13 else 0.0) + t57
-    return t54 + t58 if t58 - t58 == 0.0 else t54
+    t55 = g * t54
+    t56 = t54 - t34
+    t57 = fma(t16, t32, -t33) + (fma(r_s9, t15, -t16) + r_s9_l * t15) * t32 if t13 else 0.0
+    t58 = fma(t50, t51, -t52) + (fma(r_s5, t49, -t50) + r_s5_l * t49) * t51 if t47 else 0.0
+    t59 = fma(g, t54, -t55) + g * (t34 - (t54 - t56) + (t53 - t56) + t57 + t58)
+    return t55 + t59 if t59 - t59 == 0.0 else t55
 
 
 # r_s7 = 1/s7
@@ -10573,31 +10654,15 @@ def vjp_f32_r_s7_core_swap_p_eq_inf(s7, s7_l):
     return t5, t6
 
 
-# dpositive[D] = (-r_s5*sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0) if
-#     Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0) + (r_s7*sign(eps - negative[D] + positive[D])*(s6 if
-#     margin + s2 - minimum(s0, s1) >= 0 else 0) if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+# dpositive[D] = g*((-r_s5*sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)
+#     if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0) + (r_s7*sign(eps - negative[D] + positive[D])*(s6 if
+#     margin + s2 - minimum(s0, s1) >= 0 else 0) if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f32_dpositive_core_swap_p_eq_inf(
-    eps,
-    margin,
-    r_s5,
-    r_s5_l,
-    r_s7,
-    r_s7_l,
-    s0,
-    s0_l,
-    s1,
-    s1_l,
-    s2,
-    s2_l,
-    s4,
-    s6,
-    s6_l,
-    anchor_D,
-    negative_D,
-    positive_D,
+    eps, g, margin, r_s5, r_s5_l, r_s7, r_s7_l, s0, s0_l, s1, s1_l, s2, s2_l, s4, s6, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_s5 = np.float64(r_s5)
     r_s5_l = np.float64(r_s5_l)
@@ -10611,7 +10676,6 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     s2_l = np.float64(s2_l)
     s4 = np.float64(s4)
     s6 = np.float64(s6)
-    s6_l = np.float64(s6_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
@@ -10670,39 +10734,23 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     t53 = -(t51 * t52)
     t54 = t53 if t48 else 0.0
     t55 = t35 + t54
-    t56 = t55 - t35
-    t57 = fma(t17, t33, -t34) + t17 * (s6_l if t32 else 0.0) + (fma(r_s7, t16, -t17) + r_s7_l * t16) * t33
-    t58 = -(fma(t51, t52, t53) + (fma(r_s5, t50, -t51) + r_s5_l * t50) * t52) if t48 else 0.0
-    t59 = t35 - (t55 - t56) + (t54 - t56) + (t57 if t14 else 0.0) + t58
-    return t55 + t59 if t59 - t59 == 0.0 else t55
+    t56 = g * t55
+    t57 = t55 - t35
+    t58 = fma(t17, t33, -t34) + (fma(r_s7, t16, -t17) + r_s7_l * t16) * t33 if t14 else 0.0
+    t59 = -(fma(t51, t52, t53) + (fma(r_s5, t50, -t51) + r_s5_l * t50) * t52) if t48 else 0.0
+    t60 = fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
+    return t56 + t60 if t60 - t60 == 0.0 else t56
 
 
-# dnegative[D] = (-r_s9*sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0) if
-#     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (-r_s7*sign(eps - negative[D] + positive[D])*(s6 if
-#     margin + s2 - minimum(s0, s1) >= 0 else 0) if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+# dnegative[D] = g*((-r_s9*sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)
+#     if Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (-r_s7*sign(eps - negative[D] + positive[D])*(s6 if
+#     margin + s2 - minimum(s0, s1) >= 0 else 0) if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f32_dnegative_core_swap_p_eq_inf(
-    eps,
-    margin,
-    r_s7,
-    r_s7_l,
-    r_s9,
-    r_s9_l,
-    s0,
-    s0_l,
-    s1,
-    s1_l,
-    s2,
-    s2_l,
-    s6,
-    s6_l,
-    s8,
-    s8_l,
-    anchor_D,
-    negative_D,
-    positive_D,
+    eps, g, margin, r_s7, r_s7_l, r_s9, r_s9_l, s0, s0_l, s1, s1_l, s2, s2_l, s6, s8, anchor_D, negative_D, positive_D
 ):
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_s7 = np.float64(r_s7)
     r_s7_l = np.float64(r_s7_l)
@@ -10715,9 +10763,7 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s6 = np.float64(s6)
-    s6_l = np.float64(s6_l)
     s8 = np.float64(s8)
-    s8_l = np.float64(s8_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
@@ -10776,17 +10822,46 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     t53 = -(t51 * t52)
     t54 = t53 if t48 else 0.0
     t55 = t35 + t54
-    t56 = t55 - t35
-    t57 = -(fma(t17, t33, t34) + t17 * (s6_l if t32 else 0.0) + (fma(r_s7, t16, -t17) + r_s7_l * t16) * t33)
-    t58 = -(fma(t51, t52, t53) + t51 * (s8_l if t32 else 0.0) + (fma(r_s9, t50, -t51) + r_s9_l * t50) * t52)
-    t59 = t35 - (t55 - t56) + (t54 - t56) + (t57 if t14 else 0.0) + (t58 if t48 else 0.0)
-    return t55 + t59 if t59 - t59 == 0.0 else t55
+    t56 = g * t55
+    t57 = t55 - t35
+    t58 = -(fma(t17, t33, t34) + (fma(r_s7, t16, -t17) + r_s7_l * t16) * t33) if t14 else 0.0
+    t59 = -(fma(t51, t52, t53) + (fma(r_s9, t50, -t51) + r_s9_l * t50) * t52) if t48 else 0.0
+    t60 = fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
+    return t56 + t60 if t60 - t60 == 0.0 else t56
 
 
 # danchor[D] = 0
 @core
 def hvp_anchor_f64_danchor_core_swap_p_eq_inf():
     return 0.0
+
+
+# dmargin = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_margin_f64_dmargin_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    return g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
 
 
 # s6 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -10848,7 +10923,7 @@ def vjp_eps_f64_s6_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l,
 #     0)/s8 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
 @core
 def vjp_eps_f64_s9_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s7, s7_l, s8, s8_l, negative_D1, positive_D1
+    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s7, s8, s8_l, negative_D1, positive_D1
 ):
     eps = np.float64(eps)
     margin = np.float64(margin)
@@ -10859,7 +10934,6 @@ def vjp_eps_f64_s9_core_swap_p_eq_inf(
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s7 = np.float64(s7)
-    s7_l = np.float64(s7_l)
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     negative_D1 = np.float64(negative_D1)
@@ -10895,21 +10969,19 @@ def vjp_eps_f64_s9_core_swap_p_eq_inf(
     t29 = t28 - t28 == 0.0
     t30 = t23 + t28
     t31 = t30 if t29 else t23
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
-    t33 = s7 if t32 else 0.0
-    t34 = t17 * t33
-    t35 = fma(t17, t33, -t34) + t17 * (s7_l if t32 else 0.0) + (fma(-t17, s8, t16) - t17 * s8_l) / s8 * t33
-    t36 = t35 if t14 else 0.0
-    t37 = t34 if t14 else 0.0
-    t38 = t36 if t36 - t36 == 0.0 else 0.0
-    return t37, t38
+    t32 = s7 if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0 else 0.0
+    t33 = t17 * t32
+    t34 = fma(t17, t32, -t33) + (fma(-t17, s8, t16) - t17 * s8_l) / s8 * t32 if t14 else 0.0
+    t35 = t33 if t14 else 0.0
+    t36 = t34 if t34 - t34 == 0.0 else 0.0
+    return t35, t36
 
 
 # s12 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s10 if margin + s2 - minimum(s0, s1) >= 0 else
 #     0)/s11 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
 @core
 def vjp_eps_f64_s12_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s10, s10_l, s11, s11_l, s2, s2_l, anchor_D1, negative_D1
+    eps, margin, s0, s0_l, s1, s1_l, s10, s11, s11_l, s2, s2_l, anchor_D1, negative_D1
 ):
     eps = np.float64(eps)
     margin = np.float64(margin)
@@ -10918,7 +10990,6 @@ def vjp_eps_f64_s12_core_swap_p_eq_inf(
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s10 = np.float64(s10)
-    s10_l = np.float64(s10_l)
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s2 = np.float64(s2)
@@ -10955,19 +11026,18 @@ def vjp_eps_f64_s12_core_swap_p_eq_inf(
     t28 = t27 - t27 == 0.0
     t29 = t22 + t27
     t30 = t29 if t28 else t22
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0
-    t32 = s10 if t31 else 0.0
-    t33 = t16 * t32
-    t34 = fma(t16, t32, -t33) + t16 * (s10_l if t31 else 0.0)
-    t35 = t34 + (fma(-t16, s11, t15) - t16 * s11_l) / s11 * t32 if t13 else 0.0
-    t36 = t33 if t13 else 0.0
-    t37 = t35 if t35 - t35 == 0.0 else 0.0
-    return t36, t37
+    t31 = s10 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
+    t32 = t16 * t31
+    t33 = fma(t16, t31, -t32) + (fma(-t16, s11, t15) - t16 * s11_l) / s11 * t31 if t13 else 0.0
+    t34 = t32 if t13 else 0.0
+    t35 = t33 if t33 - t33 == 0.0 else 0.0
+    return t34, t35
 
 
-# deps = s12 + s6 + s9
+# deps = g*(s12 + s6 + s9)
 @core
-def vjp_eps_f64_deps_core_swap_p_eq_inf(s12, s12_l, s6, s6_l, s9, s9_l):
+def vjp_eps_f64_deps_core_swap_p_eq_inf(g, s12, s12_l, s6, s6_l, s9, s9_l):
+    g = np.float64(g)
     s12 = np.float64(s12)
     s12_l = np.float64(s12_l)
     s6 = np.float64(s6)
@@ -10976,10 +11046,12 @@ def vjp_eps_f64_deps_core_swap_p_eq_inf(s12, s12_l, s6, s6_l, s9, s9_l):
     s9_l = np.float64(s9_l)
     t1 = s12 + s6
     t2 = t1 + s9
-    t3 = t2 - t1
-    t4 = t1 - s12
-    t5 = t1 - (t2 - t3) + (s9 - t3) + (s12 - (t1 - t4) + (s6 - t4) + s12_l + s6_l) + s9_l
-    return t2 + t5 if t5 - t5 == 0.0 else t2
+    t3 = g * t2
+    t4 = t2 - t1
+    t5 = t1 - s12
+    t6 = g * (t1 - (t2 - t4) + (s9 - t4) + (s12 - (t1 - t5) + (s6 - t5) + s12_l + s6_l) + s9_l)
+    t7 = fma(g, t2, -t3) + t6
+    return t3 + t7 if t7 - t7 == 0.0 else t3
 
 
 # s6 = sum over D.1 of (r_s5*sign(eps + anchor[D.1] - positive[D.1])*(s4 if margin + s2 - minimum(s0, s1) >= 0
@@ -11057,7 +11129,7 @@ def vjp_eps_f32_r_s8_core_swap_p_eq_inf(s8, s8_l):
 #     else 0) if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
 @core
 def vjp_eps_f32_s9_core_swap_p_eq_inf(
-    eps, margin, r_s8, r_s8_l, s0, s0_l, s1, s1_l, s2, s2_l, s7, s7_l, negative_D1, positive_D1
+    eps, margin, r_s8, r_s8_l, s0, s0_l, s1, s1_l, s2, s2_l, s7, negative_D1, positive_D1
 ):
     eps = np.float64(eps)
     margin = np.float64(margin)
@@ -11070,7 +11142,6 @@ def vjp_eps_f32_s9_core_swap_p_eq_inf(
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s7 = np.float64(s7)
-    s7_l = np.float64(s7_l)
     negative_D1 = np.float64(negative_D1)
     positive_D1 = np.float64(positive_D1)
     t1 = positive_D1 - negative_D1
@@ -11104,14 +11175,12 @@ def vjp_eps_f32_s9_core_swap_p_eq_inf(
     t29 = t28 - t28 == 0.0
     t30 = t23 + t28
     t31 = t30 if t29 else t23
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
-    t33 = s7 if t32 else 0.0
-    t34 = t17 * t33
-    t35 = fma(t17, t33, -t34) + t17 * (s7_l if t32 else 0.0) + (fma(r_s8, t16, -t17) + r_s8_l * t16) * t33
-    t36 = t35 if t14 else 0.0
-    t37 = t34 if t14 else 0.0
-    t38 = t36 if t36 - t36 == 0.0 else 0.0
-    return t37, t38
+    t32 = s7 if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0 else 0.0
+    t33 = t17 * t32
+    t34 = fma(t17, t32, -t33) + (fma(r_s8, t16, -t17) + r_s8_l * t16) * t32 if t14 else 0.0
+    t35 = t33 if t14 else 0.0
+    t36 = t34 if t34 - t34 == 0.0 else 0.0
+    return t35, t36
 
 
 # r_s11 = 1/s11
@@ -11132,7 +11201,7 @@ def vjp_eps_f32_r_s11_core_swap_p_eq_inf(s11, s11_l):
 #     else 0) if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
 @core
 def vjp_eps_f32_s12_core_swap_p_eq_inf(
-    eps, margin, r_s11, r_s11_l, s0, s0_l, s1, s1_l, s10, s10_l, s2, s2_l, anchor_D1, negative_D1
+    eps, margin, r_s11, r_s11_l, s0, s0_l, s1, s1_l, s10, s2, s2_l, anchor_D1, negative_D1
 ):
     eps = np.float64(eps)
     margin = np.float64(margin)
@@ -11143,7 +11212,6 @@ def vjp_eps_f32_s12_core_swap_p_eq_inf(
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s10 = np.float64(s10)
-    s10_l = np.float64(s10_l)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     anchor_D1 = np.float64(anchor_D1)
@@ -11178,14 +11246,12 @@ def vjp_eps_f32_s12_core_swap_p_eq_inf(
     t28 = t27 - t27 == 0.0
     t29 = t22 + t27
     t30 = t29 if t28 else t22
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0
-    t32 = s10 if t31 else 0.0
-    t33 = t16 * t32
-    t34 = fma(t16, t32, -t33) + t16 * (s10_l if t31 else 0.0) + (fma(r_s11, t15, -t16) + r_s11_l * t15) * t32
-    t35 = t34 if t13 else 0.0
-    t36 = t33 if t13 else 0.0
-    t37 = t35 if t35 - t35 == 0.0 else 0.0
-    return t36, t37
+    t31 = s10 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
+    t32 = t16 * t31
+    t33 = fma(t16, t31, -t32) + (fma(r_s11, t15, -t16) + r_s11_l * t15) * t31 if t13 else 0.0
+    t34 = t32 if t13 else 0.0
+    t35 = t33 if t33 - t33 == 0.0 else 0.0
+    return t34, t35
 
 
 @loop
@@ -11309,7 +11375,7 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
-        s4 = vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s5, width_D, 0.0)
         cleared(lost_s5, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11320,7 +11386,7 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                 s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, 0.0)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_D)
-        s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s7, width_D, 0.0)
         cleared(lost_s7, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11331,7 +11397,7 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                 s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_row_0[i], positive_row_1[i])
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, 0.0)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_D)
-        s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s9, width_D, 0.0)
         cleared(lost_s9, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11353,6 +11419,7 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f64_danchor_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -11364,7 +11431,6 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                     s5,
                     s5_l,
                     s8,
-                    s8_l,
                     s9,
                     s9_l,
                     anchor_row_0[i],
@@ -11373,6 +11439,7 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                 )
                 dpositive__row_4[i] = vjp_f64_dpositive_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -11384,7 +11451,6 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                     s5,
                     s5_l,
                     s6,
-                    s6_l,
                     s7,
                     s7_l,
                     anchor_row_0[i],
@@ -11393,6 +11459,7 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                 )
                 dnegative__row_5[i] = vjp_f64_dnegative_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -11401,11 +11468,9 @@ def vjp_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                     s2,
                     s2_l,
                     s6,
-                    s6_l,
                     s7,
                     s7_l,
                     s8,
-                    s8_l,
                     s9,
                     s9_l,
                     anchor_row_0[i],
@@ -11459,7 +11524,7 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
-        s4 = vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s5, width_D, 0.0)
         cleared(lost_s5, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11470,7 +11535,7 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                 s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, 0.0)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_D)
-        s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s7, width_D, 0.0)
         cleared(lost_s7, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11481,7 +11546,7 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                 s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_row_0[i], positive_row_1[i])
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, 0.0)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_D)
-        s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s9, width_D, 0.0)
         cleared(lost_s9, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11503,6 +11568,7 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f32_danchor_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s5,
                     r_s5_l,
@@ -11516,7 +11582,6 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                     s2_l,
                     s4,
                     s8,
-                    s8_l,
                     anchor_row_0[i],
                     negative_row_1[i],
                     positive_row_2[i],
@@ -11532,6 +11597,7 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
             for i in range(stop - start):
                 dpositive__row_3[i] = vjp_f32_dpositive_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s5,
                     r_s5_l,
@@ -11545,13 +11611,13 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                     s2_l,
                     s4,
                     s6,
-                    s6_l,
                     anchor_row_0[i],
                     negative_row_1[i],
                     positive_row_2[i],
                 )
                 dnegative__row_4[i] = vjp_f32_dnegative_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s7,
                     r_s7_l,
@@ -11564,9 +11630,7 @@ def vjp_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, danchor
                     s2,
                     s2_l,
                     s6,
-                    s6_l,
                     s8,
-                    s8_l,
                     anchor_row_0[i],
                     negative_row_1[i],
                     positive_row_2[i],
@@ -11621,7 +11685,7 @@ def value_and_grad_f64_swap_p_eq_inf(
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
         out_[row] = value_f64_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4 = vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s5, width_D, 0.0)
         cleared(lost_s5, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11632,7 +11696,7 @@ def value_and_grad_f64_swap_p_eq_inf(
                 s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, 0.0)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_D)
-        s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s7, width_D, 0.0)
         cleared(lost_s7, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11643,7 +11707,7 @@ def value_and_grad_f64_swap_p_eq_inf(
                 s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_row_0[i], positive_row_1[i])
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, 0.0)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_D)
-        s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s9, width_D, 0.0)
         cleared(lost_s9, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11665,6 +11729,7 @@ def value_and_grad_f64_swap_p_eq_inf(
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f64_danchor_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -11676,7 +11741,6 @@ def value_and_grad_f64_swap_p_eq_inf(
                     s5,
                     s5_l,
                     s8,
-                    s8_l,
                     s9,
                     s9_l,
                     anchor_row_0[i],
@@ -11685,6 +11749,7 @@ def value_and_grad_f64_swap_p_eq_inf(
                 )
                 dpositive__row_4[i] = vjp_f64_dpositive_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -11696,7 +11761,6 @@ def value_and_grad_f64_swap_p_eq_inf(
                     s5,
                     s5_l,
                     s6,
-                    s6_l,
                     s7,
                     s7_l,
                     anchor_row_0[i],
@@ -11705,6 +11769,7 @@ def value_and_grad_f64_swap_p_eq_inf(
                 )
                 dnegative__row_5[i] = vjp_f64_dnegative_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     s0,
                     s0_l,
@@ -11713,11 +11778,9 @@ def value_and_grad_f64_swap_p_eq_inf(
                     s2,
                     s2_l,
                     s6,
-                    s6_l,
                     s7,
                     s7_l,
                     s8,
-                    s8_l,
                     s9,
                     s9_l,
                     anchor_row_0[i],
@@ -11774,7 +11837,7 @@ def value_and_grad_f32_swap_p_eq_inf(
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
         out_[row] = value_f64_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4 = vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s5, width_D, 0.0)
         cleared(lost_s5, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11785,7 +11848,7 @@ def value_and_grad_f32_swap_p_eq_inf(
                 s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_row_0[i], positive_row_1[i])
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, 0.0)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_D)
-        s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s7, width_D, 0.0)
         cleared(lost_s7, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11796,7 +11859,7 @@ def value_and_grad_f32_swap_p_eq_inf(
                 s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_row_0[i], positive_row_1[i])
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, 0.0)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_D)
-        s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s9, width_D, 0.0)
         cleared(lost_s9, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -11818,6 +11881,7 @@ def value_and_grad_f32_swap_p_eq_inf(
             for i in range(stop - start):
                 danchor__row_3[i] = vjp_f32_danchor_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s5,
                     r_s5_l,
@@ -11831,7 +11895,6 @@ def value_and_grad_f32_swap_p_eq_inf(
                     s2_l,
                     s4,
                     s8,
-                    s8_l,
                     anchor_row_0[i],
                     negative_row_1[i],
                     positive_row_2[i],
@@ -11847,6 +11910,7 @@ def value_and_grad_f32_swap_p_eq_inf(
             for i in range(stop - start):
                 dpositive__row_3[i] = vjp_f32_dpositive_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s5,
                     r_s5_l,
@@ -11860,13 +11924,13 @@ def value_and_grad_f32_swap_p_eq_inf(
                     s2_l,
                     s4,
                     s6,
-                    s6_l,
                     anchor_row_0[i],
                     negative_row_1[i],
                     positive_row_2[i],
                 )
                 dnegative__row_4[i] = vjp_f32_dnegative_core_swap_p_eq_inf(
                     eps,
+                    g_row,
                     margin,
                     r_s7,
                     r_s7_l,
@@ -11879,9 +11943,7 @@ def value_and_grad_f32_swap_p_eq_inf(
                     s2,
                     s2_l,
                     s6,
-                    s6_l,
                     s8,
-                    s8_l,
                     anchor_row_0[i],
                     negative_row_1[i],
                     positive_row_2[i],
@@ -12027,7 +12089,7 @@ def vjp_margin_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
         dmargin_[0], error = two_sum(
-            dmargin_[0], vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+            dmargin_[0], vjp_margin_f64_dmargin_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
         )
         dmargin__l[0] += error
 
@@ -12069,7 +12131,7 @@ def vjp_margin_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, 
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
         dmargin_[0], error = two_sum(
-            dmargin_[0], vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+            dmargin_[0], vjp_margin_f64_dmargin_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
         )
         dmargin__l[0] += error
 
@@ -12122,7 +12184,7 @@ def vjp_eps_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
-        s4 = vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s5, width_D, 0.0)
         cleared(lost_s5, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -12145,7 +12207,7 @@ def vjp_eps_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
                 )
                 lanes_s6[i], lost_s6[i] = added(lanes_s6[i], lost_s6[i], s6_here, s6_here_l)
         s6, s6_l = sum_up(lanes_s6, lost_s6, width_D)
-        s7, s7_l = vjp_f64_s6_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s7 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s8, width_D, 0.0)
         cleared(lost_s8, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -12164,11 +12226,11 @@ def vjp_eps_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
                 s9_here, s9_here_l = vjp_eps_f64_s9_core_swap_p_eq_inf(
-                    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s7, s7_l, s8, s8_l, negative_row_0[i], positive_row_1[i]
+                    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s7, s8, s8_l, negative_row_0[i], positive_row_1[i]
                 )
                 lanes_s9[i], lost_s9[i] = added(lanes_s9[i], lost_s9[i], s9_here, s9_here_l)
         s9, s9_l = sum_up(lanes_s9, lost_s9, width_D)
-        s10, s10_l = vjp_f64_s8_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s10 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s11, width_D, 0.0)
         cleared(lost_s11, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -12187,24 +12249,11 @@ def vjp_eps_f64_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
             negative_row_1 = negative_row[start:stop]
             for i in range(stop - start):
                 s12_here, s12_here_l = vjp_eps_f64_s12_core_swap_p_eq_inf(
-                    eps,
-                    margin,
-                    s0,
-                    s0_l,
-                    s1,
-                    s1_l,
-                    s10,
-                    s10_l,
-                    s11,
-                    s11_l,
-                    s2,
-                    s2_l,
-                    anchor_row_0[i],
-                    negative_row_1[i],
+                    eps, margin, s0, s0_l, s1, s1_l, s10, s11, s11_l, s2, s2_l, anchor_row_0[i], negative_row_1[i]
                 )
                 lanes_s12[i], lost_s12[i] = added(lanes_s12[i], lost_s12[i], s12_here, s12_here_l)
         s12, s12_l = sum_up(lanes_s12, lost_s12, width_D)
-        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_swap_p_eq_inf(s12, s12_l, s6, s6_l, s9, s9_l))
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_swap_p_eq_inf(g_row, s12, s12_l, s6, s6_l, s9, s9_l))
         deps__l[0] += error
 
 
@@ -12256,7 +12305,7 @@ def vjp_eps_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
         s0, s0_l = largest(lanes_s0, lost_s0, width_D)
         s1, s1_l = largest(lanes_s1, lost_s1, width_D)
         s2, s2_l = largest(lanes_s2, lost_s2, width_D)
-        s4 = vjp_f64_s4_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s5, width_D, 0.0)
         cleared(lost_s5, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -12280,7 +12329,7 @@ def vjp_eps_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
                 )
                 lanes_s6[i], lost_s6[i] = added(lanes_s6[i], lost_s6[i], s6_here, s6_here_l)
         s6, s6_l = sum_up(lanes_s6, lost_s6, width_D)
-        s7, s7_l = vjp_f64_s6_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s7 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s8, width_D, 0.0)
         cleared(lost_s8, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -12300,24 +12349,11 @@ def vjp_eps_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
                 s9_here, s9_here_l = vjp_eps_f32_s9_core_swap_p_eq_inf(
-                    eps,
-                    margin,
-                    r_s8,
-                    r_s8_l,
-                    s0,
-                    s0_l,
-                    s1,
-                    s1_l,
-                    s2,
-                    s2_l,
-                    s7,
-                    s7_l,
-                    negative_row_0[i],
-                    positive_row_1[i],
+                    eps, margin, r_s8, r_s8_l, s0, s0_l, s1, s1_l, s2, s2_l, s7, negative_row_0[i], positive_row_1[i]
                 )
                 lanes_s9[i], lost_s9[i] = added(lanes_s9[i], lost_s9[i], s9_here, s9_here_l)
         s9, s9_l = sum_up(lanes_s9, lost_s9, width_D)
-        s10, s10_l = vjp_f64_s8_core_swap_p_eq_inf(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s10 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
         cleared(lanes_s11, width_D, 0.0)
         cleared(lost_s11, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -12337,24 +12373,11 @@ def vjp_eps_f32_swap_p_eq_inf(g, anchor, positive, negative, margin, p, eps, dep
             negative_row_1 = negative_row[start:stop]
             for i in range(stop - start):
                 s12_here, s12_here_l = vjp_eps_f32_s12_core_swap_p_eq_inf(
-                    eps,
-                    margin,
-                    r_s11,
-                    r_s11_l,
-                    s0,
-                    s0_l,
-                    s1,
-                    s1_l,
-                    s10,
-                    s10_l,
-                    s2,
-                    s2_l,
-                    anchor_row_0[i],
-                    negative_row_1[i],
+                    eps, margin, r_s11, r_s11_l, s0, s0_l, s1, s1_l, s10, s2, s2_l, anchor_row_0[i], negative_row_1[i]
                 )
                 lanes_s12[i], lost_s12[i] = added(lanes_s12[i], lost_s12[i], s12_here, s12_here_l)
         s12, s12_l = sum_up(lanes_s12, lost_s12, width_D)
-        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_swap_p_eq_inf(s12, s12_l, s6, s6_l, s9, s9_l))
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_swap_p_eq_inf(g_row, s12, s12_l, s6, s6_l, s9, s9_l))
         deps__l[0] += error
 
 
@@ -12579,17 +12602,16 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l):
     return t5, t6
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e1/m2 < e0/m1 else (0 if Eq(s2, 0) else
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e1/m2 < e0/m1 else (0 if Eq(s2, 0) else
 #     1/sqrt(s2))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s2, s2_l):
+def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -12640,30 +12662,27 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t42 = (t41 if t40 else t37) == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) == 0.0
     t43 = math.sqrt(s2)
     t44 = 1.0 / t43
-    t45 = 0.0 if t42 else t44
-    t46 = 0.0 if t29 else t45 * 0.5 if t36 else t45 * 0.25
-    t47 = -(g * t46)
-    t48 = 0.0 if t42 else (fma(-t44, t43, 1.0) - t44 * ((fma(-t43, t43, s2) + s2_l) / (t43 + t43))) / t43
-    t49 = -(fma(g, t46, t47) + g * (0.0 if t29 else t48 * 0.5 if t36 else t48 * 0.25)) if t22 else 0.0
-    t50 = t49 - t49 == 0.0
-    t51 = t47 if t22 else 0.0
-    t52 = t51 + t49
-    t53 = t52 if t50 else t51
-    t54 = (t49 - (t52 - t51) if t50 else 0.0) if t53 - t53 == 0.0 else 0.0
-    return t53, t54
+    t45 = 0.0 if t42 else (fma(-t44, t43, 1.0) - t44 * ((fma(-t43, t43, s2) + s2_l) / (t43 + t43))) / t43
+    t46 = -(0.0 if t29 else t45 * 0.5 if t36 else t45 * 0.25) if t22 else 0.0
+    t47 = t46 - t46 == 0.0
+    t48 = 0.0 if t42 else t44
+    t49 = -(0.0 if t29 else t48 * 0.5 if t36 else t48 * 0.25) if t22 else 0.0
+    t50 = t49 + t46
+    t51 = t50 if t47 else t49
+    t52 = (t46 - (t50 - t49) if t47 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
+# s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s1, s1_l):
+def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -12707,7 +12726,7 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
     t36 = math.sqrt(s1)
     t37 = 1.0 / t36
-    t38 = 0.0 if t35 else t37
+    t38 = 0.0 if t35 else (fma(-t37, t36, 1.0) - t37 * ((fma(-t36, t36, s1) + s1_l) / (t36 + t36))) / t36
     t39 = t4 + t13
     t40 = t39 - t4
     t41 = t4 - (t39 - t40) + (t13 - t40) + t16 + -t14
@@ -12715,28 +12734,25 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t43 = t39 + t41
     t44 = t43 if t42 else t39
     t45 = t44 < 0.0 or t44 == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) < 0.0
-    t46 = t38 * 0.5 if t29 else 0.0 if t45 else t38 * 0.25
-    t47 = -(g * t46)
-    t48 = 0.0 if t35 else (fma(-t37, t36, 1.0) - t37 * ((fma(-t36, t36, s1) + s1_l) / (t36 + t36))) / t36
-    t49 = -(fma(g, t46, t47) + g * (t48 * 0.5 if t29 else 0.0 if t45 else t48 * 0.25)) if t22 else 0.0
-    t50 = t49 - t49 == 0.0
-    t51 = t47 if t22 else 0.0
-    t52 = t51 + t49
-    t53 = t52 if t50 else t51
-    t54 = (t49 - (t52 - t51) if t50 else 0.0) if t53 - t53 == 0.0 else 0.0
-    return t53, t54
+    t46 = -(t38 * 0.5 if t29 else 0.0 if t45 else t38 * 0.25) if t22 else 0.0
+    t47 = t46 - t46 == 0.0
+    t48 = 0.0 if t35 else t37
+    t49 = -(t48 * 0.5 if t29 else 0.0 if t45 else t48 * 0.25) if t22 else 0.0
+    t50 = t49 + t46
+    t51 = t50 if t47 else t49
+    t52 = (t46 - (t50 - t49) if t47 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
-# s6 = (g*(0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s0, s0_l):
+def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -12762,31 +12778,28 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t17 = t9 + t15
     t18 = t17 if t16 else t9
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = g * 0.5
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = math.sqrt(s0)
-    t28 = 1.0 / t27
-    t29 = 0.0 if t26 else t28
-    t30 = t20 * t29
-    t31 = 0.0 if t26 else (fma(-t28, t27, 1.0) - t28 * ((fma(-t27, t27, s0) + s0_l) / (t27 + t27))) / t27
-    t32 = fma(t20, t29, -t30) + t20 * t31 if t19 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t30 if t19 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = math.sqrt(s0)
+    t27 = 1.0 / t26
+    t28 = 0.0 if t25 else (fma(-t27, t26, 1.0) - t27 * ((fma(-t26, t26, s0) + s0_l) / (t26 + t26))) / t26
+    t29 = t28 * 0.5 if t19 else 0.0
+    t30 = t29 - t29 == 0.0
+    t31 = (0.0 if t25 else t27) * 0.5 if t19 else 0.0
+    t32 = t31 + t29
+    t33 = t32 if t30 else t31
+    t34 = (t29 - (t32 - t31) if t30 else 0.0) if t33 - t33 == 0.0 else 0.0
+    return t33, t34
 
 
-# danchor[D] = (2*s5*y1[D] + 2*s6*y0[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -12794,6 +12807,7 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -12830,17 +12844,19 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     t22 = y1_D * 2.0
     t23 = t22 * s5
     t24 = t21 + t23
-    t25 = t24 - t21
-    t26 = t21 - (t24 - t25) + (t23 - t25) + (fma(t20, s6, -t21) + t20 * s6_l + y0_D_l * 2.0 * s6)
-    t27 = t26 + (fma(t22, s5, -t23) + t22 * s5_l + y1_D_l * 2.0 * s5) if t19 else 0.0
-    t28 = t24 if t19 else 0.0
-    return t28 + t27 if t27 - t27 == 0.0 else t28
+    t25 = g * t24
+    t26 = t24 - t21
+    t27 = t21 - (t24 - t26) + (t23 - t26) + (fma(t20, s6, -t21) + t20 * s6_l + y0_D_l * 2.0 * s6)
+    t28 = fma(g, t24, -t25) + g * (t27 + (fma(t22, s5, -t23) + t22 * s5_l + y1_D_l * 2.0 * s5))
+    t29 = t28 if t19 else 0.0
+    t30 = t25 if t19 else 0.0
+    return t30 + t29 if t29 - t29 == 0.0 else t30
 
 
-# dpositive[D] = (2*s4*y2[D] - 2*s6*y0[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -12848,6 +12864,7 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -12884,17 +12901,19 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     t22 = y2_D * 2.0
     t23 = t22 * s4
     t24 = t21 + t23
-    t25 = t24 - t21
-    t26 = t21 - (t24 - t25) + (t23 - t25) + -(fma(t20, s6, t21) + t20 * s6_l + y0_D_l * 2.0 * s6)
-    t27 = t26 + (fma(t22, s4, -t23) + t22 * s4_l + y2_D_l * 2.0 * s4) if t19 else 0.0
-    t28 = t24 if t19 else 0.0
-    return t28 + t27 if t27 - t27 == 0.0 else t28
+    t25 = g * t24
+    t26 = t24 - t21
+    t27 = t21 - (t24 - t26) + (t23 - t26) + -(fma(t20, s6, t21) + t20 * s6_l + y0_D_l * 2.0 * s6)
+    t28 = fma(g, t24, -t25) + g * (t27 + (fma(t22, s4, -t23) + t22 * s4_l + y2_D_l * 2.0 * s4))
+    t29 = t28 if t19 else 0.0
+    t30 = t25 if t19 else 0.0
+    return t30 + t29 if t29 - t29 == 0.0 else t30
 
 
-# dnegative[D] = (-2*s4*y2[D] - 2*s5*y1[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -12902,6 +12921,7 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -12938,11 +12958,13 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     t22 = y2_D * 2.0
     t23 = -(t22 * s4)
     t24 = t21 + t23
-    t25 = t24 - t21
-    t26 = t21 - (t24 - t25) + (t23 - t25) + -(fma(t20, s5, t21) + t20 * s5_l + y1_D_l * 2.0 * s5)
-    t27 = t26 + -(fma(t22, s4, t23) + t22 * s4_l + y2_D_l * 2.0 * s4) if t19 else 0.0
-    t28 = t24 if t19 else 0.0
-    return t28 + t27 if t27 - t27 == 0.0 else t28
+    t25 = g * t24
+    t26 = t24 - t21
+    t27 = t21 - (t24 - t26) + (t23 - t26) + -(fma(t20, s5, t21) + t20 * s5_l + y1_D_l * 2.0 * s5)
+    t28 = fma(g, t24, -t25) + g * (t27 + -(fma(t22, s4, t23) + t22 * s4_l + y2_D_l * 2.0 * s4))
+    t29 = t28 if t19 else 0.0
+    t30 = t25 if t19 else 0.0
+    return t30 + t29 if t29 - t29 == 0.0 else t30
 
 
 # r_m0 = 1/m0
@@ -12984,7 +13006,7 @@ def vjp_f32_r_m2_core_swap_p_ne_inf_p_eq_2(m2):
     return t5, t6
 
 
-# danchor[D] = (2*s5*y1[D] + 2*s6*y0[D] if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >= 0 else 0)
+# danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >= 0 else 0)
 @core
 def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     e0,
@@ -12993,6 +13015,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     e1_l,
     e2,
     e2_l,
+    g,
     margin,
     r_m0,
     r_m0_l,
@@ -13015,6 +13038,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_m0 = np.float64(r_m0)
     r_m0_l = np.float64(r_m0_l)
@@ -13055,14 +13079,16 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     t23 = y1_D * 2.0
     t24 = t23 * s5
     t25 = t22 + t24
-    t26 = t25 - t22
-    t27 = t22 - (t25 - t26) + (t24 - t26) + (fma(t21, s6, -t22) + t21 * s6_l + y0_D_l * 2.0 * s6)
-    t28 = t27 + (fma(t23, s5, -t24) + t23 * s5_l + y1_D_l * 2.0 * s5) if t20 else 0.0
-    t29 = t25 if t20 else 0.0
-    return t29 + t28 if t28 - t28 == 0.0 else t29
+    t26 = g * t25
+    t27 = t25 - t22
+    t28 = t22 - (t25 - t27) + (t24 - t27) + (fma(t21, s6, -t22) + t21 * s6_l + y0_D_l * 2.0 * s6)
+    t29 = fma(g, t25, -t26) + g * (t28 + (fma(t23, s5, -t24) + t23 * s5_l + y1_D_l * 2.0 * s5))
+    t30 = t29 if t20 else 0.0
+    t31 = t26 if t20 else 0.0
+    return t31 + t30 if t30 - t30 == 0.0 else t31
 
 
-# dpositive[D] = (2*s4*y2[D] - 2*s6*y0[D] if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >= 0 else 0)
+# dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >= 0 else 0)
 @core
 def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     e0,
@@ -13071,6 +13097,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     e1_l,
     e2,
     e2_l,
+    g,
     margin,
     r_m0,
     r_m0_l,
@@ -13093,6 +13120,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_m0 = np.float64(r_m0)
     r_m0_l = np.float64(r_m0_l)
@@ -13133,14 +13161,16 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     t23 = y2_D * 2.0
     t24 = t23 * s4
     t25 = t22 + t24
-    t26 = t25 - t22
-    t27 = t22 - (t25 - t26) + (t24 - t26) + -(fma(t21, s6, t22) + t21 * s6_l + y0_D_l * 2.0 * s6)
-    t28 = t27 + (fma(t23, s4, -t24) + t23 * s4_l + y2_D_l * 2.0 * s4) if t20 else 0.0
-    t29 = t25 if t20 else 0.0
-    return t29 + t28 if t28 - t28 == 0.0 else t29
+    t26 = g * t25
+    t27 = t25 - t22
+    t28 = t22 - (t25 - t27) + (t24 - t27) + -(fma(t21, s6, t22) + t21 * s6_l + y0_D_l * 2.0 * s6)
+    t29 = fma(g, t25, -t26) + g * (t28 + (fma(t23, s4, -t24) + t23 * s4_l + y2_D_l * 2.0 * s4))
+    t30 = t29 if t20 else 0.0
+    t31 = t26 if t20 else 0.0
+    return t31 + t30 if t30 - t30 == 0.0 else t31
 
 
-# dnegative[D] = (-2*s4*y2[D] - 2*s5*y1[D] if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >= 0 else 0)
+# dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     e0,
@@ -13149,6 +13179,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     e1_l,
     e2,
     e2_l,
+    g,
     margin,
     r_m0,
     r_m0_l,
@@ -13171,6 +13202,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     r_m0 = np.float64(r_m0)
     r_m0_l = np.float64(r_m0_l)
@@ -13211,11 +13243,13 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     t23 = y2_D * 2.0
     t24 = -(t23 * s4)
     t25 = t22 + t24
-    t26 = t25 - t22
-    t27 = t22 - (t25 - t26) + (t24 - t26) + -(fma(t21, s5, t22) + t21 * s5_l + y1_D_l * 2.0 * s5)
-    t28 = t27 + -(fma(t23, s4, t24) + t23 * s4_l + y2_D_l * 2.0 * s4) if t20 else 0.0
-    t29 = t25 if t20 else 0.0
-    return t29 + t28 if t28 - t28 == 0.0 else t29
+    t26 = g * t25
+    t27 = t25 - t22
+    t28 = t22 - (t25 - t27) + (t24 - t27) + -(fma(t21, s5, t22) + t21 * s5_l + y1_D_l * 2.0 * s5)
+    t29 = fma(g, t25, -t26) + g * (t28 + -(fma(t23, s4, t24) + t23 * s4_l + y2_D_l * 2.0 * s4))
+    t30 = t29 if t20 else 0.0
+    t31 = t26 if t20 else 0.0
+    return t31 + t30 if t30 - t30 == 0.0 else t31
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -13346,17 +13380,16 @@ def hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_eq_2(eps, anchor_D1, direction_D
     return t6, t11
 
 
-# s7 = (-g*(1/(2*sqrt(s1)) if e1 < e2 else (0 if e2 < e1 else 1/(4*sqrt(s1)))) if e0 + margin - minimum(e1, e2) >=
-#     0 else 0)
+# s7 = (-(1/(2*sqrt(s1)) if e1 < e2 else (0 if e2 < e1 else 1/(4*sqrt(s1)))) if e0 + margin - minimum(e1, e2) >= 0
+#     else 0)
 @core
-def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s1, s1_l):
+def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -13385,38 +13418,35 @@ def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g,
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
     t24 = math.sqrt(s1)
     t25 = 0.5 / t24
-    t26 = -e1
-    t27 = e2 + t26
-    t28 = t27 - e2
-    t29 = e2 - (t27 - t28) + (t26 - t28) + e2_l + -e1_l
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = t31 if t30 else t27
-    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
-    t34 = 0.25 / t24
-    t35 = t25 if t23 else 0.0 if t33 else t34
-    t36 = -(g * t35)
-    t37 = (fma(-t24, t24, s1) + s1_l) / (t24 + t24)
-    t38 = 0.0 if t33 else (fma(-t34, t24, 0.25) - t34 * t37) / t24
-    t39 = -(fma(g, t35, t36) + g * ((fma(-t25, t24, 0.5) - t25 * t37) / t24 if t23 else t38)) if t15 else 0.0
-    t40 = t39 - t39 == 0.0
-    t41 = t36 if t15 else 0.0
-    t42 = t41 + t39
-    t43 = t42 if t40 else t41
-    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
-    return t43, t44
+    t26 = (fma(-t24, t24, s1) + s1_l) / (t24 + t24)
+    t27 = -e1
+    t28 = e2 + t27
+    t29 = t28 - e2
+    t30 = e2 - (t28 - t29) + (t27 - t29) + e2_l + -e1_l
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t28) if t31 else 0.0) < 0.0
+    t35 = 0.25 / t24
+    t36 = 0.0 if t34 else (fma(-t35, t24, 0.25) - t35 * t26) / t24
+    t37 = -((fma(-t25, t24, 0.5) - t25 * t26) / t24 if t23 else t36) if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = -(t25 if t23 else 0.0 if t34 else t35) if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
-# s8 = (g/(2*sqrt(s0)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# s8 = (1/(2*sqrt(s0)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
-def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l):
+def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -13436,27 +13466,26 @@ def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g,
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = math.sqrt(s0)
-    t17 = g / t16
-    t18 = (fma(-t17, t16, g) - t17 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16))) / t16 * 0.5 if t15 else 0.0
+    t17 = 0.5 / t16
+    t18 = (fma(-t17, t16, 0.5) - t17 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16))) / t16 if t15 else 0.0
     t19 = t18 - t18 == 0.0
-    t20 = t17 * 0.5 if t15 else 0.0
+    t20 = t17 if t15 else 0.0
     t21 = t20 + t18
     t22 = t21 if t19 else t20
     t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
     return t22, t23
 
 
-# s9 = (-g*s1_rate*(-(0 if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0) else
+# s9 = (-s1_rate*(-(0 if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0) else
 #     s1**(-3/2))/8)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
-def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -13477,57 +13506,55 @@ def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g,
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * s1_rate
-    t17 = -e2
-    t18 = e1 + t17
-    t19 = t18 - e1
-    t20 = e1 - (t18 - t19) + (t17 - t19) + e1_l + -e2_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = s1 + -0.0
-    t26 = t25 - s1
-    t27 = s1 - (t25 - t26) + (-0.0 - t26) + s1_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = (t29 if t28 else t25) == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) == 0.0
-    t31 = math.sqrt(s1)
-    t32 = s1 * t31
-    t33 = 1.0 / t32
-    t34 = 0.0 if t30 else t33
-    t35 = -e1
-    t36 = e2 + t35
-    t37 = t36 - e2
-    t38 = e2 - (t36 - t37) + (t35 - t37) + e2_l + -e1_l
-    t39 = t38 - t38 == 0.0
-    t40 = t36 + t38
-    t41 = t40 if t39 else t36
-    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
-    t43 = -(t34 * 0.25) if t24 else 0.0 if t42 else -(t34 * 0.125)
-    t44 = -(t16 * t43)
-    t45 = t33 * (fma(s1, t31, -t32) + s1 * ((fma(-t31, t31, s1) + s1_l) / (t31 + t31)) + s1_l * t31)
-    t46 = 0.0 if t30 else (fma(-t33, t32, 1.0) - t45) / t32
-    t47 = fma(t16, t43, t44) + t16 * (-(t46 * 0.25) if t24 else 0.0 if t42 else -(t46 * 0.125))
-    t48 = -(t47 + (fma(g, s1_rate, -t16) + g * s1_rate_l) * t43) if t15 else 0.0
-    t49 = t48 - t48 == 0.0
-    t50 = t44 if t15 else 0.0
-    t51 = t50 + t48
-    t52 = t51 if t49 else t50
-    t53 = (t48 - (t51 - t50) if t49 else 0.0) if t52 - t52 == 0.0 else 0.0
-    return t52, t53
+    t16 = -e2
+    t17 = e1 + t16
+    t18 = t17 - e1
+    t19 = e1 - (t17 - t18) + (t16 - t18) + e1_l + -e2_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = s1 + -0.0
+    t25 = t24 - s1
+    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = math.sqrt(s1)
+    t31 = s1 * t30
+    t32 = 1.0 / t31
+    t33 = 0.0 if t29 else t32
+    t34 = -e1
+    t35 = e2 + t34
+    t36 = t35 - e2
+    t37 = e2 - (t35 - t36) + (t34 - t36) + e2_l + -e1_l
+    t38 = t37 - t37 == 0.0
+    t39 = t35 + t37
+    t40 = t39 if t38 else t35
+    t41 = t40 < 0.0 or t40 == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) < 0.0
+    t42 = -(t33 * 0.25) if t23 else 0.0 if t41 else -(t33 * 0.125)
+    t43 = -(s1_rate * t42)
+    t44 = t32 * (fma(s1, t30, -t31) + s1 * ((fma(-t30, t30, s1) + s1_l) / (t30 + t30)) + s1_l * t30)
+    t45 = 0.0 if t29 else (fma(-t32, t31, 1.0) - t44) / t31
+    t46 = fma(s1_rate, t42, t43) + s1_rate * (-(t45 * 0.25) if t23 else 0.0 if t41 else -(t45 * 0.125))
+    t47 = -(t46 + s1_rate_l * t42) if t15 else 0.0
+    t48 = t47 - t47 == 0.0
+    t49 = t43 if t15 else 0.0
+    t50 = t49 + t47
+    t51 = t50 if t48 else t49
+    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
-# s10 = (-g*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))/4 if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# s10 = (-s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))/4 if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
-def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -13548,32 +13575,31 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * 0.25
-    t17 = t16 * s0_rate
-    t18 = s0 + -0.0
-    t19 = t18 - s0
-    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
-    t24 = math.sqrt(s0)
-    t25 = s0 * t24
-    t26 = 1.0 / t25
-    t27 = 0.0 if t23 else t26
-    t28 = -(t17 * t27)
-    t29 = t26 * (fma(s0, t24, -t25) + s0 * ((fma(-t24, t24, s0) + s0_l) / (t24 + t24)) + s0_l * t24)
-    t30 = fma(t17, t27, t28) + t17 * (0.0 if t23 else (fma(-t26, t25, 1.0) - t29) / t25)
-    t31 = -(t30 + (fma(t16, s0_rate, -t17) + t16 * s0_rate_l) * t27) if t15 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t15 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t16 = s0_rate * 0.25
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = math.sqrt(s0)
+    t24 = s0 * t23
+    t25 = 1.0 / t24
+    t26 = 0.0 if t22 else t25
+    t27 = -(t16 * t26)
+    t28 = t25 * (fma(s0, t23, -t24) + s0 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23)) + s0_l * t23)
+    t29 = fma(t16, t26, t27) + t16 * (0.0 if t22 else (fma(-t25, t24, 1.0) - t28) / t24)
+    t30 = -(t29 + s0_rate_l * 0.25 * t26) if t15 else 0.0
+    t31 = t30 - t30 == 0.0
+    t32 = t27 if t15 else 0.0
+    t33 = t32 + t30
+    t34 = t33 if t31 else t32
+    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
+    return t34, t35
 
 
-# danchor[D] = (s10*(2*eps + 2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*eps +
-#     2*anchor[D] - 2*negative[D]) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# danchor[D] = (g*(s10*(2*eps + 2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*eps +
+#     2*anchor[D] - 2*negative[D])) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     e0,
@@ -13583,6 +13609,7 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     e2,
     e2_l,
     eps,
+    g,
     margin,
     s10,
     s10_l,
@@ -13604,6 +13631,7 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
@@ -13648,20 +13676,21 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     t29 = t28 + t23
     t30 = s9 * t29
     t31 = t26 + t30
-    t32 = t31 - t26
-    t33 = t26 - t19
-    t34 = t19 - t17
-    t35 = t17 - (t19 - t34) + (t18 - t34) + (fma(t16, s7, -t17) + t16 * s7_l)
-    t36 = t24 - t22
-    t37 = t22 - t20
-    t38 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t36) + (t23 - t36) + (t20 - (t22 - t37) + (-t21 - t37)))
-    t39 = t19 - (t26 - t33) + (t25 - t33) + (t35 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t38 + s10_l * t24)
-    t40 = t29 - t28
-    t41 = t28 - t20
-    t42 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t40) + (t23 - t40) + (t20 - (t28 - t41) + (-t27 - t41)))
-    t43 = t26 - (t31 - t32) + (t30 - t32) + t39 + (t42 + s9_l * t29) if t15 else 0.0
-    t44 = t31 if t15 else 0.0
-    return t44 + t43 if t43 - t43 == 0.0 else t44
+    t32 = g * t31
+    t33 = t31 - t26
+    t34 = t26 - t19
+    t35 = t19 - t17
+    t36 = t17 - (t19 - t35) + (t18 - t35) + (fma(t16, s7, -t17) + t16 * s7_l)
+    t37 = t24 - t22
+    t38 = t22 - t20
+    t39 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t37) + (t23 - t37) + (t20 - (t22 - t38) + (-t21 - t38)))
+    t40 = t19 - (t26 - t34) + (t25 - t34) + (t36 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t39 + s10_l * t24)
+    t41 = t29 - t28
+    t42 = t28 - t20
+    t43 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t41) + (t23 - t41) + (t20 - (t28 - t42) + (-t27 - t42)))
+    t44 = fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t40 + (t43 + s9_l * t29)) if t15 else 0.0
+    t45 = t32 if t15 else 0.0
+    return t45 + t44 if t44 - t44 == 0.0 else t45
 
 
 # s0_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*positive[D.1])*direction[D.1]
@@ -13708,17 +13737,16 @@ def hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_eq_2(eps, direction_D1, negati
     return t6, t12
 
 
-# s7 = (-g*(0 if e1 < e2 else (1/(2*sqrt(s2)) if e2 < e1 else 1/(4*sqrt(s2)))) if e0 + margin - minimum(e1, e2) >=
-#     0 else 0)
+# s7 = (-(0 if e1 < e2 else (1/(2*sqrt(s2)) if e2 < e1 else 1/(4*sqrt(s2)))) if e0 + margin - minimum(e1, e2) >= 0
+#     else 0)
 @core
-def hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s2, s2_l):
+def hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
@@ -13755,33 +13783,28 @@ def hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
     t32 = math.sqrt(s2)
     t33 = 0.5 / t32
-    t34 = 0.25 / t32
-    t35 = 0.0 if t23 else t33 if t31 else t34
-    t36 = -(g * t35)
-    t37 = (fma(-t32, t32, s2) + s2_l) / (t32 + t32)
-    t38 = (fma(-t33, t32, 0.5) - t33 * t37) / t32 if t31 else (fma(-t34, t32, 0.25) - t34 * t37) / t32
-    t39 = -(fma(g, t35, t36) + g * (0.0 if t23 else t38)) if t15 else 0.0
-    t40 = t39 - t39 == 0.0
-    t41 = t36 if t15 else 0.0
-    t42 = t41 + t39
-    t43 = t42 if t40 else t41
-    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
-    return t43, t44
+    t34 = (fma(-t32, t32, s2) + s2_l) / (t32 + t32)
+    t35 = 0.25 / t32
+    t36 = (fma(-t33, t32, 0.5) - t33 * t34) / t32 if t31 else (fma(-t35, t32, 0.25) - t35 * t34) / t32
+    t37 = -(0.0 if t23 else t36) if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = -(0.0 if t23 else t33 if t31 else t35) if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
-# s9 = (-g*s2_rate*(0 if e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0) else
+# s9 = (-s2_rate*(0 if e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0) else
 #     s2**(-3/2))/8)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
-def hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, g, margin, s2, s2_l, s2_rate, s2_rate_l
-):
+def hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l, s2_rate, s2_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
@@ -13802,49 +13825,48 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * s2_rate
-    t17 = -e2
-    t18 = e1 + t17
-    t19 = t18 - e1
-    t20 = e1 - (t18 - t19) + (t17 - t19) + e1_l + -e2_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = -e1
-    t26 = e2 + t25
-    t27 = t26 - e2
-    t28 = e2 - (t26 - t27) + (t25 - t27) + e2_l + -e1_l
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) < 0.0
-    t33 = s2 + -0.0
-    t34 = t33 - s2
-    t35 = s2 - (t33 - t34) + (-0.0 - t34) + s2_l
-    t36 = t35 - t35 == 0.0
-    t37 = t33 + t35
-    t38 = (t37 if t36 else t33) == 0.0 and (t35 - (t37 - t33) if t36 else 0.0) == 0.0
-    t39 = math.sqrt(s2)
-    t40 = s2 * t39
-    t41 = 1.0 / t40
-    t42 = 0.0 if t38 else t41
-    t43 = 0.0 if t24 else -(t42 * 0.25) if t32 else -(t42 * 0.125)
-    t44 = -(t16 * t43)
-    t45 = t41 * (fma(s2, t39, -t40) + s2 * ((fma(-t39, t39, s2) + s2_l) / (t39 + t39)) + s2_l * t39)
-    t46 = 0.0 if t38 else (fma(-t41, t40, 1.0) - t45) / t40
-    t47 = fma(t16, t43, t44) + t16 * (0.0 if t24 else -(t46 * 0.25) if t32 else -(t46 * 0.125))
-    t48 = -(t47 + (fma(g, s2_rate, -t16) + g * s2_rate_l) * t43) if t15 else 0.0
-    t49 = t48 - t48 == 0.0
-    t50 = t44 if t15 else 0.0
-    t51 = t50 + t48
-    t52 = t51 if t49 else t50
-    t53 = (t48 - (t51 - t50) if t49 else 0.0) if t52 - t52 == 0.0 else 0.0
-    return t52, t53
+    t16 = -e2
+    t17 = e1 + t16
+    t18 = t17 - e1
+    t19 = e1 - (t17 - t18) + (t16 - t18) + e1_l + -e2_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = -e1
+    t25 = e2 + t24
+    t26 = t25 - e2
+    t27 = e2 - (t25 - t26) + (t24 - t26) + e2_l + -e1_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = s2 + -0.0
+    t33 = t32 - s2
+    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = math.sqrt(s2)
+    t39 = s2 * t38
+    t40 = 1.0 / t39
+    t41 = 0.0 if t37 else t40
+    t42 = 0.0 if t23 else -(t41 * 0.25) if t31 else -(t41 * 0.125)
+    t43 = -(s2_rate * t42)
+    t44 = t40 * (fma(s2, t38, -t39) + s2 * ((fma(-t38, t38, s2) + s2_l) / (t38 + t38)) + s2_l * t38)
+    t45 = 0.0 if t37 else (fma(-t40, t39, 1.0) - t44) / t39
+    t46 = fma(s2_rate, t42, t43) + s2_rate * (0.0 if t23 else -(t45 * 0.25) if t31 else -(t45 * 0.125))
+    t47 = -(t46 + s2_rate_l * t42) if t15 else 0.0
+    t48 = t47 - t47 == 0.0
+    t49 = t43 if t15 else 0.0
+    t50 = t49 + t47
+    t51 = t50 if t48 else t49
+    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
-# dpositive[D] = (s10*(-2*eps - 2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*eps -
-#     2*negative[D] + 2*positive[D]) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# dpositive[D] = (g*(s10*(-2*eps - 2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] +
+#     s9*(2*eps - 2*negative[D] + 2*positive[D])) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     e0,
@@ -13854,6 +13876,7 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     e2,
     e2_l,
     eps,
+    g,
     margin,
     s10,
     s10_l,
@@ -13875,6 +13898,7 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
@@ -13919,22 +13943,23 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     t29 = t28 + t23
     t30 = s9 * t29
     t31 = t26 + t30
-    t32 = t31 - t26
-    t33 = t26 - t19
-    t34 = t19 - t17
-    t35 = t17 - (t19 - t34) + (t18 - t34) + (fma(t16, s7, -t17) + t16 * s7_l)
-    t36 = t24 - t22
-    t37 = -t21
-    t38 = t22 - t37
-    t39 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t36) + (-t23 - t36) + (t37 - (t22 - t38) + (t20 - t38)))
-    t40 = t19 - (t26 - t33) + (t25 - t33) + (t35 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t39 + s10_l * t24)
-    t41 = t29 - t28
-    t42 = -t27
-    t43 = t28 - t42
-    t44 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t41) + (t23 - t41) + (t42 - (t28 - t43) + (t20 - t43)))
-    t45 = t26 - (t31 - t32) + (t30 - t32) + t40 + (t44 + s9_l * t29) if t15 else 0.0
-    t46 = t31 if t15 else 0.0
-    return t46 + t45 if t45 - t45 == 0.0 else t46
+    t32 = g * t31
+    t33 = t31 - t26
+    t34 = t26 - t19
+    t35 = t19 - t17
+    t36 = t17 - (t19 - t35) + (t18 - t35) + (fma(t16, s7, -t17) + t16 * s7_l)
+    t37 = t24 - t22
+    t38 = -t21
+    t39 = t22 - t38
+    t40 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t37) + (-t23 - t37) + (t38 - (t22 - t39) + (t20 - t39)))
+    t41 = t19 - (t26 - t34) + (t25 - t34) + (t36 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t40 + s10_l * t24)
+    t42 = t29 - t28
+    t43 = -t27
+    t44 = t28 - t43
+    t45 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t42) + (t23 - t42) + (t43 - (t28 - t44) + (t20 - t44)))
+    t46 = fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t41 + (t45 + s9_l * t29)) if t15 else 0.0
+    t47 = t32 if t15 else 0.0
+    return t47 + t46 if t46 - t46 == 0.0 else t47
 
 
 # s1_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*negative[D.1])*direction[D.1]
@@ -13980,8 +14005,8 @@ def hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_eq_2(eps, direction_D1, negati
     return t6, t11
 
 
-# dnegative[D] = (s10*(-2*eps - 2*anchor[D] + 2*negative[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(-2*eps
-#     + 2*negative[D] - 2*positive[D]) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# dnegative[D] = (g*(s10*(-2*eps - 2*anchor[D] + 2*negative[D]) + 2*s7*direction[D] + 2*s8*direction[D] +
+#     s9*(-2*eps + 2*negative[D] - 2*positive[D])) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     e0,
@@ -13991,6 +14016,7 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     e2,
     e2_l,
     eps,
+    g,
     margin,
     s10,
     s10_l,
@@ -14012,6 +14038,7 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     s10 = np.float64(s10)
     s10_l = np.float64(s10_l)
@@ -14056,22 +14083,23 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     t29 = t28 - t23
     t30 = s9 * t29
     t31 = t26 + t30
-    t32 = t31 - t26
-    t33 = t26 - t19
-    t34 = t19 - t17
-    t35 = t17 - (t19 - t34) + (t18 - t34) + (fma(t16, s7, -t17) + t16 * s7_l)
-    t36 = t24 - t22
-    t37 = -t23
-    t38 = -t21
-    t39 = t22 - t38
-    t40 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t36) + (t37 - t36) + (t38 - (t22 - t39) + (t20 - t39)))
-    t41 = t19 - (t26 - t33) + (t25 - t33) + (t35 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t40 + s10_l * t24)
-    t42 = t29 - t28
-    t43 = t28 - t20
-    t44 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t42) + (t37 - t42) + (t20 - (t28 - t43) + (-t27 - t43)))
-    t45 = t26 - (t31 - t32) + (t30 - t32) + t41 + (t44 + s9_l * t29) if t15 else 0.0
-    t46 = t31 if t15 else 0.0
-    return t46 + t45 if t45 - t45 == 0.0 else t46
+    t32 = g * t31
+    t33 = t31 - t26
+    t34 = t26 - t19
+    t35 = t19 - t17
+    t36 = t17 - (t19 - t35) + (t18 - t35) + (fma(t16, s7, -t17) + t16 * s7_l)
+    t37 = t24 - t22
+    t38 = -t23
+    t39 = -t21
+    t40 = t22 - t39
+    t41 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t37) + (t38 - t37) + (t39 - (t22 - t40) + (t20 - t40)))
+    t42 = t19 - (t26 - t34) + (t25 - t34) + (t36 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t41 + s10_l * t24)
+    t43 = t29 - t28
+    t44 = t28 - t20
+    t45 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t43) + (t38 - t43) + (t20 - (t28 - t44) + (-t27 - t44)))
+    t46 = fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t42 + (t45 + s9_l * t29)) if t15 else 0.0
+    t47 = t32 if t15 else 0.0
+    return t47 + t46 if t46 - t46 == 0.0 else t47
 
 
 # dmargin = (g if margin - minimum(sqrt(s1)/m1, sqrt(s2)/m2) + sqrt(s0)/m0 >= 0 else 0)
@@ -14191,10 +14219,10 @@ def vjp_eps_f64_s9_core_swap_p_ne_inf_p_eq_2(s8, s8_l, s9_of, s9_of_l):
     return t6, t7
 
 
-# deps = (s5 + s7 + s9 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# deps = (g*(s5 + s7 + s9) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -14202,6 +14230,7 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -14233,12 +14262,13 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
     t20 = s5 + s7
     t21 = t20 + s9
-    t22 = t21 - t20
-    t23 = t20 - s5
-    t24 = t20 - (t21 - t22) + (s9 - t22) + (s5 - (t20 - t23) + (s7 - t23) + s5_l + s7_l) + s9_l
-    t25 = t24 if t19 else 0.0
-    t26 = t21 if t19 else 0.0
-    return t26 + t25 if t25 - t25 == 0.0 else t26
+    t22 = g * t21
+    t23 = t21 - t20
+    t24 = t20 - s5
+    t25 = g * (t20 - (t21 - t23) + (s9 - t23) + (s5 - (t20 - t24) + (s7 - t24) + s5_l + s7_l) + s9_l)
+    t26 = fma(g, t21, -t22) + t25 if t19 else 0.0
+    t27 = t22 if t19 else 0.0
+    return t27 + t26 if t26 - t26 == 0.0 else t27
 
 
 @loop
@@ -14485,15 +14515,9 @@ def vjp_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
         e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s2, s2_l
-        )
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s1, s1_l
-        )
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s0, s0_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -14513,6 +14537,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -14533,6 +14558,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -14553,6 +14579,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -14664,15 +14691,9 @@ def vjp_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
         e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s2, s2_l
-        )
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s1, s1_l
-        )
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s0, s0_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
         r_m0, r_m0_l = vjp_f32_r_m0_core_swap_p_ne_inf_p_eq_2(m0)
         r_m1, r_m1_l = vjp_f32_r_m1_core_swap_p_ne_inf_p_eq_2(m1)
         r_m2, r_m2_l = vjp_f32_r_m2_core_swap_p_ne_inf_p_eq_2(m2)
@@ -14695,6 +14716,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -14718,6 +14740,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -14741,6 +14764,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -14858,15 +14882,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2(
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s2, s2_l
-        )
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s1, s1_l
-        )
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s0, s0_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y0_0 = y0[start:stop]
@@ -14886,6 +14904,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -14906,6 +14925,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -14926,6 +14946,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -15040,15 +15061,9 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2(
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s2, s2_l
-        )
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s1, s1_l
-        )
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s0, s0_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
         r_m0, r_m0_l = vjp_f32_r_m0_core_swap_p_ne_inf_p_eq_2(m0)
         r_m1, r_m1_l = vjp_f32_r_m1_core_swap_p_ne_inf_p_eq_2(m1)
         r_m2, r_m2_l = vjp_f32_r_m2_core_swap_p_ne_inf_p_eq_2(m2)
@@ -15071,6 +15086,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -15094,6 +15110,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -15117,6 +15134,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     r_m0,
                     r_m0_l,
@@ -15205,13 +15223,13 @@ def hvp_anchor_f64_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negative
         e0, e0_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e2, e2_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l)
         s9, s9_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -15229,6 +15247,7 @@ def hvp_anchor_f64_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negative
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     s10,
                     s10_l,
@@ -15315,13 +15334,13 @@ def hvp_anchor_f32_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negative
         e0, e0_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e2, e2_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l)
         s9, s9_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -15339,6 +15358,7 @@ def hvp_anchor_f32_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negative
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     s10,
                     s10_l,
@@ -15425,13 +15445,13 @@ def hvp_positive_f64_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
         e0, e0_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e2, e2_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l, s2_rate, s2_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -15449,6 +15469,7 @@ def hvp_positive_f64_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     s10,
                     s10_l,
@@ -15535,13 +15556,13 @@ def hvp_positive_f32_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
         e0, e0_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e2, e2_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l, s2_rate, s2_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s0, s0_l, s0_rate, s0_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -15559,6 +15580,7 @@ def hvp_positive_f32_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     s10,
                     s10_l,
@@ -15645,13 +15667,13 @@ def hvp_negative_f64_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
         e0, e0_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e2, e2_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l)
-        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l)
+        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l, s2_rate, s2_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -15669,6 +15691,7 @@ def hvp_negative_f64_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     s10,
                     s10_l,
@@ -15755,13 +15778,13 @@ def hvp_negative_f32_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
         e0, e0_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e2, e2_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l)
-        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l)
+        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s2, s2_l, s2_rate, s2_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, margin, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -15779,6 +15802,7 @@ def hvp_negative_f32_swap_p_ne_inf_p_eq_2(g, direction, anchor, positive, negati
                     e2,
                     e2_l,
                     eps,
+                    g_row,
                     margin,
                     s10,
                     s10_l,
@@ -16052,9 +16076,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
         e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s2, s2_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -16066,9 +16088,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
         s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_eq_2(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s1, s1_l
-        )
+        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -16080,9 +16100,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
         s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_eq_2(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s0, s0_l
-        )
+        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -16096,7 +16114,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
         s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_eq_2(s8, s8_l, s9_of, s9_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         deps__l[0] += error
 
@@ -16200,9 +16218,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
         e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s2, s2_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -16214,9 +16230,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
         s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_eq_2(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s1, s1_l
-        )
+        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -16228,9 +16242,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
         s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_eq_2(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s0, s0_l
-        )
+        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -16244,7 +16256,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
         s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_eq_2(s8, s8_l, s9_of, s9_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         deps__l[0] += error
 
@@ -16643,17 +16655,16 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
     return t14, t15
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -16716,31 +16727,28 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t53 = pow(t45, t52)
     t54 = 0.0 if t42 else t53
     t55 = t54 / p
-    t56 = 0.0 if t29 else t55 if t36 else t55 * 0.5
-    t57 = -(g * t56)
-    t58 = pow_low(t45, t52) + t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t59 = fma(-t55, p, t54) + (0.0 if t42 else t58 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (0.0 if t29 else t60 if t36 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t56 = pow_low(t45, t52) + t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
+    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
+    t58 = t57 / p
+    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
+# s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -16796,37 +16804,34 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t46 = pow(t38, t45)
     t47 = 0.0 if t35 else t46
     t48 = t47 / p
-    t49 = t4 + t13
-    t50 = t49 - t4
-    t51 = t4 - (t49 - t50) + (t13 - t50) + t16 + -t14
-    t52 = t51 - t51 == 0.0
-    t53 = t49 + t51
-    t54 = t53 if t52 else t49
-    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
-    t56 = t48 if t29 else 0.0 if t55 else t48 * 0.5
-    t57 = -(g * t56)
-    t58 = pow_low(t38, t45) + t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t59 = fma(-t48, p, t47) + (0.0 if t35 else t58 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (t60 if t29 else 0.0 if t55 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t49 = pow_low(t38, t45) + t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
+    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
+    t51 = t50 / p
+    t52 = t4 + t13
+    t53 = t52 - t4
+    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = t56 if t55 else t52
+    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
+    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
-# s6 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -16853,35 +16858,34 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t17 = t9 + t15
     t18 = t17 if t16 else t9
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = g / p
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = s0_l - s0_l == 0.0
-    t28 = s0 + s0_l
-    t29 = t28 if t27 else s0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = t31 - t30
-    t33 = t30 - (t31 - t32) + (-1.0 - t32) + fma(-t30, p, 1.0) / p
-    t34 = t33 - t33 == 0.0
-    t35 = t31 + t33
-    t36 = t35 if t34 else t31
-    t37 = pow(t29, t36)
-    t38 = 0.0 if t26 else t37
-    t39 = t20 * t38
-    t40 = pow_low(t29, t36) + t37 * (t36 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
-    t41 = t20 * (0.0 if t26 else t40 + t37 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t29)))
-    t42 = fma(t20, t38, -t39) + t41 + fma(-t20, p, g) / p * t38 if t19 else 0.0
-    t43 = t42 - t42 == 0.0
-    t44 = t39 if t19 else 0.0
-    t45 = t44 + t42
-    t46 = t45 if t43 else t44
-    t47 = (t42 - (t45 - t44) if t43 else 0.0) if t46 - t46 == 0.0 else 0.0
-    return t46, t47
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = 1.0 / p
+    t30 = t29 + -1.0
+    t31 = t30 - t29
+    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
+    t33 = t32 - t32 == 0.0
+    t34 = t30 + t32
+    t35 = t34 if t33 else t30
+    t36 = pow(t28, t35)
+    t37 = 0.0 if t25 else t36
+    t38 = t37 / p
+    t39 = pow_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
+    t41 = t40 / p if t19 else 0.0
+    t42 = t41 - t41 == 0.0
+    t43 = t38 if t19 else 0.0
+    t44 = t43 + t41
+    t45 = t44 if t42 else t43
+    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -16938,7 +16942,7 @@ def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
     return t17, t18
 
 
-# danchor[D] = (p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
+# danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
 #     else 0)
 @core
 def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
@@ -16948,6 +16952,7 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -16972,6 +16977,7 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -17019,13 +17025,14 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
     t29 = t26 * t28
     t30 = t24 + t29
-    t31 = t30 - t24
-    t32 = (fma(t20, s5, -t21) + t20 * s5_l + (fma(e3_D, p, -t20) + e3_D_l * p) * s5) * t23
-    t33 = (fma(t25, s6, -t26) + t25 * s6_l + (fma(e4_D, p, -t25) + e4_D_l * p) * s6) * t28
-    t34 = t24 - (t30 - t31) + (t29 - t31) + (fma(t21, t23, -t24) + t32) + (fma(t26, t28, -t29) + t33)
-    t35 = t34 if t19 else 0.0
-    t36 = t30 if t19 else 0.0
-    return t36 + t35 if t35 - t35 == 0.0 else t36
+    t31 = g * t30
+    t32 = t30 - t24
+    t33 = (fma(t20, s5, -t21) + t20 * s5_l + (fma(e3_D, p, -t20) + e3_D_l * p) * s5) * t23
+    t34 = (fma(t25, s6, -t26) + t25 * s6_l + (fma(e4_D, p, -t25) + e4_D_l * p) * s6) * t28
+    t35 = g * (t24 - (t30 - t32) + (t29 - t32) + (fma(t21, t23, -t24) + t33) + (fma(t26, t28, -t29) + t34))
+    t36 = fma(g, t30, -t31) + t35 if t19 else 0.0
+    t37 = t31 if t19 else 0.0
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -17055,8 +17062,8 @@ def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
     return t17, t18
 
 
-# dpositive[D] = (p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
-#     else 0)
+# dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
+#     0 else 0)
 @core
 def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -17065,6 +17072,7 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -17089,6 +17097,7 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -17136,17 +17145,18 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
     t29 = t26 * t28
     t30 = t24 + t29
-    t31 = t30 - t24
-    t32 = (fma(t20, s6, -t21) + t20 * s6_l + (fma(e4_D, p, -t20) + e4_D_l * p) * s6) * t23
-    t33 = (fma(t25, s4, -t26) + t25 * s4_l + (fma(e5_D, p, -t25) + e5_D_l * p) * s4) * t28
-    t34 = t24 - (t30 - t31) + (t29 - t31) + -(fma(t21, t23, t24) + t32) + (fma(t26, t28, -t29) + t33)
-    t35 = t34 if t19 else 0.0
-    t36 = t30 if t19 else 0.0
-    return t36 + t35 if t35 - t35 == 0.0 else t36
+    t31 = g * t30
+    t32 = t30 - t24
+    t33 = (fma(t20, s6, -t21) + t20 * s6_l + (fma(e4_D, p, -t20) + e4_D_l * p) * s6) * t23
+    t34 = (fma(t25, s4, -t26) + t25 * s4_l + (fma(e5_D, p, -t25) + e5_D_l * p) * s4) * t28
+    t35 = g * (t24 - (t30 - t32) + (t29 - t32) + -(fma(t21, t23, t24) + t33) + (fma(t26, t28, -t29) + t34))
+    t36 = fma(g, t30, -t31) + t35 if t19 else 0.0
+    t37 = t31 if t19 else 0.0
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
-# dnegative[D] = (-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
-#     else 0)
+# dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
+#     >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -17155,6 +17165,7 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -17179,6 +17190,7 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -17226,13 +17238,14 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
     t29 = -(t26 * t28)
     t30 = t24 + t29
-    t31 = t30 - t24
-    t32 = (fma(t20, s5, -t21) + t20 * s5_l + (fma(e3_D, p, -t20) + e3_D_l * p) * s5) * t23
-    t33 = (fma(t25, s4, -t26) + t25 * s4_l + (fma(e5_D, p, -t25) + e5_D_l * p) * s4) * t28
-    t34 = t24 - (t30 - t31) + (t29 - t31) + -(fma(t21, t23, t24) + t32) + -(fma(t26, t28, t29) + t33)
-    t35 = t34 if t19 else 0.0
-    t36 = t30 if t19 else 0.0
-    return t36 + t35 if t35 - t35 == 0.0 else t36
+    t31 = g * t30
+    t32 = t30 - t24
+    t33 = (fma(t20, s5, -t21) + t20 * s5_l + (fma(e3_D, p, -t20) + e3_D_l * p) * s5) * t23
+    t34 = (fma(t25, s4, -t26) + t25 * s4_l + (fma(e5_D, p, -t25) + e5_D_l * p) * s4) * t28
+    t35 = g * (t24 - (t30 - t32) + (t29 - t32) + -(fma(t21, t23, t24) + t33) + -(fma(t26, t28, t29) + t34))
+    t36 = fma(g, t30, -t31) + t35 if t19 else 0.0
+    t37 = t31 if t19 else 0.0
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
 # e0 = s1**(1/p)
@@ -17307,17 +17320,16 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
     return t14, t15
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -17380,31 +17392,28 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t53 = pow(t45, t52)
     t54 = 0.0 if t42 else t53
     t55 = t54 / p
-    t56 = 0.0 if t29 else t55 if t36 else t55 * 0.5
-    t57 = -(g * t56)
-    t58 = t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t59 = fma(-t55, p, t54) + (0.0 if t42 else t58 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (0.0 if t29 else t60 if t36 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t56 = t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
+    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
+    t58 = t57 / p
+    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
+# s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -17460,37 +17469,34 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t46 = pow(t38, t45)
     t47 = 0.0 if t35 else t46
     t48 = t47 / p
-    t49 = t4 + t13
-    t50 = t49 - t4
-    t51 = t4 - (t49 - t50) + (t13 - t50) + t16 + -t14
-    t52 = t51 - t51 == 0.0
-    t53 = t49 + t51
-    t54 = t53 if t52 else t49
-    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
-    t56 = t48 if t29 else 0.0 if t55 else t48 * 0.5
-    t57 = -(g * t56)
-    t58 = t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t59 = fma(-t48, p, t47) + (0.0 if t35 else t58 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (t60 if t29 else 0.0 if t55 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t49 = t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
+    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
+    t51 = t50 / p
+    t52 = t4 + t13
+    t53 = t52 - t4
+    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = t56 if t55 else t52
+    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
+    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
-# s6 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -17517,35 +17523,34 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t17 = t9 + t15
     t18 = t17 if t16 else t9
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = g / p
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = s0_l - s0_l == 0.0
-    t28 = s0 + s0_l
-    t29 = t28 if t27 else s0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = t31 - t30
-    t33 = t30 - (t31 - t32) + (-1.0 - t32) + fma(-t30, p, 1.0) / p
-    t34 = t33 - t33 == 0.0
-    t35 = t31 + t33
-    t36 = t35 if t34 else t31
-    t37 = pow(t29, t36)
-    t38 = 0.0 if t26 else t37
-    t39 = t20 * t38
-    t40 = t37 * (t36 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
-    t41 = t20 * (0.0 if t26 else t40 + t37 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t29)))
-    t42 = fma(t20, t38, -t39) + t41 + fma(-t20, p, g) / p * t38 if t19 else 0.0
-    t43 = t42 - t42 == 0.0
-    t44 = t39 if t19 else 0.0
-    t45 = t44 + t42
-    t46 = t45 if t43 else t44
-    t47 = (t42 - (t45 - t44) if t43 else 0.0) if t46 - t46 == 0.0 else 0.0
-    return t46, t47
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = 1.0 / p
+    t30 = t29 + -1.0
+    t31 = t30 - t29
+    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
+    t33 = t32 - t32 == 0.0
+    t34 = t30 + t32
+    t35 = t34 if t33 else t30
+    t36 = pow(t28, t35)
+    t37 = 0.0 if t25 else t36
+    t38 = t37 / p
+    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
+    t41 = t40 / p if t19 else 0.0
+    t42 = t41 - t41 == 0.0
+    t43 = t38 if t19 else 0.0
+    t44 = t43 + t41
+    t45 = t44 if t42 else t43
+    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -17641,8 +17646,8 @@ def vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2(m2):
     return t5, t6
 
 
-# danchor[D] = (p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D] if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2) >=
-#     0 else 0)
+# danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2*r_m0 + margin - minimum(e0*r_m1,
+#     e1*r_m2) >= 0 else 0)
 @core
 def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -17651,6 +17656,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     margin,
     p,
     r_m0,
@@ -17678,6 +17684,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     r_m0 = np.float64(r_m0)
@@ -17729,13 +17736,14 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
     t30 = t27 * t29
     t31 = t25 + t30
-    t32 = t31 - t25
-    t33 = (fma(t21, s5, -t22) + t21 * s5_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s5) * t24
-    t34 = (fma(t26, s6, -t27) + t26 * s6_l + (fma(e4_D, p, -t26) + e4_D_l * p) * s6) * t29
-    t35 = t25 - (t31 - t32) + (t30 - t32) + (fma(t22, t24, -t25) + t33) + (fma(t27, t29, -t30) + t34)
-    t36 = t35 if t20 else 0.0
-    t37 = t31 if t20 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t32 = g * t31
+    t33 = t31 - t25
+    t34 = (fma(t21, s5, -t22) + t21 * s5_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s5) * t24
+    t35 = (fma(t26, s6, -t27) + t26 * s6_l + (fma(e4_D, p, -t26) + e4_D_l * p) * s6) * t29
+    t36 = g * (t25 - (t31 - t33) + (t30 - t33) + (fma(t22, t24, -t25) + t34) + (fma(t27, t29, -t30) + t35))
+    t37 = fma(g, t31, -t32) + t36 if t20 else 0.0
+    t38 = t32 if t20 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -17765,8 +17773,8 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
     return t17, t18
 
 
-# dpositive[D] = (p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D] if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2)
-#     >= 0 else 0)
+# dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2*r_m0 + margin - minimum(e0*r_m1,
+#     e1*r_m2) >= 0 else 0)
 @core
 def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -17775,6 +17783,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     margin,
     p,
     r_m0,
@@ -17802,6 +17811,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     r_m0 = np.float64(r_m0)
@@ -17853,17 +17863,18 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
     t30 = t27 * t29
     t31 = t25 + t30
-    t32 = t31 - t25
-    t33 = (fma(t21, s6, -t22) + t21 * s6_l + (fma(e4_D, p, -t21) + e4_D_l * p) * s6) * t24
-    t34 = (fma(t26, s4, -t27) + t26 * s4_l + (fma(e5_D, p, -t26) + e5_D_l * p) * s4) * t29
-    t35 = t25 - (t31 - t32) + (t30 - t32) + -(fma(t22, t24, t25) + t33) + (fma(t27, t29, -t30) + t34)
-    t36 = t35 if t20 else 0.0
-    t37 = t31 if t20 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t32 = g * t31
+    t33 = t31 - t25
+    t34 = (fma(t21, s6, -t22) + t21 * s6_l + (fma(e4_D, p, -t21) + e4_D_l * p) * s6) * t24
+    t35 = (fma(t26, s4, -t27) + t26 * s4_l + (fma(e5_D, p, -t26) + e5_D_l * p) * s4) * t29
+    t36 = g * (t25 - (t31 - t33) + (t30 - t33) + -(fma(t22, t24, t25) + t34) + (fma(t27, t29, -t30) + t35))
+    t37 = fma(g, t31, -t32) + t36 if t20 else 0.0
+    t38 = t32 if t20 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
-# dnegative[D] = (-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D] if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2)
-#     >= 0 else 0)
+# dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2*r_m0 + margin - minimum(e0*r_m1,
+#     e1*r_m2) >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -17872,6 +17883,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     margin,
     p,
     r_m0,
@@ -17899,6 +17911,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     r_m0 = np.float64(r_m0)
@@ -17950,13 +17963,14 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
     t30 = -(t27 * t29)
     t31 = t25 + t30
-    t32 = t31 - t25
-    t33 = (fma(t21, s5, -t22) + t21 * s5_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s5) * t24
-    t34 = (fma(t26, s4, -t27) + t26 * s4_l + (fma(e5_D, p, -t26) + e5_D_l * p) * s4) * t29
-    t35 = t25 - (t31 - t32) + (t30 - t32) + -(fma(t22, t24, t25) + t33) + -(fma(t27, t29, t30) + t34)
-    t36 = t35 if t20 else 0.0
-    t37 = t31 if t20 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t32 = g * t31
+    t33 = t31 - t25
+    t34 = (fma(t21, s5, -t22) + t21 * s5_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s5) * t24
+    t35 = (fma(t26, s4, -t27) + t26 * s4_l + (fma(e5_D, p, -t26) + e5_D_l * p) * s4) * t29
+    t36 = g * (t25 - (t31 - t33) + (t30 - t33) + -(fma(t22, t24, t25) + t34) + -(fma(t27, t29, t30) + t35))
+    t37 = fma(g, t31, -t32) + t36 if t20 else 0.0
+    t38 = t32 if t20 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -18205,17 +18219,16 @@ def hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l
     return t5, t6
 
 
-# s7 = (-g*(s1**(-1 + 1/p)/p if e3 < e4 else (0 if e4 < e3 else s1**(-1 + 1/p)/(2*p))) if e2 + margin -
-#     minimum(e3, e4) >= 0 else 0)
+# s7 = (-(s1**(-1 + 1/p)/p if e3 < e4 else (0 if e4 < e3 else s1**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
+#     e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s1, s1_l):
+def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -18257,41 +18270,37 @@ def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g,
     t35 = t34 if t33 else t29
     t36 = pow(t27, t35)
     t37 = t24 / t36
-    t38 = -e3
-    t39 = e4 + t38
-    t40 = t39 - e4
-    t41 = e4 - (t39 - t40) + (t38 - t40) + e4_l + -e3_l
-    t42 = t41 - t41 == 0.0
-    t43 = t39 + t41
-    t44 = t43 if t42 else t39
-    t45 = t44 < 0.0 or t44 == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) < 0.0
-    t46 = 0.5 / p
-    t47 = t46 / t36
-    t48 = t37 if t23 else 0.0 if t45 else t47
-    t49 = -(g * t48)
-    t50 = pow_low(t27, t35) + t36 * (t35 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t51 = t50 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27))
-    t52 = 0.0 if t45 else (fma(-t47, t36, t46) + fma(-t46, p, 0.5) / p - t47 * t51) / t36
-    t53 = -(fma(g, t48, t49) + g * ((fma(-t37, t36, t24) + t31 - t37 * t51) / t36 if t23 else t52))
-    t54 = t53 if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = t49 if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t38 = pow_low(t27, t35) + t36 * (t35 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
+    t39 = t38 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27))
+    t40 = -e3
+    t41 = e4 + t40
+    t42 = t41 - e4
+    t43 = e4 - (t41 - t42) + (t40 - t42) + e4_l + -e3_l
+    t44 = t43 - t43 == 0.0
+    t45 = t41 + t43
+    t46 = t45 if t44 else t41
+    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
+    t48 = 0.5 / p
+    t49 = t48 / t36
+    t50 = 0.0 if t47 else (fma(-t49, t36, t48) + fma(-t48, p, 0.5) / p - t49 * t39) / t36
+    t51 = -((fma(-t37, t36, t24) + t31 - t37 * t39) / t36 if t23 else t50) if t15 else 0.0
+    t52 = t51 - t51 == 0.0
+    t53 = -(t37 if t23 else 0.0 if t47 else t49) if t15 else 0.0
+    t54 = t53 + t51
+    t55 = t54 if t52 else t53
+    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
+    return t55, t56
 
 
-# s8 = (g*s0**(-1 + 1/p)/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s8 = (s0**(-1 + 1/p)/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s0, s0_l):
+def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -18311,43 +18320,41 @@ def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g,
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
+    t16 = 1.0 / p
     t17 = s0_l - s0_l == 0.0
     t18 = s0 + s0_l
     t19 = t18 if t17 else s0
-    t20 = -(1.0 / p)
+    t20 = -t16
     t21 = t20 + 1.0
     t22 = t21 - t20
-    t23 = t20 - (t21 - t22) + (1.0 - t22) + -(fma(t20, p, 1.0) / p)
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = t25 if t24 else t21
-    t27 = pow(t19, t26)
-    t28 = t16 / t27
-    t29 = pow_low(t19, t26) + t27 * (t26 * ((s0_l - (t18 - s0) if t17 else 0.0) / t19))
-    t30 = t28 * (t29 + t27 * ((t23 - (t25 - t21) if t24 else 0.0) * log(t19)))
-    t31 = (fma(-t28, t27, t16) + fma(-t16, p, g) / p - t30) / t27 if t15 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t15 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t23 = fma(t20, p, 1.0) / p
+    t24 = t20 - (t21 - t22) + (1.0 - t22) + -t23
+    t25 = t24 - t24 == 0.0
+    t26 = t21 + t24
+    t27 = t26 if t25 else t21
+    t28 = pow(t19, t27)
+    t29 = t16 / t28
+    t30 = pow_low(t19, t27) + t28 * (t27 * ((s0_l - (t18 - s0) if t17 else 0.0) / t19))
+    t31 = fma(-t29, t28, t16) + t23 - t29 * (t30 + t28 * ((t24 - (t26 - t21) if t25 else 0.0) * log(t19)))
+    t32 = t31 / t28 if t15 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = t29 if t15 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
-# s9 = (-g*s1_rate*((-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (-1 +
+# s9 = (-s1_rate*((-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (-1 +
 #     1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(
-    e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s1, s1_l, s1_rate, s1_rate_l
-):
+def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -18369,73 +18376,69 @@ def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * s1_rate
-    t17 = -e4
-    t18 = e3 + t17
-    t19 = t18 - e3
-    t20 = e3 - (t18 - t19) + (t17 - t19) + e3_l + -e4_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 / p
-    t28 = s1 + -0.0
-    t29 = t28 - s1
-    t30 = s1 - (t28 - t29) + (-0.0 - t29) + s1_l
-    t31 = t30 - t30 == 0.0
-    t32 = t28 + t30
-    t33 = (t32 if t31 else t28) == 0.0 and (t30 - (t32 - t28) if t31 else 0.0) == 0.0
-    t34 = s1_l - s1_l == 0.0
-    t35 = s1 + s1_l
-    t36 = t35 if t34 else s1
-    t37 = t25 + -2.0
-    t38 = t37 - t25
-    t39 = fma(-t25, p, 1.0) / p
-    t40 = t25 - (t37 - t38) + (-2.0 - t38) + t39
-    t41 = t40 - t40 == 0.0
-    t42 = t37 + t40
-    t43 = t42 if t41 else t37
-    t44 = pow(t36, t43)
-    t45 = 0.0 if t33 else t44
-    t46 = t27 * t45
-    t47 = -e3
-    t48 = e4 + t47
-    t49 = t48 - e4
-    t50 = e4 - (t48 - t49) + (t47 - t49) + e4_l + -e3_l
-    t51 = t50 - t50 == 0.0
-    t52 = t48 + t50
-    t53 = t52 if t51 else t48
-    t54 = t53 < 0.0 or t53 == 0.0 and (t50 - (t52 - t48) if t51 else 0.0) < 0.0
-    t55 = t46 if t24 else 0.0 if t54 else t46 * 0.5
-    t56 = -(t16 * t55)
-    t57 = pow_low(t36, t43) + t44 * (t43 * ((s1_l - (t35 - s1) if t34 else 0.0) / t36))
-    t58 = t27 * (0.0 if t33 else t57 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t36)))
-    t59 = t26 - t25
-    t60 = fma(t27, t45, -t46) + t58 + (fma(-t27, p, t26) + (t25 - (t26 - t59) + (-1.0 - t59) + t39)) / p * t45
-    t61 = fma(t16, t55, t56) + t16 * (t60 if t24 else 0.0 if t54 else t60 * 0.5)
-    t62 = -(t61 + (fma(g, s1_rate, -t16) + g * s1_rate_l) * t55) if t15 else 0.0
-    t63 = t62 - t62 == 0.0
-    t64 = t56 if t15 else 0.0
-    t65 = t64 + t62
-    t66 = t65 if t63 else t64
-    t67 = (t62 - (t65 - t64) if t63 else 0.0) if t66 - t66 == 0.0 else 0.0
-    return t66, t67
+    t16 = -e4
+    t17 = e3 + t16
+    t18 = t17 - e3
+    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 / p
+    t27 = s1 + -0.0
+    t28 = t27 - s1
+    t29 = s1 - (t27 - t28) + (-0.0 - t28) + s1_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = (t31 if t30 else t27) == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) == 0.0
+    t33 = s1_l - s1_l == 0.0
+    t34 = s1 + s1_l
+    t35 = t34 if t33 else s1
+    t36 = t24 + -2.0
+    t37 = t36 - t24
+    t38 = fma(-t24, p, 1.0) / p
+    t39 = t24 - (t36 - t37) + (-2.0 - t37) + t38
+    t40 = t39 - t39 == 0.0
+    t41 = t36 + t39
+    t42 = t41 if t40 else t36
+    t43 = pow(t35, t42)
+    t44 = 0.0 if t32 else t43
+    t45 = t26 * t44
+    t46 = -e3
+    t47 = e4 + t46
+    t48 = t47 - e4
+    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
+    t50 = t49 - t49 == 0.0
+    t51 = t47 + t49
+    t52 = t51 if t50 else t47
+    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
+    t54 = t45 if t23 else 0.0 if t53 else t45 * 0.5
+    t55 = -(s1_rate * t54)
+    t56 = pow_low(t35, t42) + t43 * (t42 * ((s1_l - (t34 - s1) if t33 else 0.0) / t35))
+    t57 = t26 * (0.0 if t32 else t56 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t35)))
+    t58 = t25 - t24
+    t59 = fma(t26, t44, -t45) + t57 + (fma(-t26, p, t25) + (t24 - (t25 - t58) + (-1.0 - t58) + t38)) / p * t44
+    t60 = -(fma(s1_rate, t54, t55) + s1_rate * (t59 if t23 else 0.0 if t53 else t59 * 0.5) + s1_rate_l * t54)
+    t61 = t60 if t15 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = t55 if t15 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
-# s10 = (g*s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s10 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(
-    e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s0, s0_l, s0_rate, s0_rate_l
-):
+def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -18457,48 +18460,47 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = t16 * s0_rate
-    t18 = 1.0 / p
-    t19 = t18 + -1.0
-    t20 = t17 * t19
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = s0_l - s0_l == 0.0
-    t28 = s0 + s0_l
-    t29 = t28 if t27 else s0
-    t30 = t18 + -2.0
-    t31 = t30 - t18
-    t32 = fma(-t18, p, 1.0) / p
-    t33 = t18 - (t30 - t31) + (-2.0 - t31) + t32
-    t34 = t33 - t33 == 0.0
-    t35 = t30 + t33
-    t36 = t35 if t34 else t30
-    t37 = pow(t29, t36)
-    t38 = 0.0 if t26 else t37
-    t39 = t20 * t38
-    t40 = pow_low(t29, t36) + t37 * (t36 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
-    t41 = t20 * (0.0 if t26 else t40 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t29)))
-    t42 = t19 - t18
-    t43 = (fma(t16, s0_rate, -t17) + t16 * s0_rate_l + fma(-t16, p, g) / p * s0_rate) * t19
-    t44 = (fma(t17, t19, -t20) + t17 * (t18 - (t19 - t42) + (-1.0 - t42) + t32) + t43) * t38
-    t45 = fma(t20, t38, -t39) + t41 + t44 if t15 else 0.0
-    t46 = t45 - t45 == 0.0
-    t47 = t39 if t15 else 0.0
-    t48 = t47 + t45
-    t49 = t48 if t46 else t47
-    t50 = (t45 - (t48 - t47) if t46 else 0.0) if t49 - t49 == 0.0 else 0.0
-    return t49, t50
+    t16 = s0_rate / p
+    t17 = 1.0 / p
+    t18 = t17 + -1.0
+    t19 = t16 * t18
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = t17 + -2.0
+    t30 = t29 - t17
+    t31 = fma(-t17, p, 1.0) / p
+    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
+    t33 = t32 - t32 == 0.0
+    t34 = t29 + t32
+    t35 = t34 if t33 else t29
+    t36 = pow(t28, t35)
+    t37 = 0.0 if t25 else t36
+    t38 = t19 * t37
+    t39 = pow_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
+    t41 = t18 - t17
+    t42 = fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31)
+    t43 = fma(t19, t37, -t38) + t40 + (t42 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t18) * t37
+    t44 = t43 if t15 else 0.0
+    t45 = t44 - t44 == 0.0
+    t46 = t38 if t15 else 0.0
+    t47 = t46 + t44
+    t48 = t47 if t45 else t46
+    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
+    return t48, t49
 
 
-# danchor[D] = (p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps + anchor[D] -
+# danchor[D] = (g*(p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps + anchor[D] -
 #     negative[D])**(p - 2)*sign(eps + anchor[D] - negative[D])**2*direction[D] + p*s8*(p - 1)*Abs(eps + anchor[D]
 #     - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps + anchor[D] -
-#     negative[D])*e1[D] if e2 + margin - minimum(e3, e4) >= 0 else 0)
+#     negative[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     e2,
@@ -18508,6 +18510,7 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     e4,
     e4_l,
     eps,
+    g,
     margin,
     p,
     s10,
@@ -18534,6 +18537,7 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s10 = np.float64(s10)
@@ -18620,26 +18624,28 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     t66 = t65 * t24
     t67 = t66 * t24
     t68 = t56 + t67
-    t69 = t68 - t56
-    t70 = t56 - t36
-    t71 = t36 - t25
-    t72 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t73 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
-    t74 = t25 - (t36 - t71) + (t35 - t71) + (fma(t17, t24, -t25) + t72) + (fma(t27, t34, -t35) + t73)
-    t75 = t48 - (t50 - t46) if t49 else 0.0
-    t76 = pow_low(t45, t51) + t52 * (t51 * ((t41 - (t44 - t43) if t42 else 0.0) / t45))
-    t77 = t39 - p
-    t78 = p - (t39 - t77) + (-1.0 - t77)
-    t79 = fma(direction_D, p, -t37)
-    t80 = (fma(t38, t39, -t40) + t38 * t78 + (fma(t37, s7, -t38) + t37 * s7_l + t79 * s7) * t39) * t52
-    t81 = fma(t53, t34, -t54) + (fma(t40, t52, -t53) + t40 * (t76 + t52 * (t75 * log(t45))) + t80) * t34
-    t82 = t36 - (t56 - t70) + (t55 - t70) + t74 + (fma(t54, t34, -t55) + t81 * t34)
-    t83 = pow_low(t63, t51) + t64 * (t51 * ((t59 - (t62 - t61) if t60 else 0.0) / t63))
-    t84 = (fma(t57, t39, -t58) + t57 * t78 + (fma(t37, s8, -t57) + t37 * s8_l + t79 * s8) * t39) * t64
-    t85 = fma(t65, t24, -t66) + (fma(t58, t64, -t65) + t58 * (t83 + t64 * (t75 * log(t63))) + t84) * t24
-    t86 = t56 - (t68 - t69) + (t67 - t69) + t82 + (fma(t66, t24, -t67) + t85 * t24) if t15 else 0.0
-    t87 = t68 if t15 else 0.0
-    return t87 + t86 if t86 - t86 == 0.0 else t87
+    t69 = g * t68
+    t70 = t68 - t56
+    t71 = t56 - t36
+    t72 = t36 - t25
+    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
+    t74 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
+    t75 = t25 - (t36 - t72) + (t35 - t72) + (fma(t17, t24, -t25) + t73) + (fma(t27, t34, -t35) + t74)
+    t76 = t48 - (t50 - t46) if t49 else 0.0
+    t77 = pow_low(t45, t51) + t52 * (t51 * ((t41 - (t44 - t43) if t42 else 0.0) / t45))
+    t78 = t39 - p
+    t79 = p - (t39 - t78) + (-1.0 - t78)
+    t80 = fma(direction_D, p, -t37)
+    t81 = (fma(t38, t39, -t40) + t38 * t79 + (fma(t37, s7, -t38) + t37 * s7_l + t80 * s7) * t39) * t52
+    t82 = fma(t53, t34, -t54) + (fma(t40, t52, -t53) + t40 * (t77 + t52 * (t76 * log(t45))) + t81) * t34
+    t83 = t36 - (t56 - t71) + (t55 - t71) + t75 + (fma(t54, t34, -t55) + t82 * t34)
+    t84 = pow_low(t63, t51) + t64 * (t51 * ((t59 - (t62 - t61) if t60 else 0.0) / t63))
+    t85 = (fma(t57, t39, -t58) + t57 * t79 + (fma(t37, s8, -t57) + t37 * s8_l + t80 * s8) * t39) * t64
+    t86 = fma(t65, t24, -t66) + (fma(t58, t64, -t65) + t58 * (t84 + t64 * (t76 * log(t63))) + t85) * t24
+    t87 = fma(g, t68, -t69) + g * (t56 - (t68 - t70) + (t67 - t70) + t83 + (fma(t66, t24, -t67) + t86 * t24))
+    t88 = t87 if t15 else 0.0
+    t89 = t69 if t15 else 0.0
+    return t89 + t88 if t88 - t88 == 0.0 else t89
 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
@@ -18778,17 +18784,16 @@ def hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
     return t22, t23
 
 
-# s7 = (-g*(s1**(-1 + 1/p)/p if e3 < e4 else (0 if e4 < e3 else s1**(-1 + 1/p)/(2*p))) if e2 + margin -
-#     minimum(e3, e4) >= 0 else 0)
+# s7 = (-(s1**(-1 + 1/p)/p if e3 < e4 else (0 if e4 < e3 else s1**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
+#     e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s1, s1_l):
+def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -18830,41 +18835,37 @@ def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g,
     t35 = t34 if t33 else t29
     t36 = pow(t27, t35)
     t37 = t24 / t36
-    t38 = -e3
-    t39 = e4 + t38
-    t40 = t39 - e4
-    t41 = e4 - (t39 - t40) + (t38 - t40) + e4_l + -e3_l
-    t42 = t41 - t41 == 0.0
-    t43 = t39 + t41
-    t44 = t43 if t42 else t39
-    t45 = t44 < 0.0 or t44 == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) < 0.0
-    t46 = 0.5 / p
-    t47 = t46 / t36
-    t48 = t37 if t23 else 0.0 if t45 else t47
-    t49 = -(g * t48)
-    t50 = t36 * (t35 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t51 = t50 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27))
-    t52 = 0.0 if t45 else (fma(-t47, t36, t46) + fma(-t46, p, 0.5) / p - t47 * t51) / t36
-    t53 = -(fma(g, t48, t49) + g * ((fma(-t37, t36, t24) + t31 - t37 * t51) / t36 if t23 else t52))
-    t54 = t53 if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = t49 if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t38 = t36 * (t35 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
+    t39 = t38 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27))
+    t40 = -e3
+    t41 = e4 + t40
+    t42 = t41 - e4
+    t43 = e4 - (t41 - t42) + (t40 - t42) + e4_l + -e3_l
+    t44 = t43 - t43 == 0.0
+    t45 = t41 + t43
+    t46 = t45 if t44 else t41
+    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
+    t48 = 0.5 / p
+    t49 = t48 / t36
+    t50 = 0.0 if t47 else (fma(-t49, t36, t48) + fma(-t48, p, 0.5) / p - t49 * t39) / t36
+    t51 = -((fma(-t37, t36, t24) + t31 - t37 * t39) / t36 if t23 else t50) if t15 else 0.0
+    t52 = t51 - t51 == 0.0
+    t53 = -(t37 if t23 else 0.0 if t47 else t49) if t15 else 0.0
+    t54 = t53 + t51
+    t55 = t54 if t52 else t53
+    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
+    return t55, t56
 
 
-# s8 = (g*s0**(-1 + 1/p)/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s8 = (s0**(-1 + 1/p)/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s0, s0_l):
+def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -18884,43 +18885,41 @@ def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g,
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
+    t16 = 1.0 / p
     t17 = s0_l - s0_l == 0.0
     t18 = s0 + s0_l
     t19 = t18 if t17 else s0
-    t20 = -(1.0 / p)
+    t20 = -t16
     t21 = t20 + 1.0
     t22 = t21 - t20
-    t23 = t20 - (t21 - t22) + (1.0 - t22) + -(fma(t20, p, 1.0) / p)
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = t25 if t24 else t21
-    t27 = pow(t19, t26)
-    t28 = t16 / t27
-    t29 = t27 * (t26 * ((s0_l - (t18 - s0) if t17 else 0.0) / t19))
-    t30 = t28 * (t29 + t27 * ((t23 - (t25 - t21) if t24 else 0.0) * log(t19)))
-    t31 = (fma(-t28, t27, t16) + fma(-t16, p, g) / p - t30) / t27 if t15 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t15 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t23 = fma(t20, p, 1.0) / p
+    t24 = t20 - (t21 - t22) + (1.0 - t22) + -t23
+    t25 = t24 - t24 == 0.0
+    t26 = t21 + t24
+    t27 = t26 if t25 else t21
+    t28 = pow(t19, t27)
+    t29 = t16 / t28
+    t30 = t28 * (t27 * ((s0_l - (t18 - s0) if t17 else 0.0) / t19))
+    t31 = fma(-t29, t28, t16) + t23 - t29 * (t30 + t28 * ((t24 - (t26 - t21) if t25 else 0.0) * log(t19)))
+    t32 = t31 / t28 if t15 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = t29 if t15 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
-# s9 = (-g*s1_rate*((-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (-1 +
+# s9 = (-s1_rate*((-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (-1 +
 #     1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(
-    e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s1, s1_l, s1_rate, s1_rate_l
-):
+def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s1 = np.float64(s1)
@@ -18942,73 +18941,69 @@ def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * s1_rate
-    t17 = -e4
-    t18 = e3 + t17
-    t19 = t18 - e3
-    t20 = e3 - (t18 - t19) + (t17 - t19) + e3_l + -e4_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 / p
-    t28 = s1 + -0.0
-    t29 = t28 - s1
-    t30 = s1 - (t28 - t29) + (-0.0 - t29) + s1_l
-    t31 = t30 - t30 == 0.0
-    t32 = t28 + t30
-    t33 = (t32 if t31 else t28) == 0.0 and (t30 - (t32 - t28) if t31 else 0.0) == 0.0
-    t34 = s1_l - s1_l == 0.0
-    t35 = s1 + s1_l
-    t36 = t35 if t34 else s1
-    t37 = t25 + -2.0
-    t38 = t37 - t25
-    t39 = fma(-t25, p, 1.0) / p
-    t40 = t25 - (t37 - t38) + (-2.0 - t38) + t39
-    t41 = t40 - t40 == 0.0
-    t42 = t37 + t40
-    t43 = t42 if t41 else t37
-    t44 = pow(t36, t43)
-    t45 = 0.0 if t33 else t44
-    t46 = t27 * t45
-    t47 = -e3
-    t48 = e4 + t47
-    t49 = t48 - e4
-    t50 = e4 - (t48 - t49) + (t47 - t49) + e4_l + -e3_l
-    t51 = t50 - t50 == 0.0
-    t52 = t48 + t50
-    t53 = t52 if t51 else t48
-    t54 = t53 < 0.0 or t53 == 0.0 and (t50 - (t52 - t48) if t51 else 0.0) < 0.0
-    t55 = t46 if t24 else 0.0 if t54 else t46 * 0.5
-    t56 = -(t16 * t55)
-    t57 = t44 * (t43 * ((s1_l - (t35 - s1) if t34 else 0.0) / t36))
-    t58 = t27 * (0.0 if t33 else t57 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t36)))
-    t59 = t26 - t25
-    t60 = fma(t27, t45, -t46) + t58 + (fma(-t27, p, t26) + (t25 - (t26 - t59) + (-1.0 - t59) + t39)) / p * t45
-    t61 = fma(t16, t55, t56) + t16 * (t60 if t24 else 0.0 if t54 else t60 * 0.5)
-    t62 = -(t61 + (fma(g, s1_rate, -t16) + g * s1_rate_l) * t55) if t15 else 0.0
-    t63 = t62 - t62 == 0.0
-    t64 = t56 if t15 else 0.0
-    t65 = t64 + t62
-    t66 = t65 if t63 else t64
-    t67 = (t62 - (t65 - t64) if t63 else 0.0) if t66 - t66 == 0.0 else 0.0
-    return t66, t67
+    t16 = -e4
+    t17 = e3 + t16
+    t18 = t17 - e3
+    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 / p
+    t27 = s1 + -0.0
+    t28 = t27 - s1
+    t29 = s1 - (t27 - t28) + (-0.0 - t28) + s1_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = (t31 if t30 else t27) == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) == 0.0
+    t33 = s1_l - s1_l == 0.0
+    t34 = s1 + s1_l
+    t35 = t34 if t33 else s1
+    t36 = t24 + -2.0
+    t37 = t36 - t24
+    t38 = fma(-t24, p, 1.0) / p
+    t39 = t24 - (t36 - t37) + (-2.0 - t37) + t38
+    t40 = t39 - t39 == 0.0
+    t41 = t36 + t39
+    t42 = t41 if t40 else t36
+    t43 = pow(t35, t42)
+    t44 = 0.0 if t32 else t43
+    t45 = t26 * t44
+    t46 = -e3
+    t47 = e4 + t46
+    t48 = t47 - e4
+    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
+    t50 = t49 - t49 == 0.0
+    t51 = t47 + t49
+    t52 = t51 if t50 else t47
+    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
+    t54 = t45 if t23 else 0.0 if t53 else t45 * 0.5
+    t55 = -(s1_rate * t54)
+    t56 = t43 * (t42 * ((s1_l - (t34 - s1) if t33 else 0.0) / t35))
+    t57 = t26 * (0.0 if t32 else t56 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t35)))
+    t58 = t25 - t24
+    t59 = fma(t26, t44, -t45) + t57 + (fma(-t26, p, t25) + (t24 - (t25 - t58) + (-1.0 - t58) + t38)) / p * t44
+    t60 = -(fma(s1_rate, t54, t55) + s1_rate * (t59 if t23 else 0.0 if t53 else t59 * 0.5) + s1_rate_l * t54)
+    t61 = t60 if t15 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = t55 if t15 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
-# s10 = (g*s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s10 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(
-    e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s0, s0_l, s0_rate, s0_rate_l
-):
+def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s0 = np.float64(s0)
@@ -19030,48 +19025,47 @@ def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g / p
-    t17 = t16 * s0_rate
-    t18 = 1.0 / p
-    t19 = t18 + -1.0
-    t20 = t17 * t19
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = s0_l - s0_l == 0.0
-    t28 = s0 + s0_l
-    t29 = t28 if t27 else s0
-    t30 = t18 + -2.0
-    t31 = t30 - t18
-    t32 = fma(-t18, p, 1.0) / p
-    t33 = t18 - (t30 - t31) + (-2.0 - t31) + t32
-    t34 = t33 - t33 == 0.0
-    t35 = t30 + t33
-    t36 = t35 if t34 else t30
-    t37 = pow(t29, t36)
-    t38 = 0.0 if t26 else t37
-    t39 = t20 * t38
-    t40 = t37 * (t36 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
-    t41 = t20 * (0.0 if t26 else t40 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t29)))
-    t42 = t19 - t18
-    t43 = (fma(t16, s0_rate, -t17) + t16 * s0_rate_l + fma(-t16, p, g) / p * s0_rate) * t19
-    t44 = (fma(t17, t19, -t20) + t17 * (t18 - (t19 - t42) + (-1.0 - t42) + t32) + t43) * t38
-    t45 = fma(t20, t38, -t39) + t41 + t44 if t15 else 0.0
-    t46 = t45 - t45 == 0.0
-    t47 = t39 if t15 else 0.0
-    t48 = t47 + t45
-    t49 = t48 if t46 else t47
-    t50 = (t45 - (t48 - t47) if t46 else 0.0) if t49 - t49 == 0.0 else 0.0
-    return t49, t50
+    t16 = s0_rate / p
+    t17 = 1.0 / p
+    t18 = t17 + -1.0
+    t19 = t16 * t18
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = t17 + -2.0
+    t30 = t29 - t17
+    t31 = fma(-t17, p, 1.0) / p
+    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
+    t33 = t32 - t32 == 0.0
+    t34 = t29 + t32
+    t35 = t34 if t33 else t29
+    t36 = pow(t28, t35)
+    t37 = 0.0 if t25 else t36
+    t38 = t19 * t37
+    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
+    t41 = t18 - t17
+    t42 = fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31)
+    t43 = fma(t19, t37, -t38) + t40 + (t42 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t18) * t37
+    t44 = t43 if t15 else 0.0
+    t45 = t44 - t44 == 0.0
+    t46 = t38 if t15 else 0.0
+    t47 = t46 + t44
+    t48 = t47 if t45 else t46
+    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
+    return t48, t49
 
 
-# danchor[D] = (p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps + anchor[D] -
+# danchor[D] = (g*(p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps + anchor[D] -
 #     negative[D])**(p - 2)*sign(eps + anchor[D] - negative[D])**2*direction[D] + p*s8*(p - 1)*Abs(eps + anchor[D]
 #     - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps + anchor[D] -
-#     negative[D])*e1[D] if e2 + margin - minimum(e3, e4) >= 0 else 0)
+#     negative[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e2,
@@ -19081,6 +19075,7 @@ def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e4,
     e4_l,
     eps,
+    g,
     margin,
     p,
     s10,
@@ -19107,6 +19102,7 @@ def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s10 = np.float64(s10)
@@ -19193,26 +19189,27 @@ def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     t66 = t65 * t24
     t67 = t66 * t24
     t68 = t56 + t67
-    t69 = t68 - t56
-    t70 = t56 - t36
-    t71 = t36 - t25
-    t72 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t73 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
-    t74 = t25 - (t36 - t71) + (t35 - t71) + (fma(t17, t24, -t25) + t72) + (fma(t27, t34, -t35) + t73)
-    t75 = t48 - (t50 - t46) if t49 else 0.0
-    t76 = t40 * (t52 * (t51 * ((t41 - (t44 - t43) if t42 else 0.0) / t45)) + t52 * (t75 * log(t45)))
-    t77 = t39 - p
-    t78 = p - (t39 - t77) + (-1.0 - t77)
-    t79 = fma(direction_D, p, -t37)
-    t80 = (fma(t38, t39, -t40) + t38 * t78 + (fma(t37, s7, -t38) + t37 * s7_l + t79 * s7) * t39) * t52
-    t81 = fma(t54, t34, -t55) + (fma(t53, t34, -t54) + (fma(t40, t52, -t53) + t76 + t80) * t34) * t34
-    t82 = t58 * (t64 * (t51 * ((t59 - (t62 - t61) if t60 else 0.0) / t63)) + t64 * (t75 * log(t63)))
-    t83 = (fma(t57, t39, -t58) + t57 * t78 + (fma(t37, s8, -t57) + t37 * s8_l + t79 * s8) * t39) * t64
-    t84 = fma(t66, t24, -t67) + (fma(t65, t24, -t66) + (fma(t58, t64, -t65) + t82 + t83) * t24) * t24
-    t85 = t56 - (t68 - t69) + (t67 - t69) + (t36 - (t56 - t70) + (t55 - t70) + t74 + t81) + t84
-    t86 = t85 if t15 else 0.0
-    t87 = t68 if t15 else 0.0
-    return t87 + t86 if t86 - t86 == 0.0 else t87
+    t69 = g * t68
+    t70 = t68 - t56
+    t71 = t56 - t36
+    t72 = t36 - t25
+    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
+    t74 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
+    t75 = t25 - (t36 - t72) + (t35 - t72) + (fma(t17, t24, -t25) + t73) + (fma(t27, t34, -t35) + t74)
+    t76 = t48 - (t50 - t46) if t49 else 0.0
+    t77 = t40 * (t52 * (t51 * ((t41 - (t44 - t43) if t42 else 0.0) / t45)) + t52 * (t76 * log(t45)))
+    t78 = t39 - p
+    t79 = p - (t39 - t78) + (-1.0 - t78)
+    t80 = fma(direction_D, p, -t37)
+    t81 = (fma(t38, t39, -t40) + t38 * t79 + (fma(t37, s7, -t38) + t37 * s7_l + t80 * s7) * t39) * t52
+    t82 = fma(t54, t34, -t55) + (fma(t53, t34, -t54) + (fma(t40, t52, -t53) + t77 + t81) * t34) * t34
+    t83 = t58 * (t64 * (t51 * ((t59 - (t62 - t61) if t60 else 0.0) / t63)) + t64 * (t76 * log(t63)))
+    t84 = (fma(t57, t39, -t58) + t57 * t79 + (fma(t37, s8, -t57) + t37 * s8_l + t80 * s8) * t39) * t64
+    t85 = fma(t66, t24, -t67) + (fma(t65, t24, -t66) + (fma(t58, t64, -t65) + t83 + t84) * t24) * t24
+    t86 = g * (t56 - (t68 - t70) + (t67 - t70) + (t36 - (t56 - t71) + (t55 - t71) + t75 + t82) + t85)
+    t87 = fma(g, t68, -t69) + t86 if t15 else 0.0
+    t88 = t69 if t15 else 0.0
+    return t88 + t87 if t87 - t87 == 0.0 else t88
 
 
 # s0_rate = -p*s0_rate_of
@@ -19303,17 +19300,16 @@ def hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of
     return t5, t6
 
 
-# s7 = (-g*(0 if e3 < e4 else (s2**(-1 + 1/p)/p if e4 < e3 else s2**(-1 + 1/p)/(2*p))) if e2 + margin -
-#     minimum(e3, e4) >= 0 else 0)
+# s7 = (-(0 if e3 < e4 else (s2**(-1 + 1/p)/p if e4 < e3 else s2**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
+#     e4) >= 0 else 0)
 @core
-def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s2, s2_l):
+def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s2 = np.float64(s2)
@@ -19363,28 +19359,25 @@ def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, 
     t43 = t42 if t41 else t37
     t44 = pow(t35, t43)
     t45 = t32 / t44
-    t46 = 0.5 / p
-    t47 = t46 / t44
-    t48 = 0.0 if t23 else t45 if t31 else t47
-    t49 = -(g * t48)
-    t50 = pow_low(t35, t43) + t44 * (t43 * ((s2_l - (t34 - s2) if t33 else 0.0) / t35))
-    t51 = t50 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t35))
-    t52 = (fma(-t47, t44, t46) + fma(-t46, p, 0.5) / p - t47 * t51) / t44
-    t53 = g * (0.0 if t23 else (fma(-t45, t44, t32) + t39 - t45 * t51) / t44 if t31 else t52)
-    t54 = -(fma(g, t48, t49) + t53) if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = t49 if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t46 = pow_low(t35, t43) + t44 * (t43 * ((s2_l - (t34 - s2) if t33 else 0.0) / t35))
+    t47 = t46 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t35))
+    t48 = 0.5 / p
+    t49 = t48 / t44
+    t50 = (fma(-t49, t44, t48) + fma(-t48, p, 0.5) / p - t49 * t47) / t44
+    t51 = -(0.0 if t23 else (fma(-t45, t44, t32) + t39 - t45 * t47) / t44 if t31 else t50) if t15 else 0.0
+    t52 = t51 - t51 == 0.0
+    t53 = -(0.0 if t23 else t45 if t31 else t49) if t15 else 0.0
+    t54 = t53 + t51
+    t55 = t54 if t52 else t53
+    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
+    return t55, t56
 
 
-# s9 = (-g*s2_rate*(0 if e3 < e4 else ((-1 + 1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/p if e4 < e3 else (-1 +
+# s9 = (-s2_rate*(0 if e3 < e4 else ((-1 + 1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/p if e4 < e3 else (-1 +
 #     1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
-    e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s2, s2_l, s2_rate, s2_rate_l
+    e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
 ):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
@@ -19392,7 +19385,6 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s2 = np.float64(s2)
@@ -19414,65 +19406,64 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * s2_rate
-    t17 = -e4
-    t18 = e3 + t17
-    t19 = t18 - e3
-    t20 = e3 - (t18 - t19) + (t17 - t19) + e3_l + -e4_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = -e3
-    t26 = e4 + t25
-    t27 = t26 - e4
-    t28 = e4 - (t26 - t27) + (t25 - t27) + e4_l + -e3_l
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) < 0.0
-    t33 = 1.0 / p
-    t34 = t33 + -1.0
-    t35 = t34 / p
-    t36 = s2 + -0.0
-    t37 = t36 - s2
-    t38 = s2 - (t36 - t37) + (-0.0 - t37) + s2_l
-    t39 = t38 - t38 == 0.0
-    t40 = t36 + t38
-    t41 = (t40 if t39 else t36) == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) == 0.0
-    t42 = s2_l - s2_l == 0.0
-    t43 = s2 + s2_l
-    t44 = t43 if t42 else s2
-    t45 = t33 + -2.0
-    t46 = t45 - t33
-    t47 = fma(-t33, p, 1.0) / p
-    t48 = t33 - (t45 - t46) + (-2.0 - t46) + t47
-    t49 = t48 - t48 == 0.0
-    t50 = t45 + t48
-    t51 = t50 if t49 else t45
-    t52 = pow(t44, t51)
-    t53 = 0.0 if t41 else t52
-    t54 = t35 * t53
-    t55 = 0.0 if t24 else t54 if t32 else t54 * 0.5
-    t56 = -(t16 * t55)
-    t57 = pow_low(t44, t51) + t52 * (t51 * ((s2_l - (t43 - s2) if t42 else 0.0) / t44))
-    t58 = t35 * (0.0 if t41 else t57 + t52 * ((t48 - (t50 - t45) if t49 else 0.0) * log(t44)))
-    t59 = t34 - t33
-    t60 = fma(t35, t53, -t54) + t58 + (fma(-t35, p, t34) + (t33 - (t34 - t59) + (-1.0 - t59) + t47)) / p * t53
-    t61 = fma(t16, t55, t56) + t16 * (0.0 if t24 else t60 if t32 else t60 * 0.5)
-    t62 = -(t61 + (fma(g, s2_rate, -t16) + g * s2_rate_l) * t55) if t15 else 0.0
-    t63 = t62 - t62 == 0.0
-    t64 = t56 if t15 else 0.0
-    t65 = t64 + t62
-    t66 = t65 if t63 else t64
-    t67 = (t62 - (t65 - t64) if t63 else 0.0) if t66 - t66 == 0.0 else 0.0
-    return t66, t67
+    t16 = -e4
+    t17 = e3 + t16
+    t18 = t17 - e3
+    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = -e3
+    t25 = e4 + t24
+    t26 = t25 - e4
+    t27 = e4 - (t25 - t26) + (t24 - t26) + e4_l + -e3_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = 1.0 / p
+    t33 = t32 + -1.0
+    t34 = t33 / p
+    t35 = s2 + -0.0
+    t36 = t35 - s2
+    t37 = s2 - (t35 - t36) + (-0.0 - t36) + s2_l
+    t38 = t37 - t37 == 0.0
+    t39 = t35 + t37
+    t40 = (t39 if t38 else t35) == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) == 0.0
+    t41 = s2_l - s2_l == 0.0
+    t42 = s2 + s2_l
+    t43 = t42 if t41 else s2
+    t44 = t32 + -2.0
+    t45 = t44 - t32
+    t46 = fma(-t32, p, 1.0) / p
+    t47 = t32 - (t44 - t45) + (-2.0 - t45) + t46
+    t48 = t47 - t47 == 0.0
+    t49 = t44 + t47
+    t50 = t49 if t48 else t44
+    t51 = pow(t43, t50)
+    t52 = 0.0 if t40 else t51
+    t53 = t34 * t52
+    t54 = 0.0 if t23 else t53 if t31 else t53 * 0.5
+    t55 = -(s2_rate * t54)
+    t56 = pow_low(t43, t50) + t51 * (t50 * ((s2_l - (t42 - s2) if t41 else 0.0) / t43))
+    t57 = t34 * (0.0 if t40 else t56 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t43)))
+    t58 = t33 - t32
+    t59 = fma(t34, t52, -t53) + t57 + (fma(-t34, p, t33) + (t32 - (t33 - t58) + (-1.0 - t58) + t46)) / p * t52
+    t60 = -(fma(s2_rate, t54, t55) + s2_rate * (0.0 if t23 else t59 if t31 else t59 * 0.5) + s2_rate_l * t54)
+    t61 = t60 if t15 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = t55 if t15 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
-# dpositive[D] = (-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
+# dpositive[D] = (g*(-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
 #     positive[D])**(p - 2)*sign(eps - negative[D] + positive[D])**2*direction[D] + p*s8*(p - 1)*Abs(eps +
 #     anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps -
-#     negative[D] + positive[D])*e1[D] if e2 + margin - minimum(e3, e4) >= 0 else 0)
+#     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e2,
@@ -19482,6 +19473,7 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e4,
     e4_l,
     eps,
+    g,
     margin,
     p,
     s10,
@@ -19508,6 +19500,7 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s10 = np.float64(s10)
@@ -19595,26 +19588,28 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     t67 = t66 * t24
     t68 = t67 * t24
     t69 = t57 + t68
-    t70 = t69 - t57
-    t71 = t57 - t37
-    t72 = t37 - t25
-    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t74 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
-    t75 = t25 - (t37 - t72) + (t36 - t72) + -(fma(t17, t24, t25) + t73) + (fma(t27, t35, -t36) + t74)
-    t76 = t49 - (t51 - t47) if t50 else 0.0
-    t77 = pow_low(t46, t52) + t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
-    t78 = t40 - p
-    t79 = p - (t40 - t78) + (-1.0 - t78)
-    t80 = fma(direction_D, p, -t38)
-    t81 = (fma(t39, t40, -t41) + t39 * t79 + (fma(t38, s7, -t39) + t38 * s7_l + t80 * s7) * t40) * t53
-    t82 = fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t41 * (t77 + t53 * (t76 * log(t46))) + t81) * t35
-    t83 = t37 - (t57 - t71) + (t56 - t71) + t75 + (fma(t55, t35, -t56) + t82 * t35)
-    t84 = pow_low(t64, t52) + t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64))
-    t85 = (fma(t58, t40, -t59) + t58 * t79 + (fma(t38, s8, -t58) + t38 * s8_l + t80 * s8) * t40) * t65
-    t86 = fma(t66, t24, -t67) + (fma(t59, t65, -t66) + t59 * (t84 + t65 * (t76 * log(t64))) + t85) * t24
-    t87 = t57 - (t69 - t70) + (t68 - t70) + t83 + (fma(t67, t24, -t68) + t86 * t24) if t15 else 0.0
-    t88 = t69 if t15 else 0.0
-    return t88 + t87 if t87 - t87 == 0.0 else t88
+    t70 = g * t69
+    t71 = t69 - t57
+    t72 = t57 - t37
+    t73 = t37 - t25
+    t74 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
+    t75 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
+    t76 = t25 - (t37 - t73) + (t36 - t73) + -(fma(t17, t24, t25) + t74) + (fma(t27, t35, -t36) + t75)
+    t77 = t49 - (t51 - t47) if t50 else 0.0
+    t78 = pow_low(t46, t52) + t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
+    t79 = t40 - p
+    t80 = p - (t40 - t79) + (-1.0 - t79)
+    t81 = fma(direction_D, p, -t38)
+    t82 = (fma(t39, t40, -t41) + t39 * t80 + (fma(t38, s7, -t39) + t38 * s7_l + t81 * s7) * t40) * t53
+    t83 = fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t41 * (t78 + t53 * (t77 * log(t46))) + t82) * t35
+    t84 = t37 - (t57 - t72) + (t56 - t72) + t76 + (fma(t55, t35, -t56) + t83 * t35)
+    t85 = pow_low(t64, t52) + t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64))
+    t86 = (fma(t58, t40, -t59) + t58 * t80 + (fma(t38, s8, -t58) + t38 * s8_l + t81 * s8) * t40) * t65
+    t87 = fma(t66, t24, -t67) + (fma(t59, t65, -t66) + t59 * (t85 + t65 * (t77 * log(t64))) + t86) * t24
+    t88 = fma(g, t69, -t70) + g * (t57 - (t69 - t71) + (t68 - t71) + t84 + (fma(t67, t24, -t68) + t87 * t24))
+    t89 = t88 if t15 else 0.0
+    t90 = t70 if t15 else 0.0
+    return t90 + t89 if t89 - t89 == 0.0 else t90
 
 
 # e1[D] = Abs(eps - negative[D] + positive[D])**(p - 1)
@@ -19651,17 +19646,16 @@ def hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D, positive_D
     return t23, t24
 
 
-# s7 = (-g*(0 if e3 < e4 else (s2**(-1 + 1/p)/p if e4 < e3 else s2**(-1 + 1/p)/(2*p))) if e2 + margin -
-#     minimum(e3, e4) >= 0 else 0)
+# s7 = (-(0 if e3 < e4 else (s2**(-1 + 1/p)/p if e4 < e3 else s2**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
+#     e4) >= 0 else 0)
 @core
-def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s2, s2_l):
+def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s2 = np.float64(s2)
@@ -19711,28 +19705,25 @@ def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, 
     t43 = t42 if t41 else t37
     t44 = pow(t35, t43)
     t45 = t32 / t44
-    t46 = 0.5 / p
-    t47 = t46 / t44
-    t48 = 0.0 if t23 else t45 if t31 else t47
-    t49 = -(g * t48)
-    t50 = t44 * (t43 * ((s2_l - (t34 - s2) if t33 else 0.0) / t35))
-    t51 = t50 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t35))
-    t52 = (fma(-t47, t44, t46) + fma(-t46, p, 0.5) / p - t47 * t51) / t44
-    t53 = g * (0.0 if t23 else (fma(-t45, t44, t32) + t39 - t45 * t51) / t44 if t31 else t52)
-    t54 = -(fma(g, t48, t49) + t53) if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = t49 if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t46 = t44 * (t43 * ((s2_l - (t34 - s2) if t33 else 0.0) / t35))
+    t47 = t46 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t35))
+    t48 = 0.5 / p
+    t49 = t48 / t44
+    t50 = (fma(-t49, t44, t48) + fma(-t48, p, 0.5) / p - t49 * t47) / t44
+    t51 = -(0.0 if t23 else (fma(-t45, t44, t32) + t39 - t45 * t47) / t44 if t31 else t50) if t15 else 0.0
+    t52 = t51 - t51 == 0.0
+    t53 = -(0.0 if t23 else t45 if t31 else t49) if t15 else 0.0
+    t54 = t53 + t51
+    t55 = t54 if t52 else t53
+    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
+    return t55, t56
 
 
-# s9 = (-g*s2_rate*(0 if e3 < e4 else ((-1 + 1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/p if e4 < e3 else (-1 +
+# s9 = (-s2_rate*(0 if e3 < e4 else ((-1 + 1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/p if e4 < e3 else (-1 +
 #     1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
-    e2, e2_l, e3, e3_l, e4, e4_l, g, margin, p, s2, s2_l, s2_rate, s2_rate_l
+    e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
 ):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
@@ -19740,7 +19731,6 @@ def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
-    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s2 = np.float64(s2)
@@ -19762,65 +19752,64 @@ def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = g * s2_rate
-    t17 = -e4
-    t18 = e3 + t17
-    t19 = t18 - e3
-    t20 = e3 - (t18 - t19) + (t17 - t19) + e3_l + -e4_l
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) < 0.0
-    t25 = -e3
-    t26 = e4 + t25
-    t27 = t26 - e4
-    t28 = e4 - (t26 - t27) + (t25 - t27) + e4_l + -e3_l
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) < 0.0
-    t33 = 1.0 / p
-    t34 = t33 + -1.0
-    t35 = t34 / p
-    t36 = s2 + -0.0
-    t37 = t36 - s2
-    t38 = s2 - (t36 - t37) + (-0.0 - t37) + s2_l
-    t39 = t38 - t38 == 0.0
-    t40 = t36 + t38
-    t41 = (t40 if t39 else t36) == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) == 0.0
-    t42 = s2_l - s2_l == 0.0
-    t43 = s2 + s2_l
-    t44 = t43 if t42 else s2
-    t45 = t33 + -2.0
-    t46 = t45 - t33
-    t47 = fma(-t33, p, 1.0) / p
-    t48 = t33 - (t45 - t46) + (-2.0 - t46) + t47
-    t49 = t48 - t48 == 0.0
-    t50 = t45 + t48
-    t51 = t50 if t49 else t45
-    t52 = pow(t44, t51)
-    t53 = 0.0 if t41 else t52
-    t54 = t35 * t53
-    t55 = 0.0 if t24 else t54 if t32 else t54 * 0.5
-    t56 = -(t16 * t55)
-    t57 = t52 * (t51 * ((s2_l - (t43 - s2) if t42 else 0.0) / t44))
-    t58 = t35 * (0.0 if t41 else t57 + t52 * ((t48 - (t50 - t45) if t49 else 0.0) * log(t44)))
-    t59 = t34 - t33
-    t60 = fma(t35, t53, -t54) + t58 + (fma(-t35, p, t34) + (t33 - (t34 - t59) + (-1.0 - t59) + t47)) / p * t53
-    t61 = fma(t16, t55, t56) + t16 * (0.0 if t24 else t60 if t32 else t60 * 0.5)
-    t62 = -(t61 + (fma(g, s2_rate, -t16) + g * s2_rate_l) * t55) if t15 else 0.0
-    t63 = t62 - t62 == 0.0
-    t64 = t56 if t15 else 0.0
-    t65 = t64 + t62
-    t66 = t65 if t63 else t64
-    t67 = (t62 - (t65 - t64) if t63 else 0.0) if t66 - t66 == 0.0 else 0.0
-    return t66, t67
+    t16 = -e4
+    t17 = e3 + t16
+    t18 = t17 - e3
+    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
+    t24 = -e3
+    t25 = e4 + t24
+    t26 = t25 - e4
+    t27 = e4 - (t25 - t26) + (t24 - t26) + e4_l + -e3_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = 1.0 / p
+    t33 = t32 + -1.0
+    t34 = t33 / p
+    t35 = s2 + -0.0
+    t36 = t35 - s2
+    t37 = s2 - (t35 - t36) + (-0.0 - t36) + s2_l
+    t38 = t37 - t37 == 0.0
+    t39 = t35 + t37
+    t40 = (t39 if t38 else t35) == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) == 0.0
+    t41 = s2_l - s2_l == 0.0
+    t42 = s2 + s2_l
+    t43 = t42 if t41 else s2
+    t44 = t32 + -2.0
+    t45 = t44 - t32
+    t46 = fma(-t32, p, 1.0) / p
+    t47 = t32 - (t44 - t45) + (-2.0 - t45) + t46
+    t48 = t47 - t47 == 0.0
+    t49 = t44 + t47
+    t50 = t49 if t48 else t44
+    t51 = pow(t43, t50)
+    t52 = 0.0 if t40 else t51
+    t53 = t34 * t52
+    t54 = 0.0 if t23 else t53 if t31 else t53 * 0.5
+    t55 = -(s2_rate * t54)
+    t56 = t51 * (t50 * ((s2_l - (t42 - s2) if t41 else 0.0) / t43))
+    t57 = t34 * (0.0 if t40 else t56 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t43)))
+    t58 = t33 - t32
+    t59 = fma(t34, t52, -t53) + t57 + (fma(-t34, p, t33) + (t32 - (t33 - t58) + (-1.0 - t58) + t46)) / p * t52
+    t60 = -(fma(s2_rate, t54, t55) + s2_rate * (0.0 if t23 else t59 if t31 else t59 * 0.5) + s2_rate_l * t54)
+    t61 = t60 if t15 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = t55 if t15 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
-# dpositive[D] = (-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
+# dpositive[D] = (g*(-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
 #     positive[D])**(p - 2)*sign(eps - negative[D] + positive[D])**2*direction[D] + p*s8*(p - 1)*Abs(eps +
 #     anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps -
-#     negative[D] + positive[D])*e1[D] if e2 + margin - minimum(e3, e4) >= 0 else 0)
+#     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e2,
@@ -19830,6 +19819,7 @@ def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e4,
     e4_l,
     eps,
+    g,
     margin,
     p,
     s10,
@@ -19856,6 +19846,7 @@ def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s10 = np.float64(s10)
@@ -19943,26 +19934,27 @@ def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     t67 = t66 * t24
     t68 = t67 * t24
     t69 = t57 + t68
-    t70 = t69 - t57
-    t71 = t57 - t37
-    t72 = t37 - t25
-    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t74 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
-    t75 = t25 - (t37 - t72) + (t36 - t72) + -(fma(t17, t24, t25) + t73) + (fma(t27, t35, -t36) + t74)
-    t76 = t49 - (t51 - t47) if t50 else 0.0
-    t77 = t41 * (t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46)) + t53 * (t76 * log(t46)))
-    t78 = t40 - p
-    t79 = p - (t40 - t78) + (-1.0 - t78)
-    t80 = fma(direction_D, p, -t38)
-    t81 = (fma(t39, t40, -t41) + t39 * t79 + (fma(t38, s7, -t39) + t38 * s7_l + t80 * s7) * t40) * t53
-    t82 = fma(t55, t35, -t56) + (fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t77 + t81) * t35) * t35
-    t83 = t59 * (t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64)) + t65 * (t76 * log(t64)))
-    t84 = (fma(t58, t40, -t59) + t58 * t79 + (fma(t38, s8, -t58) + t38 * s8_l + t80 * s8) * t40) * t65
-    t85 = fma(t67, t24, -t68) + (fma(t66, t24, -t67) + (fma(t59, t65, -t66) + t83 + t84) * t24) * t24
-    t86 = t57 - (t69 - t70) + (t68 - t70) + (t37 - (t57 - t71) + (t56 - t71) + t75 + t82) + t85
-    t87 = t86 if t15 else 0.0
-    t88 = t69 if t15 else 0.0
-    return t88 + t87 if t87 - t87 == 0.0 else t88
+    t70 = g * t69
+    t71 = t69 - t57
+    t72 = t57 - t37
+    t73 = t37 - t25
+    t74 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
+    t75 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
+    t76 = t25 - (t37 - t73) + (t36 - t73) + -(fma(t17, t24, t25) + t74) + (fma(t27, t35, -t36) + t75)
+    t77 = t49 - (t51 - t47) if t50 else 0.0
+    t78 = t41 * (t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46)) + t53 * (t77 * log(t46)))
+    t79 = t40 - p
+    t80 = p - (t40 - t79) + (-1.0 - t79)
+    t81 = fma(direction_D, p, -t38)
+    t82 = (fma(t39, t40, -t41) + t39 * t80 + (fma(t38, s7, -t39) + t38 * s7_l + t81 * s7) * t40) * t53
+    t83 = fma(t55, t35, -t56) + (fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t78 + t82) * t35) * t35
+    t84 = t59 * (t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64)) + t65 * (t77 * log(t64)))
+    t85 = (fma(t58, t40, -t59) + t58 * t80 + (fma(t38, s8, -t58) + t38 * s8_l + t81 * s8) * t40) * t65
+    t86 = fma(t67, t24, -t68) + (fma(t66, t24, -t67) + (fma(t59, t65, -t66) + t84 + t85) * t24) * t24
+    t87 = g * (t57 - (t69 - t71) + (t68 - t71) + (t37 - (t57 - t72) + (t56 - t72) + t76 + t83) + t86)
+    t88 = fma(g, t69, -t70) + t87 if t15 else 0.0
+    t89 = t70 if t15 else 0.0
+    return t89 + t88 if t88 - t88 == 0.0 else t89
 
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e0[D.1]
@@ -20018,10 +20010,10 @@ def hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of
     return t5, t6
 
 
-# dnegative[D] = (-p*s10*sign(eps + anchor[D] - negative[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
+# dnegative[D] = (g*(-p*s10*sign(eps + anchor[D] - negative[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
 #     positive[D])**(p - 2)*sign(eps - negative[D] + positive[D])**2*direction[D] + p*s8*(p - 1)*Abs(eps +
 #     anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] - negative[D])**2*direction[D] - p*s9*sign(eps -
-#     negative[D] + positive[D])*e1[D] if e2 + margin - minimum(e3, e4) >= 0 else 0)
+#     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e2,
@@ -20031,6 +20023,7 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e4,
     e4_l,
     eps,
+    g,
     margin,
     p,
     s10,
@@ -20057,6 +20050,7 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s10 = np.float64(s10)
@@ -20144,32 +20138,34 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     t67 = t66 * t25
     t68 = t67 * t25
     t69 = t57 + t68
-    t70 = t69 - t57
-    t71 = t57 - t37
-    t72 = t37 - t26
-    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
-    t74 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
-    t75 = t26 - (t37 - t72) + (t36 - t72) + -(fma(t17, t25, t26) + t73) + -(fma(t28, t35, t36) + t74)
-    t76 = t49 - (t51 - t47) if t50 else 0.0
-    t77 = pow_low(t46, t52) + t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
-    t78 = t40 - p
-    t79 = p - (t40 - t78) + (-1.0 - t78)
-    t80 = fma(direction_D, p, -t38)
-    t81 = (fma(t39, t40, -t41) + t39 * t79 + (fma(t38, s7, -t39) + t38 * s7_l + t80 * s7) * t40) * t53
-    t82 = fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t41 * (t77 + t53 * (t76 * log(t46))) + t81) * t35
-    t83 = t37 - (t57 - t71) + (t56 - t71) + t75 + (fma(t55, t35, -t56) + t82 * t35)
-    t84 = pow_low(t64, t52) + t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64))
-    t85 = (fma(t58, t40, -t59) + t58 * t79 + (fma(t38, s8, -t58) + t38 * s8_l + t80 * s8) * t40) * t65
-    t86 = fma(t66, t25, -t67) + (fma(t59, t65, -t66) + t59 * (t84 + t65 * (t76 * log(t64))) + t85) * t25
-    t87 = t57 - (t69 - t70) + (t68 - t70) + t83 + (fma(t67, t25, -t68) + t86 * t25) if t15 else 0.0
-    t88 = t69 if t15 else 0.0
-    return t88 + t87 if t87 - t87 == 0.0 else t88
+    t70 = g * t69
+    t71 = t69 - t57
+    t72 = t57 - t37
+    t73 = t37 - t26
+    t74 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
+    t75 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
+    t76 = t26 - (t37 - t73) + (t36 - t73) + -(fma(t17, t25, t26) + t74) + -(fma(t28, t35, t36) + t75)
+    t77 = t49 - (t51 - t47) if t50 else 0.0
+    t78 = pow_low(t46, t52) + t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
+    t79 = t40 - p
+    t80 = p - (t40 - t79) + (-1.0 - t79)
+    t81 = fma(direction_D, p, -t38)
+    t82 = (fma(t39, t40, -t41) + t39 * t80 + (fma(t38, s7, -t39) + t38 * s7_l + t81 * s7) * t40) * t53
+    t83 = fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t41 * (t78 + t53 * (t77 * log(t46))) + t82) * t35
+    t84 = t37 - (t57 - t72) + (t56 - t72) + t76 + (fma(t55, t35, -t56) + t83 * t35)
+    t85 = pow_low(t64, t52) + t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64))
+    t86 = (fma(t58, t40, -t59) + t58 * t80 + (fma(t38, s8, -t58) + t38 * s8_l + t81 * s8) * t40) * t65
+    t87 = fma(t66, t25, -t67) + (fma(t59, t65, -t66) + t59 * (t85 + t65 * (t77 * log(t64))) + t86) * t25
+    t88 = fma(g, t69, -t70) + g * (t57 - (t69 - t71) + (t68 - t71) + t84 + (fma(t67, t25, -t68) + t87 * t25))
+    t89 = t88 if t15 else 0.0
+    t90 = t70 if t15 else 0.0
+    return t90 + t89 if t89 - t89 == 0.0 else t90
 
 
-# dnegative[D] = (-p*s10*sign(eps + anchor[D] - negative[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
+# dnegative[D] = (g*(-p*s10*sign(eps + anchor[D] - negative[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
 #     positive[D])**(p - 2)*sign(eps - negative[D] + positive[D])**2*direction[D] + p*s8*(p - 1)*Abs(eps +
 #     anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] - negative[D])**2*direction[D] - p*s9*sign(eps -
-#     negative[D] + positive[D])*e1[D] if e2 + margin - minimum(e3, e4) >= 0 else 0)
+#     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
 def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e2,
@@ -20179,6 +20175,7 @@ def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e4,
     e4_l,
     eps,
+    g,
     margin,
     p,
     s10,
@@ -20205,6 +20202,7 @@ def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     eps = np.float64(eps)
+    g = np.float64(g)
     margin = np.float64(margin)
     p = np.float64(p)
     s10 = np.float64(s10)
@@ -20292,26 +20290,27 @@ def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     t67 = t66 * t25
     t68 = t67 * t25
     t69 = t57 + t68
-    t70 = t69 - t57
-    t71 = t57 - t37
-    t72 = t37 - t26
-    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
-    t74 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
-    t75 = t26 - (t37 - t72) + (t36 - t72) + -(fma(t17, t25, t26) + t73) + -(fma(t28, t35, t36) + t74)
-    t76 = t49 - (t51 - t47) if t50 else 0.0
-    t77 = t41 * (t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46)) + t53 * (t76 * log(t46)))
-    t78 = t40 - p
-    t79 = p - (t40 - t78) + (-1.0 - t78)
-    t80 = fma(direction_D, p, -t38)
-    t81 = (fma(t39, t40, -t41) + t39 * t79 + (fma(t38, s7, -t39) + t38 * s7_l + t80 * s7) * t40) * t53
-    t82 = fma(t55, t35, -t56) + (fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t77 + t81) * t35) * t35
-    t83 = t59 * (t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64)) + t65 * (t76 * log(t64)))
-    t84 = (fma(t58, t40, -t59) + t58 * t79 + (fma(t38, s8, -t58) + t38 * s8_l + t80 * s8) * t40) * t65
-    t85 = fma(t67, t25, -t68) + (fma(t66, t25, -t67) + (fma(t59, t65, -t66) + t83 + t84) * t25) * t25
-    t86 = t57 - (t69 - t70) + (t68 - t70) + (t37 - (t57 - t71) + (t56 - t71) + t75 + t82) + t85
-    t87 = t86 if t15 else 0.0
-    t88 = t69 if t15 else 0.0
-    return t88 + t87 if t87 - t87 == 0.0 else t88
+    t70 = g * t69
+    t71 = t69 - t57
+    t72 = t57 - t37
+    t73 = t37 - t26
+    t74 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
+    t75 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
+    t76 = t26 - (t37 - t73) + (t36 - t73) + -(fma(t17, t25, t26) + t74) + -(fma(t28, t35, t36) + t75)
+    t77 = t49 - (t51 - t47) if t50 else 0.0
+    t78 = t41 * (t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46)) + t53 * (t77 * log(t46)))
+    t79 = t40 - p
+    t80 = p - (t40 - t79) + (-1.0 - t79)
+    t81 = fma(direction_D, p, -t38)
+    t82 = (fma(t39, t40, -t41) + t39 * t80 + (fma(t38, s7, -t39) + t38 * s7_l + t81 * s7) * t40) * t53
+    t83 = fma(t55, t35, -t56) + (fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t78 + t82) * t35) * t35
+    t84 = t59 * (t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64)) + t65 * (t77 * log(t64)))
+    t85 = (fma(t58, t40, -t59) + t58 * t80 + (fma(t38, s8, -t58) + t38 * s8_l + t81 * s8) * t40) * t65
+    t86 = fma(t67, t25, -t68) + (fma(t66, t25, -t67) + (fma(t59, t65, -t66) + t84 + t85) * t25) * t25
+    t87 = g * (t57 - (t69 - t71) + (t68 - t71) + (t37 - (t57 - t72) + (t56 - t72) + t76 + t83) + t86)
+    t88 = fma(g, t69, -t70) + t87 if t15 else 0.0
+    t89 = t70 if t15 else 0.0
+    return t89 + t88 if t88 - t88 == 0.0 else t89
 
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
@@ -20458,17 +20457,16 @@ def vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_D1, e2_D1_l):
     return e2_D1, t1
 
 
-# s4 = (-g*(0 if e3/m1 < e4/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4/m2 < e3/m1 else (0 if Eq(s2, 0)
+# s4 = (-(0 if e3/m1 < e4/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4/m2 < e3/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -20531,18 +20529,16 @@ def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, 
     t53 = pow(t45, t52)
     t54 = 0.0 if t42 else t53
     t55 = t54 / p
-    t56 = 0.0 if t29 else t55 if t36 else t55 * 0.5
-    t57 = -(g * t56)
-    t58 = pow_low(t45, t52) + t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t59 = fma(-t55, p, t54) + (0.0 if t42 else t58 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (0.0 if t29 else t60 if t36 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t56 = pow_low(t45, t52) + t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
+    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
+    t58 = t57 / p
+    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
 # e6 = log(m2)
@@ -20595,17 +20591,16 @@ def vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
     return t5, t6
 
 
-# s6 = (-g*((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
+# s6 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -20661,25 +20656,23 @@ def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, 
     t46 = pow(t38, t45)
     t47 = 0.0 if t35 else t46
     t48 = t47 / p
-    t49 = t4 + t13
-    t50 = t49 - t4
-    t51 = t4 - (t49 - t50) + (t13 - t50) + t16 + -t14
-    t52 = t51 - t51 == 0.0
-    t53 = t49 + t51
-    t54 = t53 if t52 else t49
-    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
-    t56 = t48 if t29 else 0.0 if t55 else t48 * 0.5
-    t57 = -(g * t56)
-    t58 = pow_low(t38, t45) + t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t59 = fma(-t48, p, t47) + (0.0 if t35 else t58 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (t60 if t29 else 0.0 if t55 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t49 = pow_low(t38, t45) + t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
+    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
+    t51 = t50 / p
+    t52 = t4 + t13
+    t53 = t52 - t4
+    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = t56 if t55 else t52
+    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
+    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
 # e7 = log(m1)
@@ -20732,16 +20725,15 @@ def vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l):
     return t5, t6
 
 
-# s8 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
+# s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -20768,35 +20760,34 @@ def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, 
     t17 = t9 + t15
     t18 = t17 if t16 else t9
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = g / p
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = s0_l - s0_l == 0.0
-    t28 = s0 + s0_l
-    t29 = t28 if t27 else s0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = t31 - t30
-    t33 = t30 - (t31 - t32) + (-1.0 - t32) + fma(-t30, p, 1.0) / p
-    t34 = t33 - t33 == 0.0
-    t35 = t31 + t33
-    t36 = t35 if t34 else t31
-    t37 = pow(t29, t36)
-    t38 = 0.0 if t26 else t37
-    t39 = t20 * t38
-    t40 = pow_low(t29, t36) + t37 * (t36 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
-    t41 = t20 * (0.0 if t26 else t40 + t37 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t29)))
-    t42 = fma(t20, t38, -t39) + t41 + fma(-t20, p, g) / p * t38 if t19 else 0.0
-    t43 = t42 - t42 == 0.0
-    t44 = t39 if t19 else 0.0
-    t45 = t44 + t42
-    t46 = t45 if t43 else t44
-    t47 = (t42 - (t45 - t44) if t43 else 0.0) if t46 - t46 == 0.0 else 0.0
-    return t46, t47
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = 1.0 / p
+    t30 = t29 + -1.0
+    t31 = t30 - t29
+    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
+    t33 = t32 - t32 == 0.0
+    t34 = t30 + t32
+    t35 = t34 if t33 else t30
+    t36 = pow(t28, t35)
+    t37 = 0.0 if t25 else t36
+    t38 = t37 / p
+    t39 = pow_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
+    t41 = t40 / p if t19 else 0.0
+    t42 = t41 - t41 == 0.0
+    t43 = t38 if t19 else 0.0
+    t44 = t43 + t41
+    t45 = t44 if t42 else t43
+    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # e8 = log(m0)
@@ -20851,7 +20842,7 @@ def vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2(s8, s8_l, s9_of, s9_of_l):
 
 # dp = (g*(-e5*(-e8*p + log(s0))/(m0*p**2) - (-e3*(-e7*p + log(s1))/(m1*p**2) if e3/m1 < e4/m2 else (-e4*(-e6*p +
 #     log(s2))/(m2*p**2) if e4/m2 < e3/m1 else -e3*(-e7*p + log(s1))/(2*m1*p**2) - e4*(-e6*p +
-#     log(s2))/(2*m2*p**2)))) + s5/m2 + s7/m1 + s9/m0 if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
+#     log(s2))/(2*m2*p**2))) + s5/m2 + s7/m1 + s9/m0) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
 def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2(
     e3,
@@ -20938,72 +20929,72 @@ def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2(
     t21 = t9 + t19
     t22 = t21 if t20 else t9
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t9) if t20 else 0.0) <= 0.0
-    t24 = -(e8 * p)
-    t25 = log(s0)
+    t24 = s9 / m0
+    t25 = s7 / m1
     t26 = t24 + t25
-    t27 = t1 * t26
-    t28 = t27 / p
-    t29 = -(t28 / p)
-    t30 = t3 + t16
-    t31 = t30 - t3
-    t32 = t3 - (t30 - t31) + (t16 - t31) + t15 + -t17
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = -(e7 * p)
-    t38 = log(s1)
-    t39 = t37 + t38
-    t40 = t3 * t39
-    t41 = t40 / p
-    t42 = -(t41 / p)
-    t43 = t4 + t14
-    t44 = t43 - t4
-    t45 = t4 - (t43 - t44) + (t14 - t44) + t17 + -t15
-    t46 = t45 - t45 == 0.0
-    t47 = t43 + t45
-    t48 = t47 if t46 else t43
-    t49 = t48 < 0.0 or t48 == 0.0 and (t45 - (t47 - t43) if t46 else 0.0) < 0.0
-    t50 = -(e6 * p)
-    t51 = log(s2)
-    t52 = t50 + t51
-    t53 = t4 * t52
-    t54 = t53 / p
-    t55 = -(t54 / p)
-    t56 = t41 * 0.5
-    t57 = -(t56 / p)
-    t58 = t54 * 0.5
-    t59 = -(t58 / p)
-    t60 = t57 + t59
-    t61 = -(t42 if t36 else t55 if t49 else t60)
-    t62 = t29 + t61
-    t63 = g * t62
-    t64 = s9 / m0
-    t65 = t63 + t64
-    t66 = s7 / m1
-    t67 = t65 + t66
-    t68 = s5 / m2
-    t69 = t67 + t68
-    t70 = t69 - t67
-    t71 = t67 - t65
-    t72 = t65 - t63
-    t73 = t62 - t29
-    t74 = t26 - t24
-    t75 = t24 - (t26 - t74) + (t25 - t74) + -(fma(e8, p, t24) + e8_l * p) + (log_low(s0) + s0_l * (1.0 / s0))
-    t76 = -((fma(t29, p, t28) + (fma(-t28, p, t27) + (fma(t1, t26, -t27) + t1 * t75 + t13 * t26)) / p) / p)
-    t77 = t39 - t37
-    t78 = t37 - (t39 - t77) + (t38 - t77) + -(fma(e7, p, t37) + e7_l * p) + (log_low(s1) + s1_l * (1.0 / s1))
-    t79 = (fma(-t41, p, t40) + (fma(t3, t39, -t40) + t3 * t78 + t15 * t39)) / p
-    t80 = t52 - t50
-    t81 = t50 - (t52 - t80) + (t51 - t80) + -(fma(e6, p, t50) + e6_l * p) + (log_low(s2) + s2_l * (1.0 / s2))
-    t82 = (fma(-t54, p, t53) + (fma(t4, t52, -t53) + t4 * t81 + t17 * t52)) / p
-    t83 = t60 - t57
-    t84 = t57 - (t60 - t83) + (t59 - t83) + -((fma(t57, p, t56) + t79 * 0.5) / p)
-    t85 = -((fma(t55, p, t54) + t82) / p) if t49 else t84 + -((fma(t59, p, t58) + t82 * 0.5) / p)
-    t86 = g * (t29 - (t62 - t73) + (t61 - t73) + t76 + -(-((fma(t42, p, t41) + t79) / p) if t36 else t85))
-    t87 = t63 - (t65 - t72) + (t64 - t72) + (fma(g, t62, -t63) + t86) + (fma(-t64, m0, s9) + s9_l) / m0
-    t88 = t65 - (t67 - t71) + (t66 - t71) + t87 + (fma(-t66, m1, s7) + s7_l) / m1
-    t89 = t67 - (t69 - t70) + (t68 - t70) + t88 + (fma(-t68, m2, s5) + s5_l) / m2 if t23 else 0.0
+    t27 = s5 / m2
+    t28 = t26 + t27
+    t29 = -(e8 * p)
+    t30 = log(s0)
+    t31 = t29 + t30
+    t32 = t1 * t31
+    t33 = t32 / p
+    t34 = -(t33 / p)
+    t35 = t28 + t34
+    t36 = t3 + t16
+    t37 = t36 - t3
+    t38 = t3 - (t36 - t37) + (t16 - t37) + t15 + -t17
+    t39 = t38 - t38 == 0.0
+    t40 = t36 + t38
+    t41 = t40 if t39 else t36
+    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
+    t43 = -(e7 * p)
+    t44 = log(s1)
+    t45 = t43 + t44
+    t46 = t3 * t45
+    t47 = t46 / p
+    t48 = -(t47 / p)
+    t49 = t4 + t14
+    t50 = t49 - t4
+    t51 = t4 - (t49 - t50) + (t14 - t50) + t17 + -t15
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
+    t56 = -(e6 * p)
+    t57 = log(s2)
+    t58 = t56 + t57
+    t59 = t4 * t58
+    t60 = t59 / p
+    t61 = -(t60 / p)
+    t62 = t47 * 0.5
+    t63 = -(t62 / p)
+    t64 = t60 * 0.5
+    t65 = -(t64 / p)
+    t66 = t63 + t65
+    t67 = -(t48 if t42 else t61 if t55 else t66)
+    t68 = t35 + t67
+    t69 = g * t68
+    t70 = t68 - t35
+    t71 = t35 - t28
+    t72 = t28 - t26
+    t73 = t26 - t24
+    t74 = t24 - (t26 - t73) + (t25 - t73) + (fma(-t24, m0, s9) + s9_l) / m0 + (fma(-t25, m1, s7) + s7_l) / m1
+    t75 = t26 - (t28 - t72) + (t27 - t72) + t74 + (fma(-t27, m2, s5) + s5_l) / m2
+    t76 = t31 - t29
+    t77 = t29 - (t31 - t76) + (t30 - t76) + -(fma(e8, p, t29) + e8_l * p) + (log_low(s0) + s0_l * (1.0 / s0))
+    t78 = -((fma(t34, p, t33) + (fma(-t33, p, t32) + (fma(t1, t31, -t32) + t1 * t77 + t13 * t31)) / p) / p)
+    t79 = t45 - t43
+    t80 = t43 - (t45 - t79) + (t44 - t79) + -(fma(e7, p, t43) + e7_l * p) + (log_low(s1) + s1_l * (1.0 / s1))
+    t81 = (fma(-t47, p, t46) + (fma(t3, t45, -t46) + t3 * t80 + t15 * t45)) / p
+    t82 = t58 - t56
+    t83 = t56 - (t58 - t82) + (t57 - t82) + -(fma(e6, p, t56) + e6_l * p) + (log_low(s2) + s2_l * (1.0 / s2))
+    t84 = (fma(-t60, p, t59) + (fma(t4, t58, -t59) + t4 * t83 + t17 * t58)) / p
+    t85 = t66 - t63
+    t86 = t63 - (t66 - t85) + (t65 - t85) + -((fma(t63, p, t62) + t81 * 0.5) / p)
+    t87 = -((fma(t61, p, t60) + t84) / p) if t55 else t86 + -((fma(t65, p, t64) + t84 * 0.5) / p)
+    t88 = t35 - (t68 - t70) + (t67 - t70) + (t28 - (t35 - t71) + (t34 - t71) + t75 + t78)
+    t89 = fma(g, t68, -t69) + g * (t88 + -(-((fma(t48, p, t47) + t81) / p) if t42 else t87)) if t23 else 0.0
     t90 = t69 if t23 else 0.0
     return t90 + t89 if t89 - t89 == 0.0 else t90
 
@@ -21068,17 +21059,16 @@ def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
     return t10, t11
 
 
-# s4 = (-g*(0 if e3/m1 < e4/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4/m2 < e3/m1 else (0 if Eq(s2, 0)
+# s4 = (-(0 if e3/m1 < e4/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4/m2 < e3/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -21141,18 +21131,16 @@ def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, 
     t53 = pow(t45, t52)
     t54 = 0.0 if t42 else t53
     t55 = t54 / p
-    t56 = 0.0 if t29 else t55 if t36 else t55 * 0.5
-    t57 = -(g * t56)
-    t58 = t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t59 = fma(-t55, p, t54) + (0.0 if t42 else t58 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (0.0 if t29 else t60 if t36 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t56 = t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
+    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
+    t58 = t57 / p
+    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
 # e6 = log(m2)
@@ -21182,17 +21170,16 @@ def vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e2_D1, e2_D1_l, y2_D1, y2_D1_l
     return t4, t9
 
 
-# s6 = (-g*((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
+# s6 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -21248,25 +21235,23 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, 
     t46 = pow(t38, t45)
     t47 = 0.0 if t35 else t46
     t48 = t47 / p
-    t49 = t4 + t13
-    t50 = t49 - t4
-    t51 = t4 - (t49 - t50) + (t13 - t50) + t16 + -t14
-    t52 = t51 - t51 == 0.0
-    t53 = t49 + t51
-    t54 = t53 if t52 else t49
-    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
-    t56 = t48 if t29 else 0.0 if t55 else t48 * 0.5
-    t57 = -(g * t56)
-    t58 = t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t59 = fma(-t48, p, t47) + (0.0 if t35 else t58 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t60 = t59 / p
-    t61 = -(fma(g, t56, t57) + g * (t60 if t29 else 0.0 if t55 else t60 * 0.5)) if t22 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t57 if t22 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t49 = t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
+    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
+    t51 = t50 / p
+    t52 = t4 + t13
+    t53 = t52 - t4
+    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = t56 if t55 else t52
+    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
+    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
+    t60 = t59 - t59 == 0.0
+    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
+    t62 = t61 + t59
+    t63 = t62 if t60 else t61
+    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
+    return t63, t64
 
 
 # e7 = log(m1)
@@ -21296,16 +21281,15 @@ def vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e1_D1, e1_D1_l, y1_D1, y1_D1_l
     return t4, t9
 
 
-# s8 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
+# s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -21332,35 +21316,34 @@ def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, g, m0, 
     t17 = t9 + t15
     t18 = t17 if t16 else t9
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = g / p
-    t21 = s0 + -0.0
-    t22 = t21 - s0
-    t23 = s0 - (t21 - t22) + (-0.0 - t22) + s0_l
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
-    t27 = s0_l - s0_l == 0.0
-    t28 = s0 + s0_l
-    t29 = t28 if t27 else s0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = t31 - t30
-    t33 = t30 - (t31 - t32) + (-1.0 - t32) + fma(-t30, p, 1.0) / p
-    t34 = t33 - t33 == 0.0
-    t35 = t31 + t33
-    t36 = t35 if t34 else t31
-    t37 = pow(t29, t36)
-    t38 = 0.0 if t26 else t37
-    t39 = t20 * t38
-    t40 = t37 * (t36 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
-    t41 = t20 * (0.0 if t26 else t40 + t37 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t29)))
-    t42 = fma(t20, t38, -t39) + t41 + fma(-t20, p, g) / p * t38 if t19 else 0.0
-    t43 = t42 - t42 == 0.0
-    t44 = t39 if t19 else 0.0
-    t45 = t44 + t42
-    t46 = t45 if t43 else t44
-    t47 = (t42 - (t45 - t44) if t43 else 0.0) if t46 - t46 == 0.0 else 0.0
-    return t46, t47
+    t20 = s0 + -0.0
+    t21 = t20 - s0
+    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = 1.0 / p
+    t30 = t29 + -1.0
+    t31 = t30 - t29
+    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
+    t33 = t32 - t32 == 0.0
+    t34 = t30 + t32
+    t35 = t34 if t33 else t30
+    t36 = pow(t28, t35)
+    t37 = 0.0 if t25 else t36
+    t38 = t37 / p
+    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
+    t41 = t40 / p if t19 else 0.0
+    t42 = t41 - t41 == 0.0
+    t43 = t38 if t19 else 0.0
+    t44 = t43 + t41
+    t45 = t44 if t42 else t43
+    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # e8 = log(m0)
@@ -21392,7 +21375,7 @@ def vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e0_D1, e0_D1_l, y0_D1, y0_D1_l
 
 # dp = (g*(-e5*(-e8*p + log(s0))/(m0*p**2) - (-e3*(-e7*p + log(s1))/(m1*p**2) if e3/m1 < e4/m2 else (-e4*(-e6*p +
 #     log(s2))/(m2*p**2) if e4/m2 < e3/m1 else -e3*(-e7*p + log(s1))/(2*m1*p**2) - e4*(-e6*p +
-#     log(s2))/(2*m2*p**2)))) + s5/m2 + s7/m1 + s9/m0 if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
+#     log(s2))/(2*m2*p**2))) + s5/m2 + s7/m1 + s9/m0) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
 def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2(
     e3,
@@ -21473,72 +21456,72 @@ def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2(
     t21 = t9 + t19
     t22 = t21 if t20 else t9
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t9) if t20 else 0.0) <= 0.0
-    t24 = -(e8 * p)
-    t25 = log(s0)
+    t24 = s9 / m0
+    t25 = s7 / m1
     t26 = t24 + t25
-    t27 = t1 * t26
-    t28 = t27 / p
-    t29 = -(t28 / p)
-    t30 = t3 + t16
-    t31 = t30 - t3
-    t32 = t3 - (t30 - t31) + (t16 - t31) + t15 + -t17
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = -(e7 * p)
-    t38 = log(s1)
-    t39 = t37 + t38
-    t40 = t3 * t39
-    t41 = t40 / p
-    t42 = -(t41 / p)
-    t43 = t4 + t14
-    t44 = t43 - t4
-    t45 = t4 - (t43 - t44) + (t14 - t44) + t17 + -t15
-    t46 = t45 - t45 == 0.0
-    t47 = t43 + t45
-    t48 = t47 if t46 else t43
-    t49 = t48 < 0.0 or t48 == 0.0 and (t45 - (t47 - t43) if t46 else 0.0) < 0.0
-    t50 = -(e6 * p)
-    t51 = log(s2)
-    t52 = t50 + t51
-    t53 = t4 * t52
-    t54 = t53 / p
-    t55 = -(t54 / p)
-    t56 = t41 * 0.5
-    t57 = -(t56 / p)
-    t58 = t54 * 0.5
-    t59 = -(t58 / p)
-    t60 = t57 + t59
-    t61 = -(t42 if t36 else t55 if t49 else t60)
-    t62 = t29 + t61
-    t63 = g * t62
-    t64 = s9 / m0
-    t65 = t63 + t64
-    t66 = s7 / m1
-    t67 = t65 + t66
-    t68 = s5 / m2
-    t69 = t67 + t68
-    t70 = t69 - t67
-    t71 = t67 - t65
-    t72 = t65 - t63
-    t73 = t62 - t29
-    t74 = t26 - t24
-    t75 = fma(t1, t26, -t27) + t1 * (t24 - (t26 - t74) + (t25 - t74) + -fma(e8, p, t24) + s0_l * (1.0 / s0))
-    t76 = -((fma(t29, p, t28) + (fma(-t28, p, t27) + (t75 + t13 * t26)) / p) / p)
-    t77 = t39 - t37
-    t78 = fma(t3, t39, -t40) + t3 * (t37 - (t39 - t77) + (t38 - t77) + -fma(e7, p, t37) + s1_l * (1.0 / s1))
-    t79 = (fma(-t41, p, t40) + (t78 + t15 * t39)) / p
-    t80 = t52 - t50
-    t81 = fma(t4, t52, -t53) + t4 * (t50 - (t52 - t80) + (t51 - t80) + -fma(e6, p, t50) + s2_l * (1.0 / s2))
-    t82 = (fma(-t54, p, t53) + (t81 + t17 * t52)) / p
-    t83 = t60 - t57
-    t84 = t57 - (t60 - t83) + (t59 - t83) + -((fma(t57, p, t56) + t79 * 0.5) / p)
-    t85 = -((fma(t55, p, t54) + t82) / p) if t49 else t84 + -((fma(t59, p, t58) + t82 * 0.5) / p)
-    t86 = g * (t29 - (t62 - t73) + (t61 - t73) + t76 + -(-((fma(t42, p, t41) + t79) / p) if t36 else t85))
-    t87 = t63 - (t65 - t72) + (t64 - t72) + (fma(g, t62, -t63) + t86) + (fma(-t64, m0, s9) + s9_l) / m0
-    t88 = t65 - (t67 - t71) + (t66 - t71) + t87 + (fma(-t66, m1, s7) + s7_l) / m1
-    t89 = t67 - (t69 - t70) + (t68 - t70) + t88 + (fma(-t68, m2, s5) + s5_l) / m2 if t23 else 0.0
+    t27 = s5 / m2
+    t28 = t26 + t27
+    t29 = -(e8 * p)
+    t30 = log(s0)
+    t31 = t29 + t30
+    t32 = t1 * t31
+    t33 = t32 / p
+    t34 = -(t33 / p)
+    t35 = t28 + t34
+    t36 = t3 + t16
+    t37 = t36 - t3
+    t38 = t3 - (t36 - t37) + (t16 - t37) + t15 + -t17
+    t39 = t38 - t38 == 0.0
+    t40 = t36 + t38
+    t41 = t40 if t39 else t36
+    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
+    t43 = -(e7 * p)
+    t44 = log(s1)
+    t45 = t43 + t44
+    t46 = t3 * t45
+    t47 = t46 / p
+    t48 = -(t47 / p)
+    t49 = t4 + t14
+    t50 = t49 - t4
+    t51 = t4 - (t49 - t50) + (t14 - t50) + t17 + -t15
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
+    t56 = -(e6 * p)
+    t57 = log(s2)
+    t58 = t56 + t57
+    t59 = t4 * t58
+    t60 = t59 / p
+    t61 = -(t60 / p)
+    t62 = t47 * 0.5
+    t63 = -(t62 / p)
+    t64 = t60 * 0.5
+    t65 = -(t64 / p)
+    t66 = t63 + t65
+    t67 = -(t48 if t42 else t61 if t55 else t66)
+    t68 = t35 + t67
+    t69 = g * t68
+    t70 = t68 - t35
+    t71 = t35 - t28
+    t72 = t28 - t26
+    t73 = t26 - t24
+    t74 = t24 - (t26 - t73) + (t25 - t73) + (fma(-t24, m0, s9) + s9_l) / m0 + (fma(-t25, m1, s7) + s7_l) / m1
+    t75 = t26 - (t28 - t72) + (t27 - t72) + t74 + (fma(-t27, m2, s5) + s5_l) / m2
+    t76 = t31 - t29
+    t77 = fma(t1, t31, -t32) + t1 * (t29 - (t31 - t76) + (t30 - t76) + -fma(e8, p, t29) + s0_l * (1.0 / s0))
+    t78 = -((fma(t34, p, t33) + (fma(-t33, p, t32) + (t77 + t13 * t31)) / p) / p)
+    t79 = t45 - t43
+    t80 = fma(t3, t45, -t46) + t3 * (t43 - (t45 - t79) + (t44 - t79) + -fma(e7, p, t43) + s1_l * (1.0 / s1))
+    t81 = (fma(-t47, p, t46) + (t80 + t15 * t45)) / p
+    t82 = t58 - t56
+    t83 = fma(t4, t58, -t59) + t4 * (t56 - (t58 - t82) + (t57 - t82) + -fma(e6, p, t56) + s2_l * (1.0 / s2))
+    t84 = (fma(-t60, p, t59) + (t83 + t17 * t58)) / p
+    t85 = t66 - t63
+    t86 = t63 - (t66 - t85) + (t65 - t85) + -((fma(t63, p, t62) + t81 * 0.5) / p)
+    t87 = -((fma(t61, p, t60) + t84) / p) if t55 else t86 + -((fma(t65, p, t64) + t84 * 0.5) / p)
+    t88 = t35 - (t68 - t70) + (t67 - t70) + (t28 - (t35 - t71) + (t34 - t71) + t75 + t78)
+    t89 = fma(g, t68, -t69) + g * (t88 + -(-((fma(t48, p, t47) + t81) / p) if t42 else t87)) if t23 else 0.0
     t90 = t69 if t23 else 0.0
     return t90 + t89 if t89 - t89 == 0.0 else t90
 
@@ -21678,10 +21661,10 @@ def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l):
     return t6, t7
 
 
-# deps = (s5 + s7 + s9 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# deps = (g*(s5 + s7 + s9) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -21689,6 +21672,7 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
+    g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -21720,12 +21704,13 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
     t20 = s5 + s7
     t21 = t20 + s9
-    t22 = t21 - t20
-    t23 = t20 - s5
-    t24 = t20 - (t21 - t22) + (s9 - t22) + (s5 - (t20 - t23) + (s7 - t23) + s5_l + s7_l) + s9_l
-    t25 = t24 if t19 else 0.0
-    t26 = t21 if t19 else 0.0
-    return t26 + t25 if t25 - t25 == 0.0 else t26
+    t22 = g * t21
+    t23 = t21 - t20
+    t24 = t20 - s5
+    t25 = g * (t20 - (t21 - t23) + (s9 - t23) + (s5 - (t20 - t24) + (s7 - t24) + s5_l + s7_l) + s9_l)
+    t26 = fma(g, t21, -t22) + t25 if t19 else 0.0
+    t27 = t22 if t19 else 0.0
+    return t27 + t26 if t26 - t26 == 0.0 else t27
 
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])
@@ -22053,15 +22038,9 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
         e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -22083,6 +22062,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -22109,6 +22089,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -22134,6 +22115,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -22254,15 +22236,9 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
         e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
-        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
-        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -22306,6 +22282,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -22335,6 +22312,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -22363,6 +22341,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -22485,15 +22464,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -22515,6 +22488,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -22541,6 +22515,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -22566,6 +22541,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     m0,
                     m1,
                     m2,
@@ -22689,15 +22665,9 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
         e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin)
-        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
-        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
-        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             y1_0 = y1[start:stop]
@@ -22741,6 +22711,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -22770,6 +22741,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -22798,6 +22770,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
                     e1_l,
                     e2,
                     e2_l,
+                    g_row,
                     margin,
                     p,
                     r_m0,
@@ -22917,13 +22890,13 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
         s9, s9_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -22945,6 +22918,7 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
                     e4,
                     e4_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s10,
@@ -23062,13 +23036,13 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
         e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l)
-        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l)
+        s7, s7_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
+        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
         s9, s9_l = hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         s10, s10_l = hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -23090,6 +23064,7 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
                     e4,
                     e4_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s10,
@@ -23207,15 +23182,13 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l
-        )
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l, s2_rate, s2_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -23237,6 +23210,7 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
                     e4,
                     e4_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s10,
@@ -23354,15 +23328,13 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l
-        )
-        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l)
+        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
+        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
         s9, s9_l = hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l, s2_rate, s2_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s0, s0_l, s0_rate, s0_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -23384,6 +23356,7 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
                     e4,
                     e4_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s10,
@@ -23501,15 +23474,13 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l
-        )
-        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
+        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l, s2_rate, s2_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -23531,6 +23502,7 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
                     e4,
                     e4_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s10,
@@ -23648,15 +23620,13 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
         e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l
-        )
-        s8, s8_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l)
+        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
+        s8, s8_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
         s9, s9_l = hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s2, s2_l, s2_rate, s2_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
         s10, s10_l = hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(
-            e2, e2_l, e3, e3_l, e4, e4_l, g_row, margin, p, s1, s1_l, s1_rate, s1_rate_l
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
@@ -23678,6 +23648,7 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
                     e4,
                     e4_l,
                     eps,
+                    g_row,
                     margin,
                     p,
                     s10,
@@ -23977,9 +23948,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
         e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e5, e5_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(
-            e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
+        s4, s4_l = vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l)
         e6, e6_l = vjp_p_f64_e6_core_swap_p_ne_inf_p_ne_2(m2)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
@@ -23996,9 +23965,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
         s5, s5_l = vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(
-            e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
+        s6, s6_l = vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l)
         e7, e7_l = vjp_p_f64_e7_core_swap_p_ne_inf_p_ne_2(m1)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
@@ -24015,9 +23982,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
         s7, s7_l = vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(
-            e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s8, s8_l = vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l)
         e8, e8_l = vjp_p_f64_e8_core_swap_p_ne_inf_p_ne_2(m0)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
@@ -24161,9 +24126,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
         e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e5, e5_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(
-            e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
+        s4, s4_l = vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l)
         e6 = vjp_p_f32_e6_core_swap_p_ne_inf_p_ne_2(m2)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
@@ -24180,9 +24143,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
         s5, s5_l = vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(
-            e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
+        s6, s6_l = vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l)
         e7 = vjp_p_f32_e7_core_swap_p_ne_inf_p_ne_2(m1)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
@@ -24199,9 +24160,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
         s7, s7_l = vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(
-            e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s8, s8_l = vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l)
         e8 = vjp_p_f32_e8_core_swap_p_ne_inf_p_ne_2(m0)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
@@ -24324,9 +24283,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
         e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24338,9 +24295,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
         s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2(p, s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
+        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24352,9 +24307,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
         s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2(p, s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24368,7 +24321,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
         s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         deps__l[0] += error
 
@@ -24472,9 +24425,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
         e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
         e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
         e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s2, s2_l
-        )
+        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24486,9 +24437,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
         s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2(p, s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s1, s1_l
-        )
+        s6, s6_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24500,9 +24449,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
         s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2(p, s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-            e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, p, s0, s0_l
-        )
+        s8, s8_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24516,6 +24463,6 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
         s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         deps__l[0] += error

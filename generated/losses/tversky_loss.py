@@ -87,12 +87,11 @@ def value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     return t8 + t16 if t16 - t16 == 0.0 else t8
 
 
-# s4 = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
+# s4 = (s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth)
 @core
-def vjp_f64_s4_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     alpha = np.float64(alpha)
     beta = np.float64(beta)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -110,30 +109,27 @@ def vjp_f64_s4_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t8 = 1.0 / t5
     t9 = -t8
     t10 = t7 + t9
-    t11 = g * t10
-    t12 = t10 - t7
-    t13 = t1 - s2
-    t14 = s2 - (t1 - t13) + (smooth - t13) + s2_l
-    t15 = t5 - t3
-    t16 = t3 - t1
-    t17 = t1 - (t3 - t16) + (t2 - t16) + t14 + (fma(alpha, s0, -t2) + alpha * s0_l)
-    t18 = t3 - (t5 - t15) + (t4 - t15) + t17 + (fma(beta, s1, -t4) + beta * s1_l)
-    t19 = (fma(-t7, t5, t6) + (fma(-t6, t5, t1) + t14 - t6 * t18) / t5 - t7 * t18) / t5
-    t20 = g * (t7 - (t10 - t12) + (t9 - t12) + t19 + -((fma(t9, t5, 1.0) - t8 * t18) / t5))
-    t21 = fma(g, t10, -t11) + t20
-    t22 = t21 - t21 == 0.0
-    t23 = t11 + t21
-    t24 = t23 if t22 else t11
-    t25 = (t21 - (t23 - t11) if t22 else 0.0) if t24 - t24 == 0.0 else 0.0
-    return t24, t25
+    t11 = t10 - t7
+    t12 = t1 - s2
+    t13 = s2 - (t1 - t12) + (smooth - t12) + s2_l
+    t14 = t5 - t3
+    t15 = t3 - t1
+    t16 = t1 - (t3 - t15) + (t2 - t15) + t13 + (fma(alpha, s0, -t2) + alpha * s0_l)
+    t17 = t3 - (t5 - t14) + (t4 - t14) + t16 + (fma(beta, s1, -t4) + beta * s1_l)
+    t18 = (fma(-t7, t5, t6) + (fma(-t6, t5, t1) + t13 - t6 * t17) / t5 - t7 * t17) / t5
+    t19 = t7 - (t10 - t11) + (t9 - t11) + t18 + -((fma(t9, t5, 1.0) - t8 * t17) / t5)
+    t20 = t19 - t19 == 0.0
+    t21 = t10 + t19
+    t22 = t21 if t20 else t10
+    t23 = (t19 - (t21 - t10) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
-# s5 = beta*g*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+# s5 = beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f64_s5_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     alpha = np.float64(alpha)
     beta = np.float64(beta)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -147,30 +143,28 @@ def vjp_f64_s5_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t4 = beta * s1
     t5 = t3 + t4
     t6 = beta / t5
-    t7 = t6 * g
+    t7 = t6 * t1
     t8 = t7 / t5
-    t9 = t8 * t1
-    t10 = t1 - s2
-    t11 = s2 - (t1 - t10) + (smooth - t10) + s2_l
-    t12 = t5 - t3
-    t13 = t3 - t1
-    t14 = t1 - (t3 - t13) + (t2 - t13) + t11 + (fma(alpha, s0, -t2) + alpha * s0_l)
-    t15 = t3 - (t5 - t12) + (t4 - t12) + t14 + (fma(beta, s1, -t4) + beta * s1_l)
-    t16 = (fma(-t8, t5, t7) + (fma(t6, g, -t7) + (fma(-t6, t5, beta) - t6 * t15) / t5 * g) - t8 * t15) / t5
-    t17 = fma(t8, t1, -t9) + t8 * t11 + t16 * t1
-    t18 = t17 - t17 == 0.0
-    t19 = t9 + t17
-    t20 = t19 if t18 else t9
-    t21 = (t17 - (t19 - t9) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t9 = t1 - s2
+    t10 = s2 - (t1 - t9) + (smooth - t9) + s2_l
+    t11 = t5 - t3
+    t12 = t3 - t1
+    t13 = t1 - (t3 - t12) + (t2 - t12) + t10 + (fma(alpha, s0, -t2) + alpha * s0_l)
+    t14 = t3 - (t5 - t11) + (t4 - t11) + t13 + (fma(beta, s1, -t4) + beta * s1_l)
+    t15 = fma(-t8, t5, t7) + (fma(t6, t1, -t7) + t6 * t10 + (fma(-t6, t5, beta) - t6 * t14) / t5 * t1)
+    t16 = (t15 - t8 * t14) / t5
+    t17 = t16 - t16 == 0.0
+    t18 = t8 + t16
+    t19 = t18 if t17 else t8
+    t20 = (t16 - (t18 - t8) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
-# s6 = alpha*g*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+# s6 = alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f64_s6_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     alpha = np.float64(alpha)
     beta = np.float64(beta)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -184,27 +178,27 @@ def vjp_f64_s6_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t4 = beta * s1
     t5 = t3 + t4
     t6 = alpha / t5
-    t7 = t6 * g
+    t7 = t6 * t1
     t8 = t7 / t5
-    t9 = t8 * t1
-    t10 = t1 - s2
-    t11 = s2 - (t1 - t10) + (smooth - t10) + s2_l
-    t12 = t5 - t3
-    t13 = t3 - t1
-    t14 = t1 - (t3 - t13) + (t2 - t13) + t11 + (fma(alpha, s0, -t2) + alpha * s0_l)
-    t15 = t3 - (t5 - t12) + (t4 - t12) + t14 + (fma(beta, s1, -t4) + beta * s1_l)
-    t16 = (fma(-t8, t5, t7) + (fma(t6, g, -t7) + (fma(-t6, t5, alpha) - t6 * t15) / t5 * g) - t8 * t15) / t5
-    t17 = fma(t8, t1, -t9) + t8 * t11 + t16 * t1
-    t18 = t17 - t17 == 0.0
-    t19 = t9 + t17
-    t20 = t19 if t18 else t9
-    t21 = (t17 - (t19 - t9) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t9 = t1 - s2
+    t10 = s2 - (t1 - t9) + (smooth - t9) + s2_l
+    t11 = t5 - t3
+    t12 = t3 - t1
+    t13 = t1 - (t3 - t12) + (t2 - t12) + t10 + (fma(alpha, s0, -t2) + alpha * s0_l)
+    t14 = t3 - (t5 - t11) + (t4 - t11) + t13 + (fma(beta, s1, -t4) + beta * s1_l)
+    t15 = fma(-t8, t5, t7) + (fma(t6, t1, -t7) + t6 * t10 + (fma(-t6, t5, alpha) - t6 * t14) / t5 * t1)
+    t16 = (t15 - t8 * t14) / t5
+    t17 = t16 - t16 == 0.0
+    t18 = t8 + t16
+    t19 = t18 if t17 else t8
+    t20 = (t16 - (t18 - t8) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
-# dinput[D] = s4*target[D] - s5*target[D] + s6*(1 - target[D])
+# dinput[D] = g*(s4*target[D] - s5*target[D] + s6*(1 - target[D]))
 @core
-def vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_D):
+def vjp_f64_dinput_core(g, s4, s4_l, s5, s5_l, s6, s6_l, target_D):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
@@ -218,19 +212,21 @@ def vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_D):
     t4 = 1.0 - target_D
     t5 = s6 * t4
     t6 = t3 + t5
-    t7 = t6 - t3
-    t8 = t3 - t1
-    t9 = t1 - (t3 - t8) + (t2 - t8) + (fma(target_D, s4, -t1) + target_D * s4_l)
-    t10 = -target_D
-    t11 = t4 - t10
-    t12 = t3 - (t6 - t7) + (t5 - t7) + (t9 + -(fma(target_D, s5, t2) + target_D * s5_l))
-    t13 = t12 + (fma(s6, t4, -t5) + s6 * (t10 - (t4 - t11) + (1.0 - t11)) + s6_l * t4)
-    return t6 + t13 if t13 - t13 == 0.0 else t6
+    t7 = g * t6
+    t8 = t6 - t3
+    t9 = t3 - t1
+    t10 = t1 - (t3 - t9) + (t2 - t9) + (fma(target_D, s4, -t1) + target_D * s4_l)
+    t11 = -target_D
+    t12 = t4 - t11
+    t13 = t3 - (t6 - t8) + (t5 - t8) + (t10 + -(fma(target_D, s5, t2) + target_D * s5_l))
+    t14 = fma(g, t6, -t7) + g * (t13 + (fma(s6, t4, -t5) + s6 * (t11 - (t4 - t12) + (1.0 - t12)) + s6_l * t4))
+    return t7 + t14 if t14 - t14 == 0.0 else t7
 
 
-# dtarget[D] = s4*input[D] + s5*(1 - input[D]) - s6*input[D]
+# dtarget[D] = g*(s4*input[D] + s5*(1 - input[D]) - s6*input[D])
 @core
-def vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_D):
+def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, s6, s6_l, input_D):
+    g = np.float64(g)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
@@ -244,14 +240,15 @@ def vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_D):
     t4 = 1.0 - input_D
     t5 = s5 * t4
     t6 = t3 + t5
-    t7 = t6 - t3
-    t8 = t3 - t1
-    t9 = t1 - (t3 - t8) + (t2 - t8) + (fma(input_D, s4, -t1) + input_D * s4_l)
-    t10 = -input_D
-    t11 = t4 - t10
-    t12 = t3 - (t6 - t7) + (t5 - t7) + (t9 + -(fma(input_D, s6, t2) + input_D * s6_l))
-    t13 = t12 + (fma(s5, t4, -t5) + s5 * (t10 - (t4 - t11) + (1.0 - t11)) + s5_l * t4)
-    return t6 + t13 if t13 - t13 == 0.0 else t6
+    t7 = g * t6
+    t8 = t6 - t3
+    t9 = t3 - t1
+    t10 = t1 - (t3 - t9) + (t2 - t9) + (fma(input_D, s4, -t1) + input_D * s4_l)
+    t11 = -input_D
+    t12 = t4 - t11
+    t13 = t3 - (t6 - t8) + (t5 - t8) + (t10 + -(fma(input_D, s6, t2) + input_D * s6_l))
+    t14 = fma(g, t6, -t7) + g * (t13 + (fma(s5, t4, -t5) + s5 * (t11 - (t4 - t12) + (1.0 - t12)) + s5_l * t4))
+    return t7 + t14 if t14 - t14 == 0.0 else t7
 
 
 # s0_rate = sum over D.1 of (1 - target[D.1])*direction[D.1]
@@ -290,17 +287,16 @@ def hvp_input_f64_s2_rate_core(direction_D1, target_D1):
     return t1, t3
 
 
-# s11 = g*(-2*alpha*s0_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 + alpha*s0_rate/(alpha*s0 +
-#     beta*s1 + s2 + smooth)**2 - 2*beta*s1_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 +
+# s11 = -2*alpha*s0_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 + alpha*s0_rate/(alpha*s0 + beta*s1 +
+#     s2 + smooth)**2 - 2*beta*s1_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 +
 #     beta*s1_rate/(alpha*s0 + beta*s1 + s2 + smooth)**2 + s2_rate*(-2*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 +
-#     smooth)**3 + 2/(alpha*s0 + beta*s1 + s2 + smooth)**2))
+#     smooth)**3 + 2/(alpha*s0 + beta*s1 + s2 + smooth)**2)
 @core
 def hvp_input_f64_s11_core(
-    alpha, beta, g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+    alpha, beta, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
 ):
     alpha = np.float64(alpha)
     beta = np.float64(beta)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -344,47 +340,45 @@ def hvp_input_f64_s11_core(
     t28 = t27 / t5
     t29 = -(t28 * 2.0)
     t30 = t26 + t29
-    t31 = g * t30
-    t32 = t30 - t26
-    t33 = t26 - t22
-    t34 = t22 - t18
-    t35 = t18 - t14
-    t36 = t13 - t10
-    t37 = t1 - s2
-    t38 = s2 - (t1 - t37) + (smooth - t37) + s2_l
-    t39 = t5 - t3
-    t40 = t3 - t1
-    t41 = t1 - (t3 - t40) + (t2 - t40) + t38 + (fma(alpha, s0, -t2) + alpha * s0_l)
-    t42 = t3 - (t5 - t39) + (t4 - t39) + t41 + (fma(beta, s1, -t4) + beta * s1_l)
-    t43 = (fma(-t8, t5, t7) + (fma(-t6, t5, t1) + t38 - t6 * t42) / t5 * 2.0 - t8 * t42) / t5
-    t44 = t10 - (t13 - t36) + (t12 - t36) + -((fma(t10, t5, t8) + t43 - t9 * t42) / t5)
-    t45 = s2_rate * (t44 + (fma(-t12, t5, t11) + (fma(-t11, t5, 2.0) - t11 * t42) / t5 - t12 * t42) / t5)
-    t46 = fma(t15, s0_rate, -t16) + t15 * s0_rate_l + (fma(-t15, t5, alpha) - t15 * t42) / t5 * s0_rate
-    t47 = (fma(-t17, t5, t16) + t46 - t17 * t42) / t5
-    t48 = t14 - (t18 - t35) + (t17 - t35) + (fma(s2_rate, t13, -t14) + t45 + s2_rate_l * t13) + t47
-    t49 = fma(t19, s1_rate, -t20) + t19 * s1_rate_l + (fma(-t19, t5, beta) - t19 * t42) / t5 * s1_rate
-    t50 = (fma(-t21, t5, t20) + t49 - t21 * t42) / t5
-    t51 = -((fma(-t24, t5, t23) + (fma(t17, t1, -t23) + t17 * t38 + t47 * t1) - t24 * t42) / t5 * 2.0)
-    t52 = t22 - (t26 - t33) + (t25 - t33) + (t18 - (t22 - t34) + (t21 - t34) + t48 + t50) + t51
-    t53 = -((fma(-t28, t5, t27) + (fma(t21, t1, -t27) + t21 * t38 + t50 * t1) - t28 * t42) / t5 * 2.0)
-    t54 = fma(g, t30, -t31) + g * (t26 - (t30 - t32) + (t29 - t32) + t52 + t53)
-    t55 = t54 - t54 == 0.0
-    t56 = t31 + t54
-    t57 = t56 if t55 else t31
-    t58 = (t54 - (t56 - t31) if t55 else 0.0) if t57 - t57 == 0.0 else 0.0
-    return t57, t58
+    t31 = t30 - t26
+    t32 = t26 - t22
+    t33 = t22 - t18
+    t34 = t18 - t14
+    t35 = t13 - t10
+    t36 = t1 - s2
+    t37 = s2 - (t1 - t36) + (smooth - t36) + s2_l
+    t38 = t5 - t3
+    t39 = t3 - t1
+    t40 = t1 - (t3 - t39) + (t2 - t39) + t37 + (fma(alpha, s0, -t2) + alpha * s0_l)
+    t41 = t3 - (t5 - t38) + (t4 - t38) + t40 + (fma(beta, s1, -t4) + beta * s1_l)
+    t42 = (fma(-t8, t5, t7) + (fma(-t6, t5, t1) + t37 - t6 * t41) / t5 * 2.0 - t8 * t41) / t5
+    t43 = t10 - (t13 - t35) + (t12 - t35) + -((fma(t10, t5, t8) + t42 - t9 * t41) / t5)
+    t44 = s2_rate * (t43 + (fma(-t12, t5, t11) + (fma(-t11, t5, 2.0) - t11 * t41) / t5 - t12 * t41) / t5)
+    t45 = fma(t15, s0_rate, -t16) + t15 * s0_rate_l + (fma(-t15, t5, alpha) - t15 * t41) / t5 * s0_rate
+    t46 = (fma(-t17, t5, t16) + t45 - t17 * t41) / t5
+    t47 = t14 - (t18 - t34) + (t17 - t34) + (fma(s2_rate, t13, -t14) + t44 + s2_rate_l * t13) + t46
+    t48 = fma(t19, s1_rate, -t20) + t19 * s1_rate_l + (fma(-t19, t5, beta) - t19 * t41) / t5 * s1_rate
+    t49 = (fma(-t21, t5, t20) + t48 - t21 * t41) / t5
+    t50 = -((fma(-t24, t5, t23) + (fma(t17, t1, -t23) + t17 * t37 + t46 * t1) - t24 * t41) / t5 * 2.0)
+    t51 = t22 - (t26 - t32) + (t25 - t32) + (t18 - (t22 - t33) + (t21 - t33) + t47 + t49) + t50
+    t52 = -((fma(-t28, t5, t27) + (fma(t21, t1, -t27) + t21 * t37 + t49 * t1) - t28 * t41) / t5 * 2.0)
+    t53 = t26 - (t30 - t31) + (t29 - t31) + t51 + t52
+    t54 = t53 - t53 == 0.0
+    t55 = t30 + t53
+    t56 = t55 if t54 else t30
+    t57 = (t53 - (t55 - t30) if t54 else 0.0) if t56 - t56 == 0.0 else 0.0
+    return t56, t57
 
 
-# s12 = g*(-2*alpha*beta*s0_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 - 2*beta**2*s1_rate*(s2 +
+# s12 = -2*alpha*beta*s0_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 - 2*beta**2*s1_rate*(s2 +
 #     smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 + s2_rate*(-2*beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 +
-#     smooth)**3 + beta/(alpha*s0 + beta*s1 + s2 + smooth)**2))
+#     smooth)**3 + beta/(alpha*s0 + beta*s1 + s2 + smooth)**2)
 @core
 def hvp_input_f64_s12_core(
-    alpha, beta, g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+    alpha, beta, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
 ):
     alpha = np.float64(alpha)
     beta = np.float64(beta)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -427,45 +421,42 @@ def hvp_input_f64_s12_core(
     t27 = t26 * t1
     t28 = -(t27 * 2.0)
     t29 = t21 + t28
-    t30 = g * t29
-    t31 = t29 - t21
-    t32 = t21 - t14
-    t33 = t13 - t7
-    t34 = t5 - t3
-    t35 = t3 - t1
-    t36 = t1 - s2
-    t37 = s2 - (t1 - t36) + (smooth - t36) + s2_l
-    t38 = t1 - (t3 - t35) + (t2 - t35) + t37 + (fma(alpha, s0, -t2) + alpha * s0_l)
-    t39 = t3 - (t5 - t34) + (t4 - t34) + t38 + (fma(beta, s1, -t4) + beta * s1_l)
-    t40 = (fma(-t6, t5, beta) - t6 * t39) / t5
-    t41 = (fma(-t9, t5, t8) + (fma(t6, t1, -t8) + t6 * t37 + t40 * t1) - t9 * t39) / t5 * 2.0
-    t42 = t7 - (t13 - t33) + (t12 - t33) + (fma(-t7, t5, t6) + t40 - t7 * t39) / t5
-    t43 = fma(s2_rate, t13, -t14) + s2_rate * (t42 + -((fma(t12, t5, t10) + t41 - t11 * t39) / t5))
-    t44 = (fma(-t16, t5, t15) + (fma(t6, beta, -t15) + t40 * beta) - t16 * t39) / t5 * s1_rate
-    t45 = (fma(-t18, t5, t17) + (fma(t16, s1_rate, -t17) + t16 * s1_rate_l + t44) - t18 * t39) / t5 * t1
-    t46 = t14 - (t21 - t32) + (t20 - t32) + (t43 + s2_rate_l * t13)
-    t47 = fma(-t24, t5, t23) + (fma(t22, beta, -t23) + (fma(-t22, t5, alpha) - t22 * t39) / t5 * beta)
-    t48 = fma(-t26, t5, t25) + (fma(t24, s0_rate, -t25) + t24 * s0_rate_l + (t47 - t24 * t39) / t5 * s0_rate)
-    t49 = t21 - (t29 - t31) + (t28 - t31) + (t46 + -((fma(t18, t1, -t19) + t18 * t37 + t45) * 2.0))
-    t50 = g * (t49 + -((fma(t26, t1, -t27) + t26 * t37 + (t48 - t26 * t39) / t5 * t1) * 2.0))
-    t51 = fma(g, t29, -t30) + t50
-    t52 = t51 - t51 == 0.0
-    t53 = t30 + t51
-    t54 = t53 if t52 else t30
-    t55 = (t51 - (t53 - t30) if t52 else 0.0) if t54 - t54 == 0.0 else 0.0
-    return t54, t55
+    t30 = t29 - t21
+    t31 = t21 - t14
+    t32 = t13 - t7
+    t33 = t5 - t3
+    t34 = t3 - t1
+    t35 = t1 - s2
+    t36 = s2 - (t1 - t35) + (smooth - t35) + s2_l
+    t37 = t1 - (t3 - t34) + (t2 - t34) + t36 + (fma(alpha, s0, -t2) + alpha * s0_l)
+    t38 = t3 - (t5 - t33) + (t4 - t33) + t37 + (fma(beta, s1, -t4) + beta * s1_l)
+    t39 = (fma(-t6, t5, beta) - t6 * t38) / t5
+    t40 = (fma(-t9, t5, t8) + (fma(t6, t1, -t8) + t6 * t36 + t39 * t1) - t9 * t38) / t5 * 2.0
+    t41 = t7 - (t13 - t32) + (t12 - t32) + (fma(-t7, t5, t6) + t39 - t7 * t38) / t5
+    t42 = fma(s2_rate, t13, -t14) + s2_rate * (t41 + -((fma(t12, t5, t10) + t40 - t11 * t38) / t5))
+    t43 = (fma(-t16, t5, t15) + (fma(t6, beta, -t15) + t39 * beta) - t16 * t38) / t5 * s1_rate
+    t44 = (fma(-t18, t5, t17) + (fma(t16, s1_rate, -t17) + t16 * s1_rate_l + t43) - t18 * t38) / t5 * t1
+    t45 = t14 - (t21 - t31) + (t20 - t31) + (t42 + s2_rate_l * t13)
+    t46 = fma(-t24, t5, t23) + (fma(t22, beta, -t23) + (fma(-t22, t5, alpha) - t22 * t38) / t5 * beta)
+    t47 = fma(-t26, t5, t25) + (fma(t24, s0_rate, -t25) + t24 * s0_rate_l + (t46 - t24 * t38) / t5 * s0_rate)
+    t48 = t21 - (t29 - t30) + (t28 - t30) + (t45 + -((fma(t18, t1, -t19) + t18 * t36 + t44) * 2.0))
+    t49 = t48 + -((fma(t26, t1, -t27) + t26 * t36 + (t47 - t26 * t38) / t5 * t1) * 2.0)
+    t50 = t49 - t49 == 0.0
+    t51 = t29 + t49
+    t52 = t51 if t50 else t29
+    t53 = (t49 - (t51 - t29) if t50 else 0.0) if t52 - t52 == 0.0 else 0.0
+    return t52, t53
 
 
-# s13 = g*(-2*alpha**2*s0_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 - 2*alpha*beta*s1_rate*(s2 +
+# s13 = -2*alpha**2*s0_rate*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 - 2*alpha*beta*s1_rate*(s2 +
 #     smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**3 + s2_rate*(-2*alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 +
-#     smooth)**3 + alpha/(alpha*s0 + beta*s1 + s2 + smooth)**2))
+#     smooth)**3 + alpha/(alpha*s0 + beta*s1 + s2 + smooth)**2)
 @core
 def hvp_input_f64_s13_core(
-    alpha, beta, g, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
+    alpha, beta, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l, smooth
 ):
     alpha = np.float64(alpha)
     beta = np.float64(beta)
-    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
@@ -507,37 +498,37 @@ def hvp_input_f64_s13_core(
     t26 = t25 * t1
     t27 = -(t26 * 2.0)
     t28 = t21 + t27
-    t29 = g * t28
-    t30 = t28 - t21
-    t31 = t21 - t14
-    t32 = t13 - t7
-    t33 = t5 - t3
-    t34 = t3 - t1
-    t35 = t1 - s2
-    t36 = s2 - (t1 - t35) + (smooth - t35) + s2_l
-    t37 = t1 - (t3 - t34) + (t2 - t34) + t36 + (fma(alpha, s0, -t2) + alpha * s0_l)
-    t38 = t3 - (t5 - t33) + (t4 - t33) + t37 + (fma(beta, s1, -t4) + beta * s1_l)
-    t39 = (fma(-t6, t5, alpha) - t6 * t38) / t5
-    t40 = (fma(-t9, t5, t8) + (fma(t6, t1, -t8) + t6 * t36 + t39 * t1) - t9 * t38) / t5 * 2.0
-    t41 = t7 - (t13 - t32) + (t12 - t32) + (fma(-t7, t5, t6) + t39 - t7 * t38) / t5
-    t42 = fma(s2_rate, t13, -t14) + s2_rate * (t41 + -((fma(t12, t5, t10) + t40 - t11 * t38) / t5))
-    t43 = (fma(-t16, t5, t15) + (fma(t6, alpha, -t15) + t39 * alpha) - t16 * t38) / t5 * s0_rate
-    t44 = (fma(-t18, t5, t17) + (fma(t16, s0_rate, -t17) + t16 * s0_rate_l + t43) - t18 * t38) / t5 * t1
-    t45 = t14 - (t21 - t31) + (t20 - t31) + (t42 + s2_rate_l * t13)
-    t46 = (fma(-t23, t5, t22) + (fma(t6, beta, -t22) + t39 * beta) - t23 * t38) / t5 * s1_rate
-    t47 = (fma(-t25, t5, t24) + (fma(t23, s1_rate, -t24) + t23 * s1_rate_l + t46) - t25 * t38) / t5 * t1
-    t48 = t21 - (t28 - t30) + (t27 - t30) + (t45 + -((fma(t18, t1, -t19) + t18 * t36 + t44) * 2.0))
-    t49 = fma(g, t28, -t29) + g * (t48 + -((fma(t25, t1, -t26) + t25 * t36 + t47) * 2.0))
-    t50 = t49 - t49 == 0.0
-    t51 = t29 + t49
-    t52 = t51 if t50 else t29
-    t53 = (t49 - (t51 - t29) if t50 else 0.0) if t52 - t52 == 0.0 else 0.0
-    return t52, t53
+    t29 = t28 - t21
+    t30 = t21 - t14
+    t31 = t13 - t7
+    t32 = t5 - t3
+    t33 = t3 - t1
+    t34 = t1 - s2
+    t35 = s2 - (t1 - t34) + (smooth - t34) + s2_l
+    t36 = t1 - (t3 - t33) + (t2 - t33) + t35 + (fma(alpha, s0, -t2) + alpha * s0_l)
+    t37 = t3 - (t5 - t32) + (t4 - t32) + t36 + (fma(beta, s1, -t4) + beta * s1_l)
+    t38 = (fma(-t6, t5, alpha) - t6 * t37) / t5
+    t39 = (fma(-t9, t5, t8) + (fma(t6, t1, -t8) + t6 * t35 + t38 * t1) - t9 * t37) / t5 * 2.0
+    t40 = t7 - (t13 - t31) + (t12 - t31) + (fma(-t7, t5, t6) + t38 - t7 * t37) / t5
+    t41 = fma(s2_rate, t13, -t14) + s2_rate * (t40 + -((fma(t12, t5, t10) + t39 - t11 * t37) / t5))
+    t42 = (fma(-t16, t5, t15) + (fma(t6, alpha, -t15) + t38 * alpha) - t16 * t37) / t5 * s0_rate
+    t43 = (fma(-t18, t5, t17) + (fma(t16, s0_rate, -t17) + t16 * s0_rate_l + t42) - t18 * t37) / t5 * t1
+    t44 = t14 - (t21 - t30) + (t20 - t30) + (t41 + s2_rate_l * t13)
+    t45 = (fma(-t23, t5, t22) + (fma(t6, beta, -t22) + t38 * beta) - t23 * t37) / t5 * s1_rate
+    t46 = (fma(-t25, t5, t24) + (fma(t23, s1_rate, -t24) + t23 * s1_rate_l + t45) - t25 * t37) / t5 * t1
+    t47 = t21 - (t28 - t29) + (t27 - t29) + (t44 + -((fma(t18, t1, -t19) + t18 * t35 + t43) * 2.0))
+    t48 = t47 + -((fma(t25, t1, -t26) + t25 * t35 + t46) * 2.0)
+    t49 = t48 - t48 == 0.0
+    t50 = t28 + t48
+    t51 = t50 if t49 else t28
+    t52 = (t48 - (t50 - t28) if t49 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
-# dinput[D] = s11*target[D] - s12*target[D] + s13*(1 - target[D])
+# dinput[D] = g*(s11*target[D] - s12*target[D] + s13*(1 - target[D]))
 @core
-def hvp_input_f64_dinput_core(s11, s11_l, s12, s12_l, s13, s13_l, target_D):
+def hvp_input_f64_dinput_core(g, s11, s11_l, s12, s12_l, s13, s13_l, target_D):
+    g = np.float64(g)
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s12 = np.float64(s12)
@@ -551,14 +542,16 @@ def hvp_input_f64_dinput_core(s11, s11_l, s12, s12_l, s13, s13_l, target_D):
     t4 = 1.0 - target_D
     t5 = s13 * t4
     t6 = t3 + t5
-    t7 = t6 - t3
-    t8 = t3 - t1
-    t9 = t1 - (t3 - t8) + (t2 - t8) + (fma(target_D, s11, -t1) + target_D * s11_l)
-    t10 = -target_D
-    t11 = t4 - t10
-    t12 = t3 - (t6 - t7) + (t5 - t7) + (t9 + -(fma(target_D, s12, t2) + target_D * s12_l))
-    t13 = t12 + (fma(s13, t4, -t5) + s13 * (t10 - (t4 - t11) + (1.0 - t11)) + s13_l * t4)
-    return t6 + t13 if t13 - t13 == 0.0 else t6
+    t7 = g * t6
+    t8 = t6 - t3
+    t9 = t3 - t1
+    t10 = t1 - (t3 - t9) + (t2 - t9) + (fma(target_D, s11, -t1) + target_D * s11_l)
+    t11 = -target_D
+    t12 = t4 - t11
+    t13 = t3 - (t6 - t8) + (t5 - t8) + (t10 + -(fma(target_D, s12, t2) + target_D * s12_l))
+    t14 = g * (t13 + (fma(s13, t4, -t5) + s13 * (t11 - (t4 - t12) + (1.0 - t12)) + s13_l * t4))
+    t15 = fma(g, t6, -t7) + t14
+    return t7 + t15 if t15 - t15 == 0.0 else t7
 
 
 # s0_rate = sum over D.1 of -direction[D.1]*input[D.1]
@@ -597,9 +590,10 @@ def hvp_target_f64_s2_rate_core(direction_D1, input_D1):
     return t1, t3
 
 
-# dtarget[D] = s11*input[D] + s12*(1 - input[D]) - s13*input[D]
+# dtarget[D] = g*(s11*input[D] + s12*(1 - input[D]) - s13*input[D])
 @core
-def hvp_target_f64_dtarget_core(s11, s11_l, s12, s12_l, s13, s13_l, input_D):
+def hvp_target_f64_dtarget_core(g, s11, s11_l, s12, s12_l, s13, s13_l, input_D):
+    g = np.float64(g)
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s12 = np.float64(s12)
@@ -613,14 +607,16 @@ def hvp_target_f64_dtarget_core(s11, s11_l, s12, s12_l, s13, s13_l, input_D):
     t4 = 1.0 - input_D
     t5 = s12 * t4
     t6 = t3 + t5
-    t7 = t6 - t3
-    t8 = t3 - t1
-    t9 = t1 - (t3 - t8) + (t2 - t8) + (fma(input_D, s11, -t1) + input_D * s11_l)
-    t10 = -input_D
-    t11 = t4 - t10
-    t12 = t3 - (t6 - t7) + (t5 - t7) + (t9 + -(fma(input_D, s13, t2) + input_D * s13_l))
-    t13 = t12 + (fma(s12, t4, -t5) + s12 * (t10 - (t4 - t11) + (1.0 - t11)) + s12_l * t4)
-    return t6 + t13 if t13 - t13 == 0.0 else t6
+    t7 = g * t6
+    t8 = t6 - t3
+    t9 = t3 - t1
+    t10 = t1 - (t3 - t9) + (t2 - t9) + (fma(input_D, s11, -t1) + input_D * s11_l)
+    t11 = -input_D
+    t12 = t4 - t11
+    t13 = t3 - (t6 - t8) + (t5 - t8) + (t10 + -(fma(input_D, s13, t2) + input_D * s13_l))
+    t14 = g * (t13 + (fma(s12, t4, -t5) + s12 * (t11 - (t4 - t12) + (1.0 - t12)) + s12_l * t4))
+    t15 = fma(g, t6, -t7) + t14
+    return t7 + t15 if t15 - t15 == 0.0 else t7
 
 
 # dalpha = g*s0*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -834,9 +830,9 @@ def vjp_f64(g, input, target, alpha, beta, smooth, dinput_, dtarget_):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        s4, s4_l = vjp_f64_s4_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s6_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -844,8 +840,8 @@ def vjp_f64(g, input, target, alpha, beta, smooth, dinput_, dtarget_):
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
 
 
 @loop
@@ -884,9 +880,9 @@ def vjp_f32(g, input, target, alpha, beta, smooth, dinput_, dtarget_):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        s4, s4_l = vjp_f64_s4_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s6_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -894,8 +890,8 @@ def vjp_f32(g, input, target, alpha, beta, smooth, dinput_, dtarget_):
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
 
 
 @loop
@@ -935,9 +931,9 @@ def value_and_grad_f64(g, input, target, alpha, beta, smooth, out_, dinput_, dta
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         out_[row] = value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s4, s4_l = vjp_f64_s4_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s6_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -945,8 +941,8 @@ def value_and_grad_f64(g, input, target, alpha, beta, smooth, out_, dinput_, dta
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
 
 
 @loop
@@ -986,9 +982,9 @@ def value_and_grad_f32(g, input, target, alpha, beta, smooth, out_, dinput_, dta
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         out_[row] = value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s4, s4_l = vjp_f64_s4_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s5, s5_l = vjp_f64_s5_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-        s6, s6_l = vjp_f64_s6_core(alpha, beta, g_row, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
         for start in range(0, n_D, LANES):
             stop = min(start + LANES, n_D)
             target_row_0 = target_row[start:stop]
@@ -996,8 +992,8 @@ def value_and_grad_f32(g, input, target, alpha, beta, smooth, out_, dinput_, dta
             input_row_2 = input_row[start:stop]
             dtarget__row_3 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
-                dtarget__row_3[i] = vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
+                dinput__row_1[i] = vjp_f64_dinput_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, target_row_0[i])
+                dtarget__row_3[i] = vjp_f64_dtarget_core(g_row, s4, s4_l, s5, s5_l, s6, s6_l, input_row_2[i])
 
 
 @loop
@@ -1067,7 +1063,6 @@ def hvp_input_f64(g, direction, input, target, alpha, beta, smooth, dinput_):
         s11, s11_l = hvp_input_f64_s11_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1085,7 +1080,6 @@ def hvp_input_f64(g, direction, input, target, alpha, beta, smooth, dinput_):
         s12, s12_l = hvp_input_f64_s12_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1103,7 +1097,6 @@ def hvp_input_f64(g, direction, input, target, alpha, beta, smooth, dinput_):
         s13, s13_l = hvp_input_f64_s13_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1123,7 +1116,7 @@ def hvp_input_f64(g, direction, input, target, alpha, beta, smooth, dinput_):
             target_row_0 = target_row[start:stop]
             dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = hvp_input_f64_dinput_core(s11, s11_l, s12, s12_l, s13, s13_l, target_row_0[i])
+                dinput__row_1[i] = hvp_input_f64_dinput_core(g_row, s11, s11_l, s12, s12_l, s13, s13_l, target_row_0[i])
 
 
 @loop
@@ -1193,7 +1186,6 @@ def hvp_input_f32(g, direction, input, target, alpha, beta, smooth, dinput_):
         s11, s11_l = hvp_input_f64_s11_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1211,7 +1203,6 @@ def hvp_input_f32(g, direction, input, target, alpha, beta, smooth, dinput_):
         s12, s12_l = hvp_input_f64_s12_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1229,7 +1220,6 @@ def hvp_input_f32(g, direction, input, target, alpha, beta, smooth, dinput_):
         s13, s13_l = hvp_input_f64_s13_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1249,7 +1239,7 @@ def hvp_input_f32(g, direction, input, target, alpha, beta, smooth, dinput_):
             target_row_0 = target_row[start:stop]
             dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
-                dinput__row_1[i] = hvp_input_f64_dinput_core(s11, s11_l, s12, s12_l, s13, s13_l, target_row_0[i])
+                dinput__row_1[i] = hvp_input_f64_dinput_core(g_row, s11, s11_l, s12, s12_l, s13, s13_l, target_row_0[i])
 
 
 @loop
@@ -1319,7 +1309,6 @@ def hvp_target_f64(g, direction, input, target, alpha, beta, smooth, dtarget_):
         s11, s11_l = hvp_input_f64_s11_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1337,7 +1326,6 @@ def hvp_target_f64(g, direction, input, target, alpha, beta, smooth, dtarget_):
         s12, s12_l = hvp_input_f64_s12_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1355,7 +1343,6 @@ def hvp_target_f64(g, direction, input, target, alpha, beta, smooth, dtarget_):
         s13, s13_l = hvp_input_f64_s13_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1375,7 +1362,9 @@ def hvp_target_f64(g, direction, input, target, alpha, beta, smooth, dtarget_):
             input_row_0 = input_row[start:stop]
             dtarget__row_1 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dtarget__row_1[i] = hvp_target_f64_dtarget_core(s11, s11_l, s12, s12_l, s13, s13_l, input_row_0[i])
+                dtarget__row_1[i] = hvp_target_f64_dtarget_core(
+                    g_row, s11, s11_l, s12, s12_l, s13, s13_l, input_row_0[i]
+                )
 
 
 @loop
@@ -1445,7 +1434,6 @@ def hvp_target_f32(g, direction, input, target, alpha, beta, smooth, dtarget_):
         s11, s11_l = hvp_input_f64_s11_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1463,7 +1451,6 @@ def hvp_target_f32(g, direction, input, target, alpha, beta, smooth, dtarget_):
         s12, s12_l = hvp_input_f64_s12_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1481,7 +1468,6 @@ def hvp_target_f32(g, direction, input, target, alpha, beta, smooth, dtarget_):
         s13, s13_l = hvp_input_f64_s13_core(
             alpha,
             beta,
-            g_row,
             s0,
             s0_l,
             s0_rate,
@@ -1501,7 +1487,9 @@ def hvp_target_f32(g, direction, input, target, alpha, beta, smooth, dtarget_):
             input_row_0 = input_row[start:stop]
             dtarget__row_1 = dtarget__row[start:stop]
             for i in range(stop - start):
-                dtarget__row_1[i] = hvp_target_f64_dtarget_core(s11, s11_l, s12, s12_l, s13, s13_l, input_row_0[i])
+                dtarget__row_1[i] = hvp_target_f64_dtarget_core(
+                    g_row, s11, s11_l, s12, s12_l, s13, s13_l, input_row_0[i]
+                )
 
 
 @loop

@@ -250,9 +250,9 @@ def vjp_f32_e1_core(s1, s1_l):
     return t5, t6
 
 
-# s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else g/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
+# s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else 1/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
 @core
-def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
+def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -268,12 +268,12 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
     t13 = fmul(eps, m0)
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = fdiv(g, t15)
+    t16 = fdiv(f32(1.0), t15)
     t17 = fmul(eps, m1)
     t18 = e1 < t17
     t19 = t17 if t18 else e1
     t20 = fdiv(t16, t19)
-    t21 = fsub(libdevice.fmaf(-t16, t15, g), fmul(t16, libdevice.fmaf(eps, m0, -t13) if t14 else e0_l))
+    t21 = fsub(libdevice.fmaf(-t16, t15, f32(1.0)), fmul(t16, libdevice.fmaf(eps, m0, -t13) if t14 else e0_l))
     t22 = fmul(t20, libdevice.fmaf(eps, m1, -t17) if t18 else e1_l)
     t23 = f32(0.0) if t12 else fdiv(fsub(fadd(libdevice.fmaf(-t20, t19, t16), fdiv(t21, t15)), t22), t19)
     t24 = fsub(t23, t23) == f32(0.0)
@@ -284,10 +284,10 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
     return t27, t28
 
 
-# s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -g*s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
+# s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/2)/(first_max(eps*m0, e0)*first_max(eps*m1, e1)**2))
 @core
-def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s1, s1_l, s2, s2_l):
+def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -303,53 +303,52 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s1, s1_l, s2, s2_l):
     t13 = fmul(eps, m0)
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = fdiv(g, t15)
-    t17 = fmul(t16, s2)
-    t18 = fmul(eps, m1)
-    t19 = e1 < t18
-    t20 = t18 if t19 else e1
-    t21 = fdiv(t17, t20)
-    t22 = fdiv(e1, m1)
-    t23 = fsub(t22, eps)
-    t24 = fsub(t23, t22)
-    t25 = fdiv(fadd(libdevice.fmaf(-t22, m1, e1), e1_l), m1)
-    t26 = fadd(fadd(fsub(t22, fsub(t23, t24)), fsub(-eps, t24)), t25)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t23, t26)
-    t29 = t28 if t27 else t23
-    t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t23)) if t27 else f32(0.0)) <= f32(0.0)
-    t31 = fadd(s1, f32(-0.0))
-    t32 = fsub(t31, s1)
-    t33 = fadd(fadd(fsub(s1, fsub(t31, t32)), fsub(f32(-0.0), t32)), s1_l)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t31, t33)
-    t36 = (t35 if t34 else t31) == f32(0.0) and (fsub(t33, fsub(t35, t31)) if t34 else f32(0.0)) == f32(0.0)
-    t37 = libdevice.fsqrt_rn(s1)
-    t38 = fdiv(f32(1.0), t37)
-    t39 = f32(0.0) if t30 else fmul(f32(0.0) if t36 else t38, f32(0.5))
-    t40 = fmul(t21, t39)
-    t41 = fdiv(t40, t20)
-    t42 = -t41
-    t43 = fmul(t38, fdiv(fadd(libdevice.fmaf(-t37, t37, s1), s1_l), fadd(t37, t37)))
-    t44 = fmul(f32(0.0) if t36 else fdiv(fsub(libdevice.fmaf(-t38, t37, f32(1.0)), t43), t37), f32(0.5))
-    t45 = fsub(libdevice.fmaf(-t16, t15, g), fmul(t16, libdevice.fmaf(eps, m0, -t13) if t14 else e0_l))
-    t46 = fadd(fadd(libdevice.fmaf(t16, s2, -t17), fmul(t16, s2_l)), fmul(fdiv(t45, t15), s2))
-    t47 = libdevice.fmaf(eps, m1, -t18) if t19 else e1_l
-    t48 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t46), fmul(t21, t47)), t20), t39)
-    t49 = fadd(fadd(libdevice.fmaf(t21, t39, -t40), fmul(t21, f32(0.0) if t30 else t44)), t48)
-    t50 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t42, t20, t40), t49), fmul(t41, t47)), t20)
-    t51 = fsub(t50, t50) == f32(0.0)
-    t52 = f32(0.0) if t12 else t42
-    t53 = fadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t16 = fdiv(s2, t15)
+    t17 = fdiv(e1, m1)
+    t18 = fsub(t17, eps)
+    t19 = fsub(t18, t17)
+    t20 = fdiv(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), m1)
+    t21 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(-eps, t19)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t18, t21)
+    t24 = t23 if t22 else t18
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t18)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s1, f32(-0.0))
+    t27 = fsub(t26, s1)
+    t28 = fadd(fadd(fsub(s1, fsub(t26, t27)), fsub(f32(-0.0), t27)), s1_l)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
+    t32 = libdevice.fsqrt_rn(s1)
+    t33 = fdiv(f32(1.0), t32)
+    t34 = f32(0.0) if t25 else fmul(f32(0.0) if t31 else t33, f32(0.5))
+    t35 = fmul(t16, t34)
+    t36 = fmul(eps, m1)
+    t37 = e1 < t36
+    t38 = t36 if t37 else e1
+    t39 = fdiv(t35, t38)
+    t40 = fdiv(t39, t38)
+    t41 = -t40
+    t42 = fmul(t33, fdiv(fadd(libdevice.fmaf(-t32, t32, s1), s1_l), fadd(t32, t32)))
+    t43 = fmul(f32(0.0) if t31 else fdiv(fsub(libdevice.fmaf(-t33, t32, f32(1.0)), t42), t32), f32(0.5))
+    t44 = fmul(t16, libdevice.fmaf(eps, m0, -t13) if t14 else e0_l)
+    t45 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t44), t15), t34)
+    t46 = fadd(fadd(libdevice.fmaf(t16, t34, -t35), fmul(t16, f32(0.0) if t25 else t43)), t45)
+    t47 = libdevice.fmaf(eps, m1, -t36) if t37 else e1_l
+    t48 = fdiv(fsub(fadd(libdevice.fmaf(-t39, t38, t35), t46), fmul(t39, t47)), t38)
+    t49 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t41, t38, t39), t48), fmul(t40, t47)), t38)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = f32(0.0) if t12 else t41
+    t52 = fadd(t51, t49)
+    t53 = t52 if t50 else t51
+    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
+    return t53, t54
 
 
-# s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -g*s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
+# s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
 #     1/sqrt(s0))/2)/(first_max(eps*m0, e0)**2*first_max(eps*m1, e1)))
 @core
-def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s0, s0_l, s2, s2_l):
+def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -365,53 +364,51 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s0, s0_l, s2, s2_l):
     t13 = fmul(eps, m0)
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = fdiv(g, t15)
-    t17 = fmul(t16, s2)
-    t18 = fdiv(t17, t15)
-    t19 = fdiv(e0, m0)
-    t20 = fsub(t19, eps)
-    t21 = fsub(t20, t19)
-    t22 = fdiv(fadd(libdevice.fmaf(-t19, m0, e0), e0_l), m0)
-    t23 = fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(-eps, t21)), t22)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t20, t23)
-    t26 = t25 if t24 else t20
-    t27 = t26 < f32(0.0) or t26 == f32(0.0) and (fsub(t23, fsub(t25, t20)) if t24 else f32(0.0)) <= f32(0.0)
-    t28 = fadd(s0, f32(-0.0))
-    t29 = fsub(t28, s0)
-    t30 = fadd(fadd(fsub(s0, fsub(t28, t29)), fsub(f32(-0.0), t29)), s0_l)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t28, t30)
-    t33 = (t32 if t31 else t28) == f32(0.0) and (fsub(t30, fsub(t32, t28)) if t31 else f32(0.0)) == f32(0.0)
-    t34 = libdevice.fsqrt_rn(s0)
-    t35 = fdiv(f32(1.0), t34)
-    t36 = f32(0.0) if t27 else fmul(f32(0.0) if t33 else t35, f32(0.5))
-    t37 = fmul(t18, t36)
-    t38 = fmul(eps, m1)
-    t39 = e1 < t38
-    t40 = t38 if t39 else e1
-    t41 = fdiv(t37, t40)
-    t42 = -t41
-    t43 = fmul(t35, fdiv(fadd(libdevice.fmaf(-t34, t34, s0), s0_l), fadd(t34, t34)))
-    t44 = fmul(f32(0.0) if t33 else fdiv(fsub(libdevice.fmaf(-t35, t34, f32(1.0)), t43), t34), f32(0.5))
-    t45 = libdevice.fmaf(eps, m0, -t13) if t14 else e0_l
-    t46 = fmul(fdiv(fsub(libdevice.fmaf(-t16, t15, g), fmul(t16, t45)), t15), s2)
-    t47 = fadd(fadd(libdevice.fmaf(t16, s2, -t17), fmul(t16, s2_l)), t46)
-    t48 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t18, t15, t17), t47), fmul(t18, t45)), t15), t36)
-    t49 = fadd(fadd(libdevice.fmaf(t18, t36, -t37), fmul(t18, f32(0.0) if t27 else t44)), t48)
-    t50 = fmul(t41, libdevice.fmaf(eps, m1, -t38) if t39 else e1_l)
-    t51 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t42, t40, t37), t49), t50), t40)
-    t52 = fsub(t51, t51) == f32(0.0)
-    t53 = f32(0.0) if t12 else t42
-    t54 = fadd(t53, t51)
-    t55 = t54 if t52 else t53
-    t56 = (fsub(t51, fsub(t54, t53)) if t52 else f32(0.0)) if fsub(t55, t55) == f32(0.0) else f32(0.0)
-    return t55, t56
+    t16 = fdiv(s2, t15)
+    t17 = fdiv(e0, m0)
+    t18 = fsub(t17, eps)
+    t19 = fsub(t18, t17)
+    t20 = fdiv(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), m0)
+    t21 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(-eps, t19)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t18, t21)
+    t24 = t23 if t22 else t18
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t18)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s0, f32(-0.0))
+    t27 = fsub(t26, s0)
+    t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
+    t32 = libdevice.fsqrt_rn(s0)
+    t33 = fdiv(f32(1.0), t32)
+    t34 = f32(0.0) if t25 else fmul(f32(0.0) if t31 else t33, f32(0.5))
+    t35 = fmul(t16, t34)
+    t36 = fdiv(t35, t15)
+    t37 = fmul(eps, m1)
+    t38 = e1 < t37
+    t39 = t37 if t38 else e1
+    t40 = fdiv(t36, t39)
+    t41 = -t40
+    t42 = fmul(t33, fdiv(fadd(libdevice.fmaf(-t32, t32, s0), s0_l), fadd(t32, t32)))
+    t43 = fmul(f32(0.0) if t31 else fdiv(fsub(libdevice.fmaf(-t33, t32, f32(1.0)), t42), t32), f32(0.5))
+    t44 = libdevice.fmaf(eps, m0, -t13) if t14 else e0_l
+    t45 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), fmul(t16, t44)), t15), t34)
+    t46 = fadd(fadd(libdevice.fmaf(t16, t34, -t35), fmul(t16, f32(0.0) if t25 else t43)), t45)
+    t47 = fdiv(fsub(fadd(libdevice.fmaf(-t36, t15, t35), t46), fmul(t36, t44)), t15)
+    t48 = fmul(t40, libdevice.fmaf(eps, m1, -t37) if t38 else e1_l)
+    t49 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t41, t39, t36), t47), t48), t39)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = f32(0.0) if t12 else t41
+    t52 = fadd(t51, t49)
+    t53 = t52 if t50 else t51
+    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
+    return t53, t54
 
 
-# dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else s4*y1[C] + 2*s6*y0[C])
+# dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y1[C] + 2*s6*y0[C]))
 @core
-def vjp_f32_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f32_dx1_core(e0, e0_l, e1, e1_l, g, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -428,19 +425,21 @@ def vjp_f32_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y
     t14 = fmul(t13, s6)
     t15 = fmul(y1_C, s4)
     t16 = fadd(t14, t15)
-    t17 = f32(0.0) if t12 else t16
-    t18 = fmul(m0, t17)
-    t19 = fsub(t16, t14)
-    t20 = fadd(fadd(libdevice.fmaf(t13, s6, -t14), fmul(t13, s6_l)), fmul(fmul(y0_C_l, f32(2.0)), s6))
-    t21 = fadd(fadd(libdevice.fmaf(y1_C, s4, -t15), fmul(y1_C, s4_l)), fmul(y1_C_l, s4))
-    t22 = fmul(m0, f32(0.0) if t12 else fadd(fadd(fadd(fsub(t14, fsub(t16, t19)), fsub(t15, t19)), t20), t21))
-    t23 = fadd(libdevice.fmaf(m0, t17, -t18), t22)
-    return fadd(t18, t23) if fsub(t23, t23) == f32(0.0) else t18
+    t17 = fmul(g, t16)
+    t18 = f32(0.0) if t12 else t17
+    t19 = fmul(m0, t18)
+    t20 = fsub(t16, t14)
+    t21 = fadd(fadd(libdevice.fmaf(t13, s6, -t14), fmul(t13, s6_l)), fmul(fmul(y0_C_l, f32(2.0)), s6))
+    t22 = fadd(fadd(libdevice.fmaf(y1_C, s4, -t15), fmul(y1_C, s4_l)), fmul(y1_C_l, s4))
+    t23 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t16, t20)), fsub(t15, t20)), t21), t22))
+    t24 = fmul(m0, f32(0.0) if t12 else fadd(libdevice.fmaf(g, t16, -t17), t23))
+    t25 = fadd(libdevice.fmaf(m0, t18, -t19), t24)
+    return fadd(t19, t25) if fsub(t25, t25) == f32(0.0) else t19
 
 
-# dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else s4*y0[C] + 2*s5*y1[C])
+# dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y0[C] + 2*s5*y1[C]))
 @core
-def vjp_f32_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f32_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -457,14 +456,16 @@ def vjp_f32_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y
     t14 = fmul(y1_C, f32(2.0))
     t15 = fmul(t14, s5)
     t16 = fadd(t13, t15)
-    t17 = f32(0.0) if t12 else t16
-    t18 = fmul(m1, t17)
-    t19 = fsub(t16, t13)
-    t20 = fadd(fadd(libdevice.fmaf(y0_C, s4, -t13), fmul(y0_C, s4_l)), fmul(y0_C_l, s4))
-    t21 = fadd(fadd(libdevice.fmaf(t14, s5, -t15), fmul(t14, s5_l)), fmul(fmul(y1_C_l, f32(2.0)), s5))
-    t22 = fmul(m1, f32(0.0) if t12 else fadd(fadd(fadd(fsub(t13, fsub(t16, t19)), fsub(t15, t19)), t20), t21))
-    t23 = fadd(libdevice.fmaf(m1, t17, -t18), t22)
-    return fadd(t18, t23) if fsub(t23, t23) == f32(0.0) else t18
+    t17 = fmul(g, t16)
+    t18 = f32(0.0) if t12 else t17
+    t19 = fmul(m1, t18)
+    t20 = fsub(t16, t13)
+    t21 = fadd(fadd(libdevice.fmaf(y0_C, s4, -t13), fmul(y0_C, s4_l)), fmul(y0_C_l, s4))
+    t22 = fadd(fadd(libdevice.fmaf(t14, s5, -t15), fmul(t14, s5_l)), fmul(fmul(y1_C_l, f32(2.0)), s5))
+    t23 = fmul(g, fadd(fadd(fadd(fsub(t13, fsub(t16, t20)), fsub(t15, t20)), t21), t22))
+    t24 = fmul(m1, f32(0.0) if t12 else fadd(libdevice.fmaf(g, t16, -t17), t23))
+    t25 = fadd(libdevice.fmaf(m1, t18, -t19), t24)
+    return fadd(t19, t25) if fsub(t25, t25) == f32(0.0) else t19
 
 
 # e0 = sqrt(s0)
@@ -491,9 +492,9 @@ def vjp_f64_e1_core(s1, s1_l):
     return t5, t6
 
 
-# s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else g/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
+# s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else 1/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
 @core
-def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
+def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -509,12 +510,12 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
     t13 = dmul(eps, m0)
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = ddiv(g, t15)
+    t16 = ddiv(1.0, t15)
     t17 = dmul(eps, m1)
     t18 = e1 < t17
     t19 = t17 if t18 else e1
     t20 = ddiv(t16, t19)
-    t21 = dadd(libdevice.fma(-t16, t15, g), -dmul(t16, libdevice.fma(eps, m0, -t13) if t14 else e0_l))
+    t21 = dadd(libdevice.fma(-t16, t15, 1.0), -dmul(t16, libdevice.fma(eps, m0, -t13) if t14 else e0_l))
     t22 = dmul(t20, libdevice.fma(eps, m1, -t17) if t18 else e1_l)
     t23 = 0.0 if t12 else ddiv(dadd(dadd(libdevice.fma(-t20, t19, t16), ddiv(t21, t15)), -t22), t19)
     t24 = dadd(t23, -t23) == 0.0
@@ -525,10 +526,10 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, g, m0, m1):
     return t27, t28
 
 
-# s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -g*s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
+# s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/2)/(first_max(eps*m0, e0)*first_max(eps*m1, e1)**2))
 @core
-def vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s1, s1_l, s2, s2_l):
+def vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -544,53 +545,52 @@ def vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s1, s1_l, s2, s2_l):
     t13 = dmul(eps, m0)
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = ddiv(g, t15)
-    t17 = dmul(t16, s2)
-    t18 = dmul(eps, m1)
-    t19 = e1 < t18
-    t20 = t18 if t19 else e1
-    t21 = ddiv(t17, t20)
-    t22 = ddiv(e1, m1)
-    t23 = dadd(t22, -eps)
-    t24 = dadd(t23, -t22)
-    t25 = dadd(dadd(t22, -dadd(t23, -t24)), dadd(-eps, -t24))
-    t26 = dadd(t25, ddiv(dadd(libdevice.fma(-t22, m1, e1), e1_l), m1))
-    t27 = dadd(t26, -t26) == 0.0
-    t28 = dadd(t23, t26)
-    t29 = t28 if t27 else t23
-    t30 = t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t23)) if t27 else 0.0) <= 0.0
-    t31 = dadd(s1, -0.0)
-    t32 = dadd(t31, -s1)
-    t33 = dadd(dadd(dadd(s1, -dadd(t31, -t32)), dadd(-0.0, -t32)), s1_l)
-    t34 = dadd(t33, -t33) == 0.0
-    t35 = dadd(t31, t33)
-    t36 = (t35 if t34 else t31) == 0.0 and (dadd(t33, -dadd(t35, -t31)) if t34 else 0.0) == 0.0
-    t37 = libdevice.dsqrt_rn(s1)
-    t38 = ddiv(1.0, t37)
-    t39 = 0.0 if t30 else dmul(0.0 if t36 else t38, 0.5)
-    t40 = dmul(t21, t39)
-    t41 = ddiv(t40, t20)
-    t42 = -t41
-    t43 = dmul(t38, ddiv(dadd(libdevice.fma(-t37, t37, s1), s1_l), dadd(t37, t37)))
-    t44 = 0.0 if t30 else dmul(0.0 if t36 else ddiv(dadd(libdevice.fma(-t38, t37, 1.0), -t43), t37), 0.5)
-    t45 = dadd(libdevice.fma(-t16, t15, g), -dmul(t16, libdevice.fma(eps, m0, -t13) if t14 else e0_l))
-    t46 = dadd(dadd(libdevice.fma(t16, s2, -t17), dmul(t16, s2_l)), dmul(ddiv(t45, t15), s2))
-    t47 = libdevice.fma(eps, m1, -t18) if t19 else e1_l
-    t48 = dmul(ddiv(dadd(dadd(libdevice.fma(-t21, t20, t17), t46), -dmul(t21, t47)), t20), t39)
-    t49 = dadd(libdevice.fma(t42, t20, t40), dadd(dadd(libdevice.fma(t21, t39, -t40), dmul(t21, t44)), t48))
-    t50 = 0.0 if t12 else -ddiv(dadd(t49, -dmul(t41, t47)), t20)
-    t51 = dadd(t50, -t50) == 0.0
-    t52 = 0.0 if t12 else t42
-    t53 = dadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (dadd(t50, -dadd(t53, -t52)) if t51 else 0.0) if dadd(t54, -t54) == 0.0 else 0.0
-    return t54, t55
+    t16 = ddiv(s2, t15)
+    t17 = ddiv(e1, m1)
+    t18 = dadd(t17, -eps)
+    t19 = dadd(t18, -t17)
+    t20 = dadd(dadd(t17, -dadd(t18, -t19)), dadd(-eps, -t19))
+    t21 = dadd(t20, ddiv(dadd(libdevice.fma(-t17, m1, e1), e1_l), m1))
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t18, t21)
+    t24 = t23 if t22 else t18
+    t25 = t24 < 0.0 or t24 == 0.0 and (dadd(t21, -dadd(t23, -t18)) if t22 else 0.0) <= 0.0
+    t26 = dadd(s1, -0.0)
+    t27 = dadd(t26, -s1)
+    t28 = dadd(dadd(dadd(s1, -dadd(t26, -t27)), dadd(-0.0, -t27)), s1_l)
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = dadd(t26, t28)
+    t31 = (t30 if t29 else t26) == 0.0 and (dadd(t28, -dadd(t30, -t26)) if t29 else 0.0) == 0.0
+    t32 = libdevice.dsqrt_rn(s1)
+    t33 = ddiv(1.0, t32)
+    t34 = 0.0 if t25 else dmul(0.0 if t31 else t33, 0.5)
+    t35 = dmul(t16, t34)
+    t36 = dmul(eps, m1)
+    t37 = e1 < t36
+    t38 = t36 if t37 else e1
+    t39 = ddiv(t35, t38)
+    t40 = ddiv(t39, t38)
+    t41 = -t40
+    t42 = dmul(t33, ddiv(dadd(libdevice.fma(-t32, t32, s1), s1_l), dadd(t32, t32)))
+    t43 = 0.0 if t25 else dmul(0.0 if t31 else ddiv(dadd(libdevice.fma(-t33, t32, 1.0), -t42), t32), 0.5)
+    t44 = dmul(t16, libdevice.fma(eps, m0, -t13) if t14 else e0_l)
+    t45 = dmul(ddiv(dadd(dadd(libdevice.fma(-t16, t15, s2), s2_l), -t44), t15), t34)
+    t46 = libdevice.fma(eps, m1, -t36) if t37 else e1_l
+    t47 = dadd(libdevice.fma(-t39, t38, t35), dadd(dadd(libdevice.fma(t16, t34, -t35), dmul(t16, t43)), t45))
+    t48 = dadd(dadd(libdevice.fma(t41, t38, t39), ddiv(dadd(t47, -dmul(t39, t46)), t38)), -dmul(t40, t46))
+    t49 = 0.0 if t12 else -ddiv(t48, t38)
+    t50 = dadd(t49, -t49) == 0.0
+    t51 = 0.0 if t12 else t41
+    t52 = dadd(t51, t49)
+    t53 = t52 if t50 else t51
+    t54 = (dadd(t49, -dadd(t52, -t51)) if t50 else 0.0) if dadd(t53, -t53) == 0.0 else 0.0
+    return t53, t54
 
 
-# s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -g*s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
+# s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
 #     1/sqrt(s0))/2)/(first_max(eps*m0, e0)**2*first_max(eps*m1, e1)))
 @core
-def vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s0, s0_l, s2, s2_l):
+def vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -606,52 +606,50 @@ def vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, g, m0, m1, s0, s0_l, s2, s2_l):
     t13 = dmul(eps, m0)
     t14 = e0 < t13
     t15 = t13 if t14 else e0
-    t16 = ddiv(g, t15)
-    t17 = dmul(t16, s2)
-    t18 = ddiv(t17, t15)
-    t19 = ddiv(e0, m0)
-    t20 = dadd(t19, -eps)
-    t21 = dadd(t20, -t19)
-    t22 = dadd(dadd(t19, -dadd(t20, -t21)), dadd(-eps, -t21))
-    t23 = dadd(t22, ddiv(dadd(libdevice.fma(-t19, m0, e0), e0_l), m0))
-    t24 = dadd(t23, -t23) == 0.0
-    t25 = dadd(t20, t23)
-    t26 = t25 if t24 else t20
-    t27 = t26 < 0.0 or t26 == 0.0 and (dadd(t23, -dadd(t25, -t20)) if t24 else 0.0) <= 0.0
-    t28 = dadd(s0, -0.0)
-    t29 = dadd(t28, -s0)
-    t30 = dadd(dadd(dadd(s0, -dadd(t28, -t29)), dadd(-0.0, -t29)), s0_l)
-    t31 = dadd(t30, -t30) == 0.0
-    t32 = dadd(t28, t30)
-    t33 = (t32 if t31 else t28) == 0.0 and (dadd(t30, -dadd(t32, -t28)) if t31 else 0.0) == 0.0
-    t34 = libdevice.dsqrt_rn(s0)
-    t35 = ddiv(1.0, t34)
-    t36 = 0.0 if t27 else dmul(0.0 if t33 else t35, 0.5)
-    t37 = dmul(t18, t36)
-    t38 = dmul(eps, m1)
-    t39 = e1 < t38
-    t40 = t38 if t39 else e1
-    t41 = ddiv(t37, t40)
-    t42 = -t41
-    t43 = dmul(t35, ddiv(dadd(libdevice.fma(-t34, t34, s0), s0_l), dadd(t34, t34)))
-    t44 = 0.0 if t27 else dmul(0.0 if t33 else ddiv(dadd(libdevice.fma(-t35, t34, 1.0), -t43), t34), 0.5)
-    t45 = libdevice.fma(eps, m0, -t13) if t14 else e0_l
-    t46 = dmul(ddiv(dadd(libdevice.fma(-t16, t15, g), -dmul(t16, t45)), t15), s2)
-    t47 = dadd(libdevice.fma(-t18, t15, t17), dadd(dadd(libdevice.fma(t16, s2, -t17), dmul(t16, s2_l)), t46))
-    t48 = dadd(libdevice.fma(t18, t36, -t37), dmul(t18, t44))
-    t49 = dadd(libdevice.fma(t42, t40, t37), dadd(t48, dmul(ddiv(dadd(t47, -dmul(t18, t45)), t15), t36)))
-    t50 = 0.0 if t12 else -ddiv(dadd(t49, -dmul(t41, libdevice.fma(eps, m1, -t38) if t39 else e1_l)), t40)
-    t51 = dadd(t50, -t50) == 0.0
-    t52 = 0.0 if t12 else t42
-    t53 = dadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (dadd(t50, -dadd(t53, -t52)) if t51 else 0.0) if dadd(t54, -t54) == 0.0 else 0.0
-    return t54, t55
+    t16 = ddiv(s2, t15)
+    t17 = ddiv(e0, m0)
+    t18 = dadd(t17, -eps)
+    t19 = dadd(t18, -t17)
+    t20 = dadd(dadd(t17, -dadd(t18, -t19)), dadd(-eps, -t19))
+    t21 = dadd(t20, ddiv(dadd(libdevice.fma(-t17, m0, e0), e0_l), m0))
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t18, t21)
+    t24 = t23 if t22 else t18
+    t25 = t24 < 0.0 or t24 == 0.0 and (dadd(t21, -dadd(t23, -t18)) if t22 else 0.0) <= 0.0
+    t26 = dadd(s0, -0.0)
+    t27 = dadd(t26, -s0)
+    t28 = dadd(dadd(dadd(s0, -dadd(t26, -t27)), dadd(-0.0, -t27)), s0_l)
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = dadd(t26, t28)
+    t31 = (t30 if t29 else t26) == 0.0 and (dadd(t28, -dadd(t30, -t26)) if t29 else 0.0) == 0.0
+    t32 = libdevice.dsqrt_rn(s0)
+    t33 = ddiv(1.0, t32)
+    t34 = 0.0 if t25 else dmul(0.0 if t31 else t33, 0.5)
+    t35 = dmul(t16, t34)
+    t36 = ddiv(t35, t15)
+    t37 = dmul(eps, m1)
+    t38 = e1 < t37
+    t39 = t37 if t38 else e1
+    t40 = ddiv(t36, t39)
+    t41 = -t40
+    t42 = dmul(t33, ddiv(dadd(libdevice.fma(-t32, t32, s0), s0_l), dadd(t32, t32)))
+    t43 = 0.0 if t25 else dmul(0.0 if t31 else ddiv(dadd(libdevice.fma(-t33, t32, 1.0), -t42), t32), 0.5)
+    t44 = libdevice.fma(eps, m0, -t13) if t14 else e0_l
+    t45 = dmul(ddiv(dadd(dadd(libdevice.fma(-t16, t15, s2), s2_l), -dmul(t16, t44)), t15), t34)
+    t46 = dadd(libdevice.fma(-t36, t15, t35), dadd(dadd(libdevice.fma(t16, t34, -t35), dmul(t16, t43)), t45))
+    t47 = dadd(libdevice.fma(t41, t39, t36), ddiv(dadd(t46, -dmul(t36, t44)), t15))
+    t48 = 0.0 if t12 else -ddiv(dadd(t47, -dmul(t40, libdevice.fma(eps, m1, -t37) if t38 else e1_l)), t39)
+    t49 = dadd(t48, -t48) == 0.0
+    t50 = 0.0 if t12 else t41
+    t51 = dadd(t50, t48)
+    t52 = t51 if t49 else t50
+    t53 = (dadd(t48, -dadd(t51, -t50)) if t49 else 0.0) if dadd(t52, -t52) == 0.0 else 0.0
+    return t52, t53
 
 
-# dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else s4*y1[C] + 2*s6*y0[C])
+# dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y1[C] + 2*s6*y0[C]))
 @core
-def vjp_f64_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f64_dx1_core(e0, e0_l, e1, e1_l, g, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -668,19 +666,20 @@ def vjp_f64_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y
     t14 = dmul(t13, s6)
     t15 = dmul(y1_C, s4)
     t16 = dadd(t14, t15)
-    t17 = 0.0 if t12 else t16
-    t18 = dmul(m0, t17)
-    t19 = dadd(t16, -t14)
-    t20 = dadd(dadd(libdevice.fma(t13, s6, -t14), dmul(t13, s6_l)), dmul(dmul(y0_C_l, 2.0), s6))
-    t21 = dadd(dadd(libdevice.fma(y1_C, s4, -t15), dmul(y1_C, s4_l)), dmul(y1_C_l, s4))
-    t22 = dmul(m0, 0.0 if t12 else dadd(dadd(dadd(dadd(t14, -dadd(t16, -t19)), dadd(t15, -t19)), t20), t21))
-    t23 = dadd(libdevice.fma(m0, t17, -t18), t22)
-    return dadd(t18, t23) if dadd(t23, -t23) == 0.0 else t18
+    t17 = dmul(g, t16)
+    t18 = 0.0 if t12 else t17
+    t19 = dmul(m0, t18)
+    t20 = dadd(t16, -t14)
+    t21 = dadd(dadd(libdevice.fma(t13, s6, -t14), dmul(t13, s6_l)), dmul(dmul(y0_C_l, 2.0), s6))
+    t22 = dadd(dadd(libdevice.fma(y1_C, s4, -t15), dmul(y1_C, s4_l)), dmul(y1_C_l, s4))
+    t23 = dmul(g, dadd(dadd(dadd(dadd(t14, -dadd(t16, -t20)), dadd(t15, -t20)), t21), t22))
+    t24 = dadd(libdevice.fma(m0, t18, -t19), dmul(m0, 0.0 if t12 else dadd(libdevice.fma(g, t16, -t17), t23)))
+    return dadd(t19, t24) if dadd(t24, -t24) == 0.0 else t19
 
 
-# dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else s4*y0[C] + 2*s5*y1[C])
+# dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y0[C] + 2*s5*y1[C]))
 @core
-def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -697,14 +696,15 @@ def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y
     t14 = dmul(y1_C, 2.0)
     t15 = dmul(t14, s5)
     t16 = dadd(t13, t15)
-    t17 = 0.0 if t12 else t16
-    t18 = dmul(m1, t17)
-    t19 = dadd(t16, -t13)
-    t20 = dadd(dadd(libdevice.fma(y0_C, s4, -t13), dmul(y0_C, s4_l)), dmul(y0_C_l, s4))
-    t21 = dadd(dadd(libdevice.fma(t14, s5, -t15), dmul(t14, s5_l)), dmul(dmul(y1_C_l, 2.0), s5))
-    t22 = dmul(m1, 0.0 if t12 else dadd(dadd(dadd(dadd(t13, -dadd(t16, -t19)), dadd(t15, -t19)), t20), t21))
-    t23 = dadd(libdevice.fma(m1, t17, -t18), t22)
-    return dadd(t18, t23) if dadd(t23, -t23) == 0.0 else t18
+    t17 = dmul(g, t16)
+    t18 = 0.0 if t12 else t17
+    t19 = dmul(m1, t18)
+    t20 = dadd(t16, -t13)
+    t21 = dadd(dadd(libdevice.fma(y0_C, s4, -t13), dmul(y0_C, s4_l)), dmul(y0_C_l, s4))
+    t22 = dadd(dadd(libdevice.fma(t14, s5, -t15), dmul(t14, s5_l)), dmul(dmul(y1_C_l, 2.0), s5))
+    t23 = dmul(g, dadd(dadd(dadd(dadd(t13, -dadd(t16, -t20)), dadd(t15, -t20)), t21), t22))
+    t24 = dadd(libdevice.fma(m1, t18, -t19), dmul(m1, 0.0 if t12 else dadd(libdevice.fma(g, t16, -t17), t23)))
+    return dadd(t19, t24) if dadd(t24, -t24) == 0.0 else t19
 
 
 @kernel
@@ -986,9 +986,9 @@ def vjp_f32_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core(s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, f32(g_row), m0, m1)
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, f32(g_row), m0, m1, s1, s1_l, s2, s2_l)
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, f32(g_row), m0, m1, s0, s0_l, s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
@@ -998,7 +998,7 @@ def vjp_f32_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1010,7 +1010,7 @@ def vjp_f32_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1070,9 +1070,9 @@ def vjp_f32_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core(s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, f32(g_row), m0, m1)
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, f32(g_row), m0, m1, s1, s1_l, s2, s2_l)
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, f32(g_row), m0, m1, s0, s0_l, s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
@@ -1082,7 +1082,7 @@ def vjp_f32_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1094,7 +1094,7 @@ def vjp_f32_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -1154,9 +1154,9 @@ def vjp_f64_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core(s0, s0_l)
     e1, e1_l = vjp_f64_e1_core(s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, float(g_row), m0, m1)
-    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, float(g_row), m0, m1, s1, s1_l, s2, s2_l)
-    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, float(g_row), m0, m1, s0, s0_l, s2, s2_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
@@ -1166,7 +1166,7 @@ def vjp_f64_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f64_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1178,7 +1178,7 @@ def vjp_f64_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f64_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1238,9 +1238,9 @@ def vjp_f64_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core(s0, s0_l)
     e1, e1_l = vjp_f64_e1_core(s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, float(g_row), m0, m1)
-    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, float(g_row), m0, m1, s1, s1_l, s2, s2_l)
-    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, float(g_row), m0, m1, s0, s0_l, s2, s2_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
@@ -1250,7 +1250,7 @@ def vjp_f64_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f64_dx1_core(e0, e0_l, e1, e1_l, m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1262,6 +1262,6 @@ def vjp_f64_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f64_dx2_core(e0, e0_l, e1, e1_l, m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)

@@ -98,11 +98,11 @@ def vjp_f32_s0_core(e0_C1):
     return e0_C1
 
 
-# s2 = g/s0
+# s2 = 1/s0
 @core
-def vjp_f32_s2_core(g, s0, s0_l):
-    t1 = fdiv(g, s0)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, g), fmul(t1, s0_l)), s0)
+def vjp_f32_s2_core(s0, s0_l):
+    t1 = fdiv(f32(1.0), s0)
+    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), s0)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -110,14 +110,16 @@ def vjp_f32_s2_core(g, s0, s0_l):
     return t5, t6
 
 
-# dx[C] = weighted(e0[C], s2)
+# dx[C] = weighted(e0[C], g*s2)
 @core
-def vjp_f32_dx_core(s2, s2_l, e0_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C):
     t1 = e0_C == f32(0.0)
     t2 = fmul(e0_C, s2)
-    t3 = f32(0.0) if t1 else fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l))
-    t4 = f32(0.0) if t1 else t2
-    return fadd(t4, t3) if fsub(t3, t3) == f32(0.0) else t4
+    t3 = fmul(t2, g)
+    t4 = fadd(libdevice.fmaf(t2, g, -t3), fmul(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), g))
+    t5 = f32(0.0) if t1 else t4
+    t6 = f32(0.0) if t1 else t3
+    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -141,11 +143,11 @@ def vjp_f64_s0_core(e0_C1, e0_C1_l):
     return e0_C1, t1
 
 
-# s2 = g/s0
+# s2 = 1/s0
 @core
-def vjp_f64_s2_core(g, s0, s0_l):
-    t1 = ddiv(g, s0)
-    t2 = ddiv(dadd(libdevice.fma(-t1, s0, g), -dmul(t1, s0_l)), s0)
+def vjp_f64_s2_core(s0, s0_l):
+    t1 = ddiv(1.0, s0)
+    t2 = ddiv(dadd(libdevice.fma(-t1, s0, 1.0), -dmul(t1, s0_l)), s0)
     t3 = dadd(t2, -t2) == 0.0
     t4 = dadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -153,14 +155,16 @@ def vjp_f64_s2_core(g, s0, s0_l):
     return t5, t6
 
 
-# dx[C] = weighted(e0[C], s2)
+# dx[C] = weighted(e0[C], g*s2)
 @core
-def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l):
+def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l):
     t1 = e0_C == 0.0
     t2 = dmul(e0_C, s2)
-    t3 = 0.0 if t1 else dadd(dadd(libdevice.fma(e0_C, s2, -t2), dmul(e0_C, s2_l)), dmul(e0_C_l, s2))
-    t4 = 0.0 if t1 else t2
-    return dadd(t4, t3) if dadd(t3, -t3) == 0.0 else t4
+    t3 = dmul(t2, g)
+    t4 = dmul(dadd(dadd(libdevice.fma(e0_C, s2, -t2), dmul(e0_C, s2_l)), dmul(e0_C_l, s2)), g)
+    t5 = 0.0 if t1 else dadd(libdevice.fma(t2, g, -t3), t4)
+    t6 = 0.0 if t1 else t3
+    return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
 
 
 @kernel
@@ -296,12 +300,12 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
         i = u32(i + warp_width)
 
 
@@ -330,12 +334,12 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
         i = u32(i + block_width)
 
 
@@ -364,12 +368,12 @@ def vjp_f64_warp(g, x, dx_, rows, n, inner):
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
         i = u32(i + warp_width)
 
 
@@ -398,10 +402,10 @@ def vjp_f64_block(g, x, dx_, rows, n, inner):
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
         i = u32(i + block_width)

@@ -96,11 +96,11 @@ def vjp_f32_s0_core(e0_C1, where_C1):
     return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
-# s2 = g/s0
+# s2 = 1/s0
 @core
-def vjp_f32_s2_core(g, s0, s0_l):
-    t1 = fdiv(g, s0)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, g), fmul(t1, s0_l)), s0)
+def vjp_f32_s2_core(s0, s0_l):
+    t1 = fdiv(f32(1.0), s0)
+    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), s0)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -108,15 +108,17 @@ def vjp_f32_s2_core(g, s0, s0_l):
     return t5, t6
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0)
+# dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(s2, s2_l, e0_C, where_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C, where_C):
     t1 = f32(0.0) < where_C
     t2 = e0_C == f32(0.0)
-    t3 = fmul(e0_C, s2)
-    t4 = (f32(0.0) if t2 else fadd(libdevice.fmaf(e0_C, s2, -t3), fmul(e0_C, s2_l))) if t1 else f32(0.0)
-    t5 = (f32(0.0) if t2 else t3) if t1 else f32(0.0)
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+    t3 = fmul(e0_C, g)
+    t4 = fmul(t3, s2)
+    t5 = fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), fmul(libdevice.fmaf(e0_C, g, -t3), s2))
+    t6 = (f32(0.0) if t2 else t5) if t1 else f32(0.0)
+    t7 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
+    return fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -143,11 +145,11 @@ def vjp_f64_s0_core(e0_C1, e0_C1_l, where_C1):
     return t3, t4
 
 
-# s2 = g/s0
+# s2 = 1/s0
 @core
-def vjp_f64_s2_core(g, s0, s0_l):
-    t1 = ddiv(g, s0)
-    t2 = ddiv(dadd(libdevice.fma(-t1, s0, g), -dmul(t1, s0_l)), s0)
+def vjp_f64_s2_core(s0, s0_l):
+    t1 = ddiv(1.0, s0)
+    t2 = ddiv(dadd(libdevice.fma(-t1, s0, 1.0), -dmul(t1, s0_l)), s0)
     t3 = dadd(t2, -t2) == 0.0
     t4 = dadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -155,16 +157,17 @@ def vjp_f64_s2_core(g, s0, s0_l):
     return t5, t6
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0)
+# dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
 @core
-def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, where_C):
+def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
     t1 = 0.0 < where_C
     t2 = e0_C == 0.0
-    t3 = dmul(e0_C, s2)
-    t4 = 0.0 if t2 else dadd(dadd(libdevice.fma(e0_C, s2, -t3), dmul(e0_C, s2_l)), dmul(e0_C_l, s2))
-    t5 = t4 if t1 else 0.0
-    t6 = (0.0 if t2 else t3) if t1 else 0.0
-    return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
+    t3 = dmul(e0_C, g)
+    t4 = dmul(t3, s2)
+    t5 = dmul(dadd(libdevice.fma(e0_C, g, -t3), dmul(e0_C_l, g)), s2)
+    t6 = (0.0 if t2 else dadd(dadd(libdevice.fma(t3, s2, -t4), dmul(t3, s2_l)), t5)) if t1 else 0.0
+    t7 = (0.0 if t2 else t4) if t1 else 0.0
+    return dadd(t7, t6) if dadd(t6, -t6) == 0.0 else t7
 
 
 @kernel
@@ -310,13 +313,13 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -347,13 +350,13 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
@@ -384,13 +387,13 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -421,11 +424,11 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)

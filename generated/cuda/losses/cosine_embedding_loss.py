@@ -352,10 +352,10 @@ def vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l):
     return t16, t17
 
 
-# s4 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
-#     g/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
+# s4 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
+#     1/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_f32_s4_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -371,46 +371,41 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
     t14 = fdiv(f32(1.0), e0)
     t15 = fdiv(t14, e1)
-    t16 = f32(0.0) if t13 else t15
-    t17 = -fmul(g, t16)
-    t18 = fdiv(fsub(libdevice.fmaf(-t14, e0, f32(1.0)), fmul(t14, e0_l)), e0)
-    t19 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t18), fmul(t15, e1_l)), e1)
-    t20 = target == f32(-1.0)
-    t21 = fdiv(s2, e0)
-    t22 = fdiv(t21, e1)
-    t23 = f32(0.0) if t13 else t22
-    t24 = fsub(t23, margin)
-    t25 = -t24
-    t26 = fadd(f32(0.0), t25)
-    t27 = fsub(t26, f32(0.0))
-    t28 = -margin
-    t29 = fsub(t24, t28)
-    t30 = fdiv(fsub(fadd(libdevice.fmaf(-t21, e0, s2), s2_l), fmul(t21, e0_l)), e0)
-    t31 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t22, e1, t21), t30), fmul(t22, e1_l)), e1)
-    t32 = -fadd(fadd(fsub(t28, fsub(t24, t29)), fsub(t23, t29)), t31)
-    t33 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t26, t33)
-    t36 = t35 if t34 else t26
-    t37 = t36 < f32(0.0) or t36 == f32(0.0) and (fsub(t33, fsub(t35, t26)) if t34 else f32(0.0)) <= f32(0.0)
-    t38 = fdiv(g, e0)
-    t39 = fdiv(t38, e1)
-    t40 = fadd(libdevice.fmaf(-t39, e1, t38), fdiv(fsub(libdevice.fmaf(-t38, e0, g), fmul(t38, e0_l)), e0))
-    t41 = (f32(0.0) if t13 else fdiv(fsub(t40, fmul(t39, e1_l)), e1)) if t37 else f32(0.0)
-    t42 = -fadd(libdevice.fmaf(g, t16, t17), fmul(g, t19)) if t1 else t41 if t20 else f32(0.0)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = t17 if t1 else ((f32(0.0) if t13 else t39) if t37 else f32(0.0)) if t20 else f32(0.0)
-    t45 = fadd(t44, t42)
-    t46 = t45 if t43 else t44
-    t47 = (fsub(t42, fsub(t45, t44)) if t43 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
-    return t46, t47
+    t16 = fdiv(fsub(libdevice.fmaf(-t14, e0, f32(1.0)), fmul(t14, e0_l)), e0)
+    t17 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t16), fmul(t15, e1_l)), e1)
+    t18 = target == f32(-1.0)
+    t19 = fdiv(s2, e0)
+    t20 = fdiv(t19, e1)
+    t21 = f32(0.0) if t13 else t20
+    t22 = fsub(t21, margin)
+    t23 = -t22
+    t24 = fadd(f32(0.0), t23)
+    t25 = fsub(t24, f32(0.0))
+    t26 = -margin
+    t27 = fsub(t22, t26)
+    t28 = fdiv(fsub(fadd(libdevice.fmaf(-t19, e0, s2), s2_l), fmul(t19, e0_l)), e0)
+    t29 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t20, e1, t19), t28), fmul(t20, e1_l)), e1)
+    t30 = -fadd(fadd(fsub(t26, fsub(t22, t27)), fsub(t21, t27)), t29)
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t30)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t24, t31)
+    t34 = t33 if t32 else t24
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t24)) if t32 else f32(0.0)) <= f32(0.0)
+    t36 = -t17 if t1 else (t17 if t35 else f32(0.0)) if t18 else f32(0.0)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = f32(0.0) if t13 else t15
+    t39 = -t38 if t1 else (t38 if t35 else f32(0.0)) if t18 else f32(0.0)
+    t40 = fadd(t39, t36)
+    t41 = t40 if t37 else t39
+    t42 = (fsub(t36, fsub(t40, t39)) if t37 else f32(0.0)) if fsub(t41, t41) == f32(0.0) else f32(0.0)
+    return t41, t42
 
 
-# s5 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -g*s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if
-#     Eq(target, -1) else 0))
+# s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
+#     -1) else 0))
 @core
-def vjp_f32_s5_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -430,54 +425,41 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t17 = fdiv(t16, e1)
     t18 = fdiv(t17, e1)
     t19 = -t18
-    t20 = f32(0.0) if t13 else t19
-    t21 = -fmul(g, t20)
-    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
-    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t16, e1, t15), fmul(t22, f32(0.5))), fmul(t16, e1_l)), e1)
-    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t23), fmul(t17, e1_l)), e1)
-    t25 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t24), fmul(t18, e1_l)), e1)
-    t26 = target == f32(-1.0)
-    t27 = fdiv(t14, e1)
-    t28 = f32(0.0) if t13 else t27
-    t29 = fsub(t28, margin)
-    t30 = -t29
-    t31 = fadd(f32(0.0), t30)
-    t32 = fsub(t31, f32(0.0))
-    t33 = -margin
-    t34 = fsub(t29, t33)
-    t35 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t27, e1, t14), t22), fmul(t27, e1_l)), e1)
-    t36 = -fadd(fadd(fsub(t33, fsub(t29, t34)), fsub(t28, t34)), t35)
-    t37 = fadd(fadd(fsub(f32(0.0), fsub(t31, t32)), fsub(t30, t32)), t36)
-    t38 = fsub(t37, t37) == f32(0.0)
-    t39 = fadd(t31, t37)
-    t40 = t39 if t38 else t31
-    t41 = t40 < f32(0.0) or t40 == f32(0.0) and (fsub(t37, fsub(t39, t31)) if t38 else f32(0.0)) <= f32(0.0)
-    t42 = fdiv(g, e0)
-    t43 = fmul(t42, s2)
-    t44 = fdiv(t43, e1)
-    t45 = fmul(t44, f32(0.5))
-    t46 = fdiv(t45, e1)
-    t47 = fdiv(t46, e1)
-    t48 = -t47
-    t49 = fmul(fdiv(fsub(libdevice.fmaf(-t42, e0, g), fmul(t42, e0_l)), e0), s2)
-    t50 = fadd(libdevice.fmaf(-t44, e1, t43), fadd(fadd(libdevice.fmaf(t42, s2, -t43), fmul(t42, s2_l)), t49))
-    t51 = fadd(libdevice.fmaf(-t46, e1, t45), fmul(fdiv(fsub(t50, fmul(t44, e1_l)), e1), f32(0.5)))
-    t52 = fsub(fadd(libdevice.fmaf(t48, e1, t46), fdiv(fsub(t51, fmul(t46, e1_l)), e1)), fmul(t47, e1_l))
-    t53 = ((f32(0.0) if t13 else -fdiv(t52, e1)) if t41 else f32(0.0)) if t26 else f32(0.0)
-    t54 = -fadd(libdevice.fmaf(g, t20, t21), fmul(g, t25)) if t1 else t53
-    t55 = fsub(t54, t54) == f32(0.0)
-    t56 = t21 if t1 else ((f32(0.0) if t13 else t48) if t41 else f32(0.0)) if t26 else f32(0.0)
-    t57 = fadd(t56, t54)
-    t58 = t57 if t55 else t56
-    t59 = (fsub(t54, fsub(t57, t56)) if t55 else f32(0.0)) if fsub(t58, t58) == f32(0.0) else f32(0.0)
-    return t58, t59
+    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
+    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t16, e1, t15), fmul(t20, f32(0.5))), fmul(t16, e1_l)), e1)
+    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t21), fmul(t17, e1_l)), e1)
+    t23 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t22), fmul(t18, e1_l)), e1)
+    t24 = target == f32(-1.0)
+    t25 = fdiv(t14, e1)
+    t26 = f32(0.0) if t13 else t25
+    t27 = fsub(t26, margin)
+    t28 = -t27
+    t29 = fadd(f32(0.0), t28)
+    t30 = fsub(t29, f32(0.0))
+    t31 = -margin
+    t32 = fsub(t27, t31)
+    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t25, e1, t14), t20), fmul(t25, e1_l)), e1)
+    t34 = -fadd(fadd(fsub(t31, fsub(t27, t32)), fsub(t26, t32)), t33)
+    t35 = fadd(fadd(fsub(f32(0.0), fsub(t29, t30)), fsub(t28, t30)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t29, t35)
+    t38 = t37 if t36 else t29
+    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t29)) if t36 else f32(0.0)) <= f32(0.0)
+    t40 = -t23 if t1 else (t23 if t39 else f32(0.0)) if t24 else f32(0.0)
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = f32(0.0) if t13 else t19
+    t43 = -t42 if t1 else (t42 if t39 else f32(0.0)) if t24 else f32(0.0)
+    t44 = fadd(t43, t40)
+    t45 = t44 if t41 else t43
+    t46 = (fsub(t40, fsub(t44, t43)) if t41 else f32(0.0)) if fsub(t45, t45) == f32(0.0) else f32(0.0)
+    return t45, t46
 
 
-# s6 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -g*s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if
-#     Eq(target, -1) else 0))
+# s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
+#     -1) else 0))
 @core
-def vjp_f32_s6_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -497,79 +479,68 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t17 = fdiv(t16, e0)
     t18 = fdiv(t17, e1)
     t19 = -t18
-    t20 = f32(0.0) if t13 else t19
-    t21 = -fmul(g, t20)
-    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
-    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t16, e0, t15), fmul(t22, f32(0.5))), fmul(t16, e0_l)), e0)
-    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e0, t16), t23), fmul(t17, e0_l)), e0)
-    t25 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t24), fmul(t18, e1_l)), e1)
-    t26 = target == f32(-1.0)
-    t27 = fdiv(t14, e1)
-    t28 = f32(0.0) if t13 else t27
-    t29 = fsub(t28, margin)
-    t30 = -t29
-    t31 = fadd(f32(0.0), t30)
-    t32 = fsub(t31, f32(0.0))
-    t33 = -margin
-    t34 = fsub(t29, t33)
-    t35 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t27, e1, t14), t22), fmul(t27, e1_l)), e1)
-    t36 = -fadd(fadd(fsub(t33, fsub(t29, t34)), fsub(t28, t34)), t35)
-    t37 = fadd(fadd(fsub(f32(0.0), fsub(t31, t32)), fsub(t30, t32)), t36)
-    t38 = fsub(t37, t37) == f32(0.0)
-    t39 = fadd(t31, t37)
-    t40 = t39 if t38 else t31
-    t41 = t40 < f32(0.0) or t40 == f32(0.0) and (fsub(t37, fsub(t39, t31)) if t38 else f32(0.0)) <= f32(0.0)
-    t42 = fdiv(g, e0)
-    t43 = fmul(t42, s2)
-    t44 = fdiv(t43, e0)
-    t45 = fmul(t44, f32(0.5))
-    t46 = fdiv(t45, e0)
-    t47 = fdiv(t46, e1)
-    t48 = -t47
-    t49 = fmul(fdiv(fsub(libdevice.fmaf(-t42, e0, g), fmul(t42, e0_l)), e0), s2)
-    t50 = fadd(libdevice.fmaf(-t44, e0, t43), fadd(fadd(libdevice.fmaf(t42, s2, -t43), fmul(t42, s2_l)), t49))
-    t51 = fadd(libdevice.fmaf(-t46, e0, t45), fmul(fdiv(fsub(t50, fmul(t44, e0_l)), e0), f32(0.5)))
-    t52 = fsub(fadd(libdevice.fmaf(t48, e1, t46), fdiv(fsub(t51, fmul(t46, e0_l)), e0)), fmul(t47, e1_l))
-    t53 = ((f32(0.0) if t13 else -fdiv(t52, e1)) if t41 else f32(0.0)) if t26 else f32(0.0)
-    t54 = -fadd(libdevice.fmaf(g, t20, t21), fmul(g, t25)) if t1 else t53
-    t55 = fsub(t54, t54) == f32(0.0)
-    t56 = t21 if t1 else ((f32(0.0) if t13 else t48) if t41 else f32(0.0)) if t26 else f32(0.0)
-    t57 = fadd(t56, t54)
-    t58 = t57 if t55 else t56
-    t59 = (fsub(t54, fsub(t57, t56)) if t55 else f32(0.0)) if fsub(t58, t58) == f32(0.0) else f32(0.0)
-    return t58, t59
+    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
+    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t16, e0, t15), fmul(t20, f32(0.5))), fmul(t16, e0_l)), e0)
+    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e0, t16), t21), fmul(t17, e0_l)), e0)
+    t23 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t22), fmul(t18, e1_l)), e1)
+    t24 = target == f32(-1.0)
+    t25 = fdiv(t14, e1)
+    t26 = f32(0.0) if t13 else t25
+    t27 = fsub(t26, margin)
+    t28 = -t27
+    t29 = fadd(f32(0.0), t28)
+    t30 = fsub(t29, f32(0.0))
+    t31 = -margin
+    t32 = fsub(t27, t31)
+    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t25, e1, t14), t20), fmul(t25, e1_l)), e1)
+    t34 = -fadd(fadd(fsub(t31, fsub(t27, t32)), fsub(t26, t32)), t33)
+    t35 = fadd(fadd(fsub(f32(0.0), fsub(t29, t30)), fsub(t28, t30)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t29, t35)
+    t38 = t37 if t36 else t29
+    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t29)) if t36 else f32(0.0)) <= f32(0.0)
+    t40 = -t23 if t1 else (t23 if t39 else f32(0.0)) if t24 else f32(0.0)
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = f32(0.0) if t13 else t19
+    t43 = -t42 if t1 else (t42 if t39 else f32(0.0)) if t24 else f32(0.0)
+    t44 = fadd(t43, t40)
+    t45 = t44 if t41 else t43
+    t46 = (fsub(t40, fsub(t44, t43)) if t41 else f32(0.0)) if fsub(t45, t45) == f32(0.0) else f32(0.0)
+    return t45, t46
 
 
-# dinput1[D] = m0*(s4*y1[D] + 2*s6*y0[D])
+# dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f32_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
-    t1 = fmul(y0_D, f32(2.0))
-    t2 = fmul(t1, s6)
-    t3 = fmul(y1_D, s4)
-    t4 = fadd(t2, t3)
-    t5 = fmul(m0, t4)
-    t6 = fsub(t4, t2)
-    t7 = fadd(fadd(libdevice.fmaf(t1, s6, -t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t8 = fadd(fadd(libdevice.fmaf(y1_D, s4, -t3), fmul(y1_D, s4_l)), fmul(y1_D_l, s4))
-    t9 = fmul(m0, fadd(fadd(fadd(fsub(t2, fsub(t4, t6)), fsub(t3, t6)), t7), t8))
-    t10 = fadd(libdevice.fmaf(m0, t4, -t5), t9)
-    return fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
+def vjp_f32_dinput1_core(g, m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    t1 = fmul(g, m0)
+    t2 = fmul(y0_D, f32(2.0))
+    t3 = fmul(t2, s6)
+    t4 = fmul(y1_D, s4)
+    t5 = fadd(t3, t4)
+    t6 = fmul(t1, t5)
+    t7 = fsub(t5, t3)
+    t8 = fadd(fadd(libdevice.fmaf(t2, s6, -t3), fmul(t2, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t9 = fadd(fadd(libdevice.fmaf(y1_D, s4, -t4), fmul(y1_D, s4_l)), fmul(y1_D_l, s4))
+    t10 = fmul(t1, fadd(fadd(fadd(fsub(t3, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
+    t11 = fadd(fadd(libdevice.fmaf(t1, t5, -t6), t10), fmul(libdevice.fmaf(g, m0, -t1), t5))
+    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
 
 
-# dinput2[D] = m1*(s4*y0[D] + 2*s5*y1[D])
+# dinput2[D] = g*m1*(s4*y0[D] + 2*s5*y1[D])
 @core
-def vjp_f32_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
-    t1 = fmul(y0_D, s4)
-    t2 = fmul(y1_D, f32(2.0))
-    t3 = fmul(t2, s5)
-    t4 = fadd(t1, t3)
-    t5 = fmul(m1, t4)
-    t6 = fsub(t4, t1)
-    t7 = fadd(fadd(libdevice.fmaf(y0_D, s4, -t1), fmul(y0_D, s4_l)), fmul(y0_D_l, s4))
-    t8 = fadd(fadd(libdevice.fmaf(t2, s5, -t3), fmul(t2, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t9 = fmul(m1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), t7), t8))
-    t10 = fadd(libdevice.fmaf(m1, t4, -t5), t9)
-    return fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
+def vjp_f32_dinput2_core(g, m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    t1 = fmul(g, m1)
+    t2 = fmul(y0_D, s4)
+    t3 = fmul(y1_D, f32(2.0))
+    t4 = fmul(t3, s5)
+    t5 = fadd(t2, t4)
+    t6 = fmul(t1, t5)
+    t7 = fsub(t5, t2)
+    t8 = fadd(fadd(libdevice.fmaf(y0_D, s4, -t2), fmul(y0_D, s4_l)), fmul(y0_D_l, s4))
+    t9 = fadd(fadd(libdevice.fmaf(t3, s5, -t4), fmul(t3, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t10 = fmul(t1, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
+    t11 = fadd(fadd(libdevice.fmaf(t1, t5, -t6), t10), fmul(libdevice.fmaf(g, m1, -t1), t5))
+    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
 
 
 # dtarget = 0
@@ -610,10 +581,10 @@ def vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l):
     return t9, t10
 
 
-# s4 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
-#     g/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
+# s4 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
+#     1/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_f64_s4_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == 1.0
     t2 = dadd(s0, -0.0)
     t3 = dadd(t2, -s0)
@@ -629,46 +600,41 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t13 = (t6 if t5 else t2) == 0.0 and (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) == 0.0 or t12
     t14 = ddiv(1.0, e0)
     t15 = ddiv(t14, e1)
-    t16 = 0.0 if t13 else t15
-    t17 = -dmul(g, t16)
-    t18 = dadd(libdevice.fma(-t15, e1, t14), ddiv(dadd(libdevice.fma(-t14, e0, 1.0), -dmul(t14, e0_l)), e0))
-    t19 = target == -1.0
-    t20 = ddiv(s2, e0)
-    t21 = ddiv(t20, e1)
-    t22 = 0.0 if t13 else t21
-    t23 = dadd(t22, -margin)
-    t24 = -t23
-    t25 = dadd(0.0, t24)
-    t26 = dadd(t25, -0.0)
-    t27 = -margin
-    t28 = dadd(t23, -t27)
-    t29 = ddiv(dadd(dadd(libdevice.fma(-t20, e0, s2), s2_l), -dmul(t20, e0_l)), e0)
-    t30 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t21, e1, t20), t29), -dmul(t21, e1_l)), e1)
-    t31 = -dadd(dadd(dadd(t27, -dadd(t23, -t28)), dadd(t22, -t28)), t30)
-    t32 = dadd(dadd(dadd(0.0, -dadd(t25, -t26)), dadd(t24, -t26)), t31)
-    t33 = dadd(t32, -t32) == 0.0
-    t34 = dadd(t25, t32)
-    t35 = t34 if t33 else t25
-    t36 = t35 < 0.0 or t35 == 0.0 and (dadd(t32, -dadd(t34, -t25)) if t33 else 0.0) <= 0.0
-    t37 = ddiv(g, e0)
-    t38 = ddiv(t37, e1)
-    t39 = dadd(libdevice.fma(-t38, e1, t37), ddiv(dadd(libdevice.fma(-t37, e0, g), -dmul(t37, e0_l)), e0))
-    t40 = -dadd(libdevice.fma(g, t16, t17), dmul(g, 0.0 if t13 else ddiv(dadd(t18, -dmul(t15, e1_l)), e1)))
-    t41 = ((0.0 if t13 else ddiv(dadd(t39, -dmul(t38, e1_l)), e1)) if t36 else 0.0) if t19 else 0.0
-    t42 = t40 if t1 else t41
-    t43 = dadd(t42, -t42) == 0.0
-    t44 = t17 if t1 else ((0.0 if t13 else t38) if t36 else 0.0) if t19 else 0.0
-    t45 = dadd(t44, t42)
-    t46 = t45 if t43 else t44
-    t47 = (dadd(t42, -dadd(t45, -t44)) if t43 else 0.0) if dadd(t46, -t46) == 0.0 else 0.0
-    return t46, t47
+    t16 = dadd(libdevice.fma(-t15, e1, t14), ddiv(dadd(libdevice.fma(-t14, e0, 1.0), -dmul(t14, e0_l)), e0))
+    t17 = 0.0 if t13 else ddiv(dadd(t16, -dmul(t15, e1_l)), e1)
+    t18 = target == -1.0
+    t19 = ddiv(s2, e0)
+    t20 = ddiv(t19, e1)
+    t21 = 0.0 if t13 else t20
+    t22 = dadd(t21, -margin)
+    t23 = -t22
+    t24 = dadd(0.0, t23)
+    t25 = dadd(t24, -0.0)
+    t26 = -margin
+    t27 = dadd(t22, -t26)
+    t28 = ddiv(dadd(dadd(libdevice.fma(-t19, e0, s2), s2_l), -dmul(t19, e0_l)), e0)
+    t29 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t20, e1, t19), t28), -dmul(t20, e1_l)), e1)
+    t30 = -dadd(dadd(dadd(t26, -dadd(t22, -t27)), dadd(t21, -t27)), t29)
+    t31 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t24, t31)
+    t34 = t33 if t32 else t24
+    t35 = t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t24)) if t32 else 0.0) <= 0.0
+    t36 = -t17 if t1 else (t17 if t35 else 0.0) if t18 else 0.0
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = 0.0 if t13 else t15
+    t39 = -t38 if t1 else (t38 if t35 else 0.0) if t18 else 0.0
+    t40 = dadd(t39, t36)
+    t41 = t40 if t37 else t39
+    t42 = (dadd(t36, -dadd(t40, -t39)) if t37 else 0.0) if dadd(t41, -t41) == 0.0 else 0.0
+    return t41, t42
 
 
-# s5 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -g*s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if
-#     Eq(target, -1) else 0))
+# s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
+#     -1) else 0))
 @core
-def vjp_f64_s5_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == 1.0
     t2 = dadd(s0, -0.0)
     t3 = dadd(t2, -s0)
@@ -688,54 +654,41 @@ def vjp_f64_s5_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t17 = ddiv(t16, e1)
     t18 = ddiv(t17, e1)
     t19 = -t18
-    t20 = 0.0 if t13 else t19
-    t21 = -dmul(g, t20)
-    t22 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
-    t23 = ddiv(dadd(dadd(libdevice.fma(-t16, e1, t15), dmul(t22, 0.5)), -dmul(t16, e1_l)), e1)
-    t24 = ddiv(dadd(dadd(libdevice.fma(-t17, e1, t16), t23), -dmul(t17, e1_l)), e1)
-    t25 = dmul(g, 0.0 if t13 else -ddiv(dadd(dadd(libdevice.fma(t19, e1, t17), t24), -dmul(t18, e1_l)), e1))
-    t26 = target == -1.0
-    t27 = ddiv(t14, e1)
-    t28 = 0.0 if t13 else t27
-    t29 = dadd(t28, -margin)
-    t30 = -t29
-    t31 = dadd(0.0, t30)
-    t32 = dadd(t31, -0.0)
-    t33 = -margin
-    t34 = dadd(t29, -t33)
-    t35 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t27, e1, t14), t22), -dmul(t27, e1_l)), e1)
-    t36 = -dadd(dadd(dadd(t33, -dadd(t29, -t34)), dadd(t28, -t34)), t35)
-    t37 = dadd(dadd(dadd(0.0, -dadd(t31, -t32)), dadd(t30, -t32)), t36)
-    t38 = dadd(t37, -t37) == 0.0
-    t39 = dadd(t31, t37)
-    t40 = t39 if t38 else t31
-    t41 = t40 < 0.0 or t40 == 0.0 and (dadd(t37, -dadd(t39, -t31)) if t38 else 0.0) <= 0.0
-    t42 = ddiv(g, e0)
-    t43 = dmul(t42, s2)
-    t44 = ddiv(t43, e1)
-    t45 = dmul(t44, 0.5)
-    t46 = ddiv(t45, e1)
-    t47 = ddiv(t46, e1)
-    t48 = -t47
-    t49 = dmul(ddiv(dadd(libdevice.fma(-t42, e0, g), -dmul(t42, e0_l)), e0), s2)
-    t50 = dadd(libdevice.fma(-t44, e1, t43), dadd(dadd(libdevice.fma(t42, s2, -t43), dmul(t42, s2_l)), t49))
-    t51 = dadd(libdevice.fma(-t46, e1, t45), dmul(ddiv(dadd(t50, -dmul(t44, e1_l)), e1), 0.5))
-    t52 = dadd(dadd(libdevice.fma(t48, e1, t46), ddiv(dadd(t51, -dmul(t46, e1_l)), e1)), -dmul(t47, e1_l))
-    t53 = ((0.0 if t13 else -ddiv(t52, e1)) if t41 else 0.0) if t26 else 0.0
-    t54 = -dadd(libdevice.fma(g, t20, t21), t25) if t1 else t53
-    t55 = dadd(t54, -t54) == 0.0
-    t56 = t21 if t1 else ((0.0 if t13 else t48) if t41 else 0.0) if t26 else 0.0
-    t57 = dadd(t56, t54)
-    t58 = t57 if t55 else t56
-    t59 = (dadd(t54, -dadd(t57, -t56)) if t55 else 0.0) if dadd(t58, -t58) == 0.0 else 0.0
-    return t58, t59
+    t20 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
+    t21 = ddiv(dadd(dadd(libdevice.fma(-t16, e1, t15), dmul(t20, 0.5)), -dmul(t16, e1_l)), e1)
+    t22 = ddiv(dadd(dadd(libdevice.fma(-t17, e1, t16), t21), -dmul(t17, e1_l)), e1)
+    t23 = 0.0 if t13 else -ddiv(dadd(dadd(libdevice.fma(t19, e1, t17), t22), -dmul(t18, e1_l)), e1)
+    t24 = target == -1.0
+    t25 = ddiv(t14, e1)
+    t26 = 0.0 if t13 else t25
+    t27 = dadd(t26, -margin)
+    t28 = -t27
+    t29 = dadd(0.0, t28)
+    t30 = dadd(t29, -0.0)
+    t31 = -margin
+    t32 = dadd(t27, -t31)
+    t33 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t25, e1, t14), t20), -dmul(t25, e1_l)), e1)
+    t34 = -dadd(dadd(dadd(t31, -dadd(t27, -t32)), dadd(t26, -t32)), t33)
+    t35 = dadd(dadd(dadd(0.0, -dadd(t29, -t30)), dadd(t28, -t30)), t34)
+    t36 = dadd(t35, -t35) == 0.0
+    t37 = dadd(t29, t35)
+    t38 = t37 if t36 else t29
+    t39 = t38 < 0.0 or t38 == 0.0 and (dadd(t35, -dadd(t37, -t29)) if t36 else 0.0) <= 0.0
+    t40 = -t23 if t1 else (t23 if t39 else 0.0) if t24 else 0.0
+    t41 = dadd(t40, -t40) == 0.0
+    t42 = 0.0 if t13 else t19
+    t43 = -t42 if t1 else (t42 if t39 else 0.0) if t24 else 0.0
+    t44 = dadd(t43, t40)
+    t45 = t44 if t41 else t43
+    t46 = (dadd(t40, -dadd(t44, -t43)) if t41 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
+    return t45, t46
 
 
-# s6 = (-g*(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
-#     else -g*s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if
-#     Eq(target, -1) else 0))
+# s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
+#     else -s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
+#     -1) else 0))
 @core
-def vjp_f64_s6_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == 1.0
     t2 = dadd(s0, -0.0)
     t3 = dadd(t2, -s0)
@@ -755,79 +708,68 @@ def vjp_f64_s6_core(e0, e0_l, e1, e1_l, g, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     t17 = ddiv(t16, e0)
     t18 = ddiv(t17, e1)
     t19 = -t18
-    t20 = 0.0 if t13 else t19
-    t21 = -dmul(g, t20)
-    t22 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
-    t23 = ddiv(dadd(dadd(libdevice.fma(-t16, e0, t15), dmul(t22, 0.5)), -dmul(t16, e0_l)), e0)
-    t24 = ddiv(dadd(dadd(libdevice.fma(-t17, e0, t16), t23), -dmul(t17, e0_l)), e0)
-    t25 = dmul(g, 0.0 if t13 else -ddiv(dadd(dadd(libdevice.fma(t19, e1, t17), t24), -dmul(t18, e1_l)), e1))
-    t26 = target == -1.0
-    t27 = ddiv(t14, e1)
-    t28 = 0.0 if t13 else t27
-    t29 = dadd(t28, -margin)
-    t30 = -t29
-    t31 = dadd(0.0, t30)
-    t32 = dadd(t31, -0.0)
-    t33 = -margin
-    t34 = dadd(t29, -t33)
-    t35 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t27, e1, t14), t22), -dmul(t27, e1_l)), e1)
-    t36 = -dadd(dadd(dadd(t33, -dadd(t29, -t34)), dadd(t28, -t34)), t35)
-    t37 = dadd(dadd(dadd(0.0, -dadd(t31, -t32)), dadd(t30, -t32)), t36)
-    t38 = dadd(t37, -t37) == 0.0
-    t39 = dadd(t31, t37)
-    t40 = t39 if t38 else t31
-    t41 = t40 < 0.0 or t40 == 0.0 and (dadd(t37, -dadd(t39, -t31)) if t38 else 0.0) <= 0.0
-    t42 = ddiv(g, e0)
-    t43 = dmul(t42, s2)
-    t44 = ddiv(t43, e0)
-    t45 = dmul(t44, 0.5)
-    t46 = ddiv(t45, e0)
-    t47 = ddiv(t46, e1)
-    t48 = -t47
-    t49 = dmul(ddiv(dadd(libdevice.fma(-t42, e0, g), -dmul(t42, e0_l)), e0), s2)
-    t50 = dadd(libdevice.fma(-t44, e0, t43), dadd(dadd(libdevice.fma(t42, s2, -t43), dmul(t42, s2_l)), t49))
-    t51 = dadd(libdevice.fma(-t46, e0, t45), dmul(ddiv(dadd(t50, -dmul(t44, e0_l)), e0), 0.5))
-    t52 = dadd(dadd(libdevice.fma(t48, e1, t46), ddiv(dadd(t51, -dmul(t46, e0_l)), e0)), -dmul(t47, e1_l))
-    t53 = ((0.0 if t13 else -ddiv(t52, e1)) if t41 else 0.0) if t26 else 0.0
-    t54 = -dadd(libdevice.fma(g, t20, t21), t25) if t1 else t53
-    t55 = dadd(t54, -t54) == 0.0
-    t56 = t21 if t1 else ((0.0 if t13 else t48) if t41 else 0.0) if t26 else 0.0
-    t57 = dadd(t56, t54)
-    t58 = t57 if t55 else t56
-    t59 = (dadd(t54, -dadd(t57, -t56)) if t55 else 0.0) if dadd(t58, -t58) == 0.0 else 0.0
-    return t58, t59
+    t20 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
+    t21 = ddiv(dadd(dadd(libdevice.fma(-t16, e0, t15), dmul(t20, 0.5)), -dmul(t16, e0_l)), e0)
+    t22 = ddiv(dadd(dadd(libdevice.fma(-t17, e0, t16), t21), -dmul(t17, e0_l)), e0)
+    t23 = 0.0 if t13 else -ddiv(dadd(dadd(libdevice.fma(t19, e1, t17), t22), -dmul(t18, e1_l)), e1)
+    t24 = target == -1.0
+    t25 = ddiv(t14, e1)
+    t26 = 0.0 if t13 else t25
+    t27 = dadd(t26, -margin)
+    t28 = -t27
+    t29 = dadd(0.0, t28)
+    t30 = dadd(t29, -0.0)
+    t31 = -margin
+    t32 = dadd(t27, -t31)
+    t33 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t25, e1, t14), t20), -dmul(t25, e1_l)), e1)
+    t34 = -dadd(dadd(dadd(t31, -dadd(t27, -t32)), dadd(t26, -t32)), t33)
+    t35 = dadd(dadd(dadd(0.0, -dadd(t29, -t30)), dadd(t28, -t30)), t34)
+    t36 = dadd(t35, -t35) == 0.0
+    t37 = dadd(t29, t35)
+    t38 = t37 if t36 else t29
+    t39 = t38 < 0.0 or t38 == 0.0 and (dadd(t35, -dadd(t37, -t29)) if t36 else 0.0) <= 0.0
+    t40 = -t23 if t1 else (t23 if t39 else 0.0) if t24 else 0.0
+    t41 = dadd(t40, -t40) == 0.0
+    t42 = 0.0 if t13 else t19
+    t43 = -t42 if t1 else (t42 if t39 else 0.0) if t24 else 0.0
+    t44 = dadd(t43, t40)
+    t45 = t44 if t41 else t43
+    t46 = (dadd(t40, -dadd(t44, -t43)) if t41 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
+    return t45, t46
 
 
-# dinput1[D] = m0*(s4*y1[D] + 2*s6*y0[D])
+# dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
-    t1 = dmul(y0_D, 2.0)
-    t2 = dmul(t1, s6)
-    t3 = dmul(y1_D, s4)
-    t4 = dadd(t2, t3)
-    t5 = dmul(m0, t4)
-    t6 = dadd(t4, -t2)
-    t7 = dadd(dadd(libdevice.fma(t1, s6, -t2), dmul(t1, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t8 = dadd(dadd(libdevice.fma(y1_D, s4, -t3), dmul(y1_D, s4_l)), dmul(y1_D_l, s4))
-    t9 = dmul(m0, dadd(dadd(dadd(dadd(t2, -dadd(t4, -t6)), dadd(t3, -t6)), t7), t8))
-    t10 = dadd(libdevice.fma(m0, t4, -t5), t9)
-    return dadd(t5, t10) if dadd(t10, -t10) == 0.0 else t5
+def vjp_f64_dinput1_core(g, m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    t1 = dmul(g, m0)
+    t2 = dmul(y0_D, 2.0)
+    t3 = dmul(t2, s6)
+    t4 = dmul(y1_D, s4)
+    t5 = dadd(t3, t4)
+    t6 = dmul(t1, t5)
+    t7 = dadd(t5, -t3)
+    t8 = dadd(dadd(libdevice.fma(t2, s6, -t3), dmul(t2, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t9 = dadd(dadd(libdevice.fma(y1_D, s4, -t4), dmul(y1_D, s4_l)), dmul(y1_D_l, s4))
+    t10 = dmul(t1, dadd(dadd(dadd(dadd(t3, -dadd(t5, -t7)), dadd(t4, -t7)), t8), t9))
+    t11 = dadd(dadd(libdevice.fma(t1, t5, -t6), t10), dmul(libdevice.fma(g, m0, -t1), t5))
+    return dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6
 
 
-# dinput2[D] = m1*(s4*y0[D] + 2*s5*y1[D])
+# dinput2[D] = g*m1*(s4*y0[D] + 2*s5*y1[D])
 @core
-def vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
-    t1 = dmul(y0_D, s4)
-    t2 = dmul(y1_D, 2.0)
-    t3 = dmul(t2, s5)
-    t4 = dadd(t1, t3)
-    t5 = dmul(m1, t4)
-    t6 = dadd(t4, -t1)
-    t7 = dadd(dadd(libdevice.fma(y0_D, s4, -t1), dmul(y0_D, s4_l)), dmul(y0_D_l, s4))
-    t8 = dadd(dadd(libdevice.fma(t2, s5, -t3), dmul(t2, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t9 = dmul(m1, dadd(dadd(dadd(dadd(t1, -dadd(t4, -t6)), dadd(t3, -t6)), t7), t8))
-    t10 = dadd(libdevice.fma(m1, t4, -t5), t9)
-    return dadd(t5, t10) if dadd(t10, -t10) == 0.0 else t5
+def vjp_f64_dinput2_core(g, m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
+    t1 = dmul(g, m1)
+    t2 = dmul(y0_D, s4)
+    t3 = dmul(y1_D, 2.0)
+    t4 = dmul(t3, s5)
+    t5 = dadd(t2, t4)
+    t6 = dmul(t1, t5)
+    t7 = dadd(t5, -t2)
+    t8 = dadd(dadd(libdevice.fma(y0_D, s4, -t2), dmul(y0_D, s4_l)), dmul(y0_D_l, s4))
+    t9 = dadd(dadd(libdevice.fma(t3, s5, -t4), dmul(t3, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t10 = dmul(t1, dadd(dadd(dadd(dadd(t2, -dadd(t5, -t7)), dadd(t4, -t7)), t8), t9))
+    t11 = dadd(dadd(libdevice.fma(t1, t5, -t6), t10), dmul(libdevice.fma(g, m1, -t1), t5))
+    return dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6
 
 
 # dtarget = 0
@@ -1207,16 +1149,20 @@ def vjp_f32_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
     h7, h7_l = value_f32_h7_core()
     e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -1224,7 +1170,11 @@ def vjp_f32_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -1287,16 +1237,20 @@ def vjp_f32_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
     h7, h7_l = value_f32_h7_core()
     e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -1304,7 +1258,11 @@ def vjp_f32_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -1367,22 +1325,20 @@ def vjp_f64_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
     h7, h7_l = value_f64_h7_core()
     e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
     e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s5, s5_l = vjp_f64_s5_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s6, s6_l = vjp_f64_s6_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -1390,7 +1346,11 @@ def vjp_f64_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
@@ -1453,22 +1413,20 @@ def vjp_f64_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
     h7, h7_l = value_f64_h7_core()
     e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
     e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s5, s5_l = vjp_f64_s5_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s6, s6_l = vjp_f64_s6_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -1476,7 +1434,11 @@ def vjp_f64_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
@@ -1545,16 +1507,20 @@ def value_and_grad_f32_warp(g, input1, input2, target, margin, out_, dinput1_, d
             row,
             value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -1562,7 +1528,11 @@ def value_and_grad_f32_warp(g, input1, input2, target, margin, out_, dinput1_, d
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -1631,16 +1601,20 @@ def value_and_grad_f32_block(g, input1, input2, target, margin, out_, dinput1_, 
             row,
             value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -1648,7 +1622,11 @@ def value_and_grad_f32_block(g, input1, input2, target, margin, out_, dinput1_, 
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -1717,22 +1695,20 @@ def value_and_grad_f64_warp(g, input1, input2, target, margin, out_, dinput1_, d
             row,
             value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
         )
-    s4, s4_l = vjp_f64_s4_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s5, s5_l = vjp_f64_s5_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s6, s6_l = vjp_f64_s6_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -1740,7 +1716,11 @@ def value_and_grad_f64_warp(g, input1, input2, target, margin, out_, dinput1_, d
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
@@ -1809,22 +1789,20 @@ def value_and_grad_f64_block(g, input1, input2, target, margin, out_, dinput1_, 
             row,
             value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
         )
-    s4, s4_l = vjp_f64_s4_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s5, s5_l = vjp_f64_s5_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
-    s6, s6_l = vjp_f64_s6_core(
-        e0, e0_l, e1, e1_l, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)
-    )
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput1_, u32(at + i * inner), vjp_f64_dinput1_core(m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput1_,
+            u32(at + i * inner),
+            vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -1832,7 +1810,11 @@ def value_and_grad_f64_block(g, input1, input2, target, margin, out_, dinput1_, 
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
-        store(dinput2_, u32(at + i * inner), vjp_f64_dinput2_core(m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            dinput2_,
+            u32(at + i * inner),
+            vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())

@@ -157,10 +157,10 @@ def vjp_f32_s0_core_index_label_smoothing_eq_0(e0_K1):
     return e0_K1
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
-#     -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -1/s0))
 @core
-def vjp_f32_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
+def vjp_f32_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
     t1 = target == ignore_index
     t2 = weight_target == f32(0.0)
     t3 = fdiv(weight_target, s0)
@@ -173,41 +173,37 @@ def vjp_f32_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, ta
     t10 = fmul(t7, t9)
     t11 = f32(0.0) if t6 else fmul(t10, f32(2.0))
     t12 = fadd(t5, t11)
-    t13 = fmul(g, t12)
-    t14 = fsub(t12, t5)
-    t15 = -(f32(0.0) if t2 else -fdiv(fsub(libdevice.fmaf(t4, s0, weight_target), fmul(t3, s0_l)), s0))
-    t16 = fsub(t9, m0)
-    t17 = fmul(t7, fadd(fadd(fsub(m0, fsub(t9, t16)), fsub(t8, t16)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t7, s0, z_loss), fmul(t7, s0_l)), s0), t9)
-    t19 = f32(0.0) if t6 else fmul(fadd(fadd(libdevice.fmaf(t7, t9, -t10), t17), t18), f32(2.0))
-    t20 = fmul(g, fadd(fadd(fadd(fsub(t5, fsub(t12, t14)), fsub(t11, t14)), t15), t19))
-    t21 = f32(0.0) if t1 else fadd(libdevice.fmaf(g, t12, -t13), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = f32(0.0) if t1 else t13
-    t24 = fadd(t23, t21)
-    t25 = t24 if t22 else t23
-    t26 = (fsub(t21, fsub(t24, t23)) if t22 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
-    return t25, t26
+    t13 = fsub(t12, t5)
+    t14 = -(f32(0.0) if t2 else -fdiv(fsub(libdevice.fmaf(t4, s0, weight_target), fmul(t3, s0_l)), s0))
+    t15 = fsub(t9, m0)
+    t16 = fmul(t7, fadd(fadd(fsub(m0, fsub(t9, t15)), fsub(t8, t15)), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t7, s0, z_loss), fmul(t7, s0_l)), s0), t9)
+    t18 = f32(0.0) if t6 else fmul(fadd(fadd(libdevice.fmaf(t7, t9, -t10), t16), t17), f32(2.0))
+    t19 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t5, fsub(t12, t13)), fsub(t11, t13)), t14), t18)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = f32(0.0) if t1 else t12
+    t22 = fadd(t21, t19)
+    t23 = t22 if t20 else t21
+    t24 = (fsub(t19, fsub(t22, t21)) if t20 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2))
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
+#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = f32(0.0) if weight_target == f32(0.0) else weight_target
-    t4 = -fmul(g, t3)
-    t5 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    t6 = e0_K == f32(0.0)
-    t7 = fmul(e0_K, s2)
-    t8 = f32(0.0) if t2 else f32(0.0) if t6 else t7
-    t9 = fadd(t5, t8)
-    t10 = fsub(t9, t5)
-    t11 = (f32(0.0) if t2 else -libdevice.fmaf(g, t3, t4)) if t1 else f32(0.0)
-    t12 = f32(0.0) if t2 else f32(0.0) if t6 else fadd(libdevice.fmaf(e0_K, s2, -t7), fmul(e0_K, s2_l))
-    t13 = fadd(fadd(fadd(fsub(t5, fsub(t9, t10)), fsub(t8, t10)), t11), t12)
-    return fadd(t9, t13) if fsub(t13, t13) == f32(0.0) else t9
+    t1 = target == ignore_index
+    t2 = f32(0.0) if t1 else -(f32(0.0) if weight_target == f32(0.0) else weight_target)
+    t3 = t2 if i_K == target else f32(0.0)
+    t4 = e0_K == f32(0.0)
+    t5 = fmul(e0_K, s2)
+    t6 = f32(0.0) if t1 else f32(0.0) if t4 else t5
+    t7 = fadd(t3, t6)
+    t8 = fmul(g, t7)
+    t9 = fsub(t7, t3)
+    t10 = f32(0.0) if t1 else f32(0.0) if t4 else fadd(libdevice.fmaf(e0_K, s2, -t5), fmul(e0_K, s2_l))
+    t11 = fadd(libdevice.fmaf(g, t7, -t8), fmul(g, fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t10)))
+    return fadd(t8, t11) if fsub(t11, t11) == f32(0.0) else t8
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -231,10 +227,10 @@ def vjp_f64_s0_core_index_label_smoothing_eq_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
-#     -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -1/s0))
 @core
-def vjp_f64_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
+def vjp_f64_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
     t1 = target == ignore_index
     t2 = weight_target == 0.0
     t3 = ddiv(weight_target, s0)
@@ -247,41 +243,37 @@ def vjp_f64_s2_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, ta
     t10 = dmul(t7, t9)
     t11 = 0.0 if t6 else dmul(t10, 2.0)
     t12 = dadd(t5, t11)
-    t13 = dmul(g, t12)
-    t14 = dadd(t12, -t5)
-    t15 = -(0.0 if t2 else -ddiv(dadd(libdevice.fma(t4, s0, weight_target), -dmul(t3, s0_l)), s0))
-    t16 = dadd(t9, -m0)
-    t17 = dadd(dadd(dadd(m0, -dadd(t9, -t16)), dadd(t8, -t16)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t18 = dmul(ddiv(dadd(libdevice.fma(-t7, s0, z_loss), -dmul(t7, s0_l)), s0), t9)
-    t19 = 0.0 if t6 else dmul(dadd(dadd(libdevice.fma(t7, t9, -t10), dmul(t7, t17)), t18), 2.0)
-    t20 = dmul(g, dadd(dadd(dadd(dadd(t5, -dadd(t12, -t14)), dadd(t11, -t14)), t15), t19))
-    t21 = 0.0 if t1 else dadd(libdevice.fma(g, t12, -t13), t20)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = 0.0 if t1 else t13
-    t24 = dadd(t23, t21)
-    t25 = t24 if t22 else t23
-    t26 = (dadd(t21, -dadd(t24, -t23)) if t22 else 0.0) if dadd(t25, -t25) == 0.0 else 0.0
-    return t25, t26
+    t13 = dadd(t12, -t5)
+    t14 = -(0.0 if t2 else -ddiv(dadd(libdevice.fma(t4, s0, weight_target), -dmul(t3, s0_l)), s0))
+    t15 = dadd(t9, -m0)
+    t16 = dadd(dadd(dadd(m0, -dadd(t9, -t15)), dadd(t8, -t15)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t17 = dmul(ddiv(dadd(libdevice.fma(-t7, s0, z_loss), -dmul(t7, s0_l)), s0), t9)
+    t18 = 0.0 if t6 else dmul(dadd(dadd(libdevice.fma(t7, t9, -t10), dmul(t7, t16)), t17), 2.0)
+    t19 = 0.0 if t1 else dadd(dadd(dadd(dadd(t5, -dadd(t12, -t13)), dadd(t11, -t13)), t14), t18)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = 0.0 if t1 else t12
+    t22 = dadd(t21, t19)
+    t23 = t22 if t20 else t21
+    t24 = (dadd(t19, -dadd(t22, -t21)) if t20 else 0.0) if dadd(t23, -t23) == 0.0 else 0.0
+    return t23, t24
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2))
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
+#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = 0.0 if weight_target == 0.0 else weight_target
-    t4 = -dmul(g, t3)
-    t5 = (0.0 if t2 else t4) if t1 else 0.0
-    t6 = e0_K == 0.0
-    t7 = dmul(e0_K, s2)
-    t8 = 0.0 if t2 else 0.0 if t6 else t7
-    t9 = dadd(t5, t8)
-    t10 = dadd(t9, -t5)
-    t11 = (0.0 if t2 else -libdevice.fma(g, t3, t4)) if t1 else 0.0
-    t12 = 0.0 if t6 else dadd(dadd(libdevice.fma(e0_K, s2, -t7), dmul(e0_K, s2_l)), dmul(e0_K_l, s2))
-    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t9, -t10)), dadd(t8, -t10)), t11), 0.0 if t2 else t12)
-    return dadd(t9, t13) if dadd(t13, -t13) == 0.0 else t9
+    t1 = target == ignore_index
+    t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
+    t3 = e0_K == 0.0
+    t4 = dmul(e0_K, s2)
+    t5 = 0.0 if t1 else 0.0 if t3 else t4
+    t6 = dadd(t2, t5)
+    t7 = dmul(g, t6)
+    t8 = dadd(t6, -t2)
+    t9 = 0.0 if t3 else dadd(dadd(libdevice.fma(e0_K, s2, -t4), dmul(e0_K, s2_l)), dmul(e0_K_l, s2))
+    t10 = dmul(g, dadd(dadd(dadd(t2, -dadd(t6, -t8)), dadd(t5, -t8)), 0.0 if t1 else t9))
+    t11 = dadd(libdevice.fma(g, t6, -t7), t10)
+    return dadd(t7, t11) if dadd(t11, -t11) == 0.0 else t7
 
 
 # e1 = log(s0)
@@ -330,10 +322,10 @@ def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
     return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
 @core
 def value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
-    e1, e1_l, g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
 ):
     t1 = target == ignore_index
     t2 = weight_target == f32(0.0)
@@ -346,21 +338,19 @@ def value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
     t9 = fmul(t7, t8)
     t10 = f32(0.0) if t6 else fmul(t9, f32(2.0))
     t11 = fadd(t5, t10)
-    t12 = fmul(g, t11)
-    t13 = fsub(t11, t5)
-    t14 = -(f32(0.0) if t2 else -fdiv(fsub(libdevice.fmaf(t4, s0, weight_target), fmul(t3, s0_l)), s0))
-    t15 = fsub(t8, e1)
-    t16 = fmul(t7, fadd(fadd(fsub(e1, fsub(t8, t15)), fsub(m0, t15)), e1_l))
-    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t7, s0, z_loss), fmul(t7, s0_l)), s0), t8)
-    t18 = f32(0.0) if t6 else fmul(fadd(fadd(libdevice.fmaf(t7, t8, -t9), t16), t17), f32(2.0))
-    t19 = fmul(g, fadd(fadd(fadd(fsub(t5, fsub(t11, t13)), fsub(t10, t13)), t14), t18))
-    t20 = f32(0.0) if t1 else fadd(libdevice.fmaf(g, t11, -t12), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = f32(0.0) if t1 else t12
-    t23 = fadd(t22, t20)
-    t24 = t23 if t21 else t22
-    t25 = (fsub(t20, fsub(t23, t22)) if t21 else f32(0.0)) if fsub(t24, t24) == f32(0.0) else f32(0.0)
-    return t24, t25
+    t12 = fsub(t11, t5)
+    t13 = -(f32(0.0) if t2 else -fdiv(fsub(libdevice.fmaf(t4, s0, weight_target), fmul(t3, s0_l)), s0))
+    t14 = fsub(t8, e1)
+    t15 = fmul(t7, fadd(fadd(fsub(e1, fsub(t8, t14)), fsub(m0, t14)), e1_l))
+    t16 = fmul(fdiv(fsub(libdevice.fmaf(-t7, s0, z_loss), fmul(t7, s0_l)), s0), t8)
+    t17 = f32(0.0) if t6 else fmul(fadd(fadd(libdevice.fmaf(t7, t8, -t9), t15), t16), f32(2.0))
+    t18 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t5, fsub(t11, t12)), fsub(t10, t12)), t13), t17)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = f32(0.0) if t1 else t11
+    t21 = fadd(t20, t18)
+    t22 = t21 if t19 else t20
+    t23 = (fsub(t18, fsub(t21, t20)) if t19 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
 
 
 # e1 = log(s0)
@@ -409,10 +399,10 @@ def value_and_grad_f64_out_core_index_label_smoothing_eq_0(
     return dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25
 
 
-# s2 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0)))
+# s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
 @core
 def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-    e1, e1_l, g, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
 ):
     t1 = target == ignore_index
     t2 = weight_target == 0.0
@@ -425,21 +415,19 @@ def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
     t9 = dmul(t7, t8)
     t10 = 0.0 if t6 else dmul(t9, 2.0)
     t11 = dadd(t5, t10)
-    t12 = dmul(g, t11)
-    t13 = dadd(t11, -t5)
-    t14 = -(0.0 if t2 else -ddiv(dadd(libdevice.fma(t4, s0, weight_target), -dmul(t3, s0_l)), s0))
-    t15 = dadd(t8, -e1)
-    t16 = dmul(t7, dadd(dadd(dadd(e1, -dadd(t8, -t15)), dadd(m0, -t15)), e1_l))
-    t17 = dmul(ddiv(dadd(libdevice.fma(-t7, s0, z_loss), -dmul(t7, s0_l)), s0), t8)
-    t18 = 0.0 if t6 else dmul(dadd(dadd(libdevice.fma(t7, t8, -t9), t16), t17), 2.0)
-    t19 = dmul(g, dadd(dadd(dadd(dadd(t5, -dadd(t11, -t13)), dadd(t10, -t13)), t14), t18))
-    t20 = 0.0 if t1 else dadd(libdevice.fma(g, t11, -t12), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = 0.0 if t1 else t12
-    t23 = dadd(t22, t20)
-    t24 = t23 if t21 else t22
-    t25 = (dadd(t20, -dadd(t23, -t22)) if t21 else 0.0) if dadd(t24, -t24) == 0.0 else 0.0
-    return t24, t25
+    t12 = dadd(t11, -t5)
+    t13 = -(0.0 if t2 else -ddiv(dadd(libdevice.fma(t4, s0, weight_target), -dmul(t3, s0_l)), s0))
+    t14 = dadd(t8, -e1)
+    t15 = dmul(t7, dadd(dadd(dadd(e1, -dadd(t8, -t14)), dadd(m0, -t14)), e1_l))
+    t16 = dmul(ddiv(dadd(libdevice.fma(-t7, s0, z_loss), -dmul(t7, s0_l)), s0), t8)
+    t17 = 0.0 if t6 else dmul(dadd(dadd(libdevice.fma(t7, t8, -t9), t15), t16), 2.0)
+    t18 = 0.0 if t1 else dadd(dadd(dadd(dadd(t5, -dadd(t11, -t12)), dadd(t10, -t12)), t13), t17)
+    t19 = dadd(t18, -t18) == 0.0
+    t20 = 0.0 if t1 else t11
+    t21 = dadd(t20, t18)
+    t22 = t21 if t19 else t20
+    t23 = (dadd(t18, -dadd(t21, -t20)) if t19 else 0.0) if dadd(t22, -t22) == 0.0 else 0.0
+    return t22, t23
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -628,7 +616,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp(
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
-        f32(g_row), ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -672,7 +660,7 @@ def vjp_f32_index_label_smoothing_eq_0_block(
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
-        f32(g_row), ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -716,7 +704,7 @@ def vjp_f64_index_label_smoothing_eq_0_warp(
     s0, s0_l = dwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s2, s2_l = vjp_f64_s2_core_index_label_smoothing_eq_0(
-        float(g_row), ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+        ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -760,7 +748,7 @@ def vjp_f64_index_label_smoothing_eq_0_block(
     s0, s0_l = dblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s2, s2_l = vjp_f64_s2_core_index_label_smoothing_eq_0(
-        float(g_row), ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+        ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -812,7 +800,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp(
             value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, f32(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
         )
     s2, s2_l = value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
-        e1, e1_l, f32(g_row), ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        e1, e1_l, ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -864,7 +852,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block(
             value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, f32(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
         )
     s2, s2_l = value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
-        e1, e1_l, f32(g_row), ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        e1, e1_l, ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -916,7 +904,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp(
             value_and_grad_f64_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, float(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
         )
     s2, s2_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-        e1, e1_l, float(g_row), ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+        e1, e1_l, ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -968,7 +956,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block(
             value_and_grad_f64_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, float(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
         )
     s2, s2_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
-        e1, e1_l, float(g_row), ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+        e1, e1_l, ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -1256,20 +1244,18 @@ def vjp_f32_s0_core_index_label_smoothing_ne_0(e0_K1):
     return e0_K1
 
 
-# s3 = (0 if Eq(target, ignore_index) else g*label_smoothing/|K|)
+# s3 = (0 if Eq(target, ignore_index) else label_smoothing/|K|)
 @core
-def vjp_f32_s3_core_index_label_smoothing_ne_0(g, ignore_index, label_smoothing, target, n_K):
+def vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target, n_K):
     t1 = target == ignore_index
-    t2 = fdiv(g, n_K)
-    t3 = fmul(t2, label_smoothing)
-    t4 = fmul(fdiv(libdevice.fmaf(-t2, n_K, g), n_K), label_smoothing)
-    t5 = f32(0.0) if t1 else fadd(libdevice.fmaf(t2, label_smoothing, -t3), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = f32(0.0) if t1 else t3
-    t8 = fadd(t7, t5)
-    t9 = t8 if t6 else t7
-    t10 = (fsub(t5, fsub(t8, t7)) if t6 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t9, t10
+    t2 = fdiv(label_smoothing, n_K)
+    t3 = f32(0.0) if t1 else fdiv(libdevice.fmaf(-t2, n_K, label_smoothing), n_K)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = f32(0.0) if t1 else t2
+    t6 = fadd(t5, t3)
+    t7 = t6 if t4 else t5
+    t8 = (fsub(t3, fsub(t6, t5)) if t4 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s4_of = sum over K.1 of weighted(weight[K.1], -1/s0)
@@ -1296,11 +1282,11 @@ def vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l):
     return t5, t6
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target], -(1
-#     - label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -(1 - label_smoothing)/s0))
 @core
 def vjp_f32_s5_core_index_label_smoothing_ne_0(
-    g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
     t1 = target == ignore_index
     t2 = weight_target == f32(0.0)
@@ -1308,39 +1294,37 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
     t4 = fsub(f32(1.0), label_smoothing)
     t5 = -fmul(t3, t4)
     t6 = -(f32(0.0) if t2 else t5)
-    t7 = z_loss == f32(0.0)
-    t8 = fdiv(z_loss, s0)
-    t9 = libdevice.logf(s0)
-    t10 = fadd(m0, t9)
-    t11 = fmul(t8, t10)
-    t12 = f32(0.0) if t7 else fmul(t11, f32(2.0))
-    t13 = fadd(t6, t12)
-    t14 = fmul(g, t13)
-    t15 = fadd(s4, t14)
-    t16 = fsub(t15, s4)
-    t17 = fsub(t13, t6)
-    t18 = -label_smoothing
-    t19 = fsub(t4, t18)
-    t20 = fadd(libdevice.fmaf(t3, t4, t5), fmul(t3, fadd(fsub(t18, fsub(t4, t19)), fsub(f32(1.0), t19))))
-    t21 = -fadd(t20, fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), t4))
-    t22 = fsub(t10, m0)
-    t23 = fmul(t8, fadd(fadd(fsub(m0, fsub(t10, t22)), fsub(t9, t22)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t24 = fmul(fdiv(fsub(libdevice.fmaf(-t8, s0, z_loss), fmul(t8, s0_l)), s0), t10)
-    t25 = f32(0.0) if t7 else fmul(fadd(fadd(libdevice.fmaf(t8, t10, -t11), t23), t24), f32(2.0))
-    t26 = fmul(g, fadd(fadd(fadd(fsub(t6, fsub(t13, t17)), fsub(t12, t17)), -(f32(0.0) if t2 else t21)), t25))
-    t27 = fadd(fadd(fsub(s4, fsub(t15, t16)), fsub(t14, t16)), s4_l)
-    t28 = f32(0.0) if t1 else fadd(t27, fadd(libdevice.fmaf(g, t13, -t14), t26))
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t1 else t15
-    t31 = fadd(t30, t28)
-    t32 = t31 if t29 else t30
-    t33 = (fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)) if fsub(t32, t32) == f32(0.0) else f32(0.0)
-    return t32, t33
+    t7 = fadd(s4, t6)
+    t8 = z_loss == f32(0.0)
+    t9 = fdiv(z_loss, s0)
+    t10 = libdevice.logf(s0)
+    t11 = fadd(m0, t10)
+    t12 = fmul(t9, t11)
+    t13 = f32(0.0) if t8 else fmul(t12, f32(2.0))
+    t14 = fadd(t7, t13)
+    t15 = fsub(t14, t7)
+    t16 = fsub(t7, s4)
+    t17 = -label_smoothing
+    t18 = fsub(t4, t17)
+    t19 = fadd(libdevice.fmaf(t3, t4, t5), fmul(t3, fadd(fsub(t17, fsub(t4, t18)), fsub(f32(1.0), t18))))
+    t20 = -fadd(t19, fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), t4))
+    t21 = fadd(fadd(fadd(fsub(s4, fsub(t7, t16)), fsub(t6, t16)), s4_l), -(f32(0.0) if t2 else t20))
+    t22 = fsub(t11, m0)
+    t23 = fmul(t9, fadd(fadd(fsub(m0, fsub(t11, t22)), fsub(t10, t22)), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t24 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, z_loss), fmul(t9, s0_l)), s0), t11)
+    t25 = f32(0.0) if t8 else fmul(fadd(fadd(libdevice.fmaf(t9, t11, -t12), t23), t24), f32(2.0))
+    t26 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t7, fsub(t14, t15)), fsub(t13, t15)), t21), t25)
+    t27 = fsub(t26, t26) == f32(0.0)
+    t28 = f32(0.0) if t1 else t14
+    t29 = fadd(t28, t26)
+    t30 = t29 if t27 else t28
+    t31 = (fsub(t26, fsub(t29, t28)) if t27 else f32(0.0)) if fsub(t30, t30) == f32(0.0) else f32(0.0)
+    return t30, t31
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1 - label_smoothing)) if Eq(K,
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5))
+#     ignore_index) else weighted(e0[K], s5)))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, weight_K, weight_target
@@ -1350,29 +1334,28 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     t3 = weight_target == f32(0.0)
     t4 = fsub(f32(1.0), label_smoothing)
     t5 = fmul(weight_target, t4)
-    t6 = f32(0.0) if t3 else t5
-    t7 = -fmul(g, t6)
-    t8 = (f32(0.0) if t2 else t7) if t1 else f32(0.0)
-    t9 = f32(0.0) if weight_K == f32(0.0) else weight_K
-    t10 = -fmul(s3, t9)
-    t11 = f32(0.0) if t2 else t10
-    t12 = fadd(t8, t11)
-    t13 = e0_K == f32(0.0)
-    t14 = fmul(e0_K, s5)
-    t15 = f32(0.0) if t2 else f32(0.0) if t13 else t14
-    t16 = fadd(t12, t15)
-    t17 = fsub(t16, t12)
-    t18 = fsub(t12, t8)
-    t19 = -label_smoothing
-    t20 = fsub(t4, t19)
-    t21 = fmul(weight_target, fadd(fsub(t19, fsub(t4, t20)), fsub(f32(1.0), t20)))
-    t22 = fmul(g, f32(0.0) if t3 else fadd(libdevice.fmaf(weight_target, t4, -t5), t21))
-    t23 = (f32(0.0) if t2 else -fadd(libdevice.fmaf(g, t6, t7), t22)) if t1 else f32(0.0)
-    t24 = f32(0.0) if t2 else -fadd(libdevice.fmaf(s3, t9, t10), fmul(s3_l, t9))
-    t25 = fadd(fadd(fadd(fsub(t8, fsub(t12, t18)), fsub(t11, t18)), t23), t24)
-    t26 = f32(0.0) if t2 else f32(0.0) if t13 else fadd(libdevice.fmaf(e0_K, s5, -t14), fmul(e0_K, s5_l))
-    t27 = fadd(fadd(fadd(fsub(t12, fsub(t16, t17)), fsub(t15, t17)), t25), t26)
-    return fadd(t16, t27) if fsub(t27, t27) == f32(0.0) else t16
+    t6 = (f32(0.0) if t2 else -(f32(0.0) if t3 else t5)) if t1 else f32(0.0)
+    t7 = f32(0.0) if weight_K == f32(0.0) else weight_K
+    t8 = -fmul(s3, t7)
+    t9 = f32(0.0) if t2 else t8
+    t10 = fadd(t6, t9)
+    t11 = e0_K == f32(0.0)
+    t12 = fmul(e0_K, s5)
+    t13 = f32(0.0) if t2 else f32(0.0) if t11 else t12
+    t14 = fadd(t10, t13)
+    t15 = fmul(g, t14)
+    t16 = fsub(t14, t10)
+    t17 = fsub(t10, t6)
+    t18 = -label_smoothing
+    t19 = fsub(t4, t18)
+    t20 = fmul(weight_target, fadd(fsub(t18, fsub(t4, t19)), fsub(f32(1.0), t19)))
+    t21 = f32(0.0) if t2 else -(f32(0.0) if t3 else fadd(libdevice.fmaf(weight_target, t4, -t5), t20))
+    t22 = fadd(fadd(fsub(t6, fsub(t10, t17)), fsub(t9, t17)), t21 if t1 else f32(0.0))
+    t23 = fadd(t22, f32(0.0) if t2 else -fadd(libdevice.fmaf(s3, t7, t8), fmul(s3_l, t7)))
+    t24 = f32(0.0) if t2 else f32(0.0) if t11 else fadd(libdevice.fmaf(e0_K, s5, -t12), fmul(e0_K, s5_l))
+    t25 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t14, t16)), fsub(t13, t16)), t23), t24))
+    t26 = fadd(libdevice.fmaf(g, t14, -t15), t25)
+    return fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -1396,20 +1379,18 @@ def vjp_f64_s0_core_index_label_smoothing_ne_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s3 = (0 if Eq(target, ignore_index) else g*label_smoothing/|K|)
+# s3 = (0 if Eq(target, ignore_index) else label_smoothing/|K|)
 @core
-def vjp_f64_s3_core_index_label_smoothing_ne_0(g, ignore_index, label_smoothing, target, n_K):
+def vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target, n_K):
     t1 = target == ignore_index
-    t2 = ddiv(g, n_K)
-    t3 = dmul(t2, label_smoothing)
-    t4 = dmul(ddiv(libdevice.fma(-t2, n_K, g), n_K), label_smoothing)
-    t5 = 0.0 if t1 else dadd(libdevice.fma(t2, label_smoothing, -t3), t4)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = 0.0 if t1 else t3
-    t8 = dadd(t7, t5)
-    t9 = t8 if t6 else t7
-    t10 = (dadd(t5, -dadd(t8, -t7)) if t6 else 0.0) if dadd(t9, -t9) == 0.0 else 0.0
-    return t9, t10
+    t2 = ddiv(label_smoothing, n_K)
+    t3 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = 0.0 if t1 else t2
+    t6 = dadd(t5, t3)
+    t7 = t6 if t4 else t5
+    t8 = (dadd(t3, -dadd(t6, -t5)) if t4 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
+    return t7, t8
 
 
 # r_s0 = 1/s0
@@ -1447,11 +1428,11 @@ def vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l):
     return t5, t6
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target], -(1
-#     - label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
+#     -(1 - label_smoothing)/s0))
 @core
 def vjp_f64_s5_core_index_label_smoothing_ne_0(
-    g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
     t1 = target == ignore_index
     t2 = weight_target == 0.0
@@ -1459,39 +1440,38 @@ def vjp_f64_s5_core_index_label_smoothing_ne_0(
     t4 = dadd(1.0, -label_smoothing)
     t5 = -dmul(t3, t4)
     t6 = -(0.0 if t2 else t5)
-    t7 = z_loss == 0.0
-    t8 = ddiv(z_loss, s0)
-    t9 = log(s0)
-    t10 = dadd(m0, t9)
-    t11 = dmul(t8, t10)
-    t12 = 0.0 if t7 else dmul(t11, 2.0)
-    t13 = dadd(t6, t12)
-    t14 = dmul(g, t13)
-    t15 = dadd(s4, t14)
-    t16 = dadd(t15, -s4)
-    t17 = dadd(t13, -t6)
-    t18 = -label_smoothing
-    t19 = dadd(t4, -t18)
-    t20 = dadd(libdevice.fma(t3, t4, t5), dmul(t3, dadd(dadd(t18, -dadd(t4, -t19)), dadd(1.0, -t19))))
-    t21 = -dadd(t20, dmul(ddiv(dadd(libdevice.fma(-t3, s0, weight_target), -dmul(t3, s0_l)), s0), t4))
-    t22 = dadd(t10, -m0)
-    t23 = dadd(dadd(dadd(m0, -dadd(t10, -t22)), dadd(t9, -t22)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t24 = dmul(ddiv(dadd(libdevice.fma(-t8, s0, z_loss), -dmul(t8, s0_l)), s0), t10)
-    t25 = 0.0 if t7 else dmul(dadd(dadd(libdevice.fma(t8, t10, -t11), dmul(t8, t23)), t24), 2.0)
-    t26 = dmul(g, dadd(dadd(dadd(dadd(t6, -dadd(t13, -t17)), dadd(t12, -t17)), -(0.0 if t2 else t21)), t25))
-    t27 = dadd(dadd(dadd(s4, -dadd(t15, -t16)), dadd(t14, -t16)), s4_l)
-    t28 = 0.0 if t1 else dadd(t27, dadd(libdevice.fma(g, t13, -t14), t26))
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = 0.0 if t1 else t15
-    t31 = dadd(t30, t28)
-    t32 = t31 if t29 else t30
-    t33 = (dadd(t28, -dadd(t31, -t30)) if t29 else 0.0) if dadd(t32, -t32) == 0.0 else 0.0
-    return t32, t33
+    t7 = dadd(s4, t6)
+    t8 = z_loss == 0.0
+    t9 = ddiv(z_loss, s0)
+    t10 = log(s0)
+    t11 = dadd(m0, t10)
+    t12 = dmul(t9, t11)
+    t13 = 0.0 if t8 else dmul(t12, 2.0)
+    t14 = dadd(t7, t13)
+    t15 = dadd(t14, -t7)
+    t16 = dadd(t7, -s4)
+    t17 = -label_smoothing
+    t18 = dadd(t4, -t17)
+    t19 = dadd(libdevice.fma(t3, t4, t5), dmul(t3, dadd(dadd(t17, -dadd(t4, -t18)), dadd(1.0, -t18))))
+    t20 = -dadd(t19, dmul(ddiv(dadd(libdevice.fma(-t3, s0, weight_target), -dmul(t3, s0_l)), s0), t4))
+    t21 = dadd(dadd(dadd(dadd(s4, -dadd(t7, -t16)), dadd(t6, -t16)), s4_l), -(0.0 if t2 else t20))
+    t22 = dadd(t11, -m0)
+    t23 = dadd(dadd(m0, -dadd(t11, -t22)), dadd(t10, -t22))
+    t24 = dmul(t9, dadd(t23, dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))))
+    t25 = dmul(ddiv(dadd(libdevice.fma(-t9, s0, z_loss), -dmul(t9, s0_l)), s0), t11)
+    t26 = 0.0 if t8 else dmul(dadd(dadd(libdevice.fma(t9, t11, -t12), t24), t25), 2.0)
+    t27 = 0.0 if t1 else dadd(dadd(dadd(dadd(t7, -dadd(t14, -t15)), dadd(t13, -t15)), t21), t26)
+    t28 = dadd(t27, -t27) == 0.0
+    t29 = 0.0 if t1 else t14
+    t30 = dadd(t29, t27)
+    t31 = t30 if t28 else t29
+    t32 = (dadd(t27, -dadd(t30, -t29)) if t28 else 0.0) if dadd(t31, -t31) == 0.0 else 0.0
+    return t31, t32
 
 
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1 - label_smoothing)) if Eq(K,
+# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5))
+#     ignore_index) else weighted(e0[K], s5)))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, e0_K_l, weight_K, weight_target
@@ -1501,29 +1481,28 @@ def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     t3 = weight_target == 0.0
     t4 = dadd(1.0, -label_smoothing)
     t5 = dmul(weight_target, t4)
-    t6 = 0.0 if t3 else t5
-    t7 = -dmul(g, t6)
-    t8 = (0.0 if t2 else t7) if t1 else 0.0
-    t9 = 0.0 if weight_K == 0.0 else weight_K
-    t10 = -dmul(s3, t9)
-    t11 = 0.0 if t2 else t10
-    t12 = dadd(t8, t11)
-    t13 = e0_K == 0.0
-    t14 = dmul(e0_K, s5)
-    t15 = 0.0 if t2 else 0.0 if t13 else t14
-    t16 = dadd(t12, t15)
-    t17 = dadd(t16, -t12)
-    t18 = dadd(t12, -t8)
-    t19 = -label_smoothing
-    t20 = dadd(t4, -t19)
-    t21 = dmul(weight_target, dadd(dadd(t19, -dadd(t4, -t20)), dadd(1.0, -t20)))
-    t22 = dmul(g, 0.0 if t3 else dadd(libdevice.fma(weight_target, t4, -t5), t21))
-    t23 = (0.0 if t2 else -dadd(libdevice.fma(g, t6, t7), t22)) if t1 else 0.0
-    t24 = 0.0 if t2 else -dadd(libdevice.fma(s3, t9, t10), dmul(s3_l, t9))
-    t25 = dadd(dadd(dadd(dadd(t8, -dadd(t12, -t18)), dadd(t11, -t18)), t23), t24)
-    t26 = 0.0 if t13 else dadd(dadd(libdevice.fma(e0_K, s5, -t14), dmul(e0_K, s5_l)), dmul(e0_K_l, s5))
-    t27 = dadd(dadd(dadd(dadd(t12, -dadd(t16, -t17)), dadd(t15, -t17)), t25), 0.0 if t2 else t26)
-    return dadd(t16, t27) if dadd(t27, -t27) == 0.0 else t16
+    t6 = (0.0 if t2 else -(0.0 if t3 else t5)) if t1 else 0.0
+    t7 = 0.0 if weight_K == 0.0 else weight_K
+    t8 = -dmul(s3, t7)
+    t9 = 0.0 if t2 else t8
+    t10 = dadd(t6, t9)
+    t11 = e0_K == 0.0
+    t12 = dmul(e0_K, s5)
+    t13 = 0.0 if t2 else 0.0 if t11 else t12
+    t14 = dadd(t10, t13)
+    t15 = dmul(g, t14)
+    t16 = dadd(t14, -t10)
+    t17 = dadd(t10, -t6)
+    t18 = -label_smoothing
+    t19 = dadd(t4, -t18)
+    t20 = dmul(weight_target, dadd(dadd(t18, -dadd(t4, -t19)), dadd(1.0, -t19)))
+    t21 = (0.0 if t2 else -(0.0 if t3 else dadd(libdevice.fma(weight_target, t4, -t5), t20))) if t1 else 0.0
+    t22 = 0.0 if t2 else -dadd(libdevice.fma(s3, t7, t8), dmul(s3_l, t7))
+    t23 = dadd(dadd(dadd(dadd(t6, -dadd(t10, -t17)), dadd(t9, -t17)), t21), t22)
+    t24 = 0.0 if t11 else dadd(dadd(libdevice.fma(e0_K, s5, -t12), dmul(e0_K, s5_l)), dmul(e0_K_l, s5))
+    t25 = dmul(g, dadd(dadd(dadd(dadd(t10, -dadd(t14, -t16)), dadd(t13, -t16)), t23), 0.0 if t2 else t24))
+    t26 = dadd(libdevice.fma(g, t14, -t15), t25)
+    return dadd(t15, t26) if dadd(t26, -t26) == 0.0 else t15
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -1591,11 +1570,11 @@ def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
     return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
-#     label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
+#     label_smoothing)/s0))
 @core
 def value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
-    e1, e1_l, g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
     t1 = target == ignore_index
     t2 = weight_target == f32(0.0)
@@ -1603,33 +1582,31 @@ def value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
     t4 = fsub(f32(1.0), label_smoothing)
     t5 = -fmul(t3, t4)
     t6 = -(f32(0.0) if t2 else t5)
-    t7 = z_loss == f32(0.0)
-    t8 = fdiv(z_loss, s0)
-    t9 = fadd(e1, m0)
-    t10 = fmul(t8, t9)
-    t11 = f32(0.0) if t7 else fmul(t10, f32(2.0))
-    t12 = fadd(t6, t11)
-    t13 = fmul(g, t12)
-    t14 = fadd(s4, t13)
-    t15 = fsub(t14, s4)
-    t16 = fsub(t12, t6)
-    t17 = -label_smoothing
-    t18 = fsub(t4, t17)
-    t19 = fadd(libdevice.fmaf(t3, t4, t5), fmul(t3, fadd(fsub(t17, fsub(t4, t18)), fsub(f32(1.0), t18))))
-    t20 = -fadd(t19, fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), t4))
-    t21 = fsub(t9, e1)
-    t22 = fmul(t8, fadd(fadd(fsub(e1, fsub(t9, t21)), fsub(m0, t21)), e1_l))
-    t23 = fmul(fdiv(fsub(libdevice.fmaf(-t8, s0, z_loss), fmul(t8, s0_l)), s0), t9)
-    t24 = f32(0.0) if t7 else fmul(fadd(fadd(libdevice.fmaf(t8, t9, -t10), t22), t23), f32(2.0))
-    t25 = fmul(g, fadd(fadd(fadd(fsub(t6, fsub(t12, t16)), fsub(t11, t16)), -(f32(0.0) if t2 else t20)), t24))
-    t26 = fadd(fadd(fsub(s4, fsub(t14, t15)), fsub(t13, t15)), s4_l)
-    t27 = f32(0.0) if t1 else fadd(t26, fadd(libdevice.fmaf(g, t12, -t13), t25))
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = f32(0.0) if t1 else t14
-    t30 = fadd(t29, t27)
-    t31 = t30 if t28 else t29
-    t32 = (fsub(t27, fsub(t30, t29)) if t28 else f32(0.0)) if fsub(t31, t31) == f32(0.0) else f32(0.0)
-    return t31, t32
+    t7 = fadd(s4, t6)
+    t8 = z_loss == f32(0.0)
+    t9 = fdiv(z_loss, s0)
+    t10 = fadd(e1, m0)
+    t11 = fmul(t9, t10)
+    t12 = f32(0.0) if t8 else fmul(t11, f32(2.0))
+    t13 = fadd(t7, t12)
+    t14 = fsub(t13, t7)
+    t15 = fsub(t7, s4)
+    t16 = -label_smoothing
+    t17 = fsub(t4, t16)
+    t18 = fadd(libdevice.fmaf(t3, t4, t5), fmul(t3, fadd(fsub(t16, fsub(t4, t17)), fsub(f32(1.0), t17))))
+    t19 = -fadd(t18, fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), t4))
+    t20 = fadd(fadd(fadd(fsub(s4, fsub(t7, t15)), fsub(t6, t15)), s4_l), -(f32(0.0) if t2 else t19))
+    t21 = fsub(t10, e1)
+    t22 = fmul(t9, fadd(fadd(fsub(e1, fsub(t10, t21)), fsub(m0, t21)), e1_l))
+    t23 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, z_loss), fmul(t9, s0_l)), s0), t10)
+    t24 = f32(0.0) if t8 else fmul(fadd(fadd(libdevice.fmaf(t9, t10, -t11), t22), t23), f32(2.0))
+    t25 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t7, fsub(t13, t14)), fsub(t12, t14)), t20), t24)
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = f32(0.0) if t1 else t13
+    t28 = fadd(t27, t25)
+    t29 = t28 if t26 else t27
+    t30 = (fsub(t25, fsub(t28, t27)) if t26 else f32(0.0)) if fsub(t29, t29) == f32(0.0) else f32(0.0)
+    return t29, t30
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -1697,11 +1674,11 @@ def value_and_grad_f64_out_core_index_label_smoothing_ne_0(
     return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
 
 
-# s5 = (0 if Eq(target, ignore_index) else g*(weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
-#     label_smoothing)/s0)) + s4)
+# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
+#     label_smoothing)/s0))
 @core
 def value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
-    e1, e1_l, g, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
 ):
     t1 = target == ignore_index
     t2 = weight_target == 0.0
@@ -1709,33 +1686,31 @@ def value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
     t4 = dadd(1.0, -label_smoothing)
     t5 = -dmul(t3, t4)
     t6 = -(0.0 if t2 else t5)
-    t7 = z_loss == 0.0
-    t8 = ddiv(z_loss, s0)
-    t9 = dadd(e1, m0)
-    t10 = dmul(t8, t9)
-    t11 = 0.0 if t7 else dmul(t10, 2.0)
-    t12 = dadd(t6, t11)
-    t13 = dmul(g, t12)
-    t14 = dadd(s4, t13)
-    t15 = dadd(t14, -s4)
-    t16 = dadd(t12, -t6)
-    t17 = -label_smoothing
-    t18 = dadd(t4, -t17)
-    t19 = dadd(libdevice.fma(t3, t4, t5), dmul(t3, dadd(dadd(t17, -dadd(t4, -t18)), dadd(1.0, -t18))))
-    t20 = -dadd(t19, dmul(ddiv(dadd(libdevice.fma(-t3, s0, weight_target), -dmul(t3, s0_l)), s0), t4))
-    t21 = dadd(t9, -e1)
-    t22 = dmul(t8, dadd(dadd(dadd(e1, -dadd(t9, -t21)), dadd(m0, -t21)), e1_l))
-    t23 = dmul(ddiv(dadd(libdevice.fma(-t8, s0, z_loss), -dmul(t8, s0_l)), s0), t9)
-    t24 = dadd(dadd(dadd(t6, -dadd(t12, -t16)), dadd(t11, -t16)), -(0.0 if t2 else t20))
-    t25 = dmul(g, dadd(t24, 0.0 if t7 else dmul(dadd(dadd(libdevice.fma(t8, t9, -t10), t22), t23), 2.0)))
-    t26 = dadd(dadd(dadd(s4, -dadd(t14, -t15)), dadd(t13, -t15)), s4_l)
-    t27 = 0.0 if t1 else dadd(t26, dadd(libdevice.fma(g, t12, -t13), t25))
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = 0.0 if t1 else t14
-    t30 = dadd(t29, t27)
-    t31 = t30 if t28 else t29
-    t32 = (dadd(t27, -dadd(t30, -t29)) if t28 else 0.0) if dadd(t31, -t31) == 0.0 else 0.0
-    return t31, t32
+    t7 = dadd(s4, t6)
+    t8 = z_loss == 0.0
+    t9 = ddiv(z_loss, s0)
+    t10 = dadd(e1, m0)
+    t11 = dmul(t9, t10)
+    t12 = 0.0 if t8 else dmul(t11, 2.0)
+    t13 = dadd(t7, t12)
+    t14 = dadd(t13, -t7)
+    t15 = dadd(t7, -s4)
+    t16 = -label_smoothing
+    t17 = dadd(t4, -t16)
+    t18 = dadd(libdevice.fma(t3, t4, t5), dmul(t3, dadd(dadd(t16, -dadd(t4, -t17)), dadd(1.0, -t17))))
+    t19 = -dadd(t18, dmul(ddiv(dadd(libdevice.fma(-t3, s0, weight_target), -dmul(t3, s0_l)), s0), t4))
+    t20 = dadd(dadd(dadd(dadd(s4, -dadd(t7, -t15)), dadd(t6, -t15)), s4_l), -(0.0 if t2 else t19))
+    t21 = dadd(t10, -e1)
+    t22 = dmul(t9, dadd(dadd(dadd(e1, -dadd(t10, -t21)), dadd(m0, -t21)), e1_l))
+    t23 = dmul(ddiv(dadd(libdevice.fma(-t9, s0, z_loss), -dmul(t9, s0_l)), s0), t10)
+    t24 = 0.0 if t8 else dmul(dadd(dadd(libdevice.fma(t9, t10, -t11), t22), t23), 2.0)
+    t25 = 0.0 if t1 else dadd(dadd(dadd(dadd(t7, -dadd(t13, -t14)), dadd(t12, -t14)), t20), t24)
+    t26 = dadd(t25, -t25) == 0.0
+    t27 = 0.0 if t1 else t13
+    t28 = dadd(t27, t25)
+    t29 = t28 if t26 else t27
+    t30 = (dadd(t25, -dadd(t28, -t27)) if t26 else 0.0) if dadd(t29, -t29) == 0.0 else 0.0
+    return t29, t30
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -1962,9 +1937,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
-        f32(g_row), ignore_index, label_smoothing, f32(target_row), f32(n)
-    )
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1976,17 +1949,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp(
     s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
-        f32(g_row),
-        ignore_index,
-        label_smoothing,
-        m0,
-        s0,
-        s0_l,
-        s4,
-        s4_l,
-        f32(target_row),
-        z_loss,
-        weight_inside_target_row__n,
+        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, f32(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -2029,9 +1992,7 @@ def vjp_f32_index_label_smoothing_ne_0_block(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
-        f32(g_row), ignore_index, label_smoothing, f32(target_row), f32(n)
-    )
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -2043,17 +2004,7 @@ def vjp_f32_index_label_smoothing_ne_0_block(
     s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
-        f32(g_row),
-        ignore_index,
-        label_smoothing,
-        m0,
-        s0,
-        s0_l,
-        s4,
-        s4_l,
-        f32(target_row),
-        z_loss,
-        weight_inside_target_row__n,
+        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, f32(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -2096,9 +2047,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(
-        float(g_row), ignore_index, label_smoothing, float(target_row), float(n)
-    )
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = 0.0, 0.0
     i = lane
@@ -2111,17 +2060,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp(
     s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s5, s5_l = vjp_f64_s5_core_index_label_smoothing_ne_0(
-        float(g_row),
-        ignore_index,
-        label_smoothing,
-        m0,
-        s0,
-        s0_l,
-        s4,
-        s4_l,
-        float(target_row),
-        z_loss,
-        weight_inside_target_row__n,
+        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, float(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -2164,9 +2103,7 @@ def vjp_f64_index_label_smoothing_ne_0_block(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(
-        float(g_row), ignore_index, label_smoothing, float(target_row), float(n)
-    )
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = 0.0, 0.0
     i = lane
@@ -2179,17 +2116,7 @@ def vjp_f64_index_label_smoothing_ne_0_block(
     s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s5, s5_l = vjp_f64_s5_core_index_label_smoothing_ne_0(
-        float(g_row),
-        ignore_index,
-        label_smoothing,
-        m0,
-        s0,
-        s0_l,
-        s4,
-        s4_l,
-        float(target_row),
-        z_loss,
-        weight_inside_target_row__n,
+        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, float(target_row), z_loss, weight_inside_target_row__n
     )
     i = lane
     while i < n:
@@ -2250,9 +2177,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
             row,
             value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, f32(target_row), z_loss, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
-        f32(g_row), ignore_index, label_smoothing, f32(target_row), f32(n)
-    )
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -2265,7 +2190,6 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
     s5, s5_l = value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
         e1,
         e1_l,
-        f32(g_row),
         ignore_index,
         label_smoothing,
         m0,
@@ -2336,9 +2260,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
             row,
             value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, f32(target_row), z_loss, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
-        f32(g_row), ignore_index, label_smoothing, f32(target_row), f32(n)
-    )
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -2351,7 +2273,6 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
     s5, s5_l = value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
         e1,
         e1_l,
-        f32(g_row),
         ignore_index,
         label_smoothing,
         m0,
@@ -2422,9 +2343,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp(
             row,
             value_and_grad_f64_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, float(target_row), z_loss, float(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(
-        float(g_row), ignore_index, label_smoothing, float(target_row), float(n)
-    )
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = 0.0, 0.0
     i = lane
@@ -2438,7 +2357,6 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp(
     s5, s5_l = value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
         e1,
         e1_l,
-        float(g_row),
         ignore_index,
         label_smoothing,
         m0,
@@ -2509,9 +2427,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block(
             row,
             value_and_grad_f64_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, float(target_row), z_loss, float(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(
-        float(g_row), ignore_index, label_smoothing, float(target_row), float(n)
-    )
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = 0.0, 0.0
     i = lane
@@ -2525,7 +2441,6 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block(
     s5, s5_l = value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
         e1,
         e1_l,
-        float(g_row),
         ignore_index,
         label_smoothing,
         m0,
@@ -2768,72 +2683,59 @@ def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1):
     return e0_K1
 
 
-# s3_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -1/s0)
+# s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -1/s0)
 @core
-def vjp_f32_s3_of_core_prob_label_smoothing_eq_0(s0, s0_l, target_K1, weight_K1):
+def vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_K1, weight_K1):
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
     t2 = fdiv(target_K1, s0)
     t3 = -fmul(t2, weight_K1)
     t4 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), s0), weight_K1)
-    t5 = f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4)
-    t6 = f32(0.0) if t1 else t3
+    t5 = -(f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4))
+    t6 = -(f32(0.0) if t1 else t3)
     t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
     return t6, t7
 
 
-# s3 = -g*s3_of
+# s4 = s3 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f32_s3_core_prob_label_smoothing_eq_0(g, s3_of, s3_of_l):
-    t1 = -fmul(g, s3_of)
-    t2 = -fadd(libdevice.fmaf(g, s3_of, t1), fmul(g, s3_of_l))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
-
-
-# s4 = s3 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
-@core
-def vjp_f32_s4_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l, s3, s3_l, z_loss):
+def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     t1 = z_loss == f32(0.0)
-    t2 = fdiv(g, s0)
-    t3 = fmul(t2, z_loss)
-    t4 = libdevice.logf(s0)
-    t5 = fadd(m0, t4)
-    t6 = fmul(t3, t5)
-    t7 = f32(0.0) if t1 else fmul(t6, f32(2.0))
-    t8 = fadd(s3, t7)
-    t9 = fsub(t8, s3)
-    t10 = fsub(t5, m0)
-    t11 = fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t10)), fsub(t4, t10)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t12 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, g), fmul(t2, s0_l)), s0), z_loss)
-    t13 = fadd(fadd(libdevice.fmaf(t3, t5, -t6), t11), fmul(fadd(libdevice.fmaf(t2, z_loss, -t3), t12), t5))
-    t14 = fadd(fadd(fsub(s3, fsub(t8, t9)), fsub(t7, t9)), s3_l)
-    t15 = fadd(t14, f32(0.0) if t1 else fmul(t13, f32(2.0)))
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = fadd(t8, t15)
-    t18 = t17 if t16 else t8
-    t19 = (fsub(t15, fsub(t17, t8)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t2 = fdiv(z_loss, s0)
+    t3 = libdevice.logf(s0)
+    t4 = fadd(m0, t3)
+    t5 = fmul(t2, t4)
+    t6 = f32(0.0) if t1 else fmul(t5, f32(2.0))
+    t7 = fadd(s3, t6)
+    t8 = fsub(t7, s3)
+    t9 = fsub(t4, m0)
+    t10 = fmul(t2, fadd(fadd(fsub(m0, fsub(t4, t9)), fsub(t3, t9)), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, z_loss), fmul(t2, s0_l)), s0), t4)
+    t12 = f32(0.0) if t1 else fmul(fadd(fadd(libdevice.fmaf(t2, t4, -t5), t10), t11), f32(2.0))
+    t13 = fadd(fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l), t12)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
+    return t16, t17
 
 
-# dinput[K] = -g*weighted(target[K]*weight[K], 1) + weighted(e0[K], s4)
+# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
 @core
 def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, weight_K):
-    t1 = fmul(target_K, weight_K)
-    t2 = t1 == f32(0.0)
-    t3 = f32(0.0) if t2 else t1
-    t4 = -fmul(g, t3)
-    t5 = e0_K == f32(0.0)
-    t6 = fmul(e0_K, s4)
-    t7 = f32(0.0) if t5 else t6
-    t8 = fadd(t4, t7)
-    t9 = fsub(t8, t4)
-    t10 = fmul(g, f32(0.0) if t2 else libdevice.fmaf(target_K, weight_K, -t1))
-    t11 = fadd(fadd(fsub(t4, fsub(t8, t9)), fsub(t7, t9)), -fadd(libdevice.fmaf(g, t3, t4), t10))
-    t12 = fadd(t11, f32(0.0) if t5 else fadd(libdevice.fmaf(e0_K, s4, -t6), fmul(e0_K, s4_l)))
-    return fadd(t8, t12) if fsub(t12, t12) == f32(0.0) else t8
+    t1 = e0_K == f32(0.0)
+    t2 = fmul(e0_K, s4)
+    t3 = f32(0.0) if t1 else t2
+    t4 = fmul(target_K, weight_K)
+    t5 = t4 == f32(0.0)
+    t6 = -(f32(0.0) if t5 else t4)
+    t7 = fadd(t3, t6)
+    t8 = fmul(g, t7)
+    t9 = fsub(t7, t3)
+    t10 = f32(0.0) if t1 else fadd(libdevice.fmaf(e0_K, s4, -t2), fmul(e0_K, s4_l))
+    t11 = -(f32(0.0) if t5 else libdevice.fmaf(target_K, weight_K, -t4))
+    t12 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t10), t11))
+    t13 = fadd(libdevice.fmaf(g, t7, -t8), t12)
+    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -2869,72 +2771,59 @@ def vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l):
     return t5, t6
 
 
-# s3_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -r_s0)
+# s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -r_s0)
 @core
-def vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
+def vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
     t1 = dmul(target_K1, weight_K1) == 0.0
     t2 = dmul(r_s0, target_K1)
     t3 = -dmul(t2, weight_K1)
     t4 = dmul(dadd(libdevice.fma(r_s0, target_K1, -t2), dmul(r_s0_l, target_K1)), weight_K1)
-    t5 = 0.0 if t1 else -dadd(libdevice.fma(t2, weight_K1, t3), t4)
-    t6 = 0.0 if t1 else t3
+    t5 = -(0.0 if t1 else -dadd(libdevice.fma(t2, weight_K1, t3), t4))
+    t6 = -(0.0 if t1 else t3)
     t7 = t5 if dadd(t5, -t5) == 0.0 else 0.0
     return t6, t7
 
 
-# s3 = -g*s3_of
+# s4 = s3 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f64_s3_core_prob_label_smoothing_eq_0(g, s3_of, s3_of_l):
-    t1 = -dmul(g, s3_of)
-    t2 = -dadd(libdevice.fma(g, s3_of, t1), dmul(g, s3_of_l))
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
-
-
-# s4 = s3 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
-@core
-def vjp_f64_s4_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l, s3, s3_l, z_loss):
+def vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     t1 = z_loss == 0.0
-    t2 = ddiv(g, s0)
-    t3 = dmul(t2, z_loss)
-    t4 = log(s0)
-    t5 = dadd(m0, t4)
-    t6 = dmul(t3, t5)
-    t7 = 0.0 if t1 else dmul(t6, 2.0)
-    t8 = dadd(s3, t7)
-    t9 = dadd(t8, -s3)
-    t10 = dadd(t5, -m0)
-    t11 = dadd(dadd(dadd(m0, -dadd(t5, -t10)), dadd(t4, -t10)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t12 = dmul(ddiv(dadd(libdevice.fma(-t2, s0, g), -dmul(t2, s0_l)), s0), z_loss)
-    t13 = dmul(dadd(libdevice.fma(t2, z_loss, -t3), t12), t5)
-    t14 = 0.0 if t1 else dmul(dadd(dadd(libdevice.fma(t3, t5, -t6), dmul(t3, t11)), t13), 2.0)
-    t15 = dadd(dadd(dadd(dadd(s3, -dadd(t8, -t9)), dadd(t7, -t9)), s3_l), t14)
-    t16 = dadd(t15, -t15) == 0.0
-    t17 = dadd(t8, t15)
-    t18 = t17 if t16 else t8
-    t19 = (dadd(t15, -dadd(t17, -t8)) if t16 else 0.0) if dadd(t18, -t18) == 0.0 else 0.0
-    return t18, t19
+    t2 = ddiv(z_loss, s0)
+    t3 = log(s0)
+    t4 = dadd(m0, t3)
+    t5 = dmul(t2, t4)
+    t6 = 0.0 if t1 else dmul(t5, 2.0)
+    t7 = dadd(s3, t6)
+    t8 = dadd(t7, -s3)
+    t9 = dadd(t4, -m0)
+    t10 = dadd(dadd(dadd(m0, -dadd(t4, -t9)), dadd(t3, -t9)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t11 = dmul(ddiv(dadd(libdevice.fma(-t2, s0, z_loss), -dmul(t2, s0_l)), s0), t4)
+    t12 = 0.0 if t1 else dmul(dadd(dadd(libdevice.fma(t2, t4, -t5), dmul(t2, t10)), t11), 2.0)
+    t13 = dadd(dadd(dadd(dadd(s3, -dadd(t7, -t8)), dadd(t6, -t8)), s3_l), t12)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) if dadd(t16, -t16) == 0.0 else 0.0
+    return t16, t17
 
 
-# dinput[K] = -g*weighted(target[K]*weight[K], 1) + weighted(e0[K], s4)
+# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
 @core
 def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, target_K, weight_K):
-    t1 = dmul(target_K, weight_K)
-    t2 = t1 == 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -dmul(g, t3)
-    t5 = e0_K == 0.0
-    t6 = dmul(e0_K, s4)
-    t7 = 0.0 if t5 else t6
-    t8 = dadd(t4, t7)
-    t9 = dadd(t8, -t4)
-    t10 = -dadd(libdevice.fma(g, t3, t4), dmul(g, 0.0 if t2 else libdevice.fma(target_K, weight_K, -t1)))
-    t11 = 0.0 if t5 else dadd(dadd(libdevice.fma(e0_K, s4, -t6), dmul(e0_K, s4_l)), dmul(e0_K_l, s4))
-    t12 = dadd(dadd(dadd(dadd(t4, -dadd(t8, -t9)), dadd(t7, -t9)), t10), t11)
-    return dadd(t8, t12) if dadd(t12, -t12) == 0.0 else t8
+    t1 = e0_K == 0.0
+    t2 = dmul(e0_K, s4)
+    t3 = 0.0 if t1 else t2
+    t4 = dmul(target_K, weight_K)
+    t5 = t4 == 0.0
+    t6 = -(0.0 if t5 else t4)
+    t7 = dadd(t3, t6)
+    t8 = dmul(g, t7)
+    t9 = dadd(t7, -t3)
+    t10 = 0.0 if t1 else dadd(dadd(libdevice.fma(e0_K, s4, -t2), dmul(e0_K, s4_l)), dmul(e0_K_l, s4))
+    t11 = dadd(dadd(dadd(t3, -dadd(t7, -t9)), dadd(t6, -t9)), t10)
+    t12 = dmul(g, dadd(t11, -(0.0 if t5 else libdevice.fma(target_K, weight_K, -t4))))
+    t13 = dadd(libdevice.fma(g, t7, -t8), t12)
+    return dadd(t8, t13) if dadd(t13, -t13) == 0.0 else t8
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -2974,27 +2863,25 @@ def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     return fadd(t6, t12) if fsub(t12, t12) == f32(0.0) else t6
 
 
-# s4 = s3 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s3, s3_l, z_loss):
+def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss):
     t1 = z_loss == f32(0.0)
-    t2 = fdiv(g, s0)
-    t3 = fmul(t2, z_loss)
-    t4 = fadd(e1, m0)
-    t5 = fmul(t3, t4)
-    t6 = f32(0.0) if t1 else fmul(t5, f32(2.0))
-    t7 = fadd(s3, t6)
-    t8 = fsub(t7, s3)
-    t9 = fsub(t4, e1)
-    t10 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, g), fmul(t2, s0_l)), s0), z_loss)
-    t11 = fadd(libdevice.fmaf(t3, t4, -t5), fmul(t3, fadd(fadd(fsub(e1, fsub(t4, t9)), fsub(m0, t9)), e1_l)))
-    t12 = f32(0.0) if t1 else fmul(fadd(t11, fmul(fadd(libdevice.fmaf(t2, z_loss, -t3), t10), t4)), f32(2.0))
-    t13 = fadd(fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t7, t13)
-    t16 = t15 if t14 else t7
-    t17 = (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t2 = fdiv(z_loss, s0)
+    t3 = fadd(e1, m0)
+    t4 = fmul(t2, t3)
+    t5 = f32(0.0) if t1 else fmul(t4, f32(2.0))
+    t6 = fadd(s3, t5)
+    t7 = fsub(t6, s3)
+    t8 = fsub(t3, e1)
+    t9 = fadd(libdevice.fmaf(t2, t3, -t4), fmul(t2, fadd(fadd(fsub(e1, fsub(t3, t8)), fsub(m0, t8)), e1_l)))
+    t10 = fmul(fadd(t9, fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, z_loss), fmul(t2, s0_l)), s0), t3)), f32(2.0))
+    t11 = fadd(fadd(fadd(fsub(s3, fsub(t6, t7)), fsub(t5, t7)), s3_l), f32(0.0) if t1 else t10)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t6, t11)
+    t14 = t13 if t12 else t6
+    t15 = (fsub(t11, fsub(t13, t6)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -3034,27 +2921,26 @@ def value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     return dadd(t6, t12) if dadd(t12, -t12) == 0.0 else t6
 
 
-# s4 = s3 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, g, m0, s0, s0_l, s3, s3_l, z_loss):
+def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss):
     t1 = z_loss == 0.0
-    t2 = ddiv(g, s0)
-    t3 = dmul(t2, z_loss)
-    t4 = dadd(e1, m0)
-    t5 = dmul(t3, t4)
-    t6 = 0.0 if t1 else dmul(t5, 2.0)
-    t7 = dadd(s3, t6)
-    t8 = dadd(t7, -s3)
-    t9 = dadd(t4, -e1)
-    t10 = dmul(t3, dadd(dadd(dadd(e1, -dadd(t4, -t9)), dadd(m0, -t9)), e1_l))
-    t11 = dmul(ddiv(dadd(libdevice.fma(-t2, s0, g), -dmul(t2, s0_l)), s0), z_loss)
-    t12 = dadd(dadd(libdevice.fma(t3, t4, -t5), t10), dmul(dadd(libdevice.fma(t2, z_loss, -t3), t11), t4))
-    t13 = dadd(dadd(dadd(dadd(s3, -dadd(t7, -t8)), dadd(t6, -t8)), s3_l), 0.0 if t1 else dmul(t12, 2.0))
-    t14 = dadd(t13, -t13) == 0.0
-    t15 = dadd(t7, t13)
-    t16 = t15 if t14 else t7
-    t17 = (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) if dadd(t16, -t16) == 0.0 else 0.0
-    return t16, t17
+    t2 = ddiv(z_loss, s0)
+    t3 = dadd(e1, m0)
+    t4 = dmul(t2, t3)
+    t5 = 0.0 if t1 else dmul(t4, 2.0)
+    t6 = dadd(s3, t5)
+    t7 = dadd(t6, -s3)
+    t8 = dadd(t3, -e1)
+    t9 = dmul(t2, dadd(dadd(dadd(e1, -dadd(t3, -t8)), dadd(m0, -t8)), e1_l))
+    t10 = dmul(ddiv(dadd(libdevice.fma(-t2, s0, z_loss), -dmul(t2, s0_l)), s0), t3)
+    t11 = 0.0 if t1 else dmul(dadd(dadd(libdevice.fma(t2, t3, -t4), t9), t10), 2.0)
+    t12 = dadd(dadd(dadd(dadd(s3, -dadd(t6, -t7)), dadd(t5, -t7)), s3_l), t11)
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t6, t12)
+    t15 = t14 if t13 else t6
+    t16 = (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) if dadd(t15, -t15) == 0.0 else 0.0
+    return t15, t16
 
 
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
@@ -3281,17 +3167,16 @@ def vjp_f32_prob_label_smoothing_eq_0_warp(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s3_of, s3_of_l = f32(0), f32(0)
+    s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
-        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
-    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f32_s3_core_prob_label_smoothing_eq_0(f32(g_row), s3_of, s3_of_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(f32(g_row), m0, s0, s0_l, s3, s3_l, z_loss)
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3333,17 +3218,16 @@ def vjp_f32_prob_label_smoothing_eq_0_block(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s3_of, s3_of_l = f32(0), f32(0)
+    s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
-        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
-    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f32_s3_core_prob_label_smoothing_eq_0(f32(g_row), s3_of, s3_of_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(f32(g_row), m0, s0, s0_l, s3, s3_l, z_loss)
+    s3, s3_l = fblock_sum(s3, s3_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3386,17 +3270,16 @@ def vjp_f64_prob_label_smoothing_eq_0_warp(
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-    s3_of, s3_of_l = 0.0, 0.0
+    s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
-        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
-    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(float(g_row), s3_of, s3_of_l)
-    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(float(g_row), m0, s0, s0_l, s3, s3_l, z_loss)
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3439,17 +3322,16 @@ def vjp_f64_prob_label_smoothing_eq_0_block(
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-    s3_of, s3_of_l = 0.0, 0.0
+    s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
-        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
-    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(float(g_row), s3_of, s3_of_l)
-    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(float(g_row), m0, s0, s0_l, s3, s3_l, z_loss)
+    s3, s3_l = dblock_sum(s3, s3_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3506,19 +3388,16 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
-    s3_of, s3_of_l = f32(0), f32(0)
+    s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
-        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
-    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f32_s3_core_prob_label_smoothing_eq_0(f32(g_row), s3_of, s3_of_l)
-    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(
-        e1, e1_l, f32(g_row), m0, s0, s0_l, s3, s3_l, z_loss
-    )
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3575,19 +3454,16 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block(
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
-    s3_of, s3_of_l = f32(0), f32(0)
+    s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
-        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
-    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f32_s3_core_prob_label_smoothing_eq_0(f32(g_row), s3_of, s3_of_l)
-    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(
-        e1, e1_l, f32(g_row), m0, s0, s0_l, s3, s3_l, z_loss
-    )
+    s3, s3_l = fblock_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3645,19 +3521,16 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp(
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-    s3_of, s3_of_l = 0.0, 0.0
+    s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
-        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
-    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(float(g_row), s3_of, s3_of_l)
-    s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(
-        e1, e1_l, float(g_row), m0, s0, s0_l, s3, s3_l, z_loss
-    )
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -3715,19 +3588,16 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block(
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-    s3_of, s3_of_l = 0.0, 0.0
+    s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
-        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
-    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(float(g_row), s3_of, s3_of_l)
-    s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(
-        e1, e1_l, float(g_row), m0, s0, s0_l, s3, s3_l, z_loss
-    )
+    s3, s3_l = dblock_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -4100,18 +3970,16 @@ def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1):
     return e0_K1
 
 
-# s4 = g*label_smoothing/|K|
+# s4 = label_smoothing/|K|
 @core
-def vjp_f32_s4_core_prob_label_smoothing_ne_0(g, label_smoothing, n_K):
-    t1 = fdiv(g, n_K)
-    t2 = fmul(t1, label_smoothing)
-    t3 = fmul(fdiv(libdevice.fmaf(-t1, n_K, g), n_K), label_smoothing)
-    t4 = fadd(libdevice.fmaf(t1, label_smoothing, -t2), t3)
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
+    t1 = fdiv(label_smoothing, n_K)
+    t2 = fdiv(libdevice.fmaf(-t1, n_K, label_smoothing), n_K)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
 
 
 # s5_of = sum over K.1 of weighted(weight[K.1], -1/s0)
@@ -4138,19 +4006,18 @@ def vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l):
     return t5, t6
 
 
-# s6 = g*(1 - label_smoothing)
+# s6 = 1 - label_smoothing
 @core
-def vjp_f32_s6_core_prob_label_smoothing_ne_0(g, label_smoothing):
-    t1 = fsub(f32(1.0), label_smoothing)
-    t2 = fmul(g, t1)
-    t3 = -label_smoothing
-    t4 = fsub(t1, t3)
-    t5 = fadd(libdevice.fmaf(g, t1, -t2), fmul(g, fadd(fsub(t3, fsub(t1, t4)), fsub(f32(1.0), t4))))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+def vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing):
+    t1 = -label_smoothing
+    t2 = fsub(f32(1.0), label_smoothing)
+    t3 = fsub(t2, t1)
+    t4 = fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s7_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -1/s0)
@@ -4178,37 +4045,35 @@ def vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
     return t5, t6
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f32_s8_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     t1 = fadd(s5, s7)
     t2 = z_loss == f32(0.0)
-    t3 = fdiv(g, s0)
-    t4 = fmul(t3, z_loss)
-    t5 = libdevice.logf(s0)
-    t6 = fadd(m0, t5)
-    t7 = fmul(t4, t6)
-    t8 = f32(0.0) if t2 else fmul(t7, f32(2.0))
-    t9 = fadd(t1, t8)
-    t10 = fsub(t9, t1)
-    t11 = fsub(t1, s5)
-    t12 = fadd(fadd(fadd(fsub(s5, fsub(t1, t11)), fsub(s7, t11)), s5_l), s7_l)
-    t13 = fsub(t6, m0)
-    t14 = fmul(t4, fadd(fadd(fsub(m0, fsub(t6, t13)), fsub(t5, t13)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t15 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, g), fmul(t3, s0_l)), s0), z_loss)
-    t16 = fadd(fadd(libdevice.fmaf(t4, t6, -t7), t14), fmul(fadd(libdevice.fmaf(t3, z_loss, -t4), t15), t6))
-    t17 = fadd(fadd(fsub(t1, fsub(t9, t10)), fsub(t8, t10)), t12)
-    t18 = fadd(t17, f32(0.0) if t2 else fmul(t16, f32(2.0)))
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = (fsub(t18, fsub(t20, t9)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
-    return t21, t22
+    t3 = fdiv(z_loss, s0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(m0, t4)
+    t6 = fmul(t3, t5)
+    t7 = f32(0.0) if t2 else fmul(t6, f32(2.0))
+    t8 = fadd(t1, t7)
+    t9 = fsub(t8, t1)
+    t10 = fsub(t1, s5)
+    t11 = fadd(fadd(fadd(fsub(s5, fsub(t1, t10)), fsub(s7, t10)), s5_l), s7_l)
+    t12 = fsub(t5, m0)
+    t13 = fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t12)), fsub(t4, t12)), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t14 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, z_loss), fmul(t3, s0_l)), s0), t5)
+    t15 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t3, t5, -t6), t13), t14), f32(2.0))
+    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
+    return t19, t20
 
 
-# dinput[K] = -s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8)
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
 @core
-def vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
+def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
     t1 = f32(0.0) if weight_K == f32(0.0) else weight_K
     t2 = -fmul(s4, t1)
     t3 = fmul(target_K, weight_K)
@@ -4220,15 +4085,17 @@ def vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, 
     t9 = fmul(e0_K, s8)
     t10 = f32(0.0) if t8 else t9
     t11 = fadd(t7, t10)
-    t12 = fsub(t11, t7)
-    t13 = fsub(t7, t2)
-    t14 = -fadd(libdevice.fmaf(s4, t1, t2), fmul(s4_l, t1))
-    t15 = fmul(s6, f32(0.0) if t4 else libdevice.fmaf(target_K, weight_K, -t3))
-    t16 = -fadd(fadd(libdevice.fmaf(s6, t5, t6), t15), fmul(s6_l, t5))
-    t17 = fadd(fadd(fadd(fsub(t2, fsub(t7, t13)), fsub(t6, t13)), t14), t16)
-    t18 = f32(0.0) if t8 else fadd(libdevice.fmaf(e0_K, s8, -t9), fmul(e0_K, s8_l))
-    t19 = fadd(fadd(fadd(fsub(t7, fsub(t11, t12)), fsub(t10, t12)), t17), t18)
-    return fadd(t11, t19) if fsub(t19, t19) == f32(0.0) else t11
+    t12 = fmul(g, t11)
+    t13 = fsub(t11, t7)
+    t14 = fsub(t7, t2)
+    t15 = -fadd(libdevice.fmaf(s4, t1, t2), fmul(s4_l, t1))
+    t16 = fmul(s6, f32(0.0) if t4 else libdevice.fmaf(target_K, weight_K, -t3))
+    t17 = -fadd(fadd(libdevice.fmaf(s6, t5, t6), t16), fmul(s6_l, t5))
+    t18 = fadd(fadd(fadd(fsub(t2, fsub(t7, t14)), fsub(t6, t14)), t15), t17)
+    t19 = f32(0.0) if t8 else fadd(libdevice.fmaf(e0_K, s8, -t9), fmul(e0_K, s8_l))
+    t20 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t11, t13)), fsub(t10, t13)), t18), t19))
+    t21 = fadd(libdevice.fmaf(g, t11, -t12), t20)
+    return fadd(t12, t21) if fsub(t21, t21) == f32(0.0) else t12
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -4252,18 +4119,16 @@ def vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s4 = g*label_smoothing/|K|
+# s4 = label_smoothing/|K|
 @core
-def vjp_f64_s4_core_prob_label_smoothing_ne_0(g, label_smoothing, n_K):
-    t1 = ddiv(g, n_K)
-    t2 = dmul(t1, label_smoothing)
-    t3 = dmul(ddiv(libdevice.fma(-t1, n_K, g), n_K), label_smoothing)
-    t4 = dadd(libdevice.fma(t1, label_smoothing, -t2), t3)
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
+def vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
+    t1 = ddiv(label_smoothing, n_K)
+    t2 = ddiv(libdevice.fma(-t1, n_K, label_smoothing), n_K)
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = dadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
+    return t5, t6
 
 
 # r_s0 = 1/s0
@@ -4301,19 +4166,18 @@ def vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l):
     return t5, t6
 
 
-# s6 = g*(1 - label_smoothing)
+# s6 = 1 - label_smoothing
 @core
-def vjp_f64_s6_core_prob_label_smoothing_ne_0(g, label_smoothing):
-    t1 = dadd(1.0, -label_smoothing)
-    t2 = dmul(g, t1)
-    t3 = -label_smoothing
-    t4 = dadd(t1, -t3)
-    t5 = dadd(libdevice.fma(g, t1, -t2), dmul(g, dadd(dadd(t3, -dadd(t1, -t4)), dadd(1.0, -t4))))
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (dadd(t5, -dadd(t7, -t2)) if t6 else 0.0) if dadd(t8, -t8) == 0.0 else 0.0
-    return t8, t9
+def vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing):
+    t1 = -label_smoothing
+    t2 = dadd(1.0, -label_smoothing)
+    t3 = dadd(t2, -t1)
+    t4 = dadd(dadd(t1, -dadd(t2, -t3)), dadd(1.0, -t3))
+    t5 = dadd(t4, -t4) == 0.0
+    t6 = dadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
+    return t7, t8
 
 
 # s7_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -r_s0)
@@ -4341,37 +4205,35 @@ def vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
     return t5, t6
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(m0 + log(s0))/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f64_s8_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     t1 = dadd(s5, s7)
     t2 = z_loss == 0.0
-    t3 = ddiv(g, s0)
-    t4 = dmul(t3, z_loss)
-    t5 = log(s0)
-    t6 = dadd(m0, t5)
-    t7 = dmul(t4, t6)
-    t8 = 0.0 if t2 else dmul(t7, 2.0)
-    t9 = dadd(t1, t8)
-    t10 = dadd(t9, -t1)
-    t11 = dadd(t1, -s5)
-    t12 = dadd(dadd(dadd(dadd(s5, -dadd(t1, -t11)), dadd(s7, -t11)), s5_l), s7_l)
-    t13 = dadd(t6, -m0)
-    t14 = dadd(dadd(dadd(m0, -dadd(t6, -t13)), dadd(t5, -t13)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t15 = dmul(ddiv(dadd(libdevice.fma(-t3, s0, g), -dmul(t3, s0_l)), s0), z_loss)
-    t16 = dmul(dadd(libdevice.fma(t3, z_loss, -t4), t15), t6)
-    t17 = 0.0 if t2 else dmul(dadd(dadd(libdevice.fma(t4, t6, -t7), dmul(t4, t14)), t16), 2.0)
-    t18 = dadd(dadd(dadd(dadd(t1, -dadd(t9, -t10)), dadd(t8, -t10)), t12), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) if dadd(t21, -t21) == 0.0 else 0.0
-    return t21, t22
+    t3 = ddiv(z_loss, s0)
+    t4 = log(s0)
+    t5 = dadd(m0, t4)
+    t6 = dmul(t3, t5)
+    t7 = 0.0 if t2 else dmul(t6, 2.0)
+    t8 = dadd(t1, t7)
+    t9 = dadd(t8, -t1)
+    t10 = dadd(t1, -s5)
+    t11 = dadd(dadd(dadd(dadd(s5, -dadd(t1, -t10)), dadd(s7, -t10)), s5_l), s7_l)
+    t12 = dadd(t5, -m0)
+    t13 = dadd(dadd(dadd(m0, -dadd(t5, -t12)), dadd(t4, -t12)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t14 = dmul(ddiv(dadd(libdevice.fma(-t3, s0, z_loss), -dmul(t3, s0_l)), s0), t5)
+    t15 = 0.0 if t2 else dmul(dadd(dadd(libdevice.fma(t3, t5, -t6), dmul(t3, t13)), t14), 2.0)
+    t16 = dadd(dadd(dadd(dadd(t1, -dadd(t8, -t9)), dadd(t7, -t9)), t11), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) if dadd(t19, -t19) == 0.0 else 0.0
+    return t19, t20
 
 
-# dinput[K] = -s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8)
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
 @core
-def vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
+def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
     t1 = 0.0 if weight_K == 0.0 else weight_K
     t2 = -dmul(s4, t1)
     t3 = dmul(target_K, weight_K)
@@ -4383,14 +4245,16 @@ def vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, 
     t9 = dmul(e0_K, s8)
     t10 = 0.0 if t8 else t9
     t11 = dadd(t7, t10)
-    t12 = dadd(t11, -t7)
-    t13 = dadd(t7, -t2)
-    t14 = -dadd(libdevice.fma(s4, t1, t2), dmul(s4_l, t1))
-    t15 = dadd(libdevice.fma(s6, t5, t6), dmul(s6, 0.0 if t4 else libdevice.fma(target_K, weight_K, -t3)))
-    t16 = dadd(dadd(dadd(dadd(t2, -dadd(t7, -t13)), dadd(t6, -t13)), t14), -dadd(t15, dmul(s6_l, t5)))
-    t17 = 0.0 if t8 else dadd(dadd(libdevice.fma(e0_K, s8, -t9), dmul(e0_K, s8_l)), dmul(e0_K_l, s8))
-    t18 = dadd(dadd(dadd(dadd(t7, -dadd(t11, -t12)), dadd(t10, -t12)), t16), t17)
-    return dadd(t11, t18) if dadd(t18, -t18) == 0.0 else t11
+    t12 = dmul(g, t11)
+    t13 = dadd(t11, -t7)
+    t14 = dadd(t7, -t2)
+    t15 = -dadd(libdevice.fma(s4, t1, t2), dmul(s4_l, t1))
+    t16 = dadd(libdevice.fma(s6, t5, t6), dmul(s6, 0.0 if t4 else libdevice.fma(target_K, weight_K, -t3)))
+    t17 = dadd(dadd(dadd(dadd(t2, -dadd(t7, -t14)), dadd(t6, -t14)), t15), -dadd(t16, dmul(s6_l, t5)))
+    t18 = 0.0 if t8 else dadd(dadd(libdevice.fma(e0_K, s8, -t9), dmul(e0_K, s8_l)), dmul(e0_K_l, s8))
+    t19 = dmul(g, dadd(dadd(dadd(dadd(t7, -dadd(t11, -t13)), dadd(t10, -t13)), t17), t18))
+    t20 = dadd(libdevice.fma(g, t11, -t12), t19)
+    return dadd(t12, t20) if dadd(t20, -t20) == 0.0 else t12
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -4462,30 +4326,29 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
     return fadd(t11, t24) if fsub(t24, t24) == f32(0.0) else t11
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     t1 = fadd(s5, s7)
     t2 = z_loss == f32(0.0)
-    t3 = fdiv(g, s0)
-    t4 = fmul(t3, z_loss)
-    t5 = fadd(e1, m0)
-    t6 = fmul(t4, t5)
-    t7 = f32(0.0) if t2 else fmul(t6, f32(2.0))
-    t8 = fadd(t1, t7)
-    t9 = fsub(t8, t1)
-    t10 = fsub(t1, s5)
-    t11 = fadd(fadd(fadd(fsub(s5, fsub(t1, t10)), fsub(s7, t10)), s5_l), s7_l)
-    t12 = fsub(t5, e1)
-    t13 = fmul(t4, fadd(fadd(fsub(e1, fsub(t5, t12)), fsub(m0, t12)), e1_l))
-    t14 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, g), fmul(t3, s0_l)), s0), z_loss)
-    t15 = fadd(fadd(libdevice.fmaf(t4, t5, -t6), t13), fmul(fadd(libdevice.fmaf(t3, z_loss, -t4), t14), t5))
-    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), f32(0.0) if t2 else fmul(t15, f32(2.0)))
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t8, t16)
-    t19 = t18 if t17 else t8
-    t20 = (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t19, t20
+    t3 = fdiv(z_loss, s0)
+    t4 = fadd(e1, m0)
+    t5 = fmul(t3, t4)
+    t6 = f32(0.0) if t2 else fmul(t5, f32(2.0))
+    t7 = fadd(t1, t6)
+    t8 = fsub(t7, t1)
+    t9 = fsub(t1, s5)
+    t10 = fadd(fadd(fadd(fsub(s5, fsub(t1, t9)), fsub(s7, t9)), s5_l), s7_l)
+    t11 = fsub(t4, e1)
+    t12 = fmul(t3, fadd(fadd(fsub(e1, fsub(t4, t11)), fsub(m0, t11)), e1_l))
+    t13 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, z_loss), fmul(t3, s0_l)), s0), t4)
+    t14 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t3, t4, -t5), t12), t13), f32(2.0))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t7, t8)), fsub(t6, t8)), t10), t14)
+    t16 = fsub(t15, t15) == f32(0.0)
+    t17 = fadd(t7, t15)
+    t18 = t17 if t16 else t7
+    t19 = (fsub(t15, fsub(t17, t7)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -4557,68 +4420,71 @@ def value_and_grad_f64_out_core_prob_label_smoothing_ne_0(
     return dadd(t11, t24) if dadd(t24, -t24) == 0.0 else t11
 
 
-# s8 = s5 + s7 + weighted(z_loss, 2*g*(e1 + m0)/s0)
+# s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, g, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
     t1 = dadd(s5, s7)
     t2 = z_loss == 0.0
-    t3 = ddiv(g, s0)
-    t4 = dmul(t3, z_loss)
-    t5 = dadd(e1, m0)
-    t6 = dmul(t4, t5)
-    t7 = 0.0 if t2 else dmul(t6, 2.0)
-    t8 = dadd(t1, t7)
-    t9 = dadd(t8, -t1)
-    t10 = dadd(t1, -s5)
-    t11 = dadd(dadd(dadd(dadd(s5, -dadd(t1, -t10)), dadd(s7, -t10)), s5_l), s7_l)
-    t12 = dadd(t5, -e1)
-    t13 = dmul(t4, dadd(dadd(dadd(e1, -dadd(t5, -t12)), dadd(m0, -t12)), e1_l))
-    t14 = dmul(ddiv(dadd(libdevice.fma(-t3, s0, g), -dmul(t3, s0_l)), s0), z_loss)
-    t15 = dadd(dadd(libdevice.fma(t4, t5, -t6), t13), dmul(dadd(libdevice.fma(t3, z_loss, -t4), t14), t5))
-    t16 = dadd(dadd(dadd(dadd(t1, -dadd(t8, -t9)), dadd(t7, -t9)), t11), 0.0 if t2 else dmul(t15, 2.0))
-    t17 = dadd(t16, -t16) == 0.0
-    t18 = dadd(t8, t16)
-    t19 = t18 if t17 else t8
-    t20 = (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) if dadd(t19, -t19) == 0.0 else 0.0
-    return t19, t20
+    t3 = ddiv(z_loss, s0)
+    t4 = dadd(e1, m0)
+    t5 = dmul(t3, t4)
+    t6 = 0.0 if t2 else dmul(t5, 2.0)
+    t7 = dadd(t1, t6)
+    t8 = dadd(t7, -t1)
+    t9 = dadd(t1, -s5)
+    t10 = dadd(dadd(dadd(dadd(s5, -dadd(t1, -t9)), dadd(s7, -t9)), s5_l), s7_l)
+    t11 = dadd(t4, -e1)
+    t12 = dmul(t3, dadd(dadd(dadd(e1, -dadd(t4, -t11)), dadd(m0, -t11)), e1_l))
+    t13 = dmul(ddiv(dadd(libdevice.fma(-t3, s0, z_loss), -dmul(t3, s0_l)), s0), t4)
+    t14 = 0.0 if t2 else dmul(dadd(dadd(libdevice.fma(t3, t4, -t5), t12), t13), 2.0)
+    t15 = dadd(dadd(dadd(dadd(t1, -dadd(t7, -t8)), dadd(t6, -t8)), t10), t14)
+    t16 = dadd(t15, -t15) == 0.0
+    t17 = dadd(t7, t15)
+    t18 = t17 if t16 else t7
+    t19 = (dadd(t15, -dadd(t17, -t7)) if t16 else 0.0) if dadd(t18, -t18) == 0.0 else 0.0
+    return t18, t19
 
 
-# dtarget[K] = -s6*weighted(weight[K], -e0 - m0 + input[K])
+# dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])
 @core
-def vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_K, weight_K):
-    t1 = weight_K == f32(0.0)
-    t2 = -e0
-    t3 = fadd(input_K, t2)
-    t4 = fsub(t3, m0)
-    t5 = fmul(weight_K, t4)
-    t6 = f32(0.0) if t1 else t5
-    t7 = -fmul(s6, t6)
-    t8 = fsub(t4, t3)
-    t9 = fsub(t3, input_K)
-    t10 = fadd(fadd(fsub(input_K, fsub(t3, t9)), fsub(t2, t9)), -e0_l)
-    t11 = fmul(weight_K, fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(-m0, t8)), t10))
-    t12 = fmul(s6, f32(0.0) if t1 else fadd(libdevice.fmaf(weight_K, t4, -t5), t11))
-    t13 = -fadd(fadd(libdevice.fmaf(s6, t6, t7), t12), fmul(s6_l, t6))
-    return fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7
+def vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s6, s6_l, input_K, weight_K):
+    t1 = fmul(g, s6)
+    t2 = weight_K == f32(0.0)
+    t3 = -e0
+    t4 = fadd(input_K, t3)
+    t5 = fsub(t4, m0)
+    t6 = fmul(weight_K, t5)
+    t7 = f32(0.0) if t2 else t6
+    t8 = -fmul(t1, t7)
+    t9 = fsub(t5, t4)
+    t10 = fsub(t4, input_K)
+    t11 = fadd(fadd(fsub(input_K, fsub(t4, t10)), fsub(t3, t10)), -e0_l)
+    t12 = fmul(weight_K, fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(-m0, t9)), t11))
+    t13 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_K, t5, -t6), t12))
+    t14 = fmul(fadd(libdevice.fmaf(g, s6, -t1), fmul(g, s6_l)), t7)
+    t15 = -fadd(fadd(libdevice.fmaf(t1, t7, t8), t13), t14)
+    return fadd(t8, t15) if fsub(t15, t15) == f32(0.0) else t8
 
 
-# dtarget[K] = -s6*weighted(weight[K], -e0 - m0 + input[K])
+# dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])
 @core
-def vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_K, weight_K):
-    t1 = weight_K == 0.0
-    t2 = -e0
-    t3 = dadd(input_K, t2)
-    t4 = dadd(t3, -m0)
-    t5 = dmul(weight_K, t4)
-    t6 = 0.0 if t1 else t5
-    t7 = -dmul(s6, t6)
-    t8 = dadd(t4, -t3)
-    t9 = dadd(t3, -input_K)
-    t10 = dadd(dadd(dadd(input_K, -dadd(t3, -t9)), dadd(t2, -t9)), -e0_l)
-    t11 = dmul(weight_K, dadd(dadd(dadd(t3, -dadd(t4, -t8)), dadd(-m0, -t8)), t10))
-    t12 = dmul(s6, 0.0 if t1 else dadd(libdevice.fma(weight_K, t4, -t5), t11))
-    t13 = -dadd(dadd(libdevice.fma(s6, t6, t7), t12), dmul(s6_l, t6))
-    return dadd(t7, t13) if dadd(t13, -t13) == 0.0 else t7
+def vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s6, s6_l, input_K, weight_K):
+    t1 = dmul(g, s6)
+    t2 = weight_K == 0.0
+    t3 = -e0
+    t4 = dadd(input_K, t3)
+    t5 = dadd(t4, -m0)
+    t6 = dmul(weight_K, t5)
+    t7 = 0.0 if t2 else t6
+    t8 = -dmul(t1, t7)
+    t9 = dadd(t5, -t4)
+    t10 = dadd(t4, -input_K)
+    t11 = dadd(dadd(dadd(input_K, -dadd(t4, -t10)), dadd(t3, -t10)), -e0_l)
+    t12 = dmul(weight_K, dadd(dadd(dadd(t4, -dadd(t5, -t9)), dadd(-m0, -t9)), t11))
+    t13 = dmul(t1, 0.0 if t2 else dadd(libdevice.fma(weight_K, t5, -t6), t12))
+    t14 = dadd(dadd(libdevice.fma(t1, t7, t8), t13), dmul(dadd(libdevice.fma(g, s6, -t1), dmul(g, s6_l)), t7))
+    t15 = -t14
+    return dadd(t8, t15) if dadd(t15, -t15) == 0.0 else t8
 
 
 @kernel
@@ -4860,7 +4726,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4870,7 +4736,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4881,7 +4747,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(f32(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -4891,7 +4757,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
@@ -4923,7 +4789,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4933,7 +4799,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4944,7 +4810,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(f32(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -4954,7 +4820,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
         )
         i = u32(i + block_width)
 
@@ -4986,7 +4852,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing, float(n))
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = lane
@@ -4997,7 +4863,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -5008,7 +4874,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s7_of, s7_of_l = dwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(float(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -5018,7 +4884,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
+            vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
@@ -5050,7 +4916,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing, float(n))
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = lane
@@ -5061,7 +4927,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -5072,7 +4938,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s7_of, s7_of_l = dblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(float(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -5082,7 +4948,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
+            vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + block_width)
 
@@ -5142,7 +5008,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
             row,
             value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, f32(n)),
         )
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5152,7 +5018,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5163,9 +5029,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(
-        e1, e1_l, f32(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
-    )
+    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -5175,7 +5039,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
@@ -5235,7 +5099,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
             row,
             value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, f32(n)),
         )
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5245,7 +5109,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5256,9 +5120,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(
-        e1, e1_l, f32(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
-    )
+    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -5268,7 +5130,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
         )
         i = u32(i + block_width)
 
@@ -5328,7 +5190,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
             row,
             value_and_grad_f64_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, float(n)),
         )
-    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing, float(n))
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = lane
@@ -5339,7 +5201,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -5350,9 +5212,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s7_of, s7_of_l = dwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(
-        e1, e1_l, float(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
-    )
+    s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -5362,7 +5222,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
+            vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
@@ -5422,7 +5282,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block(
             row,
             value_and_grad_f64_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, float(n)),
         )
-    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing, float(n))
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = lane
@@ -5433,7 +5293,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     s7_of, s7_of_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -5444,9 +5304,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s7_of, s7_of_l = dblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(
-        e1, e1_l, float(g_row), m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss
-    )
+    s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -5456,7 +5314,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_prob_label_smoothing_ne_0(s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
+            vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + block_width)
 
@@ -5487,7 +5345,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
@@ -5496,7 +5354,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp(
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_i, weight_i),
+            vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i),
         )
         i = u32(i + warp_width)
 
@@ -5527,7 +5385,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(f32(g_row), label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
@@ -5536,7 +5394,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block(
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_i, weight_i),
+            vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i),
         )
         i = u32(i + block_width)
 
@@ -5567,7 +5425,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
@@ -5576,7 +5434,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp(
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_i, weight_i),
+            vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i),
         )
         i = u32(i + warp_width)
 
@@ -5607,7 +5465,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0_block(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(float(g_row), label_smoothing)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
@@ -5616,6 +5474,6 @@ def vjp_target_f64_prob_label_smoothing_ne_0_block(
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, m0, s6, s6_l, input_i, weight_i),
+            vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i),
         )
         i = u32(i + block_width)

@@ -110,138 +110,142 @@ def value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     return dadd(t7, t16) if dadd(t16, -t16) == 0.0 else t7
 
 
-# s4 = -2*g/(s0 + s1 + smooth)
+# s4 = -2/(s0 + s1 + smooth)
 @core
-def vjp_f32_s4_core(g, s0, s0_l, s1, s1_l, smooth):
+def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth):
     t1 = fadd(s0, s1)
     t2 = fadd(t1, smooth)
-    t3 = fdiv(g, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, s0)
-    t6 = fadd(fadd(fadd(fsub(s0, fsub(t1, t5)), fsub(s1, t5)), s0_l), s1_l)
-    t7 = fsub(libdevice.fmaf(-t3, t2, g), fmul(t3, fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(smooth, t4)), t6)))
-    t8 = -fmul(fdiv(t7, t2), f32(2.0))
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = -fmul(t3, f32(2.0))
-    t11 = fadd(t10, t8)
-    t12 = t11 if t9 else t10
-    t13 = (fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
+    t3 = fdiv(f32(2.0), t2)
+    t4 = -t3
+    t5 = fsub(t2, t1)
+    t6 = fsub(t1, s0)
+    t7 = fadd(fadd(fadd(fsub(s0, fsub(t1, t6)), fsub(s1, t6)), s0_l), s1_l)
+    t8 = fmul(t3, fadd(fadd(fsub(t1, fsub(t2, t5)), fsub(smooth, t5)), t7))
+    t9 = -fdiv(fsub(libdevice.fmaf(t4, t2, f32(2.0)), t8), t2)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
     return t12, t13
 
 
-# s5 = g*(2*s2 + smooth)/(s0 + s1 + smooth)**2
+# s5 = (2*s2 + smooth)/(s0 + s1 + smooth)**2
 @core
-def vjp_f32_s5_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
-    t1 = fadd(s0, s1)
+def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+    t1 = fmul(s2, f32(2.0))
     t2 = fadd(t1, smooth)
-    t3 = fdiv(g, t2)
-    t4 = fmul(s2, f32(2.0))
-    t5 = fadd(t4, smooth)
-    t6 = fmul(t3, t5)
-    t7 = fdiv(t6, t2)
-    t8 = fsub(t5, t4)
-    t9 = fmul(t3, fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(smooth, t8)), fmul(s2_l, f32(2.0))))
-    t10 = fsub(t2, t1)
-    t11 = fsub(t1, s0)
-    t12 = fadd(fadd(fadd(fsub(s0, fsub(t1, t11)), fsub(s1, t11)), s0_l), s1_l)
-    t13 = fadd(fadd(fsub(t1, fsub(t2, t10)), fsub(smooth, t10)), t12)
-    t14 = fmul(fdiv(fsub(libdevice.fmaf(-t3, t2, g), fmul(t3, t13)), t2), t5)
-    t15 = fadd(libdevice.fmaf(-t7, t2, t6), fadd(fadd(libdevice.fmaf(t3, t5, -t6), t9), t14))
-    t16 = fdiv(fsub(t15, fmul(t7, t13)), t2)
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t7, t16)
-    t19 = t18 if t17 else t7
-    t20 = (fsub(t16, fsub(t18, t7)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t19, t20
+    t3 = fadd(s0, s1)
+    t4 = fadd(t3, smooth)
+    t5 = fdiv(t2, t4)
+    t6 = fdiv(t5, t4)
+    t7 = fsub(t2, t1)
+    t8 = fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(smooth, t7)), fmul(s2_l, f32(2.0)))
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, s0)
+    t11 = fadd(fadd(fadd(fsub(s0, fsub(t3, t10)), fsub(s1, t10)), s0_l), s1_l)
+    t12 = fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(smooth, t9)), t11)
+    t13 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t8), fmul(t5, t12)), t4)
+    t14 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t13), fmul(t6, t12)), t4)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t6, t14)
+    t17 = t16 if t15 else t6
+    t18 = (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
-# dinput[D] = s4*target[D] + s6
+# dinput[D] = g*(s4*target[D] + s6)
 @core
-def vjp_f32_dinput_core(s4, s4_l, s6, s6_l, target_D):
+def vjp_f32_dinput_core(g, s4, s4_l, s6, s6_l, target_D):
     t1 = fmul(target_D, s4)
     t2 = fadd(s6, t1)
-    t3 = fsub(t2, s6)
-    t4 = fadd(libdevice.fmaf(target_D, s4, -t1), fmul(target_D, s4_l))
-    t5 = fadd(fadd(fadd(fsub(s6, fsub(t2, t3)), fsub(t1, t3)), s6_l), t4)
-    return fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2
+    t3 = fmul(g, t2)
+    t4 = fsub(t2, s6)
+    t5 = fadd(libdevice.fmaf(target_D, s4, -t1), fmul(target_D, s4_l))
+    t6 = fmul(g, fadd(fadd(fadd(fsub(s6, fsub(t2, t4)), fsub(t1, t4)), s6_l), t5))
+    t7 = fadd(libdevice.fmaf(g, t2, -t3), t6)
+    return fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3
 
 
-# dtarget[D] = s4*input[D] + s5
+# dtarget[D] = g*(s4*input[D] + s5)
 @core
-def vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, input_D):
+def vjp_f32_dtarget_core(g, s4, s4_l, s5, s5_l, input_D):
     t1 = fmul(input_D, s4)
     t2 = fadd(s5, t1)
-    t3 = fsub(t2, s5)
-    t4 = fadd(libdevice.fmaf(input_D, s4, -t1), fmul(input_D, s4_l))
-    t5 = fadd(fadd(fadd(fsub(s5, fsub(t2, t3)), fsub(t1, t3)), s5_l), t4)
-    return fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2
+    t3 = fmul(g, t2)
+    t4 = fsub(t2, s5)
+    t5 = fadd(libdevice.fmaf(input_D, s4, -t1), fmul(input_D, s4_l))
+    t6 = fmul(g, fadd(fadd(fadd(fsub(s5, fsub(t2, t4)), fsub(t1, t4)), s5_l), t5))
+    t7 = fadd(libdevice.fmaf(g, t2, -t3), t6)
+    return fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3
 
 
-# s4 = -2*g/(s0 + s1 + smooth)
+# s4 = -2/(s0 + s1 + smooth)
 @core
-def vjp_f64_s4_core(g, s0, s0_l, s1, s1_l, smooth):
+def vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth):
     t1 = dadd(s0, s1)
     t2 = dadd(t1, smooth)
-    t3 = ddiv(g, t2)
-    t4 = dadd(t2, -t1)
-    t5 = dadd(t1, -s0)
-    t6 = dadd(dadd(dadd(dadd(s0, -dadd(t1, -t5)), dadd(s1, -t5)), s0_l), s1_l)
-    t7 = dmul(t3, dadd(dadd(dadd(t1, -dadd(t2, -t4)), dadd(smooth, -t4)), t6))
-    t8 = -dmul(ddiv(dadd(libdevice.fma(-t3, t2, g), -t7), t2), 2.0)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = -dmul(t3, 2.0)
-    t11 = dadd(t10, t8)
-    t12 = t11 if t9 else t10
-    t13 = (dadd(t8, -dadd(t11, -t10)) if t9 else 0.0) if dadd(t12, -t12) == 0.0 else 0.0
+    t3 = ddiv(2.0, t2)
+    t4 = -t3
+    t5 = dadd(t2, -t1)
+    t6 = dadd(t1, -s0)
+    t7 = dadd(dadd(dadd(dadd(s0, -dadd(t1, -t6)), dadd(s1, -t6)), s0_l), s1_l)
+    t8 = dmul(t3, dadd(dadd(dadd(t1, -dadd(t2, -t5)), dadd(smooth, -t5)), t7))
+    t9 = -ddiv(dadd(libdevice.fma(t4, t2, 2.0), -t8), t2)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) if dadd(t12, -t12) == 0.0 else 0.0
     return t12, t13
 
 
-# s5 = g*(2*s2 + smooth)/(s0 + s1 + smooth)**2
+# s5 = (2*s2 + smooth)/(s0 + s1 + smooth)**2
 @core
-def vjp_f64_s5_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
-    t1 = dadd(s0, s1)
+def vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+    t1 = dmul(s2, 2.0)
     t2 = dadd(t1, smooth)
-    t3 = ddiv(g, t2)
-    t4 = dmul(s2, 2.0)
-    t5 = dadd(t4, smooth)
-    t6 = dmul(t3, t5)
-    t7 = ddiv(t6, t2)
-    t8 = dadd(t5, -t4)
-    t9 = dmul(t3, dadd(dadd(dadd(t4, -dadd(t5, -t8)), dadd(smooth, -t8)), dmul(s2_l, 2.0)))
-    t10 = dadd(t2, -t1)
-    t11 = dadd(t1, -s0)
-    t12 = dadd(dadd(dadd(dadd(s0, -dadd(t1, -t11)), dadd(s1, -t11)), s0_l), s1_l)
-    t13 = dadd(dadd(dadd(t1, -dadd(t2, -t10)), dadd(smooth, -t10)), t12)
-    t14 = dmul(ddiv(dadd(libdevice.fma(-t3, t2, g), -dmul(t3, t13)), t2), t5)
-    t15 = dadd(libdevice.fma(-t7, t2, t6), dadd(dadd(libdevice.fma(t3, t5, -t6), t9), t14))
-    t16 = ddiv(dadd(t15, -dmul(t7, t13)), t2)
-    t17 = dadd(t16, -t16) == 0.0
-    t18 = dadd(t7, t16)
-    t19 = t18 if t17 else t7
-    t20 = (dadd(t16, -dadd(t18, -t7)) if t17 else 0.0) if dadd(t19, -t19) == 0.0 else 0.0
-    return t19, t20
+    t3 = dadd(s0, s1)
+    t4 = dadd(t3, smooth)
+    t5 = ddiv(t2, t4)
+    t6 = ddiv(t5, t4)
+    t7 = dadd(t2, -t1)
+    t8 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(smooth, -t7)), dmul(s2_l, 2.0))
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -s0)
+    t11 = dadd(dadd(dadd(dadd(s0, -dadd(t3, -t10)), dadd(s1, -t10)), s0_l), s1_l)
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(smooth, -t9)), t11)
+    t13 = ddiv(dadd(dadd(libdevice.fma(-t5, t4, t2), t8), -dmul(t5, t12)), t4)
+    t14 = ddiv(dadd(dadd(libdevice.fma(-t6, t4, t5), t13), -dmul(t6, t12)), t4)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t6, t14)
+    t17 = t16 if t15 else t6
+    t18 = (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) if dadd(t17, -t17) == 0.0 else 0.0
+    return t17, t18
 
 
-# dinput[D] = s4*target[D] + s6
+# dinput[D] = g*(s4*target[D] + s6)
 @core
-def vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_D):
+def vjp_f64_dinput_core(g, s4, s4_l, s6, s6_l, target_D):
     t1 = dmul(target_D, s4)
     t2 = dadd(s6, t1)
-    t3 = dadd(t2, -s6)
-    t4 = dadd(libdevice.fma(target_D, s4, -t1), dmul(target_D, s4_l))
-    t5 = dadd(dadd(dadd(dadd(s6, -dadd(t2, -t3)), dadd(t1, -t3)), s6_l), t4)
-    return dadd(t2, t5) if dadd(t5, -t5) == 0.0 else t2
+    t3 = dmul(g, t2)
+    t4 = dadd(t2, -s6)
+    t5 = dadd(libdevice.fma(target_D, s4, -t1), dmul(target_D, s4_l))
+    t6 = dmul(g, dadd(dadd(dadd(dadd(s6, -dadd(t2, -t4)), dadd(t1, -t4)), s6_l), t5))
+    t7 = dadd(libdevice.fma(g, t2, -t3), t6)
+    return dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3
 
 
-# dtarget[D] = s4*input[D] + s5
+# dtarget[D] = g*(s4*input[D] + s5)
 @core
-def vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_D):
+def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, input_D):
     t1 = dmul(input_D, s4)
     t2 = dadd(s5, t1)
-    t3 = dadd(t2, -s5)
-    t4 = dadd(libdevice.fma(input_D, s4, -t1), dmul(input_D, s4_l))
-    t5 = dadd(dadd(dadd(dadd(s5, -dadd(t2, -t3)), dadd(t1, -t3)), s5_l), t4)
-    return dadd(t2, t5) if dadd(t5, -t5) == 0.0 else t2
+    t3 = dmul(g, t2)
+    t4 = dadd(t2, -s5)
+    t5 = dadd(libdevice.fma(input_D, s4, -t1), dmul(input_D, s4_l))
+    t6 = dmul(g, dadd(dadd(dadd(dadd(s5, -dadd(t2, -t4)), dadd(t1, -t4)), s5_l), t5))
+    t7 = dadd(libdevice.fma(g, t2, -t3), t6)
+    return dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3
 
 
 @kernel
@@ -421,18 +425,18 @@ def vjp_f32_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(f32(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -469,18 +473,18 @@ def vjp_f32_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(f32(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)
 
 
@@ -517,18 +521,18 @@ def vjp_f64_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = dwarp_sum(s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core(float(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -565,18 +569,18 @@ def vjp_f64_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = dblock_sum(s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core(float(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)
 
 
@@ -615,18 +619,18 @@ def value_and_grad_f32_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(f32(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -665,18 +669,18 @@ def value_and_grad_f32_block(g, input, target, smooth, out_, dinput_, dtarget_, 
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(f32(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)
 
 
@@ -715,18 +719,18 @@ def value_and_grad_f64_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
     s2, s2_l = dwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f64_s4_core(float(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -765,16 +769,16 @@ def value_and_grad_f64_block(g, input, target, smooth, out_, dinput_, dtarget_, 
     s2, s2_l = dblock_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f64_s4_core(float(g_row), s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s5_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)

@@ -213,7 +213,7 @@ def value_f64_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
     return dadd(t37, t79) if dadd(t79, -t79) == 0.0 else t37
 
 
-# dinput[4] = (g*((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[0] >=
+# dinput[4] = g*(((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[0] >=
 #     target[0] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + input[1] -
 #     input[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
@@ -241,9 +241,9 @@ def value_f64_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[0] <= target[0] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 0) else 0) + (g*((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[1]
-#     >= target[1] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 0) else 0) + ((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[1] >=
+#     target[1] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + input[0] -
 #     input[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -270,9 +270,9 @@ def value_f64_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[1] <= target[1] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 1) else 0) + (g*((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[2]
-#     <= target[2] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 1) else 0) + ((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[2] <=
+#     target[2] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - input[1] +
 #     input[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -299,9 +299,9 @@ def value_f64_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[2] >= target[2] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 2) else 0) + (g*((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[3]
-#     <= target[3] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 2) else 0) + ((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[3] <=
+#     target[3] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - input[0] +
 #     input[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -328,8 +328,8 @@ def value_f64_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[3] >= target[3] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 3) else 0)
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 3) else 0))
 @core
 def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
     t1 = i_4 == f32(0.0)
@@ -388,225 +388,219 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
     t54 = fdiv(t53, t23)
     t55 = fmul(t54, t6)
     t56 = fadd(t46, t55)
-    t57 = fmul(g, t56)
-    t58 = t57 if t1 else f32(0.0)
-    t59 = i_4 == f32(1.0)
-    t60 = f32(1.0) if input_1 <= target_1 else f32(0.0)
-    t61 = -fmul(t21, t60)
-    t62 = fadd(t25, t61)
-    t63 = f32(1.0) if target_1 <= input_1 else f32(0.0)
-    t64 = -fmul(t32, t63)
-    t65 = t64 if t13 else f32(0.0)
-    t66 = fadd(t62, t65)
-    t67 = fdiv(t66, t23)
-    t68 = fdiv(t65, t36)
-    t69 = -t68
-    t70 = fadd(t67, t69)
-    t71 = fsub(input_0, input_2)
-    t72 = -t65
-    t73 = fadd(t71, t72)
-    t74 = fdiv(t73, t36)
-    t75 = fmul(t74, t34)
-    t76 = fdiv(t75, t36)
-    t77 = fadd(t70, t76)
-    t78 = fdiv(t21, t23)
-    t79 = fmul(t78, t52)
-    t80 = fdiv(t79, t23)
-    t81 = fmul(t80, t60)
-    t82 = fadd(t77, t81)
-    t83 = fmul(g, t82)
-    t84 = t83 if t59 else f32(0.0)
-    t85 = fadd(t58, t84)
-    t86 = i_4 == f32(2.0)
-    t87 = f32(1.0) if target_2 <= input_2 else f32(0.0)
-    t88 = fmul(t5, t87)
-    t89 = fadd(t40, t88)
-    t90 = f32(1.0) if input_2 <= target_2 else f32(0.0)
-    t91 = fmul(t14, t90)
-    t92 = t91 if t13 else f32(0.0)
-    t93 = fadd(t89, t92)
-    t94 = fdiv(t93, t23)
-    t95 = fdiv(t92, t36)
-    t96 = -t95
-    t97 = fadd(t94, t96)
-    t98 = -t92
-    t99 = fadd(t2, t98)
+    t57 = t56 if t1 else f32(0.0)
+    t58 = i_4 == f32(1.0)
+    t59 = f32(1.0) if input_1 <= target_1 else f32(0.0)
+    t60 = -fmul(t21, t59)
+    t61 = fadd(t25, t60)
+    t62 = f32(1.0) if target_1 <= input_1 else f32(0.0)
+    t63 = -fmul(t32, t62)
+    t64 = t63 if t13 else f32(0.0)
+    t65 = fadd(t61, t64)
+    t66 = fdiv(t65, t23)
+    t67 = fdiv(t64, t36)
+    t68 = -t67
+    t69 = fadd(t66, t68)
+    t70 = fsub(input_0, input_2)
+    t71 = -t64
+    t72 = fadd(t70, t71)
+    t73 = fdiv(t72, t36)
+    t74 = fmul(t73, t34)
+    t75 = fdiv(t74, t36)
+    t76 = fadd(t69, t75)
+    t77 = fdiv(t21, t23)
+    t78 = fmul(t77, t52)
+    t79 = fdiv(t78, t23)
+    t80 = fmul(t79, t59)
+    t81 = fadd(t76, t80)
+    t82 = t81 if t58 else f32(0.0)
+    t83 = fadd(t57, t82)
+    t84 = i_4 == f32(2.0)
+    t85 = f32(1.0) if target_2 <= input_2 else f32(0.0)
+    t86 = fmul(t5, t85)
+    t87 = fadd(t40, t86)
+    t88 = f32(1.0) if input_2 <= target_2 else f32(0.0)
+    t89 = fmul(t14, t88)
+    t90 = t89 if t13 else f32(0.0)
+    t91 = fadd(t87, t90)
+    t92 = fdiv(t91, t23)
+    t93 = fdiv(t90, t36)
+    t94 = -t93
+    t95 = fadd(t92, t94)
+    t96 = -t90
+    t97 = fadd(t2, t96)
+    t98 = fdiv(t97, t36)
+    t99 = fmul(t98, t34)
     t100 = fdiv(t99, t36)
-    t101 = fmul(t100, t34)
-    t102 = fdiv(t101, t36)
-    t103 = fadd(t97, t102)
-    t104 = -fmul(t54, t87)
-    t105 = fadd(t103, t104)
-    t106 = fmul(g, t105)
-    t107 = t106 if t86 else f32(0.0)
-    t108 = fadd(t85, t107)
-    t109 = i_4 == f32(3.0)
-    t110 = f32(1.0) if target_3 <= input_3 else f32(0.0)
-    t111 = fmul(t21, t110)
-    t112 = fadd(t71, t111)
-    t113 = f32(1.0) if input_3 <= target_3 else f32(0.0)
-    t114 = fmul(t32, t113)
-    t115 = t114 if t13 else f32(0.0)
-    t116 = fadd(t112, t115)
-    t117 = fdiv(t116, t23)
-    t118 = fdiv(t115, t36)
-    t119 = -t118
-    t120 = fadd(t117, t119)
-    t121 = -t115
-    t122 = fadd(t25, t121)
-    t123 = fdiv(t122, t36)
-    t124 = fmul(t123, t34)
-    t125 = fdiv(t124, t36)
-    t126 = fadd(t120, t125)
-    t127 = -fmul(t80, t110)
-    t128 = fadd(t126, t127)
-    t129 = fmul(g, t128)
-    t130 = t129 if t109 else f32(0.0)
-    t131 = fadd(t108, t130)
-    t132 = fsub(t131, t108)
-    t133 = fsub(t108, t85)
-    t134 = fsub(t85, t58)
-    t135 = fsub(t56, t46)
-    t136 = fsub(t46, t39)
-    t137 = fsub(t39, t24)
-    t138 = fsub(t18, t8)
-    t139 = fsub(t8, t2)
-    t140 = -input_1
-    t141 = fsub(t2, t140)
-    t142 = fadd(fsub(t140, fsub(t2, t141)), fsub(input_3, t141))
-    t143 = fsub(t5, t3)
-    t144 = fadd(fsub(t3, fsub(t5, t143)), fsub(-t4, t143))
-    t145 = fadd(fadd(fsub(t2, fsub(t8, t139)), fsub(t7, t139)), t142)
-    t146 = fadd(t145, -fadd(libdevice.fmaf(t5, t6, t7), fmul(t144, t6)))
-    t147 = -t11
-    t148 = fsub(t14, t147)
-    t149 = fadd(fsub(t147, fsub(t14, t148)), fsub(t12, t148))
-    t150 = -fadd(libdevice.fmaf(t14, t15, t16), fmul(t149, t15)) if t13 else f32(0.0)
-    t151 = fadd(fadd(fadd(fsub(t8, fsub(t18, t138)), fsub(t17, t138)), t146), t150)
-    t152 = fsub(t23, eps)
-    t153 = fsub(t21, t19)
-    t154 = fadd(fsub(t19, fsub(t21, t153)), fsub(-t20, t153))
-    t155 = fadd(fadd(libdevice.fmaf(t21, t5, -t22), fmul(t21, t144)), fmul(t154, t5))
-    t156 = fadd(fadd(fsub(eps, fsub(t23, t152)), fsub(t22, t152)), t155)
-    t157 = fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t18), t151), fmul(t24, t156)), t23)
-    t158 = fsub(t36, t31)
-    t159 = fsub(t31, t27)
-    t160 = fsub(t27, eps)
-    t161 = -input_0
-    t162 = fsub(t25, t161)
-    t163 = fadd(fsub(t161, fsub(t25, t162)), fsub(input_2, t162))
-    t164 = fadd(fadd(libdevice.fmaf(t25, t2, t48), fmul(t25, t142)), fmul(t163, t2))
-    t165 = fadd(fadd(fsub(eps, fsub(t27, t160)), fsub(t26, t160)), t164)
-    t166 = -target_1
-    t167 = fsub(t29, t166)
-    t168 = fmul(t28, fadd(fsub(t166, fsub(t29, t167)), fsub(target_3, t167)))
-    t169 = -target_0
-    t170 = fsub(t28, t169)
-    t171 = fmul(fadd(fsub(t169, fsub(t28, t170)), fsub(target_2, t170)), t29)
-    t172 = fadd(fadd(libdevice.fmaf(t28, t29, t49), t168), t171)
-    t173 = fadd(fadd(fadd(fsub(t27, fsub(t31, t159)), fsub(t30, t159)), t165), t172)
-    t174 = -t9
-    t175 = fsub(t32, t174)
-    t176 = fadd(fsub(t174, fsub(t32, t175)), fsub(t10, t175))
-    t177 = fadd(fadd(libdevice.fmaf(t32, t14, -t33), fmul(t32, t149)), fmul(t176, t14)) if t13 else f32(0.0)
-    t178 = fadd(fadd(fadd(fsub(t31, fsub(t36, t158)), fsub(t35, t158)), t173), -t177)
-    t179 = -fdiv(fsub(fadd(libdevice.fmaf(t38, t36, t17), t150), fmul(t37, t178)), t36)
-    t180 = fadd(fadd(fadd(fsub(t24, fsub(t39, t137)), fsub(t38, t137)), t157), t179)
-    t181 = fsub(t42, t40)
-    t182 = fsub(t40, input_1)
-    t183 = fadd(fsub(input_1, fsub(t40, t182)), fsub(-input_3, t182))
-    t184 = fadd(fadd(fadd(fsub(t40, fsub(t42, t181)), fsub(t41, t181)), t183), -t150)
-    t185 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t43, t36, t42), t184), fmul(t43, t178)), t36), t34)
-    t186 = fadd(fadd(libdevice.fmaf(t43, t34, -t44), fmul(t43, t177)), t185)
-    t187 = fdiv(fsub(fadd(libdevice.fmaf(-t45, t36, t44), t186), fmul(t45, t178)), t36)
-    t188 = fadd(fadd(fadd(fsub(t39, fsub(t46, t136)), fsub(t45, t136)), t180), t187)
-    t189 = fsub(t52, t51)
-    t190 = fsub(t51, t50)
-    t191 = fsub(t50, t48)
-    t192 = fadd(fadd(fadd(fsub(t48, fsub(t50, t191)), fsub(t49, t191)), -t164), -t172)
-    t193 = fadd(fadd(fadd(fsub(t50, fsub(t51, t190)), fsub(t22, t190)), t192), t155)
-    t194 = fadd(fadd(fadd(fsub(t51, fsub(t52, t189)), fsub(t34, t189)), t193), t177)
-    t195 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t47, t23, t5), t144), fmul(t47, t156)), t23), t52)
-    t196 = fadd(fadd(libdevice.fmaf(t47, t52, -t53), fmul(t47, t194)), t195)
-    t197 = fdiv(fsub(fadd(libdevice.fmaf(-t54, t23, t53), t196), fmul(t54, t156)), t23)
-    t198 = fadd(fadd(fsub(t46, fsub(t56, t135)), fsub(t55, t135)), t188)
-    t199 = fmul(g, fadd(t198, fadd(libdevice.fmaf(t54, t6, -t55), fmul(t197, t6))))
-    t200 = fadd(libdevice.fmaf(g, t56, -t57), t199) if t1 else f32(0.0)
-    t201 = fsub(t82, t77)
-    t202 = fsub(t77, t70)
-    t203 = fsub(t70, t67)
-    t204 = fsub(t66, t62)
-    t205 = fsub(t62, t25)
-    t206 = fadd(fadd(fsub(t25, fsub(t62, t205)), fsub(t61, t205)), t163)
-    t207 = fadd(t206, -fadd(libdevice.fmaf(t21, t60, t61), fmul(t154, t60)))
-    t208 = -fadd(libdevice.fmaf(t32, t63, t64), fmul(t176, t63)) if t13 else f32(0.0)
-    t209 = fadd(fadd(fadd(fsub(t62, fsub(t66, t204)), fsub(t65, t204)), t207), t208)
-    t210 = fdiv(fsub(fadd(libdevice.fmaf(-t67, t23, t66), t209), fmul(t67, t156)), t23)
-    t211 = -fdiv(fsub(fadd(libdevice.fmaf(t69, t36, t65), t208), fmul(t68, t178)), t36)
-    t212 = fadd(fadd(fadd(fsub(t67, fsub(t70, t203)), fsub(t69, t203)), t210), t211)
-    t213 = fsub(t73, t71)
-    t214 = fsub(t71, input_0)
-    t215 = fadd(fsub(input_0, fsub(t71, t214)), fsub(-input_2, t214))
-    t216 = fadd(fadd(fadd(fsub(t71, fsub(t73, t213)), fsub(t72, t213)), t215), -t208)
-    t217 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t74, t36, t73), t216), fmul(t74, t178)), t36), t34)
-    t218 = fadd(fadd(libdevice.fmaf(t74, t34, -t75), fmul(t74, t177)), t217)
-    t219 = fdiv(fsub(fadd(libdevice.fmaf(-t76, t36, t75), t218), fmul(t76, t178)), t36)
-    t220 = fadd(fadd(fadd(fsub(t70, fsub(t77, t202)), fsub(t76, t202)), t212), t219)
-    t221 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t78, t23, t21), t154), fmul(t78, t156)), t23), t52)
-    t222 = fadd(fadd(libdevice.fmaf(t78, t52, -t79), fmul(t78, t194)), t221)
-    t223 = fdiv(fsub(fadd(libdevice.fmaf(-t80, t23, t79), t222), fmul(t80, t156)), t23)
-    t224 = fadd(fadd(fsub(t77, fsub(t82, t201)), fsub(t81, t201)), t220)
-    t225 = fmul(g, fadd(t224, fadd(libdevice.fmaf(t80, t60, -t81), fmul(t223, t60))))
-    t226 = fadd(fadd(fsub(t58, fsub(t85, t134)), fsub(t84, t134)), t200)
-    t227 = fadd(t226, fadd(libdevice.fmaf(g, t82, -t83), t225) if t59 else f32(0.0))
-    t228 = fsub(t105, t103)
-    t229 = fsub(t103, t97)
-    t230 = fsub(t97, t94)
-    t231 = fsub(t93, t89)
-    t232 = fsub(t89, t40)
-    t233 = fadd(fadd(fsub(t40, fsub(t89, t232)), fsub(t88, t232)), t183)
-    t234 = fadd(t233, fadd(libdevice.fmaf(t5, t87, -t88), fmul(t144, t87)))
-    t235 = fadd(libdevice.fmaf(t14, t90, -t91), fmul(t149, t90)) if t13 else f32(0.0)
-    t236 = fadd(fadd(fadd(fsub(t89, fsub(t93, t231)), fsub(t92, t231)), t234), t235)
-    t237 = fdiv(fsub(fadd(libdevice.fmaf(-t94, t23, t93), t236), fmul(t94, t156)), t23)
-    t238 = -fdiv(fsub(fadd(libdevice.fmaf(t96, t36, t92), t235), fmul(t95, t178)), t36)
-    t239 = fadd(fadd(fadd(fsub(t94, fsub(t97, t230)), fsub(t96, t230)), t237), t238)
-    t240 = fsub(t99, t2)
-    t241 = fadd(fadd(fadd(fsub(t2, fsub(t99, t240)), fsub(t98, t240)), t142), -t235)
-    t242 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t100, t36, t99), t241), fmul(t100, t178)), t36), t34)
-    t243 = fadd(fadd(libdevice.fmaf(t100, t34, -t101), fmul(t100, t177)), t242)
-    t244 = fdiv(fsub(fadd(libdevice.fmaf(-t102, t36, t101), t243), fmul(t102, t178)), t36)
-    t245 = fadd(fadd(fadd(fsub(t97, fsub(t103, t229)), fsub(t102, t229)), t239), t244)
-    t246 = fadd(fadd(fsub(t103, fsub(t105, t228)), fsub(t104, t228)), t245)
-    t247 = fmul(g, fadd(t246, -fadd(libdevice.fmaf(t54, t87, t104), fmul(t197, t87))))
-    t248 = fadd(fadd(fsub(t85, fsub(t108, t133)), fsub(t107, t133)), t227)
-    t249 = fadd(t248, fadd(libdevice.fmaf(g, t105, -t106), t247) if t86 else f32(0.0))
-    t250 = fsub(t128, t126)
-    t251 = fsub(t126, t120)
-    t252 = fsub(t120, t117)
-    t253 = fsub(t116, t112)
-    t254 = fsub(t112, t71)
-    t255 = fadd(fadd(fsub(t71, fsub(t112, t254)), fsub(t111, t254)), t215)
-    t256 = fadd(t255, fadd(libdevice.fmaf(t21, t110, -t111), fmul(t154, t110)))
-    t257 = fadd(libdevice.fmaf(t32, t113, -t114), fmul(t176, t113)) if t13 else f32(0.0)
-    t258 = fadd(fadd(fadd(fsub(t112, fsub(t116, t253)), fsub(t115, t253)), t256), t257)
-    t259 = fdiv(fsub(fadd(libdevice.fmaf(-t117, t23, t116), t258), fmul(t117, t156)), t23)
-    t260 = -fdiv(fsub(fadd(libdevice.fmaf(t119, t36, t115), t257), fmul(t118, t178)), t36)
-    t261 = fadd(fadd(fadd(fsub(t117, fsub(t120, t252)), fsub(t119, t252)), t259), t260)
-    t262 = fsub(t122, t25)
-    t263 = fadd(fadd(fadd(fsub(t25, fsub(t122, t262)), fsub(t121, t262)), t163), -t257)
-    t264 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t123, t36, t122), t263), fmul(t123, t178)), t36), t34)
-    t265 = fadd(fadd(libdevice.fmaf(t123, t34, -t124), fmul(t123, t177)), t264)
-    t266 = fdiv(fsub(fadd(libdevice.fmaf(-t125, t36, t124), t265), fmul(t125, t178)), t36)
-    t267 = fadd(fadd(fadd(fsub(t120, fsub(t126, t251)), fsub(t125, t251)), t261), t266)
-    t268 = fadd(fadd(fsub(t126, fsub(t128, t250)), fsub(t127, t250)), t267)
-    t269 = fmul(g, fadd(t268, -fadd(libdevice.fmaf(t80, t110, t127), fmul(t223, t110))))
-    t270 = fadd(fadd(fsub(t108, fsub(t131, t132)), fsub(t130, t132)), t249)
-    t271 = fadd(t270, fadd(libdevice.fmaf(g, t128, -t129), t269) if t109 else f32(0.0))
-    return fadd(t131, t271) if fsub(t271, t271) == f32(0.0) else t131
+    t101 = fadd(t95, t100)
+    t102 = -fmul(t54, t85)
+    t103 = fadd(t101, t102)
+    t104 = t103 if t84 else f32(0.0)
+    t105 = fadd(t83, t104)
+    t106 = i_4 == f32(3.0)
+    t107 = f32(1.0) if target_3 <= input_3 else f32(0.0)
+    t108 = fmul(t21, t107)
+    t109 = fadd(t70, t108)
+    t110 = f32(1.0) if input_3 <= target_3 else f32(0.0)
+    t111 = fmul(t32, t110)
+    t112 = t111 if t13 else f32(0.0)
+    t113 = fadd(t109, t112)
+    t114 = fdiv(t113, t23)
+    t115 = fdiv(t112, t36)
+    t116 = -t115
+    t117 = fadd(t114, t116)
+    t118 = -t112
+    t119 = fadd(t25, t118)
+    t120 = fdiv(t119, t36)
+    t121 = fmul(t120, t34)
+    t122 = fdiv(t121, t36)
+    t123 = fadd(t117, t122)
+    t124 = -fmul(t79, t107)
+    t125 = fadd(t123, t124)
+    t126 = t125 if t106 else f32(0.0)
+    t127 = fadd(t105, t126)
+    t128 = fmul(g, t127)
+    t129 = fsub(t127, t105)
+    t130 = fsub(t105, t83)
+    t131 = fsub(t83, t57)
+    t132 = fsub(t56, t46)
+    t133 = fsub(t46, t39)
+    t134 = fsub(t39, t24)
+    t135 = fsub(t18, t8)
+    t136 = fsub(t8, t2)
+    t137 = -input_1
+    t138 = fsub(t2, t137)
+    t139 = fadd(fsub(t137, fsub(t2, t138)), fsub(input_3, t138))
+    t140 = fsub(t5, t3)
+    t141 = fadd(fsub(t3, fsub(t5, t140)), fsub(-t4, t140))
+    t142 = fadd(fadd(fsub(t2, fsub(t8, t136)), fsub(t7, t136)), t139)
+    t143 = fadd(t142, -fadd(libdevice.fmaf(t5, t6, t7), fmul(t141, t6)))
+    t144 = -t11
+    t145 = fsub(t14, t144)
+    t146 = fadd(fsub(t144, fsub(t14, t145)), fsub(t12, t145))
+    t147 = -fadd(libdevice.fmaf(t14, t15, t16), fmul(t146, t15)) if t13 else f32(0.0)
+    t148 = fadd(fadd(fadd(fsub(t8, fsub(t18, t135)), fsub(t17, t135)), t143), t147)
+    t149 = fsub(t23, eps)
+    t150 = fsub(t21, t19)
+    t151 = fadd(fsub(t19, fsub(t21, t150)), fsub(-t20, t150))
+    t152 = fadd(fadd(libdevice.fmaf(t21, t5, -t22), fmul(t21, t141)), fmul(t151, t5))
+    t153 = fadd(fadd(fsub(eps, fsub(t23, t149)), fsub(t22, t149)), t152)
+    t154 = fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t18), t148), fmul(t24, t153)), t23)
+    t155 = fsub(t36, t31)
+    t156 = fsub(t31, t27)
+    t157 = fsub(t27, eps)
+    t158 = -input_0
+    t159 = fsub(t25, t158)
+    t160 = fadd(fsub(t158, fsub(t25, t159)), fsub(input_2, t159))
+    t161 = fadd(fadd(libdevice.fmaf(t25, t2, t48), fmul(t25, t139)), fmul(t160, t2))
+    t162 = fadd(fadd(fsub(eps, fsub(t27, t157)), fsub(t26, t157)), t161)
+    t163 = -target_1
+    t164 = fsub(t29, t163)
+    t165 = fmul(t28, fadd(fsub(t163, fsub(t29, t164)), fsub(target_3, t164)))
+    t166 = -target_0
+    t167 = fsub(t28, t166)
+    t168 = fmul(fadd(fsub(t166, fsub(t28, t167)), fsub(target_2, t167)), t29)
+    t169 = fadd(fadd(libdevice.fmaf(t28, t29, t49), t165), t168)
+    t170 = fadd(fadd(fadd(fsub(t27, fsub(t31, t156)), fsub(t30, t156)), t162), t169)
+    t171 = -t9
+    t172 = fsub(t32, t171)
+    t173 = fadd(fsub(t171, fsub(t32, t172)), fsub(t10, t172))
+    t174 = fadd(fadd(libdevice.fmaf(t32, t14, -t33), fmul(t32, t146)), fmul(t173, t14)) if t13 else f32(0.0)
+    t175 = fadd(fadd(fadd(fsub(t31, fsub(t36, t155)), fsub(t35, t155)), t170), -t174)
+    t176 = -fdiv(fsub(fadd(libdevice.fmaf(t38, t36, t17), t147), fmul(t37, t175)), t36)
+    t177 = fadd(fadd(fadd(fsub(t24, fsub(t39, t134)), fsub(t38, t134)), t154), t176)
+    t178 = fsub(t42, t40)
+    t179 = fsub(t40, input_1)
+    t180 = fadd(fsub(input_1, fsub(t40, t179)), fsub(-input_3, t179))
+    t181 = fadd(fadd(fadd(fsub(t40, fsub(t42, t178)), fsub(t41, t178)), t180), -t147)
+    t182 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t43, t36, t42), t181), fmul(t43, t175)), t36), t34)
+    t183 = fadd(fadd(libdevice.fmaf(t43, t34, -t44), fmul(t43, t174)), t182)
+    t184 = fdiv(fsub(fadd(libdevice.fmaf(-t45, t36, t44), t183), fmul(t45, t175)), t36)
+    t185 = fadd(fadd(fadd(fsub(t39, fsub(t46, t133)), fsub(t45, t133)), t177), t184)
+    t186 = fsub(t52, t51)
+    t187 = fsub(t51, t50)
+    t188 = fsub(t50, t48)
+    t189 = fadd(fadd(fadd(fsub(t48, fsub(t50, t188)), fsub(t49, t188)), -t161), -t169)
+    t190 = fadd(fadd(fadd(fsub(t50, fsub(t51, t187)), fsub(t22, t187)), t189), t152)
+    t191 = fadd(fadd(fadd(fsub(t51, fsub(t52, t186)), fsub(t34, t186)), t190), t174)
+    t192 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t47, t23, t5), t141), fmul(t47, t153)), t23), t52)
+    t193 = fadd(fadd(libdevice.fmaf(t47, t52, -t53), fmul(t47, t191)), t192)
+    t194 = fdiv(fsub(fadd(libdevice.fmaf(-t54, t23, t53), t193), fmul(t54, t153)), t23)
+    t195 = fadd(fadd(fsub(t46, fsub(t56, t132)), fsub(t55, t132)), t185)
+    t196 = fadd(t195, fadd(libdevice.fmaf(t54, t6, -t55), fmul(t194, t6))) if t1 else f32(0.0)
+    t197 = fsub(t81, t76)
+    t198 = fsub(t76, t69)
+    t199 = fsub(t69, t66)
+    t200 = fsub(t65, t61)
+    t201 = fsub(t61, t25)
+    t202 = fadd(fadd(fsub(t25, fsub(t61, t201)), fsub(t60, t201)), t160)
+    t203 = fadd(t202, -fadd(libdevice.fmaf(t21, t59, t60), fmul(t151, t59)))
+    t204 = -fadd(libdevice.fmaf(t32, t62, t63), fmul(t173, t62)) if t13 else f32(0.0)
+    t205 = fadd(fadd(fadd(fsub(t61, fsub(t65, t200)), fsub(t64, t200)), t203), t204)
+    t206 = fdiv(fsub(fadd(libdevice.fmaf(-t66, t23, t65), t205), fmul(t66, t153)), t23)
+    t207 = -fdiv(fsub(fadd(libdevice.fmaf(t68, t36, t64), t204), fmul(t67, t175)), t36)
+    t208 = fadd(fadd(fadd(fsub(t66, fsub(t69, t199)), fsub(t68, t199)), t206), t207)
+    t209 = fsub(t72, t70)
+    t210 = fsub(t70, input_0)
+    t211 = fadd(fsub(input_0, fsub(t70, t210)), fsub(-input_2, t210))
+    t212 = fadd(fadd(fadd(fsub(t70, fsub(t72, t209)), fsub(t71, t209)), t211), -t204)
+    t213 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t73, t36, t72), t212), fmul(t73, t175)), t36), t34)
+    t214 = fadd(fadd(libdevice.fmaf(t73, t34, -t74), fmul(t73, t174)), t213)
+    t215 = fdiv(fsub(fadd(libdevice.fmaf(-t75, t36, t74), t214), fmul(t75, t175)), t36)
+    t216 = fadd(fadd(fadd(fsub(t69, fsub(t76, t198)), fsub(t75, t198)), t208), t215)
+    t217 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t77, t23, t21), t151), fmul(t77, t153)), t23), t52)
+    t218 = fadd(fadd(libdevice.fmaf(t77, t52, -t78), fmul(t77, t191)), t217)
+    t219 = fdiv(fsub(fadd(libdevice.fmaf(-t79, t23, t78), t218), fmul(t79, t153)), t23)
+    t220 = fadd(fadd(fsub(t76, fsub(t81, t197)), fsub(t80, t197)), t216)
+    t221 = fadd(t220, fadd(libdevice.fmaf(t79, t59, -t80), fmul(t219, t59))) if t58 else f32(0.0)
+    t222 = fadd(fadd(fadd(fsub(t57, fsub(t83, t131)), fsub(t82, t131)), t196), t221)
+    t223 = fsub(t103, t101)
+    t224 = fsub(t101, t95)
+    t225 = fsub(t95, t92)
+    t226 = fsub(t91, t87)
+    t227 = fsub(t87, t40)
+    t228 = fadd(fadd(fsub(t40, fsub(t87, t227)), fsub(t86, t227)), t180)
+    t229 = fadd(t228, fadd(libdevice.fmaf(t5, t85, -t86), fmul(t141, t85)))
+    t230 = fadd(libdevice.fmaf(t14, t88, -t89), fmul(t146, t88)) if t13 else f32(0.0)
+    t231 = fadd(fadd(fadd(fsub(t87, fsub(t91, t226)), fsub(t90, t226)), t229), t230)
+    t232 = fdiv(fsub(fadd(libdevice.fmaf(-t92, t23, t91), t231), fmul(t92, t153)), t23)
+    t233 = -fdiv(fsub(fadd(libdevice.fmaf(t94, t36, t90), t230), fmul(t93, t175)), t36)
+    t234 = fadd(fadd(fadd(fsub(t92, fsub(t95, t225)), fsub(t94, t225)), t232), t233)
+    t235 = fsub(t97, t2)
+    t236 = fadd(fadd(fadd(fsub(t2, fsub(t97, t235)), fsub(t96, t235)), t139), -t230)
+    t237 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t98, t36, t97), t236), fmul(t98, t175)), t36), t34)
+    t238 = fadd(fadd(libdevice.fmaf(t98, t34, -t99), fmul(t98, t174)), t237)
+    t239 = fdiv(fsub(fadd(libdevice.fmaf(-t100, t36, t99), t238), fmul(t100, t175)), t36)
+    t240 = fadd(fadd(fadd(fsub(t95, fsub(t101, t224)), fsub(t100, t224)), t234), t239)
+    t241 = fadd(fadd(fsub(t101, fsub(t103, t223)), fsub(t102, t223)), t240)
+    t242 = fadd(t241, -fadd(libdevice.fmaf(t54, t85, t102), fmul(t194, t85))) if t84 else f32(0.0)
+    t243 = fadd(fadd(fadd(fsub(t83, fsub(t105, t130)), fsub(t104, t130)), t222), t242)
+    t244 = fsub(t125, t123)
+    t245 = fsub(t123, t117)
+    t246 = fsub(t117, t114)
+    t247 = fsub(t113, t109)
+    t248 = fsub(t109, t70)
+    t249 = fadd(fadd(fsub(t70, fsub(t109, t248)), fsub(t108, t248)), t211)
+    t250 = fadd(t249, fadd(libdevice.fmaf(t21, t107, -t108), fmul(t151, t107)))
+    t251 = fadd(libdevice.fmaf(t32, t110, -t111), fmul(t173, t110)) if t13 else f32(0.0)
+    t252 = fadd(fadd(fadd(fsub(t109, fsub(t113, t247)), fsub(t112, t247)), t250), t251)
+    t253 = fdiv(fsub(fadd(libdevice.fmaf(-t114, t23, t113), t252), fmul(t114, t153)), t23)
+    t254 = -fdiv(fsub(fadd(libdevice.fmaf(t116, t36, t112), t251), fmul(t115, t175)), t36)
+    t255 = fadd(fadd(fadd(fsub(t114, fsub(t117, t246)), fsub(t116, t246)), t253), t254)
+    t256 = fsub(t119, t25)
+    t257 = fadd(fadd(fadd(fsub(t25, fsub(t119, t256)), fsub(t118, t256)), t160), -t251)
+    t258 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t120, t36, t119), t257), fmul(t120, t175)), t36), t34)
+    t259 = fadd(fadd(libdevice.fmaf(t120, t34, -t121), fmul(t120, t174)), t258)
+    t260 = fdiv(fsub(fadd(libdevice.fmaf(-t122, t36, t121), t259), fmul(t122, t175)), t36)
+    t261 = fadd(fadd(fadd(fsub(t117, fsub(t123, t245)), fsub(t122, t245)), t255), t260)
+    t262 = fadd(fadd(fsub(t123, fsub(t125, t244)), fsub(t124, t244)), t261)
+    t263 = fadd(t262, -fadd(libdevice.fmaf(t79, t107, t124), fmul(t219, t107))) if t106 else f32(0.0)
+    t264 = fmul(g, fadd(fadd(fadd(fsub(t105, fsub(t127, t129)), fsub(t126, t129)), t243), t263))
+    t265 = fadd(libdevice.fmaf(g, t127, -t128), t264)
+    return fadd(t128, t265) if fsub(t265, t265) == f32(0.0) else t128
 
 
-# dtarget[4] = (g*((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[0] >=
+# dtarget[4] = g*(((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[0] >=
 #     target[0] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + target[1] -
 #     target[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
@@ -634,9 +628,9 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[0] <= target[0] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 0) else 0) + (g*((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[1]
-#     >= target[1] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 0) else 0) + ((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[1] >=
+#     target[1] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + target[0] -
 #     target[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -663,9 +657,9 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[1] <= target[1] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 1) else 0) + (g*((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[2]
-#     <= target[2] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 1) else 0) + ((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[2] <=
+#     target[2] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - target[1] +
 #     target[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -692,9 +686,9 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[2] >= target[2] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 2) else 0) + (g*((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[3]
-#     <= target[3] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 2) else 0) + ((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[3] <=
+#     target[3] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - target[0] +
 #     target[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -721,8 +715,8 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[3] >= target[3] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 3) else 0)
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 3) else 0))
 @core
 def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
     t1 = i_4 == f32(0.0)
@@ -781,225 +775,219 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
     t54 = fdiv(t53, t23)
     t55 = fmul(t54, t6)
     t56 = fadd(t46, t55)
-    t57 = fmul(g, t56)
-    t58 = t57 if t1 else f32(0.0)
-    t59 = i_4 == f32(1.0)
-    t60 = f32(0.0) if input_1 <= target_1 else f32(1.0)
-    t61 = -fmul(t21, t60)
-    t62 = fadd(t29, t61)
-    t63 = f32(0.0) if target_1 <= input_1 else f32(1.0)
-    t64 = -fmul(t32, t63)
-    t65 = t64 if t13 else f32(0.0)
-    t66 = fadd(t62, t65)
-    t67 = fdiv(t66, t23)
-    t68 = fdiv(t65, t36)
-    t69 = -t68
-    t70 = fadd(t67, t69)
-    t71 = fsub(target_0, target_2)
-    t72 = -t65
-    t73 = fadd(t71, t72)
-    t74 = fdiv(t73, t36)
-    t75 = fmul(t74, t34)
-    t76 = fdiv(t75, t36)
-    t77 = fadd(t70, t76)
-    t78 = fdiv(t21, t23)
-    t79 = fmul(t78, t52)
-    t80 = fdiv(t79, t23)
-    t81 = fmul(t80, t60)
-    t82 = fadd(t77, t81)
-    t83 = fmul(g, t82)
-    t84 = t83 if t59 else f32(0.0)
-    t85 = fadd(t58, t84)
-    t86 = i_4 == f32(2.0)
-    t87 = f32(0.0) if target_2 <= input_2 else f32(1.0)
-    t88 = fmul(t5, t87)
-    t89 = fadd(t40, t88)
-    t90 = f32(0.0) if input_2 <= target_2 else f32(1.0)
-    t91 = fmul(t14, t90)
-    t92 = t91 if t13 else f32(0.0)
-    t93 = fadd(t89, t92)
-    t94 = fdiv(t93, t23)
-    t95 = fdiv(t92, t36)
-    t96 = -t95
-    t97 = fadd(t94, t96)
-    t98 = -t92
-    t99 = fadd(t2, t98)
+    t57 = t56 if t1 else f32(0.0)
+    t58 = i_4 == f32(1.0)
+    t59 = f32(0.0) if input_1 <= target_1 else f32(1.0)
+    t60 = -fmul(t21, t59)
+    t61 = fadd(t29, t60)
+    t62 = f32(0.0) if target_1 <= input_1 else f32(1.0)
+    t63 = -fmul(t32, t62)
+    t64 = t63 if t13 else f32(0.0)
+    t65 = fadd(t61, t64)
+    t66 = fdiv(t65, t23)
+    t67 = fdiv(t64, t36)
+    t68 = -t67
+    t69 = fadd(t66, t68)
+    t70 = fsub(target_0, target_2)
+    t71 = -t64
+    t72 = fadd(t70, t71)
+    t73 = fdiv(t72, t36)
+    t74 = fmul(t73, t34)
+    t75 = fdiv(t74, t36)
+    t76 = fadd(t69, t75)
+    t77 = fdiv(t21, t23)
+    t78 = fmul(t77, t52)
+    t79 = fdiv(t78, t23)
+    t80 = fmul(t79, t59)
+    t81 = fadd(t76, t80)
+    t82 = t81 if t58 else f32(0.0)
+    t83 = fadd(t57, t82)
+    t84 = i_4 == f32(2.0)
+    t85 = f32(0.0) if target_2 <= input_2 else f32(1.0)
+    t86 = fmul(t5, t85)
+    t87 = fadd(t40, t86)
+    t88 = f32(0.0) if input_2 <= target_2 else f32(1.0)
+    t89 = fmul(t14, t88)
+    t90 = t89 if t13 else f32(0.0)
+    t91 = fadd(t87, t90)
+    t92 = fdiv(t91, t23)
+    t93 = fdiv(t90, t36)
+    t94 = -t93
+    t95 = fadd(t92, t94)
+    t96 = -t90
+    t97 = fadd(t2, t96)
+    t98 = fdiv(t97, t36)
+    t99 = fmul(t98, t34)
     t100 = fdiv(t99, t36)
-    t101 = fmul(t100, t34)
-    t102 = fdiv(t101, t36)
-    t103 = fadd(t97, t102)
-    t104 = -fmul(t54, t87)
-    t105 = fadd(t103, t104)
-    t106 = fmul(g, t105)
-    t107 = t106 if t86 else f32(0.0)
-    t108 = fadd(t85, t107)
-    t109 = i_4 == f32(3.0)
-    t110 = f32(0.0) if target_3 <= input_3 else f32(1.0)
-    t111 = fmul(t21, t110)
-    t112 = fadd(t71, t111)
-    t113 = f32(0.0) if input_3 <= target_3 else f32(1.0)
-    t114 = fmul(t32, t113)
-    t115 = t114 if t13 else f32(0.0)
-    t116 = fadd(t112, t115)
-    t117 = fdiv(t116, t23)
-    t118 = fdiv(t115, t36)
-    t119 = -t118
-    t120 = fadd(t117, t119)
-    t121 = -t115
-    t122 = fadd(t29, t121)
-    t123 = fdiv(t122, t36)
-    t124 = fmul(t123, t34)
-    t125 = fdiv(t124, t36)
-    t126 = fadd(t120, t125)
-    t127 = -fmul(t80, t110)
-    t128 = fadd(t126, t127)
-    t129 = fmul(g, t128)
-    t130 = t129 if t109 else f32(0.0)
-    t131 = fadd(t108, t130)
-    t132 = fsub(t131, t108)
-    t133 = fsub(t108, t85)
-    t134 = fsub(t85, t58)
-    t135 = fsub(t56, t46)
-    t136 = fsub(t46, t39)
-    t137 = fsub(t39, t24)
-    t138 = fsub(t18, t8)
-    t139 = fsub(t8, t2)
-    t140 = -target_1
-    t141 = fsub(t2, t140)
-    t142 = fadd(fsub(t140, fsub(t2, t141)), fsub(target_3, t141))
-    t143 = fsub(t5, t3)
-    t144 = fadd(fsub(t3, fsub(t5, t143)), fsub(-t4, t143))
-    t145 = fadd(fadd(fsub(t2, fsub(t8, t139)), fsub(t7, t139)), t142)
-    t146 = fadd(t145, -fadd(libdevice.fmaf(t5, t6, t7), fmul(t144, t6)))
-    t147 = -t11
-    t148 = fsub(t14, t147)
-    t149 = fadd(fsub(t147, fsub(t14, t148)), fsub(t12, t148))
-    t150 = -fadd(libdevice.fmaf(t14, t15, t16), fmul(t149, t15)) if t13 else f32(0.0)
-    t151 = fadd(fadd(fadd(fsub(t8, fsub(t18, t138)), fsub(t17, t138)), t146), t150)
-    t152 = fsub(t23, eps)
-    t153 = fsub(t21, t19)
-    t154 = fadd(fsub(t19, fsub(t21, t153)), fsub(-t20, t153))
-    t155 = fadd(fadd(libdevice.fmaf(t21, t5, -t22), fmul(t21, t144)), fmul(t154, t5))
-    t156 = fadd(fadd(fsub(eps, fsub(t23, t152)), fsub(t22, t152)), t155)
-    t157 = fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t18), t151), fmul(t24, t156)), t23)
-    t158 = fsub(t36, t31)
-    t159 = fsub(t31, t28)
-    t160 = fsub(t28, eps)
-    t161 = -input_1
-    t162 = fsub(t26, t161)
-    t163 = fmul(t25, fadd(fsub(t161, fsub(t26, t162)), fsub(input_3, t162)))
-    t164 = -input_0
-    t165 = fsub(t25, t164)
-    t166 = fmul(fadd(fsub(t164, fsub(t25, t165)), fsub(input_2, t165)), t26)
-    t167 = fadd(fadd(libdevice.fmaf(t25, t26, t48), t163), t166)
-    t168 = fadd(fadd(fsub(eps, fsub(t28, t160)), fsub(t27, t160)), t167)
-    t169 = -target_0
-    t170 = fsub(t29, t169)
-    t171 = fadd(fsub(t169, fsub(t29, t170)), fsub(target_2, t170))
-    t172 = fadd(fadd(libdevice.fmaf(t29, t2, t49), fmul(t29, t142)), fmul(t171, t2))
-    t173 = fadd(fadd(fadd(fsub(t28, fsub(t31, t159)), fsub(t30, t159)), t168), t172)
-    t174 = -t9
-    t175 = fsub(t32, t174)
-    t176 = fadd(fsub(t174, fsub(t32, t175)), fsub(t10, t175))
-    t177 = fadd(fadd(libdevice.fmaf(t32, t14, -t33), fmul(t32, t149)), fmul(t176, t14)) if t13 else f32(0.0)
-    t178 = fadd(fadd(fadd(fsub(t31, fsub(t36, t158)), fsub(t35, t158)), t173), -t177)
-    t179 = -fdiv(fsub(fadd(libdevice.fmaf(t38, t36, t17), t150), fmul(t37, t178)), t36)
-    t180 = fadd(fadd(fadd(fsub(t24, fsub(t39, t137)), fsub(t38, t137)), t157), t179)
-    t181 = fsub(t42, t40)
-    t182 = fsub(t40, target_1)
-    t183 = fadd(fsub(target_1, fsub(t40, t182)), fsub(-target_3, t182))
-    t184 = fadd(fadd(fadd(fsub(t40, fsub(t42, t181)), fsub(t41, t181)), t183), -t150)
-    t185 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t43, t36, t42), t184), fmul(t43, t178)), t36), t34)
-    t186 = fadd(fadd(libdevice.fmaf(t43, t34, -t44), fmul(t43, t177)), t185)
-    t187 = fdiv(fsub(fadd(libdevice.fmaf(-t45, t36, t44), t186), fmul(t45, t178)), t36)
-    t188 = fadd(fadd(fadd(fsub(t39, fsub(t46, t136)), fsub(t45, t136)), t180), t187)
-    t189 = fsub(t52, t51)
-    t190 = fsub(t51, t50)
-    t191 = fsub(t50, t48)
-    t192 = fadd(fadd(fadd(fsub(t48, fsub(t50, t191)), fsub(t49, t191)), -t167), -t172)
-    t193 = fadd(fadd(fadd(fsub(t50, fsub(t51, t190)), fsub(t22, t190)), t192), t155)
-    t194 = fadd(fadd(fadd(fsub(t51, fsub(t52, t189)), fsub(t34, t189)), t193), t177)
-    t195 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t47, t23, t5), t144), fmul(t47, t156)), t23), t52)
-    t196 = fadd(fadd(libdevice.fmaf(t47, t52, -t53), fmul(t47, t194)), t195)
-    t197 = fdiv(fsub(fadd(libdevice.fmaf(-t54, t23, t53), t196), fmul(t54, t156)), t23)
-    t198 = fadd(fadd(fsub(t46, fsub(t56, t135)), fsub(t55, t135)), t188)
-    t199 = fmul(g, fadd(t198, fadd(libdevice.fmaf(t54, t6, -t55), fmul(t197, t6))))
-    t200 = fadd(libdevice.fmaf(g, t56, -t57), t199) if t1 else f32(0.0)
-    t201 = fsub(t82, t77)
-    t202 = fsub(t77, t70)
-    t203 = fsub(t70, t67)
-    t204 = fsub(t66, t62)
-    t205 = fsub(t62, t29)
-    t206 = fadd(fadd(fsub(t29, fsub(t62, t205)), fsub(t61, t205)), t171)
-    t207 = fadd(t206, -fadd(libdevice.fmaf(t21, t60, t61), fmul(t154, t60)))
-    t208 = -fadd(libdevice.fmaf(t32, t63, t64), fmul(t176, t63)) if t13 else f32(0.0)
-    t209 = fadd(fadd(fadd(fsub(t62, fsub(t66, t204)), fsub(t65, t204)), t207), t208)
-    t210 = fdiv(fsub(fadd(libdevice.fmaf(-t67, t23, t66), t209), fmul(t67, t156)), t23)
-    t211 = -fdiv(fsub(fadd(libdevice.fmaf(t69, t36, t65), t208), fmul(t68, t178)), t36)
-    t212 = fadd(fadd(fadd(fsub(t67, fsub(t70, t203)), fsub(t69, t203)), t210), t211)
-    t213 = fsub(t73, t71)
-    t214 = fsub(t71, target_0)
-    t215 = fadd(fsub(target_0, fsub(t71, t214)), fsub(-target_2, t214))
-    t216 = fadd(fadd(fadd(fsub(t71, fsub(t73, t213)), fsub(t72, t213)), t215), -t208)
-    t217 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t74, t36, t73), t216), fmul(t74, t178)), t36), t34)
-    t218 = fadd(fadd(libdevice.fmaf(t74, t34, -t75), fmul(t74, t177)), t217)
-    t219 = fdiv(fsub(fadd(libdevice.fmaf(-t76, t36, t75), t218), fmul(t76, t178)), t36)
-    t220 = fadd(fadd(fadd(fsub(t70, fsub(t77, t202)), fsub(t76, t202)), t212), t219)
-    t221 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t78, t23, t21), t154), fmul(t78, t156)), t23), t52)
-    t222 = fadd(fadd(libdevice.fmaf(t78, t52, -t79), fmul(t78, t194)), t221)
-    t223 = fdiv(fsub(fadd(libdevice.fmaf(-t80, t23, t79), t222), fmul(t80, t156)), t23)
-    t224 = fadd(fadd(fsub(t77, fsub(t82, t201)), fsub(t81, t201)), t220)
-    t225 = fmul(g, fadd(t224, fadd(libdevice.fmaf(t80, t60, -t81), fmul(t223, t60))))
-    t226 = fadd(fadd(fsub(t58, fsub(t85, t134)), fsub(t84, t134)), t200)
-    t227 = fadd(t226, fadd(libdevice.fmaf(g, t82, -t83), t225) if t59 else f32(0.0))
-    t228 = fsub(t105, t103)
-    t229 = fsub(t103, t97)
-    t230 = fsub(t97, t94)
-    t231 = fsub(t93, t89)
-    t232 = fsub(t89, t40)
-    t233 = fadd(fadd(fsub(t40, fsub(t89, t232)), fsub(t88, t232)), t183)
-    t234 = fadd(t233, fadd(libdevice.fmaf(t5, t87, -t88), fmul(t144, t87)))
-    t235 = fadd(libdevice.fmaf(t14, t90, -t91), fmul(t149, t90)) if t13 else f32(0.0)
-    t236 = fadd(fadd(fadd(fsub(t89, fsub(t93, t231)), fsub(t92, t231)), t234), t235)
-    t237 = fdiv(fsub(fadd(libdevice.fmaf(-t94, t23, t93), t236), fmul(t94, t156)), t23)
-    t238 = -fdiv(fsub(fadd(libdevice.fmaf(t96, t36, t92), t235), fmul(t95, t178)), t36)
-    t239 = fadd(fadd(fadd(fsub(t94, fsub(t97, t230)), fsub(t96, t230)), t237), t238)
-    t240 = fsub(t99, t2)
-    t241 = fadd(fadd(fadd(fsub(t2, fsub(t99, t240)), fsub(t98, t240)), t142), -t235)
-    t242 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t100, t36, t99), t241), fmul(t100, t178)), t36), t34)
-    t243 = fadd(fadd(libdevice.fmaf(t100, t34, -t101), fmul(t100, t177)), t242)
-    t244 = fdiv(fsub(fadd(libdevice.fmaf(-t102, t36, t101), t243), fmul(t102, t178)), t36)
-    t245 = fadd(fadd(fadd(fsub(t97, fsub(t103, t229)), fsub(t102, t229)), t239), t244)
-    t246 = fadd(fadd(fsub(t103, fsub(t105, t228)), fsub(t104, t228)), t245)
-    t247 = fmul(g, fadd(t246, -fadd(libdevice.fmaf(t54, t87, t104), fmul(t197, t87))))
-    t248 = fadd(fadd(fsub(t85, fsub(t108, t133)), fsub(t107, t133)), t227)
-    t249 = fadd(t248, fadd(libdevice.fmaf(g, t105, -t106), t247) if t86 else f32(0.0))
-    t250 = fsub(t128, t126)
-    t251 = fsub(t126, t120)
-    t252 = fsub(t120, t117)
-    t253 = fsub(t116, t112)
-    t254 = fsub(t112, t71)
-    t255 = fadd(fadd(fsub(t71, fsub(t112, t254)), fsub(t111, t254)), t215)
-    t256 = fadd(t255, fadd(libdevice.fmaf(t21, t110, -t111), fmul(t154, t110)))
-    t257 = fadd(libdevice.fmaf(t32, t113, -t114), fmul(t176, t113)) if t13 else f32(0.0)
-    t258 = fadd(fadd(fadd(fsub(t112, fsub(t116, t253)), fsub(t115, t253)), t256), t257)
-    t259 = fdiv(fsub(fadd(libdevice.fmaf(-t117, t23, t116), t258), fmul(t117, t156)), t23)
-    t260 = -fdiv(fsub(fadd(libdevice.fmaf(t119, t36, t115), t257), fmul(t118, t178)), t36)
-    t261 = fadd(fadd(fadd(fsub(t117, fsub(t120, t252)), fsub(t119, t252)), t259), t260)
-    t262 = fsub(t122, t29)
-    t263 = fadd(fadd(fadd(fsub(t29, fsub(t122, t262)), fsub(t121, t262)), t171), -t257)
-    t264 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t123, t36, t122), t263), fmul(t123, t178)), t36), t34)
-    t265 = fadd(fadd(libdevice.fmaf(t123, t34, -t124), fmul(t123, t177)), t264)
-    t266 = fdiv(fsub(fadd(libdevice.fmaf(-t125, t36, t124), t265), fmul(t125, t178)), t36)
-    t267 = fadd(fadd(fadd(fsub(t120, fsub(t126, t251)), fsub(t125, t251)), t261), t266)
-    t268 = fadd(fadd(fsub(t126, fsub(t128, t250)), fsub(t127, t250)), t267)
-    t269 = fmul(g, fadd(t268, -fadd(libdevice.fmaf(t80, t110, t127), fmul(t223, t110))))
-    t270 = fadd(fadd(fsub(t108, fsub(t131, t132)), fsub(t130, t132)), t249)
-    t271 = fadd(t270, fadd(libdevice.fmaf(g, t128, -t129), t269) if t109 else f32(0.0))
-    return fadd(t131, t271) if fsub(t271, t271) == f32(0.0) else t131
+    t101 = fadd(t95, t100)
+    t102 = -fmul(t54, t85)
+    t103 = fadd(t101, t102)
+    t104 = t103 if t84 else f32(0.0)
+    t105 = fadd(t83, t104)
+    t106 = i_4 == f32(3.0)
+    t107 = f32(0.0) if target_3 <= input_3 else f32(1.0)
+    t108 = fmul(t21, t107)
+    t109 = fadd(t70, t108)
+    t110 = f32(0.0) if input_3 <= target_3 else f32(1.0)
+    t111 = fmul(t32, t110)
+    t112 = t111 if t13 else f32(0.0)
+    t113 = fadd(t109, t112)
+    t114 = fdiv(t113, t23)
+    t115 = fdiv(t112, t36)
+    t116 = -t115
+    t117 = fadd(t114, t116)
+    t118 = -t112
+    t119 = fadd(t29, t118)
+    t120 = fdiv(t119, t36)
+    t121 = fmul(t120, t34)
+    t122 = fdiv(t121, t36)
+    t123 = fadd(t117, t122)
+    t124 = -fmul(t79, t107)
+    t125 = fadd(t123, t124)
+    t126 = t125 if t106 else f32(0.0)
+    t127 = fadd(t105, t126)
+    t128 = fmul(g, t127)
+    t129 = fsub(t127, t105)
+    t130 = fsub(t105, t83)
+    t131 = fsub(t83, t57)
+    t132 = fsub(t56, t46)
+    t133 = fsub(t46, t39)
+    t134 = fsub(t39, t24)
+    t135 = fsub(t18, t8)
+    t136 = fsub(t8, t2)
+    t137 = -target_1
+    t138 = fsub(t2, t137)
+    t139 = fadd(fsub(t137, fsub(t2, t138)), fsub(target_3, t138))
+    t140 = fsub(t5, t3)
+    t141 = fadd(fsub(t3, fsub(t5, t140)), fsub(-t4, t140))
+    t142 = fadd(fadd(fsub(t2, fsub(t8, t136)), fsub(t7, t136)), t139)
+    t143 = fadd(t142, -fadd(libdevice.fmaf(t5, t6, t7), fmul(t141, t6)))
+    t144 = -t11
+    t145 = fsub(t14, t144)
+    t146 = fadd(fsub(t144, fsub(t14, t145)), fsub(t12, t145))
+    t147 = -fadd(libdevice.fmaf(t14, t15, t16), fmul(t146, t15)) if t13 else f32(0.0)
+    t148 = fadd(fadd(fadd(fsub(t8, fsub(t18, t135)), fsub(t17, t135)), t143), t147)
+    t149 = fsub(t23, eps)
+    t150 = fsub(t21, t19)
+    t151 = fadd(fsub(t19, fsub(t21, t150)), fsub(-t20, t150))
+    t152 = fadd(fadd(libdevice.fmaf(t21, t5, -t22), fmul(t21, t141)), fmul(t151, t5))
+    t153 = fadd(fadd(fsub(eps, fsub(t23, t149)), fsub(t22, t149)), t152)
+    t154 = fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t18), t148), fmul(t24, t153)), t23)
+    t155 = fsub(t36, t31)
+    t156 = fsub(t31, t28)
+    t157 = fsub(t28, eps)
+    t158 = -input_1
+    t159 = fsub(t26, t158)
+    t160 = fmul(t25, fadd(fsub(t158, fsub(t26, t159)), fsub(input_3, t159)))
+    t161 = -input_0
+    t162 = fsub(t25, t161)
+    t163 = fmul(fadd(fsub(t161, fsub(t25, t162)), fsub(input_2, t162)), t26)
+    t164 = fadd(fadd(libdevice.fmaf(t25, t26, t48), t160), t163)
+    t165 = fadd(fadd(fsub(eps, fsub(t28, t157)), fsub(t27, t157)), t164)
+    t166 = -target_0
+    t167 = fsub(t29, t166)
+    t168 = fadd(fsub(t166, fsub(t29, t167)), fsub(target_2, t167))
+    t169 = fadd(fadd(libdevice.fmaf(t29, t2, t49), fmul(t29, t139)), fmul(t168, t2))
+    t170 = fadd(fadd(fadd(fsub(t28, fsub(t31, t156)), fsub(t30, t156)), t165), t169)
+    t171 = -t9
+    t172 = fsub(t32, t171)
+    t173 = fadd(fsub(t171, fsub(t32, t172)), fsub(t10, t172))
+    t174 = fadd(fadd(libdevice.fmaf(t32, t14, -t33), fmul(t32, t146)), fmul(t173, t14)) if t13 else f32(0.0)
+    t175 = fadd(fadd(fadd(fsub(t31, fsub(t36, t155)), fsub(t35, t155)), t170), -t174)
+    t176 = -fdiv(fsub(fadd(libdevice.fmaf(t38, t36, t17), t147), fmul(t37, t175)), t36)
+    t177 = fadd(fadd(fadd(fsub(t24, fsub(t39, t134)), fsub(t38, t134)), t154), t176)
+    t178 = fsub(t42, t40)
+    t179 = fsub(t40, target_1)
+    t180 = fadd(fsub(target_1, fsub(t40, t179)), fsub(-target_3, t179))
+    t181 = fadd(fadd(fadd(fsub(t40, fsub(t42, t178)), fsub(t41, t178)), t180), -t147)
+    t182 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t43, t36, t42), t181), fmul(t43, t175)), t36), t34)
+    t183 = fadd(fadd(libdevice.fmaf(t43, t34, -t44), fmul(t43, t174)), t182)
+    t184 = fdiv(fsub(fadd(libdevice.fmaf(-t45, t36, t44), t183), fmul(t45, t175)), t36)
+    t185 = fadd(fadd(fadd(fsub(t39, fsub(t46, t133)), fsub(t45, t133)), t177), t184)
+    t186 = fsub(t52, t51)
+    t187 = fsub(t51, t50)
+    t188 = fsub(t50, t48)
+    t189 = fadd(fadd(fadd(fsub(t48, fsub(t50, t188)), fsub(t49, t188)), -t164), -t169)
+    t190 = fadd(fadd(fadd(fsub(t50, fsub(t51, t187)), fsub(t22, t187)), t189), t152)
+    t191 = fadd(fadd(fadd(fsub(t51, fsub(t52, t186)), fsub(t34, t186)), t190), t174)
+    t192 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t47, t23, t5), t141), fmul(t47, t153)), t23), t52)
+    t193 = fadd(fadd(libdevice.fmaf(t47, t52, -t53), fmul(t47, t191)), t192)
+    t194 = fdiv(fsub(fadd(libdevice.fmaf(-t54, t23, t53), t193), fmul(t54, t153)), t23)
+    t195 = fadd(fadd(fsub(t46, fsub(t56, t132)), fsub(t55, t132)), t185)
+    t196 = fadd(t195, fadd(libdevice.fmaf(t54, t6, -t55), fmul(t194, t6))) if t1 else f32(0.0)
+    t197 = fsub(t81, t76)
+    t198 = fsub(t76, t69)
+    t199 = fsub(t69, t66)
+    t200 = fsub(t65, t61)
+    t201 = fsub(t61, t29)
+    t202 = fadd(fadd(fsub(t29, fsub(t61, t201)), fsub(t60, t201)), t168)
+    t203 = fadd(t202, -fadd(libdevice.fmaf(t21, t59, t60), fmul(t151, t59)))
+    t204 = -fadd(libdevice.fmaf(t32, t62, t63), fmul(t173, t62)) if t13 else f32(0.0)
+    t205 = fadd(fadd(fadd(fsub(t61, fsub(t65, t200)), fsub(t64, t200)), t203), t204)
+    t206 = fdiv(fsub(fadd(libdevice.fmaf(-t66, t23, t65), t205), fmul(t66, t153)), t23)
+    t207 = -fdiv(fsub(fadd(libdevice.fmaf(t68, t36, t64), t204), fmul(t67, t175)), t36)
+    t208 = fadd(fadd(fadd(fsub(t66, fsub(t69, t199)), fsub(t68, t199)), t206), t207)
+    t209 = fsub(t72, t70)
+    t210 = fsub(t70, target_0)
+    t211 = fadd(fsub(target_0, fsub(t70, t210)), fsub(-target_2, t210))
+    t212 = fadd(fadd(fadd(fsub(t70, fsub(t72, t209)), fsub(t71, t209)), t211), -t204)
+    t213 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t73, t36, t72), t212), fmul(t73, t175)), t36), t34)
+    t214 = fadd(fadd(libdevice.fmaf(t73, t34, -t74), fmul(t73, t174)), t213)
+    t215 = fdiv(fsub(fadd(libdevice.fmaf(-t75, t36, t74), t214), fmul(t75, t175)), t36)
+    t216 = fadd(fadd(fadd(fsub(t69, fsub(t76, t198)), fsub(t75, t198)), t208), t215)
+    t217 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t77, t23, t21), t151), fmul(t77, t153)), t23), t52)
+    t218 = fadd(fadd(libdevice.fmaf(t77, t52, -t78), fmul(t77, t191)), t217)
+    t219 = fdiv(fsub(fadd(libdevice.fmaf(-t79, t23, t78), t218), fmul(t79, t153)), t23)
+    t220 = fadd(fadd(fsub(t76, fsub(t81, t197)), fsub(t80, t197)), t216)
+    t221 = fadd(t220, fadd(libdevice.fmaf(t79, t59, -t80), fmul(t219, t59))) if t58 else f32(0.0)
+    t222 = fadd(fadd(fadd(fsub(t57, fsub(t83, t131)), fsub(t82, t131)), t196), t221)
+    t223 = fsub(t103, t101)
+    t224 = fsub(t101, t95)
+    t225 = fsub(t95, t92)
+    t226 = fsub(t91, t87)
+    t227 = fsub(t87, t40)
+    t228 = fadd(fadd(fsub(t40, fsub(t87, t227)), fsub(t86, t227)), t180)
+    t229 = fadd(t228, fadd(libdevice.fmaf(t5, t85, -t86), fmul(t141, t85)))
+    t230 = fadd(libdevice.fmaf(t14, t88, -t89), fmul(t146, t88)) if t13 else f32(0.0)
+    t231 = fadd(fadd(fadd(fsub(t87, fsub(t91, t226)), fsub(t90, t226)), t229), t230)
+    t232 = fdiv(fsub(fadd(libdevice.fmaf(-t92, t23, t91), t231), fmul(t92, t153)), t23)
+    t233 = -fdiv(fsub(fadd(libdevice.fmaf(t94, t36, t90), t230), fmul(t93, t175)), t36)
+    t234 = fadd(fadd(fadd(fsub(t92, fsub(t95, t225)), fsub(t94, t225)), t232), t233)
+    t235 = fsub(t97, t2)
+    t236 = fadd(fadd(fadd(fsub(t2, fsub(t97, t235)), fsub(t96, t235)), t139), -t230)
+    t237 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t98, t36, t97), t236), fmul(t98, t175)), t36), t34)
+    t238 = fadd(fadd(libdevice.fmaf(t98, t34, -t99), fmul(t98, t174)), t237)
+    t239 = fdiv(fsub(fadd(libdevice.fmaf(-t100, t36, t99), t238), fmul(t100, t175)), t36)
+    t240 = fadd(fadd(fadd(fsub(t95, fsub(t101, t224)), fsub(t100, t224)), t234), t239)
+    t241 = fadd(fadd(fsub(t101, fsub(t103, t223)), fsub(t102, t223)), t240)
+    t242 = fadd(t241, -fadd(libdevice.fmaf(t54, t85, t102), fmul(t194, t85))) if t84 else f32(0.0)
+    t243 = fadd(fadd(fadd(fsub(t83, fsub(t105, t130)), fsub(t104, t130)), t222), t242)
+    t244 = fsub(t125, t123)
+    t245 = fsub(t123, t117)
+    t246 = fsub(t117, t114)
+    t247 = fsub(t113, t109)
+    t248 = fsub(t109, t70)
+    t249 = fadd(fadd(fsub(t70, fsub(t109, t248)), fsub(t108, t248)), t211)
+    t250 = fadd(t249, fadd(libdevice.fmaf(t21, t107, -t108), fmul(t151, t107)))
+    t251 = fadd(libdevice.fmaf(t32, t110, -t111), fmul(t173, t110)) if t13 else f32(0.0)
+    t252 = fadd(fadd(fadd(fsub(t109, fsub(t113, t247)), fsub(t112, t247)), t250), t251)
+    t253 = fdiv(fsub(fadd(libdevice.fmaf(-t114, t23, t113), t252), fmul(t114, t153)), t23)
+    t254 = -fdiv(fsub(fadd(libdevice.fmaf(t116, t36, t112), t251), fmul(t115, t175)), t36)
+    t255 = fadd(fadd(fadd(fsub(t114, fsub(t117, t246)), fsub(t116, t246)), t253), t254)
+    t256 = fsub(t119, t29)
+    t257 = fadd(fadd(fadd(fsub(t29, fsub(t119, t256)), fsub(t118, t256)), t168), -t251)
+    t258 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t120, t36, t119), t257), fmul(t120, t175)), t36), t34)
+    t259 = fadd(fadd(libdevice.fmaf(t120, t34, -t121), fmul(t120, t174)), t258)
+    t260 = fdiv(fsub(fadd(libdevice.fmaf(-t122, t36, t121), t259), fmul(t122, t175)), t36)
+    t261 = fadd(fadd(fadd(fsub(t117, fsub(t123, t245)), fsub(t122, t245)), t255), t260)
+    t262 = fadd(fadd(fsub(t123, fsub(t125, t244)), fsub(t124, t244)), t261)
+    t263 = fadd(t262, -fadd(libdevice.fmaf(t79, t107, t124), fmul(t219, t107))) if t106 else f32(0.0)
+    t264 = fmul(g, fadd(fadd(fadd(fsub(t105, fsub(t127, t129)), fsub(t126, t129)), t243), t263))
+    t265 = fadd(libdevice.fmaf(g, t127, -t128), t264)
+    return fadd(t128, t265) if fsub(t265, t265) == f32(0.0) else t128
 
 
-# dinput[4] = (g*((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[0] >=
+# dinput[4] = g*(((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[0] >=
 #     target[0] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + input[1] -
 #     input[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
@@ -1027,9 +1015,9 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[0] <= target[0] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 0) else 0) + (g*((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[1]
-#     >= target[1] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 0) else 0) + ((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[1] >=
+#     target[1] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + input[0] -
 #     input[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -1056,9 +1044,9 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[1] <= target[1] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 1) else 0) + (g*((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[2]
-#     <= target[2] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 1) else 0) + ((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(1 if input[2] <=
+#     target[2] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - input[1] +
 #     input[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -1085,9 +1073,9 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[2] >= target[2] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 2) else 0) + (g*((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[3]
-#     <= target[3] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 2) else 0) + ((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(1 if input[3] <=
+#     target[3] else 0) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - input[0] +
 #     input[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -1114,8 +1102,8 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(1 if input[3] >= target[3] else 0)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 3) else 0)
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 3) else 0))
 @core
 def vjp_f64_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
     t1 = i_4 == 0.0
@@ -1174,225 +1162,219 @@ def vjp_f64_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
     t54 = ddiv(t53, t23)
     t55 = dmul(t54, t6)
     t56 = dadd(t46, t55)
-    t57 = dmul(g, t56)
-    t58 = t57 if t1 else 0.0
-    t59 = i_4 == 1.0
-    t60 = 1.0 if input_1 <= target_1 else 0.0
-    t61 = -dmul(t21, t60)
-    t62 = dadd(t25, t61)
-    t63 = 1.0 if target_1 <= input_1 else 0.0
-    t64 = -dmul(t32, t63)
-    t65 = t64 if t13 else 0.0
-    t66 = dadd(t62, t65)
-    t67 = ddiv(t66, t23)
-    t68 = ddiv(t65, t36)
-    t69 = -t68
-    t70 = dadd(t67, t69)
-    t71 = dadd(input_0, -input_2)
-    t72 = -t65
-    t73 = dadd(t71, t72)
-    t74 = ddiv(t73, t36)
-    t75 = dmul(t74, t34)
-    t76 = ddiv(t75, t36)
-    t77 = dadd(t70, t76)
-    t78 = ddiv(t21, t23)
-    t79 = dmul(t78, t52)
-    t80 = ddiv(t79, t23)
-    t81 = dmul(t80, t60)
-    t82 = dadd(t77, t81)
-    t83 = dmul(g, t82)
-    t84 = t83 if t59 else 0.0
-    t85 = dadd(t58, t84)
-    t86 = i_4 == 2.0
-    t87 = 1.0 if target_2 <= input_2 else 0.0
-    t88 = dmul(t5, t87)
-    t89 = dadd(t40, t88)
-    t90 = 1.0 if input_2 <= target_2 else 0.0
-    t91 = dmul(t14, t90)
-    t92 = t91 if t13 else 0.0
-    t93 = dadd(t89, t92)
-    t94 = ddiv(t93, t23)
-    t95 = ddiv(t92, t36)
-    t96 = -t95
-    t97 = dadd(t94, t96)
-    t98 = -t92
-    t99 = dadd(t2, t98)
+    t57 = t56 if t1 else 0.0
+    t58 = i_4 == 1.0
+    t59 = 1.0 if input_1 <= target_1 else 0.0
+    t60 = -dmul(t21, t59)
+    t61 = dadd(t25, t60)
+    t62 = 1.0 if target_1 <= input_1 else 0.0
+    t63 = -dmul(t32, t62)
+    t64 = t63 if t13 else 0.0
+    t65 = dadd(t61, t64)
+    t66 = ddiv(t65, t23)
+    t67 = ddiv(t64, t36)
+    t68 = -t67
+    t69 = dadd(t66, t68)
+    t70 = dadd(input_0, -input_2)
+    t71 = -t64
+    t72 = dadd(t70, t71)
+    t73 = ddiv(t72, t36)
+    t74 = dmul(t73, t34)
+    t75 = ddiv(t74, t36)
+    t76 = dadd(t69, t75)
+    t77 = ddiv(t21, t23)
+    t78 = dmul(t77, t52)
+    t79 = ddiv(t78, t23)
+    t80 = dmul(t79, t59)
+    t81 = dadd(t76, t80)
+    t82 = t81 if t58 else 0.0
+    t83 = dadd(t57, t82)
+    t84 = i_4 == 2.0
+    t85 = 1.0 if target_2 <= input_2 else 0.0
+    t86 = dmul(t5, t85)
+    t87 = dadd(t40, t86)
+    t88 = 1.0 if input_2 <= target_2 else 0.0
+    t89 = dmul(t14, t88)
+    t90 = t89 if t13 else 0.0
+    t91 = dadd(t87, t90)
+    t92 = ddiv(t91, t23)
+    t93 = ddiv(t90, t36)
+    t94 = -t93
+    t95 = dadd(t92, t94)
+    t96 = -t90
+    t97 = dadd(t2, t96)
+    t98 = ddiv(t97, t36)
+    t99 = dmul(t98, t34)
     t100 = ddiv(t99, t36)
-    t101 = dmul(t100, t34)
-    t102 = ddiv(t101, t36)
-    t103 = dadd(t97, t102)
-    t104 = -dmul(t54, t87)
-    t105 = dadd(t103, t104)
-    t106 = dmul(g, t105)
-    t107 = t106 if t86 else 0.0
-    t108 = dadd(t85, t107)
-    t109 = i_4 == 3.0
-    t110 = 1.0 if target_3 <= input_3 else 0.0
-    t111 = dmul(t21, t110)
-    t112 = dadd(t71, t111)
-    t113 = 1.0 if input_3 <= target_3 else 0.0
-    t114 = dmul(t32, t113)
-    t115 = t114 if t13 else 0.0
-    t116 = dadd(t112, t115)
-    t117 = ddiv(t116, t23)
-    t118 = ddiv(t115, t36)
-    t119 = -t118
-    t120 = dadd(t117, t119)
-    t121 = -t115
-    t122 = dadd(t25, t121)
-    t123 = ddiv(t122, t36)
-    t124 = dmul(t123, t34)
-    t125 = ddiv(t124, t36)
-    t126 = dadd(t120, t125)
-    t127 = -dmul(t80, t110)
-    t128 = dadd(t126, t127)
-    t129 = dmul(g, t128)
-    t130 = t129 if t109 else 0.0
-    t131 = dadd(t108, t130)
-    t132 = dadd(t131, -t108)
-    t133 = dadd(t108, -t85)
-    t134 = dadd(t85, -t58)
-    t135 = dadd(t56, -t46)
-    t136 = dadd(t46, -t39)
-    t137 = dadd(t39, -t24)
-    t138 = dadd(t18, -t8)
-    t139 = dadd(t8, -t2)
-    t140 = -input_1
-    t141 = dadd(t2, -t140)
-    t142 = dadd(dadd(t140, -dadd(t2, -t141)), dadd(input_3, -t141))
-    t143 = dadd(t5, -t3)
-    t144 = dadd(dadd(t3, -dadd(t5, -t143)), dadd(-t4, -t143))
-    t145 = dadd(dadd(dadd(t2, -dadd(t8, -t139)), dadd(t7, -t139)), t142)
-    t146 = dadd(t145, -dadd(libdevice.fma(t5, t6, t7), dmul(t144, t6)))
-    t147 = -t11
-    t148 = dadd(t14, -t147)
-    t149 = dadd(dadd(t147, -dadd(t14, -t148)), dadd(t12, -t148))
-    t150 = -dadd(libdevice.fma(t14, t15, t16), dmul(t149, t15)) if t13 else 0.0
-    t151 = dadd(dadd(dadd(dadd(t8, -dadd(t18, -t138)), dadd(t17, -t138)), t146), t150)
-    t152 = dadd(t23, -eps)
-    t153 = dadd(t21, -t19)
-    t154 = dadd(dadd(t19, -dadd(t21, -t153)), dadd(-t20, -t153))
-    t155 = dadd(dadd(libdevice.fma(t21, t5, -t22), dmul(t21, t144)), dmul(t154, t5))
-    t156 = dadd(dadd(dadd(eps, -dadd(t23, -t152)), dadd(t22, -t152)), t155)
-    t157 = ddiv(dadd(dadd(libdevice.fma(-t24, t23, t18), t151), -dmul(t24, t156)), t23)
-    t158 = dadd(t36, -t31)
-    t159 = dadd(t31, -t27)
-    t160 = dadd(t27, -eps)
-    t161 = -input_0
-    t162 = dadd(t25, -t161)
-    t163 = dadd(dadd(t161, -dadd(t25, -t162)), dadd(input_2, -t162))
-    t164 = dadd(dadd(libdevice.fma(t25, t2, t48), dmul(t25, t142)), dmul(t163, t2))
-    t165 = dadd(dadd(dadd(eps, -dadd(t27, -t160)), dadd(t26, -t160)), t164)
-    t166 = -target_1
-    t167 = dadd(t29, -t166)
-    t168 = dmul(t28, dadd(dadd(t166, -dadd(t29, -t167)), dadd(target_3, -t167)))
-    t169 = -target_0
-    t170 = dadd(t28, -t169)
-    t171 = dmul(dadd(dadd(t169, -dadd(t28, -t170)), dadd(target_2, -t170)), t29)
-    t172 = dadd(dadd(libdevice.fma(t28, t29, t49), t168), t171)
-    t173 = dadd(dadd(dadd(dadd(t27, -dadd(t31, -t159)), dadd(t30, -t159)), t165), t172)
-    t174 = -t9
-    t175 = dadd(t32, -t174)
-    t176 = dadd(dadd(t174, -dadd(t32, -t175)), dadd(t10, -t175))
-    t177 = dadd(dadd(libdevice.fma(t32, t14, -t33), dmul(t32, t149)), dmul(t176, t14)) if t13 else 0.0
-    t178 = dadd(dadd(dadd(dadd(t31, -dadd(t36, -t158)), dadd(t35, -t158)), t173), -t177)
-    t179 = -ddiv(dadd(dadd(libdevice.fma(t38, t36, t17), t150), -dmul(t37, t178)), t36)
-    t180 = dadd(dadd(dadd(dadd(t24, -dadd(t39, -t137)), dadd(t38, -t137)), t157), t179)
-    t181 = dadd(t42, -t40)
-    t182 = dadd(t40, -input_1)
-    t183 = dadd(dadd(input_1, -dadd(t40, -t182)), dadd(-input_3, -t182))
-    t184 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t181)), dadd(t41, -t181)), t183), -t150)
-    t185 = dmul(ddiv(dadd(dadd(libdevice.fma(-t43, t36, t42), t184), -dmul(t43, t178)), t36), t34)
-    t186 = dadd(dadd(libdevice.fma(t43, t34, -t44), dmul(t43, t177)), t185)
-    t187 = ddiv(dadd(dadd(libdevice.fma(-t45, t36, t44), t186), -dmul(t45, t178)), t36)
-    t188 = dadd(dadd(dadd(dadd(t39, -dadd(t46, -t136)), dadd(t45, -t136)), t180), t187)
-    t189 = dadd(t52, -t51)
-    t190 = dadd(t51, -t50)
-    t191 = dadd(t50, -t48)
-    t192 = dadd(dadd(dadd(dadd(t48, -dadd(t50, -t191)), dadd(t49, -t191)), -t164), -t172)
-    t193 = dadd(dadd(dadd(dadd(t50, -dadd(t51, -t190)), dadd(t22, -t190)), t192), t155)
-    t194 = dadd(dadd(dadd(dadd(t51, -dadd(t52, -t189)), dadd(t34, -t189)), t193), t177)
-    t195 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t23, t5), t144), -dmul(t47, t156)), t23), t52)
-    t196 = dadd(dadd(libdevice.fma(t47, t52, -t53), dmul(t47, t194)), t195)
-    t197 = ddiv(dadd(dadd(libdevice.fma(-t54, t23, t53), t196), -dmul(t54, t156)), t23)
-    t198 = dadd(dadd(dadd(t46, -dadd(t56, -t135)), dadd(t55, -t135)), t188)
-    t199 = dmul(g, dadd(t198, dadd(libdevice.fma(t54, t6, -t55), dmul(t197, t6))))
-    t200 = dadd(libdevice.fma(g, t56, -t57), t199) if t1 else 0.0
-    t201 = dadd(t82, -t77)
-    t202 = dadd(t77, -t70)
-    t203 = dadd(t70, -t67)
-    t204 = dadd(t66, -t62)
-    t205 = dadd(t62, -t25)
-    t206 = dadd(dadd(dadd(t25, -dadd(t62, -t205)), dadd(t61, -t205)), t163)
-    t207 = dadd(t206, -dadd(libdevice.fma(t21, t60, t61), dmul(t154, t60)))
-    t208 = -dadd(libdevice.fma(t32, t63, t64), dmul(t176, t63)) if t13 else 0.0
-    t209 = dadd(dadd(dadd(dadd(t62, -dadd(t66, -t204)), dadd(t65, -t204)), t207), t208)
-    t210 = ddiv(dadd(dadd(libdevice.fma(-t67, t23, t66), t209), -dmul(t67, t156)), t23)
-    t211 = -ddiv(dadd(dadd(libdevice.fma(t69, t36, t65), t208), -dmul(t68, t178)), t36)
-    t212 = dadd(dadd(dadd(dadd(t67, -dadd(t70, -t203)), dadd(t69, -t203)), t210), t211)
-    t213 = dadd(t73, -t71)
-    t214 = dadd(t71, -input_0)
-    t215 = dadd(dadd(input_0, -dadd(t71, -t214)), dadd(-input_2, -t214))
-    t216 = dadd(dadd(dadd(dadd(t71, -dadd(t73, -t213)), dadd(t72, -t213)), t215), -t208)
-    t217 = dmul(ddiv(dadd(dadd(libdevice.fma(-t74, t36, t73), t216), -dmul(t74, t178)), t36), t34)
-    t218 = dadd(dadd(libdevice.fma(t74, t34, -t75), dmul(t74, t177)), t217)
-    t219 = ddiv(dadd(dadd(libdevice.fma(-t76, t36, t75), t218), -dmul(t76, t178)), t36)
-    t220 = dadd(dadd(dadd(dadd(t70, -dadd(t77, -t202)), dadd(t76, -t202)), t212), t219)
-    t221 = dmul(ddiv(dadd(dadd(libdevice.fma(-t78, t23, t21), t154), -dmul(t78, t156)), t23), t52)
-    t222 = dadd(dadd(libdevice.fma(t78, t52, -t79), dmul(t78, t194)), t221)
-    t223 = ddiv(dadd(dadd(libdevice.fma(-t80, t23, t79), t222), -dmul(t80, t156)), t23)
-    t224 = dadd(dadd(dadd(t77, -dadd(t82, -t201)), dadd(t81, -t201)), t220)
-    t225 = dmul(g, dadd(t224, dadd(libdevice.fma(t80, t60, -t81), dmul(t223, t60))))
-    t226 = dadd(dadd(dadd(t58, -dadd(t85, -t134)), dadd(t84, -t134)), t200)
-    t227 = dadd(t226, dadd(libdevice.fma(g, t82, -t83), t225) if t59 else 0.0)
-    t228 = dadd(t105, -t103)
-    t229 = dadd(t103, -t97)
-    t230 = dadd(t97, -t94)
-    t231 = dadd(t93, -t89)
-    t232 = dadd(t89, -t40)
-    t233 = dadd(dadd(dadd(t40, -dadd(t89, -t232)), dadd(t88, -t232)), t183)
-    t234 = dadd(t233, dadd(libdevice.fma(t5, t87, -t88), dmul(t144, t87)))
-    t235 = dadd(libdevice.fma(t14, t90, -t91), dmul(t149, t90)) if t13 else 0.0
-    t236 = dadd(dadd(dadd(dadd(t89, -dadd(t93, -t231)), dadd(t92, -t231)), t234), t235)
-    t237 = ddiv(dadd(dadd(libdevice.fma(-t94, t23, t93), t236), -dmul(t94, t156)), t23)
-    t238 = -ddiv(dadd(dadd(libdevice.fma(t96, t36, t92), t235), -dmul(t95, t178)), t36)
-    t239 = dadd(dadd(dadd(dadd(t94, -dadd(t97, -t230)), dadd(t96, -t230)), t237), t238)
-    t240 = dadd(t99, -t2)
-    t241 = dadd(dadd(dadd(dadd(t2, -dadd(t99, -t240)), dadd(t98, -t240)), t142), -t235)
-    t242 = dmul(ddiv(dadd(dadd(libdevice.fma(-t100, t36, t99), t241), -dmul(t100, t178)), t36), t34)
-    t243 = dadd(dadd(libdevice.fma(t100, t34, -t101), dmul(t100, t177)), t242)
-    t244 = ddiv(dadd(dadd(libdevice.fma(-t102, t36, t101), t243), -dmul(t102, t178)), t36)
-    t245 = dadd(dadd(dadd(dadd(t97, -dadd(t103, -t229)), dadd(t102, -t229)), t239), t244)
-    t246 = dadd(dadd(dadd(t103, -dadd(t105, -t228)), dadd(t104, -t228)), t245)
-    t247 = dmul(g, dadd(t246, -dadd(libdevice.fma(t54, t87, t104), dmul(t197, t87))))
-    t248 = dadd(dadd(dadd(t85, -dadd(t108, -t133)), dadd(t107, -t133)), t227)
-    t249 = dadd(t248, dadd(libdevice.fma(g, t105, -t106), t247) if t86 else 0.0)
-    t250 = dadd(t128, -t126)
-    t251 = dadd(t126, -t120)
-    t252 = dadd(t120, -t117)
-    t253 = dadd(t116, -t112)
-    t254 = dadd(t112, -t71)
-    t255 = dadd(dadd(dadd(t71, -dadd(t112, -t254)), dadd(t111, -t254)), t215)
-    t256 = dadd(t255, dadd(libdevice.fma(t21, t110, -t111), dmul(t154, t110)))
-    t257 = dadd(libdevice.fma(t32, t113, -t114), dmul(t176, t113)) if t13 else 0.0
-    t258 = dadd(dadd(dadd(dadd(t112, -dadd(t116, -t253)), dadd(t115, -t253)), t256), t257)
-    t259 = ddiv(dadd(dadd(libdevice.fma(-t117, t23, t116), t258), -dmul(t117, t156)), t23)
-    t260 = -ddiv(dadd(dadd(libdevice.fma(t119, t36, t115), t257), -dmul(t118, t178)), t36)
-    t261 = dadd(dadd(dadd(dadd(t117, -dadd(t120, -t252)), dadd(t119, -t252)), t259), t260)
-    t262 = dadd(t122, -t25)
-    t263 = dadd(dadd(dadd(dadd(t25, -dadd(t122, -t262)), dadd(t121, -t262)), t163), -t257)
-    t264 = dmul(ddiv(dadd(dadd(libdevice.fma(-t123, t36, t122), t263), -dmul(t123, t178)), t36), t34)
-    t265 = dadd(dadd(libdevice.fma(t123, t34, -t124), dmul(t123, t177)), t264)
-    t266 = ddiv(dadd(dadd(libdevice.fma(-t125, t36, t124), t265), -dmul(t125, t178)), t36)
-    t267 = dadd(dadd(dadd(dadd(t120, -dadd(t126, -t251)), dadd(t125, -t251)), t261), t266)
-    t268 = dadd(dadd(dadd(t126, -dadd(t128, -t250)), dadd(t127, -t250)), t267)
-    t269 = dmul(g, dadd(t268, -dadd(libdevice.fma(t80, t110, t127), dmul(t223, t110))))
-    t270 = dadd(dadd(dadd(t108, -dadd(t131, -t132)), dadd(t130, -t132)), t249)
-    t271 = dadd(t270, dadd(libdevice.fma(g, t128, -t129), t269) if t109 else 0.0)
-    return dadd(t131, t271) if dadd(t271, -t271) == 0.0 else t131
+    t101 = dadd(t95, t100)
+    t102 = -dmul(t54, t85)
+    t103 = dadd(t101, t102)
+    t104 = t103 if t84 else 0.0
+    t105 = dadd(t83, t104)
+    t106 = i_4 == 3.0
+    t107 = 1.0 if target_3 <= input_3 else 0.0
+    t108 = dmul(t21, t107)
+    t109 = dadd(t70, t108)
+    t110 = 1.0 if input_3 <= target_3 else 0.0
+    t111 = dmul(t32, t110)
+    t112 = t111 if t13 else 0.0
+    t113 = dadd(t109, t112)
+    t114 = ddiv(t113, t23)
+    t115 = ddiv(t112, t36)
+    t116 = -t115
+    t117 = dadd(t114, t116)
+    t118 = -t112
+    t119 = dadd(t25, t118)
+    t120 = ddiv(t119, t36)
+    t121 = dmul(t120, t34)
+    t122 = ddiv(t121, t36)
+    t123 = dadd(t117, t122)
+    t124 = -dmul(t79, t107)
+    t125 = dadd(t123, t124)
+    t126 = t125 if t106 else 0.0
+    t127 = dadd(t105, t126)
+    t128 = dmul(g, t127)
+    t129 = dadd(t127, -t105)
+    t130 = dadd(t105, -t83)
+    t131 = dadd(t83, -t57)
+    t132 = dadd(t56, -t46)
+    t133 = dadd(t46, -t39)
+    t134 = dadd(t39, -t24)
+    t135 = dadd(t18, -t8)
+    t136 = dadd(t8, -t2)
+    t137 = -input_1
+    t138 = dadd(t2, -t137)
+    t139 = dadd(dadd(t137, -dadd(t2, -t138)), dadd(input_3, -t138))
+    t140 = dadd(t5, -t3)
+    t141 = dadd(dadd(t3, -dadd(t5, -t140)), dadd(-t4, -t140))
+    t142 = dadd(dadd(dadd(t2, -dadd(t8, -t136)), dadd(t7, -t136)), t139)
+    t143 = dadd(t142, -dadd(libdevice.fma(t5, t6, t7), dmul(t141, t6)))
+    t144 = -t11
+    t145 = dadd(t14, -t144)
+    t146 = dadd(dadd(t144, -dadd(t14, -t145)), dadd(t12, -t145))
+    t147 = -dadd(libdevice.fma(t14, t15, t16), dmul(t146, t15)) if t13 else 0.0
+    t148 = dadd(dadd(dadd(dadd(t8, -dadd(t18, -t135)), dadd(t17, -t135)), t143), t147)
+    t149 = dadd(t23, -eps)
+    t150 = dadd(t21, -t19)
+    t151 = dadd(dadd(t19, -dadd(t21, -t150)), dadd(-t20, -t150))
+    t152 = dadd(dadd(libdevice.fma(t21, t5, -t22), dmul(t21, t141)), dmul(t151, t5))
+    t153 = dadd(dadd(dadd(eps, -dadd(t23, -t149)), dadd(t22, -t149)), t152)
+    t154 = ddiv(dadd(dadd(libdevice.fma(-t24, t23, t18), t148), -dmul(t24, t153)), t23)
+    t155 = dadd(t36, -t31)
+    t156 = dadd(t31, -t27)
+    t157 = dadd(t27, -eps)
+    t158 = -input_0
+    t159 = dadd(t25, -t158)
+    t160 = dadd(dadd(t158, -dadd(t25, -t159)), dadd(input_2, -t159))
+    t161 = dadd(dadd(libdevice.fma(t25, t2, t48), dmul(t25, t139)), dmul(t160, t2))
+    t162 = dadd(dadd(dadd(eps, -dadd(t27, -t157)), dadd(t26, -t157)), t161)
+    t163 = -target_1
+    t164 = dadd(t29, -t163)
+    t165 = dmul(t28, dadd(dadd(t163, -dadd(t29, -t164)), dadd(target_3, -t164)))
+    t166 = -target_0
+    t167 = dadd(t28, -t166)
+    t168 = dmul(dadd(dadd(t166, -dadd(t28, -t167)), dadd(target_2, -t167)), t29)
+    t169 = dadd(dadd(libdevice.fma(t28, t29, t49), t165), t168)
+    t170 = dadd(dadd(dadd(dadd(t27, -dadd(t31, -t156)), dadd(t30, -t156)), t162), t169)
+    t171 = -t9
+    t172 = dadd(t32, -t171)
+    t173 = dadd(dadd(t171, -dadd(t32, -t172)), dadd(t10, -t172))
+    t174 = dadd(dadd(libdevice.fma(t32, t14, -t33), dmul(t32, t146)), dmul(t173, t14)) if t13 else 0.0
+    t175 = dadd(dadd(dadd(dadd(t31, -dadd(t36, -t155)), dadd(t35, -t155)), t170), -t174)
+    t176 = -ddiv(dadd(dadd(libdevice.fma(t38, t36, t17), t147), -dmul(t37, t175)), t36)
+    t177 = dadd(dadd(dadd(dadd(t24, -dadd(t39, -t134)), dadd(t38, -t134)), t154), t176)
+    t178 = dadd(t42, -t40)
+    t179 = dadd(t40, -input_1)
+    t180 = dadd(dadd(input_1, -dadd(t40, -t179)), dadd(-input_3, -t179))
+    t181 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t178)), dadd(t41, -t178)), t180), -t147)
+    t182 = dmul(ddiv(dadd(dadd(libdevice.fma(-t43, t36, t42), t181), -dmul(t43, t175)), t36), t34)
+    t183 = dadd(dadd(libdevice.fma(t43, t34, -t44), dmul(t43, t174)), t182)
+    t184 = ddiv(dadd(dadd(libdevice.fma(-t45, t36, t44), t183), -dmul(t45, t175)), t36)
+    t185 = dadd(dadd(dadd(dadd(t39, -dadd(t46, -t133)), dadd(t45, -t133)), t177), t184)
+    t186 = dadd(t52, -t51)
+    t187 = dadd(t51, -t50)
+    t188 = dadd(t50, -t48)
+    t189 = dadd(dadd(dadd(dadd(t48, -dadd(t50, -t188)), dadd(t49, -t188)), -t161), -t169)
+    t190 = dadd(dadd(dadd(dadd(t50, -dadd(t51, -t187)), dadd(t22, -t187)), t189), t152)
+    t191 = dadd(dadd(dadd(dadd(t51, -dadd(t52, -t186)), dadd(t34, -t186)), t190), t174)
+    t192 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t23, t5), t141), -dmul(t47, t153)), t23), t52)
+    t193 = dadd(dadd(libdevice.fma(t47, t52, -t53), dmul(t47, t191)), t192)
+    t194 = ddiv(dadd(dadd(libdevice.fma(-t54, t23, t53), t193), -dmul(t54, t153)), t23)
+    t195 = dadd(dadd(dadd(t46, -dadd(t56, -t132)), dadd(t55, -t132)), t185)
+    t196 = dadd(t195, dadd(libdevice.fma(t54, t6, -t55), dmul(t194, t6))) if t1 else 0.0
+    t197 = dadd(t81, -t76)
+    t198 = dadd(t76, -t69)
+    t199 = dadd(t69, -t66)
+    t200 = dadd(t65, -t61)
+    t201 = dadd(t61, -t25)
+    t202 = dadd(dadd(dadd(t25, -dadd(t61, -t201)), dadd(t60, -t201)), t160)
+    t203 = dadd(t202, -dadd(libdevice.fma(t21, t59, t60), dmul(t151, t59)))
+    t204 = -dadd(libdevice.fma(t32, t62, t63), dmul(t173, t62)) if t13 else 0.0
+    t205 = dadd(dadd(dadd(dadd(t61, -dadd(t65, -t200)), dadd(t64, -t200)), t203), t204)
+    t206 = ddiv(dadd(dadd(libdevice.fma(-t66, t23, t65), t205), -dmul(t66, t153)), t23)
+    t207 = -ddiv(dadd(dadd(libdevice.fma(t68, t36, t64), t204), -dmul(t67, t175)), t36)
+    t208 = dadd(dadd(dadd(dadd(t66, -dadd(t69, -t199)), dadd(t68, -t199)), t206), t207)
+    t209 = dadd(t72, -t70)
+    t210 = dadd(t70, -input_0)
+    t211 = dadd(dadd(input_0, -dadd(t70, -t210)), dadd(-input_2, -t210))
+    t212 = dadd(dadd(dadd(dadd(t70, -dadd(t72, -t209)), dadd(t71, -t209)), t211), -t204)
+    t213 = dmul(ddiv(dadd(dadd(libdevice.fma(-t73, t36, t72), t212), -dmul(t73, t175)), t36), t34)
+    t214 = dadd(dadd(libdevice.fma(t73, t34, -t74), dmul(t73, t174)), t213)
+    t215 = ddiv(dadd(dadd(libdevice.fma(-t75, t36, t74), t214), -dmul(t75, t175)), t36)
+    t216 = dadd(dadd(dadd(dadd(t69, -dadd(t76, -t198)), dadd(t75, -t198)), t208), t215)
+    t217 = dmul(ddiv(dadd(dadd(libdevice.fma(-t77, t23, t21), t151), -dmul(t77, t153)), t23), t52)
+    t218 = dadd(dadd(libdevice.fma(t77, t52, -t78), dmul(t77, t191)), t217)
+    t219 = ddiv(dadd(dadd(libdevice.fma(-t79, t23, t78), t218), -dmul(t79, t153)), t23)
+    t220 = dadd(dadd(dadd(t76, -dadd(t81, -t197)), dadd(t80, -t197)), t216)
+    t221 = dadd(t220, dadd(libdevice.fma(t79, t59, -t80), dmul(t219, t59))) if t58 else 0.0
+    t222 = dadd(dadd(dadd(dadd(t57, -dadd(t83, -t131)), dadd(t82, -t131)), t196), t221)
+    t223 = dadd(t103, -t101)
+    t224 = dadd(t101, -t95)
+    t225 = dadd(t95, -t92)
+    t226 = dadd(t91, -t87)
+    t227 = dadd(t87, -t40)
+    t228 = dadd(dadd(dadd(t40, -dadd(t87, -t227)), dadd(t86, -t227)), t180)
+    t229 = dadd(t228, dadd(libdevice.fma(t5, t85, -t86), dmul(t141, t85)))
+    t230 = dadd(libdevice.fma(t14, t88, -t89), dmul(t146, t88)) if t13 else 0.0
+    t231 = dadd(dadd(dadd(dadd(t87, -dadd(t91, -t226)), dadd(t90, -t226)), t229), t230)
+    t232 = ddiv(dadd(dadd(libdevice.fma(-t92, t23, t91), t231), -dmul(t92, t153)), t23)
+    t233 = -ddiv(dadd(dadd(libdevice.fma(t94, t36, t90), t230), -dmul(t93, t175)), t36)
+    t234 = dadd(dadd(dadd(dadd(t92, -dadd(t95, -t225)), dadd(t94, -t225)), t232), t233)
+    t235 = dadd(t97, -t2)
+    t236 = dadd(dadd(dadd(dadd(t2, -dadd(t97, -t235)), dadd(t96, -t235)), t139), -t230)
+    t237 = dmul(ddiv(dadd(dadd(libdevice.fma(-t98, t36, t97), t236), -dmul(t98, t175)), t36), t34)
+    t238 = dadd(dadd(libdevice.fma(t98, t34, -t99), dmul(t98, t174)), t237)
+    t239 = ddiv(dadd(dadd(libdevice.fma(-t100, t36, t99), t238), -dmul(t100, t175)), t36)
+    t240 = dadd(dadd(dadd(dadd(t95, -dadd(t101, -t224)), dadd(t100, -t224)), t234), t239)
+    t241 = dadd(dadd(dadd(t101, -dadd(t103, -t223)), dadd(t102, -t223)), t240)
+    t242 = dadd(t241, -dadd(libdevice.fma(t54, t85, t102), dmul(t194, t85))) if t84 else 0.0
+    t243 = dadd(dadd(dadd(dadd(t83, -dadd(t105, -t130)), dadd(t104, -t130)), t222), t242)
+    t244 = dadd(t125, -t123)
+    t245 = dadd(t123, -t117)
+    t246 = dadd(t117, -t114)
+    t247 = dadd(t113, -t109)
+    t248 = dadd(t109, -t70)
+    t249 = dadd(dadd(dadd(t70, -dadd(t109, -t248)), dadd(t108, -t248)), t211)
+    t250 = dadd(t249, dadd(libdevice.fma(t21, t107, -t108), dmul(t151, t107)))
+    t251 = dadd(libdevice.fma(t32, t110, -t111), dmul(t173, t110)) if t13 else 0.0
+    t252 = dadd(dadd(dadd(dadd(t109, -dadd(t113, -t247)), dadd(t112, -t247)), t250), t251)
+    t253 = ddiv(dadd(dadd(libdevice.fma(-t114, t23, t113), t252), -dmul(t114, t153)), t23)
+    t254 = -ddiv(dadd(dadd(libdevice.fma(t116, t36, t112), t251), -dmul(t115, t175)), t36)
+    t255 = dadd(dadd(dadd(dadd(t114, -dadd(t117, -t246)), dadd(t116, -t246)), t253), t254)
+    t256 = dadd(t119, -t25)
+    t257 = dadd(dadd(dadd(dadd(t25, -dadd(t119, -t256)), dadd(t118, -t256)), t160), -t251)
+    t258 = dmul(ddiv(dadd(dadd(libdevice.fma(-t120, t36, t119), t257), -dmul(t120, t175)), t36), t34)
+    t259 = dadd(dadd(libdevice.fma(t120, t34, -t121), dmul(t120, t174)), t258)
+    t260 = ddiv(dadd(dadd(libdevice.fma(-t122, t36, t121), t259), -dmul(t122, t175)), t36)
+    t261 = dadd(dadd(dadd(dadd(t117, -dadd(t123, -t245)), dadd(t122, -t245)), t255), t260)
+    t262 = dadd(dadd(dadd(t123, -dadd(t125, -t244)), dadd(t124, -t244)), t261)
+    t263 = dadd(t262, -dadd(libdevice.fma(t79, t107, t124), dmul(t219, t107))) if t106 else 0.0
+    t264 = dmul(g, dadd(dadd(dadd(dadd(t105, -dadd(t127, -t129)), dadd(t126, -t129)), t243), t263))
+    t265 = dadd(libdevice.fma(g, t127, -t128), t264)
+    return dadd(t128, t265) if dadd(t265, -t265) == 0.0 else t128
 
 
-# dtarget[4] = (g*((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[0] >=
+# dtarget[4] = g*(((-(-(-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[0] >=
 #     target[0] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + target[1] -
 #     target[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
@@ -1420,9 +1402,9 @@ def vjp_f64_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[0] <= target[0] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 0) else 0) + (g*((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[1]
-#     >= target[1] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 0) else 0) + ((-(-(-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[1] >=
+#     target[1] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) + target[0] -
 #     target[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -1449,9 +1431,9 @@ def vjp_f64_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[1] <= target[1] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 1) else 0) + (g*((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[2]
-#     <= target[2] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 1) else 0) + ((-((-first_max(input[1], target[1]) + first_min(input[3], target[3]))*(0 if input[2] <=
+#     target[2] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - target[1] +
 #     target[3])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -1478,9 +1460,9 @@ def vjp_f64_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[2] >= target[2] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 2) else 0) + (g*((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[3]
-#     <= target[3] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 2) else 0) + ((-((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(0 if input[3] <=
+#     target[3] else 1) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
 #     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0) - target[0] +
 #     target[2])*((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
 #     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
@@ -1507,8 +1489,8 @@ def vjp_f64_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     target[2]))*(-first_max(input[1], target[1]) + first_min(input[3], target[3])) if (first_min(input[2],
 #     target[2]) > first_max(input[0], target[0])) & (first_min(input[3], target[3]) > first_max(input[1],
 #     target[1])) else 0))*(0 if input[3] >= target[3] else 1)/(eps + (first_max(input[2], target[2]) -
-#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2) if
-#     Eq(4, 3) else 0)
+#     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
+#     Eq(4, 3) else 0))
 @core
 def vjp_f64_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
     t1 = i_4 == 0.0
@@ -1567,222 +1549,216 @@ def vjp_f64_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
     t54 = ddiv(t53, t23)
     t55 = dmul(t54, t6)
     t56 = dadd(t46, t55)
-    t57 = dmul(g, t56)
-    t58 = t57 if t1 else 0.0
-    t59 = i_4 == 1.0
-    t60 = 0.0 if input_1 <= target_1 else 1.0
-    t61 = -dmul(t21, t60)
-    t62 = dadd(t29, t61)
-    t63 = 0.0 if target_1 <= input_1 else 1.0
-    t64 = -dmul(t32, t63)
-    t65 = t64 if t13 else 0.0
-    t66 = dadd(t62, t65)
-    t67 = ddiv(t66, t23)
-    t68 = ddiv(t65, t36)
-    t69 = -t68
-    t70 = dadd(t67, t69)
-    t71 = dadd(target_0, -target_2)
-    t72 = -t65
-    t73 = dadd(t71, t72)
-    t74 = ddiv(t73, t36)
-    t75 = dmul(t74, t34)
-    t76 = ddiv(t75, t36)
-    t77 = dadd(t70, t76)
-    t78 = ddiv(t21, t23)
-    t79 = dmul(t78, t52)
-    t80 = ddiv(t79, t23)
-    t81 = dmul(t80, t60)
-    t82 = dadd(t77, t81)
-    t83 = dmul(g, t82)
-    t84 = t83 if t59 else 0.0
-    t85 = dadd(t58, t84)
-    t86 = i_4 == 2.0
-    t87 = 0.0 if target_2 <= input_2 else 1.0
-    t88 = dmul(t5, t87)
-    t89 = dadd(t40, t88)
-    t90 = 0.0 if input_2 <= target_2 else 1.0
-    t91 = dmul(t14, t90)
-    t92 = t91 if t13 else 0.0
-    t93 = dadd(t89, t92)
-    t94 = ddiv(t93, t23)
-    t95 = ddiv(t92, t36)
-    t96 = -t95
-    t97 = dadd(t94, t96)
-    t98 = -t92
-    t99 = dadd(t2, t98)
+    t57 = t56 if t1 else 0.0
+    t58 = i_4 == 1.0
+    t59 = 0.0 if input_1 <= target_1 else 1.0
+    t60 = -dmul(t21, t59)
+    t61 = dadd(t29, t60)
+    t62 = 0.0 if target_1 <= input_1 else 1.0
+    t63 = -dmul(t32, t62)
+    t64 = t63 if t13 else 0.0
+    t65 = dadd(t61, t64)
+    t66 = ddiv(t65, t23)
+    t67 = ddiv(t64, t36)
+    t68 = -t67
+    t69 = dadd(t66, t68)
+    t70 = dadd(target_0, -target_2)
+    t71 = -t64
+    t72 = dadd(t70, t71)
+    t73 = ddiv(t72, t36)
+    t74 = dmul(t73, t34)
+    t75 = ddiv(t74, t36)
+    t76 = dadd(t69, t75)
+    t77 = ddiv(t21, t23)
+    t78 = dmul(t77, t52)
+    t79 = ddiv(t78, t23)
+    t80 = dmul(t79, t59)
+    t81 = dadd(t76, t80)
+    t82 = t81 if t58 else 0.0
+    t83 = dadd(t57, t82)
+    t84 = i_4 == 2.0
+    t85 = 0.0 if target_2 <= input_2 else 1.0
+    t86 = dmul(t5, t85)
+    t87 = dadd(t40, t86)
+    t88 = 0.0 if input_2 <= target_2 else 1.0
+    t89 = dmul(t14, t88)
+    t90 = t89 if t13 else 0.0
+    t91 = dadd(t87, t90)
+    t92 = ddiv(t91, t23)
+    t93 = ddiv(t90, t36)
+    t94 = -t93
+    t95 = dadd(t92, t94)
+    t96 = -t90
+    t97 = dadd(t2, t96)
+    t98 = ddiv(t97, t36)
+    t99 = dmul(t98, t34)
     t100 = ddiv(t99, t36)
-    t101 = dmul(t100, t34)
-    t102 = ddiv(t101, t36)
-    t103 = dadd(t97, t102)
-    t104 = -dmul(t54, t87)
-    t105 = dadd(t103, t104)
-    t106 = dmul(g, t105)
-    t107 = t106 if t86 else 0.0
-    t108 = dadd(t85, t107)
-    t109 = i_4 == 3.0
-    t110 = 0.0 if target_3 <= input_3 else 1.0
-    t111 = dmul(t21, t110)
-    t112 = dadd(t71, t111)
-    t113 = 0.0 if input_3 <= target_3 else 1.0
-    t114 = dmul(t32, t113)
-    t115 = t114 if t13 else 0.0
-    t116 = dadd(t112, t115)
-    t117 = ddiv(t116, t23)
-    t118 = ddiv(t115, t36)
-    t119 = -t118
-    t120 = dadd(t117, t119)
-    t121 = -t115
-    t122 = dadd(t29, t121)
-    t123 = ddiv(t122, t36)
-    t124 = dmul(t123, t34)
-    t125 = ddiv(t124, t36)
-    t126 = dadd(t120, t125)
-    t127 = -dmul(t80, t110)
-    t128 = dadd(t126, t127)
-    t129 = dmul(g, t128)
-    t130 = t129 if t109 else 0.0
-    t131 = dadd(t108, t130)
-    t132 = dadd(t131, -t108)
-    t133 = dadd(t108, -t85)
-    t134 = dadd(t85, -t58)
-    t135 = dadd(t56, -t46)
-    t136 = dadd(t46, -t39)
-    t137 = dadd(t39, -t24)
-    t138 = dadd(t18, -t8)
-    t139 = dadd(t8, -t2)
-    t140 = -target_1
-    t141 = dadd(t2, -t140)
-    t142 = dadd(dadd(t140, -dadd(t2, -t141)), dadd(target_3, -t141))
-    t143 = dadd(t5, -t3)
-    t144 = dadd(dadd(t3, -dadd(t5, -t143)), dadd(-t4, -t143))
-    t145 = dadd(dadd(dadd(t2, -dadd(t8, -t139)), dadd(t7, -t139)), t142)
-    t146 = dadd(t145, -dadd(libdevice.fma(t5, t6, t7), dmul(t144, t6)))
-    t147 = -t11
-    t148 = dadd(t14, -t147)
-    t149 = dadd(dadd(t147, -dadd(t14, -t148)), dadd(t12, -t148))
-    t150 = -dadd(libdevice.fma(t14, t15, t16), dmul(t149, t15)) if t13 else 0.0
-    t151 = dadd(dadd(dadd(dadd(t8, -dadd(t18, -t138)), dadd(t17, -t138)), t146), t150)
-    t152 = dadd(t23, -eps)
-    t153 = dadd(t21, -t19)
-    t154 = dadd(dadd(t19, -dadd(t21, -t153)), dadd(-t20, -t153))
-    t155 = dadd(dadd(libdevice.fma(t21, t5, -t22), dmul(t21, t144)), dmul(t154, t5))
-    t156 = dadd(dadd(dadd(eps, -dadd(t23, -t152)), dadd(t22, -t152)), t155)
-    t157 = ddiv(dadd(dadd(libdevice.fma(-t24, t23, t18), t151), -dmul(t24, t156)), t23)
-    t158 = dadd(t36, -t31)
-    t159 = dadd(t31, -t28)
-    t160 = dadd(t28, -eps)
-    t161 = -input_1
-    t162 = dadd(t26, -t161)
-    t163 = dmul(t25, dadd(dadd(t161, -dadd(t26, -t162)), dadd(input_3, -t162)))
-    t164 = -input_0
-    t165 = dadd(t25, -t164)
-    t166 = dmul(dadd(dadd(t164, -dadd(t25, -t165)), dadd(input_2, -t165)), t26)
-    t167 = dadd(dadd(libdevice.fma(t25, t26, t48), t163), t166)
-    t168 = dadd(dadd(dadd(eps, -dadd(t28, -t160)), dadd(t27, -t160)), t167)
-    t169 = -target_0
-    t170 = dadd(t29, -t169)
-    t171 = dadd(dadd(t169, -dadd(t29, -t170)), dadd(target_2, -t170))
-    t172 = dadd(dadd(libdevice.fma(t29, t2, t49), dmul(t29, t142)), dmul(t171, t2))
-    t173 = dadd(dadd(dadd(dadd(t28, -dadd(t31, -t159)), dadd(t30, -t159)), t168), t172)
-    t174 = -t9
-    t175 = dadd(t32, -t174)
-    t176 = dadd(dadd(t174, -dadd(t32, -t175)), dadd(t10, -t175))
-    t177 = dadd(dadd(libdevice.fma(t32, t14, -t33), dmul(t32, t149)), dmul(t176, t14)) if t13 else 0.0
-    t178 = dadd(dadd(dadd(dadd(t31, -dadd(t36, -t158)), dadd(t35, -t158)), t173), -t177)
-    t179 = -ddiv(dadd(dadd(libdevice.fma(t38, t36, t17), t150), -dmul(t37, t178)), t36)
-    t180 = dadd(dadd(dadd(dadd(t24, -dadd(t39, -t137)), dadd(t38, -t137)), t157), t179)
-    t181 = dadd(t42, -t40)
-    t182 = dadd(t40, -target_1)
-    t183 = dadd(dadd(target_1, -dadd(t40, -t182)), dadd(-target_3, -t182))
-    t184 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t181)), dadd(t41, -t181)), t183), -t150)
-    t185 = dmul(ddiv(dadd(dadd(libdevice.fma(-t43, t36, t42), t184), -dmul(t43, t178)), t36), t34)
-    t186 = dadd(dadd(libdevice.fma(t43, t34, -t44), dmul(t43, t177)), t185)
-    t187 = ddiv(dadd(dadd(libdevice.fma(-t45, t36, t44), t186), -dmul(t45, t178)), t36)
-    t188 = dadd(dadd(dadd(dadd(t39, -dadd(t46, -t136)), dadd(t45, -t136)), t180), t187)
-    t189 = dadd(t52, -t51)
-    t190 = dadd(t51, -t50)
-    t191 = dadd(t50, -t48)
-    t192 = dadd(dadd(dadd(dadd(t48, -dadd(t50, -t191)), dadd(t49, -t191)), -t167), -t172)
-    t193 = dadd(dadd(dadd(dadd(t50, -dadd(t51, -t190)), dadd(t22, -t190)), t192), t155)
-    t194 = dadd(dadd(dadd(dadd(t51, -dadd(t52, -t189)), dadd(t34, -t189)), t193), t177)
-    t195 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t23, t5), t144), -dmul(t47, t156)), t23), t52)
-    t196 = dadd(dadd(libdevice.fma(t47, t52, -t53), dmul(t47, t194)), t195)
-    t197 = ddiv(dadd(dadd(libdevice.fma(-t54, t23, t53), t196), -dmul(t54, t156)), t23)
-    t198 = dadd(dadd(dadd(t46, -dadd(t56, -t135)), dadd(t55, -t135)), t188)
-    t199 = dmul(g, dadd(t198, dadd(libdevice.fma(t54, t6, -t55), dmul(t197, t6))))
-    t200 = dadd(libdevice.fma(g, t56, -t57), t199) if t1 else 0.0
-    t201 = dadd(t82, -t77)
-    t202 = dadd(t77, -t70)
-    t203 = dadd(t70, -t67)
-    t204 = dadd(t66, -t62)
-    t205 = dadd(t62, -t29)
-    t206 = dadd(dadd(dadd(t29, -dadd(t62, -t205)), dadd(t61, -t205)), t171)
-    t207 = dadd(t206, -dadd(libdevice.fma(t21, t60, t61), dmul(t154, t60)))
-    t208 = -dadd(libdevice.fma(t32, t63, t64), dmul(t176, t63)) if t13 else 0.0
-    t209 = dadd(dadd(dadd(dadd(t62, -dadd(t66, -t204)), dadd(t65, -t204)), t207), t208)
-    t210 = ddiv(dadd(dadd(libdevice.fma(-t67, t23, t66), t209), -dmul(t67, t156)), t23)
-    t211 = -ddiv(dadd(dadd(libdevice.fma(t69, t36, t65), t208), -dmul(t68, t178)), t36)
-    t212 = dadd(dadd(dadd(dadd(t67, -dadd(t70, -t203)), dadd(t69, -t203)), t210), t211)
-    t213 = dadd(t73, -t71)
-    t214 = dadd(t71, -target_0)
-    t215 = dadd(dadd(target_0, -dadd(t71, -t214)), dadd(-target_2, -t214))
-    t216 = dadd(dadd(dadd(dadd(t71, -dadd(t73, -t213)), dadd(t72, -t213)), t215), -t208)
-    t217 = dmul(ddiv(dadd(dadd(libdevice.fma(-t74, t36, t73), t216), -dmul(t74, t178)), t36), t34)
-    t218 = dadd(dadd(libdevice.fma(t74, t34, -t75), dmul(t74, t177)), t217)
-    t219 = ddiv(dadd(dadd(libdevice.fma(-t76, t36, t75), t218), -dmul(t76, t178)), t36)
-    t220 = dadd(dadd(dadd(dadd(t70, -dadd(t77, -t202)), dadd(t76, -t202)), t212), t219)
-    t221 = dmul(ddiv(dadd(dadd(libdevice.fma(-t78, t23, t21), t154), -dmul(t78, t156)), t23), t52)
-    t222 = dadd(dadd(libdevice.fma(t78, t52, -t79), dmul(t78, t194)), t221)
-    t223 = ddiv(dadd(dadd(libdevice.fma(-t80, t23, t79), t222), -dmul(t80, t156)), t23)
-    t224 = dadd(dadd(dadd(t77, -dadd(t82, -t201)), dadd(t81, -t201)), t220)
-    t225 = dmul(g, dadd(t224, dadd(libdevice.fma(t80, t60, -t81), dmul(t223, t60))))
-    t226 = dadd(dadd(dadd(t58, -dadd(t85, -t134)), dadd(t84, -t134)), t200)
-    t227 = dadd(t226, dadd(libdevice.fma(g, t82, -t83), t225) if t59 else 0.0)
-    t228 = dadd(t105, -t103)
-    t229 = dadd(t103, -t97)
-    t230 = dadd(t97, -t94)
-    t231 = dadd(t93, -t89)
-    t232 = dadd(t89, -t40)
-    t233 = dadd(dadd(dadd(t40, -dadd(t89, -t232)), dadd(t88, -t232)), t183)
-    t234 = dadd(t233, dadd(libdevice.fma(t5, t87, -t88), dmul(t144, t87)))
-    t235 = dadd(libdevice.fma(t14, t90, -t91), dmul(t149, t90)) if t13 else 0.0
-    t236 = dadd(dadd(dadd(dadd(t89, -dadd(t93, -t231)), dadd(t92, -t231)), t234), t235)
-    t237 = ddiv(dadd(dadd(libdevice.fma(-t94, t23, t93), t236), -dmul(t94, t156)), t23)
-    t238 = -ddiv(dadd(dadd(libdevice.fma(t96, t36, t92), t235), -dmul(t95, t178)), t36)
-    t239 = dadd(dadd(dadd(dadd(t94, -dadd(t97, -t230)), dadd(t96, -t230)), t237), t238)
-    t240 = dadd(t99, -t2)
-    t241 = dadd(dadd(dadd(dadd(t2, -dadd(t99, -t240)), dadd(t98, -t240)), t142), -t235)
-    t242 = dmul(ddiv(dadd(dadd(libdevice.fma(-t100, t36, t99), t241), -dmul(t100, t178)), t36), t34)
-    t243 = dadd(dadd(libdevice.fma(t100, t34, -t101), dmul(t100, t177)), t242)
-    t244 = ddiv(dadd(dadd(libdevice.fma(-t102, t36, t101), t243), -dmul(t102, t178)), t36)
-    t245 = dadd(dadd(dadd(dadd(t97, -dadd(t103, -t229)), dadd(t102, -t229)), t239), t244)
-    t246 = dadd(dadd(dadd(t103, -dadd(t105, -t228)), dadd(t104, -t228)), t245)
-    t247 = dmul(g, dadd(t246, -dadd(libdevice.fma(t54, t87, t104), dmul(t197, t87))))
-    t248 = dadd(dadd(dadd(t85, -dadd(t108, -t133)), dadd(t107, -t133)), t227)
-    t249 = dadd(t248, dadd(libdevice.fma(g, t105, -t106), t247) if t86 else 0.0)
-    t250 = dadd(t128, -t126)
-    t251 = dadd(t126, -t120)
-    t252 = dadd(t120, -t117)
-    t253 = dadd(t116, -t112)
-    t254 = dadd(t112, -t71)
-    t255 = dadd(dadd(dadd(t71, -dadd(t112, -t254)), dadd(t111, -t254)), t215)
-    t256 = dadd(t255, dadd(libdevice.fma(t21, t110, -t111), dmul(t154, t110)))
-    t257 = dadd(libdevice.fma(t32, t113, -t114), dmul(t176, t113)) if t13 else 0.0
-    t258 = dadd(dadd(dadd(dadd(t112, -dadd(t116, -t253)), dadd(t115, -t253)), t256), t257)
-    t259 = ddiv(dadd(dadd(libdevice.fma(-t117, t23, t116), t258), -dmul(t117, t156)), t23)
-    t260 = -ddiv(dadd(dadd(libdevice.fma(t119, t36, t115), t257), -dmul(t118, t178)), t36)
-    t261 = dadd(dadd(dadd(dadd(t117, -dadd(t120, -t252)), dadd(t119, -t252)), t259), t260)
-    t262 = dadd(t122, -t29)
-    t263 = dadd(dadd(dadd(dadd(t29, -dadd(t122, -t262)), dadd(t121, -t262)), t171), -t257)
-    t264 = dmul(ddiv(dadd(dadd(libdevice.fma(-t123, t36, t122), t263), -dmul(t123, t178)), t36), t34)
-    t265 = dadd(dadd(libdevice.fma(t123, t34, -t124), dmul(t123, t177)), t264)
-    t266 = ddiv(dadd(dadd(libdevice.fma(-t125, t36, t124), t265), -dmul(t125, t178)), t36)
-    t267 = dadd(dadd(dadd(dadd(t120, -dadd(t126, -t251)), dadd(t125, -t251)), t261), t266)
-    t268 = dadd(dadd(dadd(t126, -dadd(t128, -t250)), dadd(t127, -t250)), t267)
-    t269 = dmul(g, dadd(t268, -dadd(libdevice.fma(t80, t110, t127), dmul(t223, t110))))
-    t270 = dadd(dadd(dadd(t108, -dadd(t131, -t132)), dadd(t130, -t132)), t249)
-    t271 = dadd(t270, dadd(libdevice.fma(g, t128, -t129), t269) if t109 else 0.0)
-    return dadd(t131, t271) if dadd(t271, -t271) == 0.0 else t131
+    t101 = dadd(t95, t100)
+    t102 = -dmul(t54, t85)
+    t103 = dadd(t101, t102)
+    t104 = t103 if t84 else 0.0
+    t105 = dadd(t83, t104)
+    t106 = i_4 == 3.0
+    t107 = 0.0 if target_3 <= input_3 else 1.0
+    t108 = dmul(t21, t107)
+    t109 = dadd(t70, t108)
+    t110 = 0.0 if input_3 <= target_3 else 1.0
+    t111 = dmul(t32, t110)
+    t112 = t111 if t13 else 0.0
+    t113 = dadd(t109, t112)
+    t114 = ddiv(t113, t23)
+    t115 = ddiv(t112, t36)
+    t116 = -t115
+    t117 = dadd(t114, t116)
+    t118 = -t112
+    t119 = dadd(t29, t118)
+    t120 = ddiv(t119, t36)
+    t121 = dmul(t120, t34)
+    t122 = ddiv(t121, t36)
+    t123 = dadd(t117, t122)
+    t124 = -dmul(t79, t107)
+    t125 = dadd(t123, t124)
+    t126 = t125 if t106 else 0.0
+    t127 = dadd(t105, t126)
+    t128 = dmul(g, t127)
+    t129 = dadd(t127, -t105)
+    t130 = dadd(t105, -t83)
+    t131 = dadd(t83, -t57)
+    t132 = dadd(t56, -t46)
+    t133 = dadd(t46, -t39)
+    t134 = dadd(t39, -t24)
+    t135 = dadd(t18, -t8)
+    t136 = dadd(t8, -t2)
+    t137 = -target_1
+    t138 = dadd(t2, -t137)
+    t139 = dadd(dadd(t137, -dadd(t2, -t138)), dadd(target_3, -t138))
+    t140 = dadd(t5, -t3)
+    t141 = dadd(dadd(t3, -dadd(t5, -t140)), dadd(-t4, -t140))
+    t142 = dadd(dadd(dadd(t2, -dadd(t8, -t136)), dadd(t7, -t136)), t139)
+    t143 = dadd(t142, -dadd(libdevice.fma(t5, t6, t7), dmul(t141, t6)))
+    t144 = -t11
+    t145 = dadd(t14, -t144)
+    t146 = dadd(dadd(t144, -dadd(t14, -t145)), dadd(t12, -t145))
+    t147 = -dadd(libdevice.fma(t14, t15, t16), dmul(t146, t15)) if t13 else 0.0
+    t148 = dadd(dadd(dadd(dadd(t8, -dadd(t18, -t135)), dadd(t17, -t135)), t143), t147)
+    t149 = dadd(t23, -eps)
+    t150 = dadd(t21, -t19)
+    t151 = dadd(dadd(t19, -dadd(t21, -t150)), dadd(-t20, -t150))
+    t152 = dadd(dadd(libdevice.fma(t21, t5, -t22), dmul(t21, t141)), dmul(t151, t5))
+    t153 = dadd(dadd(dadd(eps, -dadd(t23, -t149)), dadd(t22, -t149)), t152)
+    t154 = ddiv(dadd(dadd(libdevice.fma(-t24, t23, t18), t148), -dmul(t24, t153)), t23)
+    t155 = dadd(t36, -t31)
+    t156 = dadd(t31, -t28)
+    t157 = dadd(t28, -eps)
+    t158 = -input_1
+    t159 = dadd(t26, -t158)
+    t160 = dmul(t25, dadd(dadd(t158, -dadd(t26, -t159)), dadd(input_3, -t159)))
+    t161 = -input_0
+    t162 = dadd(t25, -t161)
+    t163 = dmul(dadd(dadd(t161, -dadd(t25, -t162)), dadd(input_2, -t162)), t26)
+    t164 = dadd(dadd(libdevice.fma(t25, t26, t48), t160), t163)
+    t165 = dadd(dadd(dadd(eps, -dadd(t28, -t157)), dadd(t27, -t157)), t164)
+    t166 = -target_0
+    t167 = dadd(t29, -t166)
+    t168 = dadd(dadd(t166, -dadd(t29, -t167)), dadd(target_2, -t167))
+    t169 = dadd(dadd(libdevice.fma(t29, t2, t49), dmul(t29, t139)), dmul(t168, t2))
+    t170 = dadd(dadd(dadd(dadd(t28, -dadd(t31, -t156)), dadd(t30, -t156)), t165), t169)
+    t171 = -t9
+    t172 = dadd(t32, -t171)
+    t173 = dadd(dadd(t171, -dadd(t32, -t172)), dadd(t10, -t172))
+    t174 = dadd(dadd(libdevice.fma(t32, t14, -t33), dmul(t32, t146)), dmul(t173, t14)) if t13 else 0.0
+    t175 = dadd(dadd(dadd(dadd(t31, -dadd(t36, -t155)), dadd(t35, -t155)), t170), -t174)
+    t176 = -ddiv(dadd(dadd(libdevice.fma(t38, t36, t17), t147), -dmul(t37, t175)), t36)
+    t177 = dadd(dadd(dadd(dadd(t24, -dadd(t39, -t134)), dadd(t38, -t134)), t154), t176)
+    t178 = dadd(t42, -t40)
+    t179 = dadd(t40, -target_1)
+    t180 = dadd(dadd(target_1, -dadd(t40, -t179)), dadd(-target_3, -t179))
+    t181 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t178)), dadd(t41, -t178)), t180), -t147)
+    t182 = dmul(ddiv(dadd(dadd(libdevice.fma(-t43, t36, t42), t181), -dmul(t43, t175)), t36), t34)
+    t183 = dadd(dadd(libdevice.fma(t43, t34, -t44), dmul(t43, t174)), t182)
+    t184 = ddiv(dadd(dadd(libdevice.fma(-t45, t36, t44), t183), -dmul(t45, t175)), t36)
+    t185 = dadd(dadd(dadd(dadd(t39, -dadd(t46, -t133)), dadd(t45, -t133)), t177), t184)
+    t186 = dadd(t52, -t51)
+    t187 = dadd(t51, -t50)
+    t188 = dadd(t50, -t48)
+    t189 = dadd(dadd(dadd(dadd(t48, -dadd(t50, -t188)), dadd(t49, -t188)), -t164), -t169)
+    t190 = dadd(dadd(dadd(dadd(t50, -dadd(t51, -t187)), dadd(t22, -t187)), t189), t152)
+    t191 = dadd(dadd(dadd(dadd(t51, -dadd(t52, -t186)), dadd(t34, -t186)), t190), t174)
+    t192 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t23, t5), t141), -dmul(t47, t153)), t23), t52)
+    t193 = dadd(dadd(libdevice.fma(t47, t52, -t53), dmul(t47, t191)), t192)
+    t194 = ddiv(dadd(dadd(libdevice.fma(-t54, t23, t53), t193), -dmul(t54, t153)), t23)
+    t195 = dadd(dadd(dadd(t46, -dadd(t56, -t132)), dadd(t55, -t132)), t185)
+    t196 = dadd(t195, dadd(libdevice.fma(t54, t6, -t55), dmul(t194, t6))) if t1 else 0.0
+    t197 = dadd(t81, -t76)
+    t198 = dadd(t76, -t69)
+    t199 = dadd(t69, -t66)
+    t200 = dadd(t65, -t61)
+    t201 = dadd(t61, -t29)
+    t202 = dadd(dadd(dadd(t29, -dadd(t61, -t201)), dadd(t60, -t201)), t168)
+    t203 = dadd(t202, -dadd(libdevice.fma(t21, t59, t60), dmul(t151, t59)))
+    t204 = -dadd(libdevice.fma(t32, t62, t63), dmul(t173, t62)) if t13 else 0.0
+    t205 = dadd(dadd(dadd(dadd(t61, -dadd(t65, -t200)), dadd(t64, -t200)), t203), t204)
+    t206 = ddiv(dadd(dadd(libdevice.fma(-t66, t23, t65), t205), -dmul(t66, t153)), t23)
+    t207 = -ddiv(dadd(dadd(libdevice.fma(t68, t36, t64), t204), -dmul(t67, t175)), t36)
+    t208 = dadd(dadd(dadd(dadd(t66, -dadd(t69, -t199)), dadd(t68, -t199)), t206), t207)
+    t209 = dadd(t72, -t70)
+    t210 = dadd(t70, -target_0)
+    t211 = dadd(dadd(target_0, -dadd(t70, -t210)), dadd(-target_2, -t210))
+    t212 = dadd(dadd(dadd(dadd(t70, -dadd(t72, -t209)), dadd(t71, -t209)), t211), -t204)
+    t213 = dmul(ddiv(dadd(dadd(libdevice.fma(-t73, t36, t72), t212), -dmul(t73, t175)), t36), t34)
+    t214 = dadd(dadd(libdevice.fma(t73, t34, -t74), dmul(t73, t174)), t213)
+    t215 = ddiv(dadd(dadd(libdevice.fma(-t75, t36, t74), t214), -dmul(t75, t175)), t36)
+    t216 = dadd(dadd(dadd(dadd(t69, -dadd(t76, -t198)), dadd(t75, -t198)), t208), t215)
+    t217 = dmul(ddiv(dadd(dadd(libdevice.fma(-t77, t23, t21), t151), -dmul(t77, t153)), t23), t52)
+    t218 = dadd(dadd(libdevice.fma(t77, t52, -t78), dmul(t77, t191)), t217)
+    t219 = ddiv(dadd(dadd(libdevice.fma(-t79, t23, t78), t218), -dmul(t79, t153)), t23)
+    t220 = dadd(dadd(dadd(t76, -dadd(t81, -t197)), dadd(t80, -t197)), t216)
+    t221 = dadd(t220, dadd(libdevice.fma(t79, t59, -t80), dmul(t219, t59))) if t58 else 0.0
+    t222 = dadd(dadd(dadd(dadd(t57, -dadd(t83, -t131)), dadd(t82, -t131)), t196), t221)
+    t223 = dadd(t103, -t101)
+    t224 = dadd(t101, -t95)
+    t225 = dadd(t95, -t92)
+    t226 = dadd(t91, -t87)
+    t227 = dadd(t87, -t40)
+    t228 = dadd(dadd(dadd(t40, -dadd(t87, -t227)), dadd(t86, -t227)), t180)
+    t229 = dadd(t228, dadd(libdevice.fma(t5, t85, -t86), dmul(t141, t85)))
+    t230 = dadd(libdevice.fma(t14, t88, -t89), dmul(t146, t88)) if t13 else 0.0
+    t231 = dadd(dadd(dadd(dadd(t87, -dadd(t91, -t226)), dadd(t90, -t226)), t229), t230)
+    t232 = ddiv(dadd(dadd(libdevice.fma(-t92, t23, t91), t231), -dmul(t92, t153)), t23)
+    t233 = -ddiv(dadd(dadd(libdevice.fma(t94, t36, t90), t230), -dmul(t93, t175)), t36)
+    t234 = dadd(dadd(dadd(dadd(t92, -dadd(t95, -t225)), dadd(t94, -t225)), t232), t233)
+    t235 = dadd(t97, -t2)
+    t236 = dadd(dadd(dadd(dadd(t2, -dadd(t97, -t235)), dadd(t96, -t235)), t139), -t230)
+    t237 = dmul(ddiv(dadd(dadd(libdevice.fma(-t98, t36, t97), t236), -dmul(t98, t175)), t36), t34)
+    t238 = dadd(dadd(libdevice.fma(t98, t34, -t99), dmul(t98, t174)), t237)
+    t239 = ddiv(dadd(dadd(libdevice.fma(-t100, t36, t99), t238), -dmul(t100, t175)), t36)
+    t240 = dadd(dadd(dadd(dadd(t95, -dadd(t101, -t224)), dadd(t100, -t224)), t234), t239)
+    t241 = dadd(dadd(dadd(t101, -dadd(t103, -t223)), dadd(t102, -t223)), t240)
+    t242 = dadd(t241, -dadd(libdevice.fma(t54, t85, t102), dmul(t194, t85))) if t84 else 0.0
+    t243 = dadd(dadd(dadd(dadd(t83, -dadd(t105, -t130)), dadd(t104, -t130)), t222), t242)
+    t244 = dadd(t125, -t123)
+    t245 = dadd(t123, -t117)
+    t246 = dadd(t117, -t114)
+    t247 = dadd(t113, -t109)
+    t248 = dadd(t109, -t70)
+    t249 = dadd(dadd(dadd(t70, -dadd(t109, -t248)), dadd(t108, -t248)), t211)
+    t250 = dadd(t249, dadd(libdevice.fma(t21, t107, -t108), dmul(t151, t107)))
+    t251 = dadd(libdevice.fma(t32, t110, -t111), dmul(t173, t110)) if t13 else 0.0
+    t252 = dadd(dadd(dadd(dadd(t109, -dadd(t113, -t247)), dadd(t112, -t247)), t250), t251)
+    t253 = ddiv(dadd(dadd(libdevice.fma(-t114, t23, t113), t252), -dmul(t114, t153)), t23)
+    t254 = -ddiv(dadd(dadd(libdevice.fma(t116, t36, t112), t251), -dmul(t115, t175)), t36)
+    t255 = dadd(dadd(dadd(dadd(t114, -dadd(t117, -t246)), dadd(t116, -t246)), t253), t254)
+    t256 = dadd(t119, -t29)
+    t257 = dadd(dadd(dadd(dadd(t29, -dadd(t119, -t256)), dadd(t118, -t256)), t168), -t251)
+    t258 = dmul(ddiv(dadd(dadd(libdevice.fma(-t120, t36, t119), t257), -dmul(t120, t175)), t36), t34)
+    t259 = dadd(dadd(libdevice.fma(t120, t34, -t121), dmul(t120, t174)), t258)
+    t260 = ddiv(dadd(dadd(libdevice.fma(-t122, t36, t121), t259), -dmul(t122, t175)), t36)
+    t261 = dadd(dadd(dadd(dadd(t117, -dadd(t123, -t245)), dadd(t122, -t245)), t255), t260)
+    t262 = dadd(dadd(dadd(t123, -dadd(t125, -t244)), dadd(t124, -t244)), t261)
+    t263 = dadd(t262, -dadd(libdevice.fma(t79, t107, t124), dmul(t219, t107))) if t106 else 0.0
+    t264 = dmul(g, dadd(dadd(dadd(dadd(t105, -dadd(t127, -t129)), dadd(t126, -t129)), t243), t263))
+    t265 = dadd(libdevice.fma(g, t127, -t128), t264)
+    return dadd(t128, t265) if dadd(t265, -t265) == 0.0 else t128
 
 
 @kernel

@@ -126,22 +126,16 @@ def value_f64_out_core(s0, s0_l, s1, s1_l):
     return dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
 
 
-# s3 = g/2
+# dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
+#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D],
+#     -1/(4*(input[D]/2 + target[D]/2))))
 @core
-def vjp_f32_s3_core(g):
-    return fmul(g, f32(0.5))
-
-
-# dinput[D] = s4*(log(input[D]/(input[D]/2 + target[D]/2)) + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
-#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])) + weighted(target[D],
-#     -s3/(2*(input[D]/2 + target[D]/2)))
-@core
-def vjp_f32_dinput_core(s3, s4, input_D, target_D):
+def vjp_f32_dinput_core(g, input_D, target_D):
     t1 = fmul(input_D, f32(0.5))
     t2 = fmul(target_D, f32(0.5))
     t3 = fadd(t1, t2)
     t4 = fdiv(input_D, t3)
-    t5 = libdevice.logf(t4)
+    t5 = fmul(libdevice.logf(t4), f32(0.5))
     t6 = input_D == f32(0.0)
     t7 = fmul(t4, f32(0.5))
     t8 = fdiv(t7, t3)
@@ -149,91 +143,81 @@ def vjp_f32_dinput_core(s3, s4, input_D, target_D):
     t10 = fdiv(f32(1.0), t3)
     t11 = fadd(t9, t10)
     t12 = fmul(t3, t11)
-    t13 = f32(0.0) if t6 else t12
+    t13 = fmul(f32(0.0) if t6 else t12, f32(0.5))
     t14 = fadd(t5, t13)
-    t15 = fmul(s4, t14)
-    t16 = target_D == f32(0.0)
-    t17 = fdiv(target_D, t3)
-    t18 = fmul(t17, s3)
-    t19 = f32(0.0) if t16 else -fmul(t18, f32(0.5))
-    t20 = fadd(t15, t19)
-    t21 = fsub(t20, t15)
-    t22 = fsub(t14, t5)
-    t23 = fsub(t3, t1)
-    t24 = fadd(fsub(t1, fsub(t3, t23)), fsub(t2, t23))
-    t25 = fdiv(fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, t24)), t3)
-    t26 = fsub(t11, t9)
-    t27 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t25, f32(0.5))), fmul(t8, t24)), t3)
-    t28 = fdiv(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t24)), t3)
-    t29 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), t27), t28))
-    t30 = fadd(fadd(fsub(t5, fsub(t14, t22)), fsub(t13, t22)), fmul(t25, fdiv(f32(1.0), t4)))
-    t31 = fadd(t30, f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t29), fmul(t24, t11)))
-    t32 = fadd(libdevice.fmaf(s4, t14, -t15), fmul(s4, t31))
-    t33 = fmul(fdiv(fsub(libdevice.fmaf(-t17, t3, target_D), fmul(t17, t24)), t3), s3)
-    t34 = f32(0.0) if t16 else -fmul(fadd(libdevice.fmaf(t17, s3, -t18), t33), f32(0.5))
-    t35 = fadd(fadd(fadd(fsub(t15, fsub(t20, t21)), fsub(t19, t21)), t32), t34)
-    return fadd(t20, t35) if fsub(t35, t35) == f32(0.0) else t20
+    t15 = target_D == f32(0.0)
+    t16 = fdiv(target_D, t3)
+    t17 = f32(0.0) if t15 else -fmul(t16, f32(0.25))
+    t18 = fadd(t14, t17)
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, t14)
+    t21 = fsub(t14, t5)
+    t22 = fsub(t3, t1)
+    t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
+    t24 = fdiv(fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, t23)), t3)
+    t25 = fsub(t11, t9)
+    t26 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t24, f32(0.5))), fmul(t8, t23)), t3)
+    t27 = fdiv(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t23)), t3)
+    t28 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t25)), fsub(t10, t25)), t26), t27))
+    t29 = fadd(fadd(fsub(t5, fsub(t14, t21)), fsub(t13, t21)), fmul(fmul(t24, fdiv(f32(1.0), t4)), f32(0.5)))
+    t30 = fmul(f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t28), fmul(t23, t11)), f32(0.5))
+    t31 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t3, target_D), fmul(t16, t23)), t3), f32(0.25))
+    t32 = fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), fadd(t29, t30))
+    t33 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, fadd(t32, f32(0.0) if t15 else t31)))
+    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
 
 
-# dtarget[D] = s3*(log(target[D]/(input[D]/2 + target[D]/2)) + weighted(target[D], (1/(input[D]/2 + target[D]/2) -
-#     target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])) + weighted(input[D],
-#     -s4/(2*(input[D]/2 + target[D]/2)))
+# dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2)
 @core
-def vjp_f32_dtarget_core(s3, s4, input_D, target_D):
+def vjp_f32_dtarget_core(g, input_D, target_D):
     t1 = fmul(input_D, f32(0.5))
     t2 = fmul(target_D, f32(0.5))
     t3 = fadd(t1, t2)
     t4 = fdiv(target_D, t3)
-    t5 = libdevice.logf(t4)
-    t6 = target_D == f32(0.0)
-    t7 = fmul(t4, f32(0.5))
-    t8 = fdiv(t7, t3)
-    t9 = -t8
-    t10 = fdiv(f32(1.0), t3)
-    t11 = fadd(t9, t10)
-    t12 = fmul(t3, t11)
-    t13 = f32(0.0) if t6 else t12
-    t14 = fadd(t5, t13)
-    t15 = fmul(s3, t14)
-    t16 = input_D == f32(0.0)
-    t17 = fdiv(input_D, t3)
-    t18 = fmul(t17, s4)
-    t19 = f32(0.0) if t16 else -fmul(t18, f32(0.5))
-    t20 = fadd(t15, t19)
-    t21 = fsub(t20, t15)
-    t22 = fsub(t14, t5)
-    t23 = fsub(t3, t1)
-    t24 = fadd(fsub(t1, fsub(t3, t23)), fsub(t2, t23))
-    t25 = fdiv(fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, t24)), t3)
-    t26 = fsub(t11, t9)
-    t27 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t25, f32(0.5))), fmul(t8, t24)), t3)
-    t28 = fdiv(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t24)), t3)
-    t29 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), t27), t28))
-    t30 = fadd(fadd(fsub(t5, fsub(t14, t22)), fsub(t13, t22)), fmul(t25, fdiv(f32(1.0), t4)))
-    t31 = fadd(t30, f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t29), fmul(t24, t11)))
-    t32 = fadd(libdevice.fmaf(s3, t14, -t15), fmul(s3, t31))
-    t33 = fmul(fdiv(fsub(libdevice.fmaf(-t17, t3, input_D), fmul(t17, t24)), t3), s4)
-    t34 = f32(0.0) if t16 else -fmul(fadd(libdevice.fmaf(t17, s4, -t18), t33), f32(0.5))
-    t35 = fadd(fadd(fadd(fsub(t15, fsub(t20, t21)), fsub(t19, t21)), t32), t34)
-    return fadd(t20, t35) if fsub(t35, t35) == f32(0.0) else t20
+    t5 = fmul(libdevice.logf(t4), f32(0.5))
+    t6 = input_D == f32(0.0)
+    t7 = fdiv(input_D, t3)
+    t8 = f32(0.0) if t6 else -fmul(t7, f32(0.25))
+    t9 = fadd(t5, t8)
+    t10 = target_D == f32(0.0)
+    t11 = fmul(t4, f32(0.5))
+    t12 = fdiv(t11, t3)
+    t13 = -t12
+    t14 = fdiv(f32(1.0), t3)
+    t15 = fadd(t13, t14)
+    t16 = fmul(t3, t15)
+    t17 = fmul(f32(0.0) if t10 else t16, f32(0.5))
+    t18 = fadd(t9, t17)
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, t9)
+    t21 = fsub(t9, t5)
+    t22 = fsub(t3, t1)
+    t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
+    t24 = fdiv(fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, t23)), t3)
+    t25 = -fmul(fdiv(fsub(libdevice.fmaf(-t7, t3, input_D), fmul(t7, t23)), t3), f32(0.25))
+    t26 = fadd(fadd(fsub(t5, fsub(t9, t21)), fsub(t8, t21)), fmul(fmul(t24, fdiv(f32(1.0), t4)), f32(0.5)))
+    t27 = fsub(t15, t13)
+    t28 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t3, t11), fmul(t24, f32(0.5))), fmul(t12, t23)), t3)
+    t29 = fdiv(fsub(libdevice.fmaf(-t14, t3, f32(1.0)), fmul(t14, t23)), t3)
+    t30 = fmul(t3, fadd(fadd(fadd(fsub(t13, fsub(t15, t27)), fsub(t14, t27)), t28), t29))
+    t31 = fmul(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t3, t15, -t16), t30), fmul(t23, t15)), f32(0.5))
+    t32 = fadd(fadd(fadd(fsub(t9, fsub(t18, t20)), fsub(t17, t20)), fadd(t26, f32(0.0) if t6 else t25)), t31)
+    t33 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, t32))
+    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
 
 
-# s3 = g/2
+# dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
+#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D],
+#     -1/(4*(input[D]/2 + target[D]/2))))
 @core
-def vjp_f64_s3_core(g):
-    return dmul(g, 0.5)
-
-
-# dinput[D] = s4*(log(input[D]/(input[D]/2 + target[D]/2)) + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
-#     input[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])) + weighted(target[D],
-#     -s3/(2*(input[D]/2 + target[D]/2)))
-@core
-def vjp_f64_dinput_core(s3, s4, input_D, target_D):
+def vjp_f64_dinput_core(g, input_D, target_D):
     t1 = dmul(input_D, 0.5)
     t2 = dmul(target_D, 0.5)
     t3 = dadd(t1, t2)
     t4 = ddiv(input_D, t3)
-    t5 = log(t4)
+    t5 = dmul(log(t4), 0.5)
     t6 = input_D == 0.0
     t7 = dmul(t4, 0.5)
     t8 = ddiv(t7, t3)
@@ -241,71 +225,71 @@ def vjp_f64_dinput_core(s3, s4, input_D, target_D):
     t10 = ddiv(1.0, t3)
     t11 = dadd(t9, t10)
     t12 = dmul(t3, t11)
-    t13 = 0.0 if t6 else t12
+    t13 = dmul(0.0 if t6 else t12, 0.5)
     t14 = dadd(t5, t13)
-    t15 = dmul(s4, t14)
-    t16 = target_D == 0.0
-    t17 = ddiv(target_D, t3)
-    t18 = dmul(t17, s3)
-    t19 = 0.0 if t16 else -dmul(t18, 0.5)
-    t20 = dadd(t15, t19)
-    t21 = dadd(t20, -t15)
-    t22 = dadd(t14, -t5)
-    t23 = dadd(t3, -t1)
-    t24 = dadd(dadd(t1, -dadd(t3, -t23)), dadd(t2, -t23))
-    t25 = ddiv(dadd(libdevice.fma(-t4, t3, input_D), -dmul(t4, t24)), t3)
+    t15 = target_D == 0.0
+    t16 = ddiv(target_D, t3)
+    t17 = 0.0 if t15 else -dmul(t16, 0.25)
+    t18 = dadd(t14, t17)
+    t19 = dmul(g, t18)
+    t20 = dadd(t18, -t14)
+    t21 = dadd(t14, -t5)
+    t22 = dadd(t3, -t1)
+    t23 = dadd(dadd(t1, -dadd(t3, -t22)), dadd(t2, -t22))
+    t24 = ddiv(dadd(libdevice.fma(-t4, t3, input_D), -dmul(t4, t23)), t3)
+    t25 = dmul(dadd(log_low(t4), dmul(t24, ddiv(1.0, t4))), 0.5)
     t26 = dadd(t11, -t9)
-    t27 = -ddiv(dadd(dadd(libdevice.fma(t9, t3, t7), dmul(t25, 0.5)), -dmul(t8, t24)), t3)
-    t28 = ddiv(dadd(libdevice.fma(-t10, t3, 1.0), -dmul(t10, t24)), t3)
+    t27 = -ddiv(dadd(dadd(libdevice.fma(t9, t3, t7), dmul(t24, 0.5)), -dmul(t8, t23)), t3)
+    t28 = ddiv(dadd(libdevice.fma(-t10, t3, 1.0), -dmul(t10, t23)), t3)
     t29 = dmul(t3, dadd(dadd(dadd(dadd(t9, -dadd(t11, -t26)), dadd(t10, -t26)), t27), t28))
-    t30 = dadd(dadd(dadd(t5, -dadd(t14, -t22)), dadd(t13, -t22)), dadd(log_low(t4), dmul(t25, ddiv(1.0, t4))))
-    t31 = dmul(s4, dadd(t30, 0.0 if t6 else dadd(dadd(libdevice.fma(t3, t11, -t12), t29), dmul(t24, t11))))
-    t32 = dmul(ddiv(dadd(libdevice.fma(-t17, t3, target_D), -dmul(t17, t24)), t3), s3)
-    t33 = dadd(dadd(dadd(t15, -dadd(t20, -t21)), dadd(t19, -t21)), dadd(libdevice.fma(s4, t14, -t15), t31))
-    t34 = dadd(t33, 0.0 if t16 else -dmul(dadd(libdevice.fma(t17, s3, -t18), t32), 0.5))
-    return dadd(t20, t34) if dadd(t34, -t34) == 0.0 else t20
+    t30 = dmul(0.0 if t6 else dadd(dadd(libdevice.fma(t3, t11, -t12), t29), dmul(t23, t11)), 0.5)
+    t31 = dadd(dadd(dadd(dadd(t5, -dadd(t14, -t21)), dadd(t13, -t21)), t25), t30)
+    t32 = 0.0 if t15 else -dmul(ddiv(dadd(libdevice.fma(-t16, t3, target_D), -dmul(t16, t23)), t3), 0.25)
+    t33 = dmul(g, dadd(dadd(dadd(dadd(t14, -dadd(t18, -t20)), dadd(t17, -t20)), t31), t32))
+    t34 = dadd(libdevice.fma(g, t18, -t19), t33)
+    return dadd(t19, t34) if dadd(t34, -t34) == 0.0 else t19
 
 
-# dtarget[D] = s3*(log(target[D]/(input[D]/2 + target[D]/2)) + weighted(target[D], (1/(input[D]/2 + target[D]/2) -
-#     target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])) + weighted(input[D],
-#     -s4/(2*(input[D]/2 + target[D]/2)))
+# dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2)
 @core
-def vjp_f64_dtarget_core(s3, s4, input_D, target_D):
+def vjp_f64_dtarget_core(g, input_D, target_D):
     t1 = dmul(input_D, 0.5)
     t2 = dmul(target_D, 0.5)
     t3 = dadd(t1, t2)
     t4 = ddiv(target_D, t3)
-    t5 = log(t4)
-    t6 = target_D == 0.0
-    t7 = dmul(t4, 0.5)
-    t8 = ddiv(t7, t3)
-    t9 = -t8
-    t10 = ddiv(1.0, t3)
-    t11 = dadd(t9, t10)
-    t12 = dmul(t3, t11)
-    t13 = 0.0 if t6 else t12
-    t14 = dadd(t5, t13)
-    t15 = dmul(s3, t14)
-    t16 = input_D == 0.0
-    t17 = ddiv(input_D, t3)
-    t18 = dmul(t17, s4)
-    t19 = 0.0 if t16 else -dmul(t18, 0.5)
-    t20 = dadd(t15, t19)
-    t21 = dadd(t20, -t15)
-    t22 = dadd(t14, -t5)
-    t23 = dadd(t3, -t1)
-    t24 = dadd(dadd(t1, -dadd(t3, -t23)), dadd(t2, -t23))
-    t25 = ddiv(dadd(libdevice.fma(-t4, t3, target_D), -dmul(t4, t24)), t3)
-    t26 = dadd(t11, -t9)
-    t27 = -ddiv(dadd(dadd(libdevice.fma(t9, t3, t7), dmul(t25, 0.5)), -dmul(t8, t24)), t3)
-    t28 = ddiv(dadd(libdevice.fma(-t10, t3, 1.0), -dmul(t10, t24)), t3)
-    t29 = dmul(t3, dadd(dadd(dadd(dadd(t9, -dadd(t11, -t26)), dadd(t10, -t26)), t27), t28))
-    t30 = dadd(dadd(dadd(t5, -dadd(t14, -t22)), dadd(t13, -t22)), dadd(log_low(t4), dmul(t25, ddiv(1.0, t4))))
-    t31 = dmul(s3, dadd(t30, 0.0 if t6 else dadd(dadd(libdevice.fma(t3, t11, -t12), t29), dmul(t24, t11))))
-    t32 = dmul(ddiv(dadd(libdevice.fma(-t17, t3, input_D), -dmul(t17, t24)), t3), s4)
-    t33 = dadd(dadd(dadd(t15, -dadd(t20, -t21)), dadd(t19, -t21)), dadd(libdevice.fma(s3, t14, -t15), t31))
-    t34 = dadd(t33, 0.0 if t16 else -dmul(dadd(libdevice.fma(t17, s4, -t18), t32), 0.5))
-    return dadd(t20, t34) if dadd(t34, -t34) == 0.0 else t20
+    t5 = dmul(log(t4), 0.5)
+    t6 = input_D == 0.0
+    t7 = ddiv(input_D, t3)
+    t8 = 0.0 if t6 else -dmul(t7, 0.25)
+    t9 = dadd(t5, t8)
+    t10 = target_D == 0.0
+    t11 = dmul(t4, 0.5)
+    t12 = ddiv(t11, t3)
+    t13 = -t12
+    t14 = ddiv(1.0, t3)
+    t15 = dadd(t13, t14)
+    t16 = dmul(t3, t15)
+    t17 = dmul(0.0 if t10 else t16, 0.5)
+    t18 = dadd(t9, t17)
+    t19 = dmul(g, t18)
+    t20 = dadd(t18, -t9)
+    t21 = dadd(t9, -t5)
+    t22 = dadd(t3, -t1)
+    t23 = dadd(dadd(t1, -dadd(t3, -t22)), dadd(t2, -t22))
+    t24 = ddiv(dadd(libdevice.fma(-t4, t3, target_D), -dmul(t4, t23)), t3)
+    t25 = dmul(dadd(log_low(t4), dmul(t24, ddiv(1.0, t4))), 0.5)
+    t26 = 0.0 if t6 else -dmul(ddiv(dadd(libdevice.fma(-t7, t3, input_D), -dmul(t7, t23)), t3), 0.25)
+    t27 = dadd(dadd(dadd(dadd(t5, -dadd(t9, -t21)), dadd(t8, -t21)), t25), t26)
+    t28 = dadd(t15, -t13)
+    t29 = -ddiv(dadd(dadd(libdevice.fma(t13, t3, t11), dmul(t24, 0.5)), -dmul(t12, t23)), t3)
+    t30 = dadd(dadd(dadd(t13, -dadd(t15, -t28)), dadd(t14, -t28)), t29)
+    t31 = dmul(t3, dadd(t30, ddiv(dadd(libdevice.fma(-t14, t3, 1.0), -dmul(t14, t23)), t3)))
+    t32 = dmul(0.0 if t10 else dadd(dadd(libdevice.fma(t3, t15, -t16), t31), dmul(t23, t15)), 0.5)
+    t33 = dmul(g, dadd(dadd(dadd(dadd(t9, -dadd(t18, -t20)), dadd(t17, -t20)), t27), t32))
+    t34 = dadd(libdevice.fma(g, t18, -t19), t33)
+    return dadd(t19, t34) if dadd(t34, -t34) == 0.0 else t19
 
 
 # e0[D] = log(input[D]/(input[D]/2 + target[D]/2))
@@ -358,85 +342,85 @@ def value_and_grad_f32_s1_core(e1_D1, target_D1):
     return t4, t5
 
 
-# dinput[D] = s4*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D]) + e0[D]) + weighted(target[D], -s3/(2*(input[D]/2 +
-#     target[D]/2)))
+# dinput[D] = g*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + e0[D]/2)
 @core
-def value_and_grad_f32_dinput_core(s3, s4, e0_D, input_D, target_D):
-    t1 = input_D == f32(0.0)
-    t2 = fmul(input_D, f32(0.5))
-    t3 = fmul(target_D, f32(0.5))
-    t4 = fadd(t2, t3)
-    t5 = fdiv(input_D, t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = fdiv(t6, t4)
-    t8 = -t7
-    t9 = fdiv(f32(1.0), t4)
-    t10 = fadd(t8, t9)
-    t11 = fmul(t4, t10)
-    t12 = f32(0.0) if t1 else t11
-    t13 = fadd(e0_D, t12)
-    t14 = fmul(s4, t13)
+def value_and_grad_f32_dinput_core(g, e0_D, input_D, target_D):
+    t1 = fmul(e0_D, f32(0.5))
+    t2 = input_D == f32(0.0)
+    t3 = fmul(input_D, f32(0.5))
+    t4 = fmul(target_D, f32(0.5))
+    t5 = fadd(t3, t4)
+    t6 = fdiv(input_D, t5)
+    t7 = fmul(t6, f32(0.5))
+    t8 = fdiv(t7, t5)
+    t9 = -t8
+    t10 = fdiv(f32(1.0), t5)
+    t11 = fadd(t9, t10)
+    t12 = fmul(t5, t11)
+    t13 = fmul(f32(0.0) if t2 else t12, f32(0.5))
+    t14 = fadd(t1, t13)
     t15 = target_D == f32(0.0)
-    t16 = fdiv(target_D, t4)
-    t17 = fmul(t16, s3)
-    t18 = f32(0.0) if t15 else -fmul(t17, f32(0.5))
-    t19 = fadd(t14, t18)
-    t20 = fsub(t19, t14)
-    t21 = fsub(t13, e0_D)
-    t22 = fsub(t10, t8)
-    t23 = fsub(t4, t2)
-    t24 = fadd(fsub(t2, fsub(t4, t23)), fsub(t3, t23))
-    t25 = fmul(fdiv(fsub(libdevice.fmaf(-t5, t4, input_D), fmul(t5, t24)), t4), f32(0.5))
-    t26 = -fdiv(fsub(fadd(libdevice.fmaf(t8, t4, t6), t25), fmul(t7, t24)), t4)
-    t27 = fdiv(fsub(libdevice.fmaf(-t9, t4, f32(1.0)), fmul(t9, t24)), t4)
-    t28 = fmul(t4, fadd(fadd(fadd(fsub(t8, fsub(t10, t22)), fsub(t9, t22)), t26), t27))
-    t29 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t4, t10, -t11), t28), fmul(t24, t10))
-    t30 = fmul(s4, fadd(fadd(fsub(e0_D, fsub(t13, t21)), fsub(t12, t21)), t29))
-    t31 = fmul(fdiv(fsub(libdevice.fmaf(-t16, t4, target_D), fmul(t16, t24)), t4), s3)
-    t32 = fadd(fadd(fsub(t14, fsub(t19, t20)), fsub(t18, t20)), fadd(libdevice.fmaf(s4, t13, -t14), t30))
-    t33 = fadd(t32, f32(0.0) if t15 else -fmul(fadd(libdevice.fmaf(t16, s3, -t17), t31), f32(0.5)))
+    t16 = fdiv(target_D, t5)
+    t17 = f32(0.0) if t15 else -fmul(t16, f32(0.25))
+    t18 = fadd(t14, t17)
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, t14)
+    t21 = fsub(t14, t1)
+    t22 = fsub(t11, t9)
+    t23 = fsub(t5, t3)
+    t24 = fadd(fsub(t3, fsub(t5, t23)), fsub(t4, t23))
+    t25 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t24)), t5), f32(0.5))
+    t26 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t5, t7), t25), fmul(t8, t24)), t5)
+    t27 = fdiv(fsub(libdevice.fmaf(-t10, t5, f32(1.0)), fmul(t10, t24)), t5)
+    t28 = fmul(t5, fadd(fadd(fadd(fsub(t9, fsub(t11, t22)), fsub(t10, t22)), t26), t27))
+    t29 = fmul(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t5, t11, -t12), t28), fmul(t24, t11)), f32(0.5))
+    t30 = fadd(fadd(fsub(t1, fsub(t14, t21)), fsub(t13, t21)), t29)
+    t31 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t5, target_D), fmul(t16, t24)), t5), f32(0.25))
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t30), f32(0.0) if t15 else t31))
+    t33 = fadd(libdevice.fmaf(g, t18, -t19), t32)
     return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
 
 
-# dtarget[D] = s3*(weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D]) + e1[D]) + weighted(input[D], -s4/(2*(input[D]/2 +
-#     target[D]/2)))
+# dtarget[D] = g*(weighted(input[D], -1/(4*(input[D]/2 + target[D]/2))) + weighted(target[D], (1/(input[D]/2 +
+#     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2 +
+#     e1[D]/2)
 @core
-def value_and_grad_f32_dtarget_core(s3, s4, e1_D, input_D, target_D):
-    t1 = target_D == f32(0.0)
-    t2 = fmul(input_D, f32(0.5))
-    t3 = fmul(target_D, f32(0.5))
-    t4 = fadd(t2, t3)
-    t5 = fdiv(target_D, t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = fdiv(t6, t4)
-    t8 = -t7
-    t9 = fdiv(f32(1.0), t4)
-    t10 = fadd(t8, t9)
-    t11 = fmul(t4, t10)
-    t12 = f32(0.0) if t1 else t11
-    t13 = fadd(e1_D, t12)
-    t14 = fmul(s3, t13)
-    t15 = input_D == f32(0.0)
-    t16 = fdiv(input_D, t4)
-    t17 = fmul(t16, s4)
-    t18 = f32(0.0) if t15 else -fmul(t17, f32(0.5))
-    t19 = fadd(t14, t18)
-    t20 = fsub(t19, t14)
-    t21 = fsub(t13, e1_D)
-    t22 = fsub(t10, t8)
-    t23 = fsub(t4, t2)
-    t24 = fadd(fsub(t2, fsub(t4, t23)), fsub(t3, t23))
-    t25 = fmul(fdiv(fsub(libdevice.fmaf(-t5, t4, target_D), fmul(t5, t24)), t4), f32(0.5))
-    t26 = -fdiv(fsub(fadd(libdevice.fmaf(t8, t4, t6), t25), fmul(t7, t24)), t4)
-    t27 = fdiv(fsub(libdevice.fmaf(-t9, t4, f32(1.0)), fmul(t9, t24)), t4)
-    t28 = fmul(t4, fadd(fadd(fadd(fsub(t8, fsub(t10, t22)), fsub(t9, t22)), t26), t27))
-    t29 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t4, t10, -t11), t28), fmul(t24, t10))
-    t30 = fmul(s3, fadd(fadd(fsub(e1_D, fsub(t13, t21)), fsub(t12, t21)), t29))
-    t31 = fmul(fdiv(fsub(libdevice.fmaf(-t16, t4, input_D), fmul(t16, t24)), t4), s4)
-    t32 = fadd(fadd(fsub(t14, fsub(t19, t20)), fsub(t18, t20)), fadd(libdevice.fmaf(s3, t13, -t14), t30))
-    t33 = fadd(t32, f32(0.0) if t15 else -fmul(fadd(libdevice.fmaf(t16, s4, -t17), t31), f32(0.5)))
+def value_and_grad_f32_dtarget_core(g, e1_D, input_D, target_D):
+    t1 = fmul(e1_D, f32(0.5))
+    t2 = input_D == f32(0.0)
+    t3 = fmul(input_D, f32(0.5))
+    t4 = fmul(target_D, f32(0.5))
+    t5 = fadd(t3, t4)
+    t6 = fdiv(input_D, t5)
+    t7 = f32(0.0) if t2 else -fmul(t6, f32(0.25))
+    t8 = fadd(t1, t7)
+    t9 = target_D == f32(0.0)
+    t10 = fdiv(target_D, t5)
+    t11 = fmul(t10, f32(0.5))
+    t12 = fdiv(t11, t5)
+    t13 = -t12
+    t14 = fdiv(f32(1.0), t5)
+    t15 = fadd(t13, t14)
+    t16 = fmul(t5, t15)
+    t17 = fmul(f32(0.0) if t9 else t16, f32(0.5))
+    t18 = fadd(t8, t17)
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, t8)
+    t21 = fsub(t8, t1)
+    t22 = fsub(t5, t3)
+    t23 = fadd(fsub(t3, fsub(t5, t22)), fsub(t4, t22))
+    t24 = -fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t23)), t5), f32(0.25))
+    t25 = fadd(fadd(fsub(t1, fsub(t8, t21)), fsub(t7, t21)), f32(0.0) if t2 else t24)
+    t26 = fsub(t15, t13)
+    t27 = fmul(fdiv(fsub(libdevice.fmaf(-t10, t5, target_D), fmul(t10, t23)), t5), f32(0.5))
+    t28 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t5, t11), t27), fmul(t12, t23)), t5)
+    t29 = fdiv(fsub(libdevice.fmaf(-t14, t5, f32(1.0)), fmul(t14, t23)), t5)
+    t30 = fmul(t5, fadd(fadd(fadd(fsub(t13, fsub(t15, t26)), fsub(t14, t26)), t28), t29))
+    t31 = fmul(f32(0.0) if t9 else fadd(fadd(libdevice.fmaf(t5, t15, -t16), t30), fmul(t23, t15)), f32(0.5))
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t8, fsub(t18, t20)), fsub(t17, t20)), t25), t31))
+    t33 = fadd(libdevice.fmaf(g, t18, -t19), t32)
     return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
 
 
@@ -498,85 +482,85 @@ def value_and_grad_f64_s1_core(e1_D1, e1_D1_l, target_D1):
     return t4, t5
 
 
-# dinput[D] = s4*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D]) + e0[D]) + weighted(target[D], -s3/(2*(input[D]/2 +
-#     target[D]/2)))
+# dinput[D] = g*(weighted(input[D], (1/(input[D]/2 + target[D]/2) - input[D]/(2*(input[D]/2 +
+#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D], -1/(4*(input[D]/2 +
+#     target[D]/2))) + e0[D]/2)
 @core
-def value_and_grad_f64_dinput_core(s3, s4, e0_D, e0_D_l, input_D, target_D):
-    t1 = input_D == 0.0
-    t2 = dmul(input_D, 0.5)
-    t3 = dmul(target_D, 0.5)
-    t4 = dadd(t2, t3)
-    t5 = ddiv(input_D, t4)
-    t6 = dmul(t5, 0.5)
-    t7 = ddiv(t6, t4)
-    t8 = -t7
-    t9 = ddiv(1.0, t4)
-    t10 = dadd(t8, t9)
-    t11 = dmul(t4, t10)
-    t12 = 0.0 if t1 else t11
-    t13 = dadd(e0_D, t12)
-    t14 = dmul(s4, t13)
+def value_and_grad_f64_dinput_core(g, e0_D, e0_D_l, input_D, target_D):
+    t1 = dmul(e0_D, 0.5)
+    t2 = input_D == 0.0
+    t3 = dmul(input_D, 0.5)
+    t4 = dmul(target_D, 0.5)
+    t5 = dadd(t3, t4)
+    t6 = ddiv(input_D, t5)
+    t7 = dmul(t6, 0.5)
+    t8 = ddiv(t7, t5)
+    t9 = -t8
+    t10 = ddiv(1.0, t5)
+    t11 = dadd(t9, t10)
+    t12 = dmul(t5, t11)
+    t13 = dmul(0.0 if t2 else t12, 0.5)
+    t14 = dadd(t1, t13)
     t15 = target_D == 0.0
-    t16 = ddiv(target_D, t4)
-    t17 = dmul(t16, s3)
-    t18 = 0.0 if t15 else -dmul(t17, 0.5)
-    t19 = dadd(t14, t18)
-    t20 = dadd(t19, -t14)
-    t21 = dadd(t13, -e0_D)
-    t22 = dadd(t10, -t8)
-    t23 = dadd(t4, -t2)
-    t24 = dadd(dadd(t2, -dadd(t4, -t23)), dadd(t3, -t23))
-    t25 = dmul(ddiv(dadd(libdevice.fma(-t5, t4, input_D), -dmul(t5, t24)), t4), 0.5)
-    t26 = -ddiv(dadd(dadd(libdevice.fma(t8, t4, t6), t25), -dmul(t7, t24)), t4)
-    t27 = dadd(dadd(dadd(t8, -dadd(t10, -t22)), dadd(t9, -t22)), t26)
-    t28 = dmul(t4, dadd(t27, ddiv(dadd(libdevice.fma(-t9, t4, 1.0), -dmul(t9, t24)), t4)))
-    t29 = 0.0 if t1 else dadd(dadd(libdevice.fma(t4, t10, -t11), t28), dmul(t24, t10))
-    t30 = dmul(s4, dadd(dadd(dadd(dadd(e0_D, -dadd(t13, -t21)), dadd(t12, -t21)), e0_D_l), t29))
-    t31 = dmul(ddiv(dadd(libdevice.fma(-t16, t4, target_D), -dmul(t16, t24)), t4), s3)
-    t32 = dadd(dadd(dadd(t14, -dadd(t19, -t20)), dadd(t18, -t20)), dadd(libdevice.fma(s4, t13, -t14), t30))
-    t33 = dadd(t32, 0.0 if t15 else -dmul(dadd(libdevice.fma(t16, s3, -t17), t31), 0.5))
+    t16 = ddiv(target_D, t5)
+    t17 = 0.0 if t15 else -dmul(t16, 0.25)
+    t18 = dadd(t14, t17)
+    t19 = dmul(g, t18)
+    t20 = dadd(t18, -t14)
+    t21 = dadd(t14, -t1)
+    t22 = dadd(t11, -t9)
+    t23 = dadd(t5, -t3)
+    t24 = dadd(dadd(t3, -dadd(t5, -t23)), dadd(t4, -t23))
+    t25 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, input_D), -dmul(t6, t24)), t5), 0.5)
+    t26 = -ddiv(dadd(dadd(libdevice.fma(t9, t5, t7), t25), -dmul(t8, t24)), t5)
+    t27 = ddiv(dadd(libdevice.fma(-t10, t5, 1.0), -dmul(t10, t24)), t5)
+    t28 = dmul(t5, dadd(dadd(dadd(dadd(t9, -dadd(t11, -t22)), dadd(t10, -t22)), t26), t27))
+    t29 = dmul(0.0 if t2 else dadd(dadd(libdevice.fma(t5, t11, -t12), t28), dmul(t24, t11)), 0.5)
+    t30 = dadd(dadd(dadd(dadd(t1, -dadd(t14, -t21)), dadd(t13, -t21)), dmul(e0_D_l, 0.5)), t29)
+    t31 = 0.0 if t15 else -dmul(ddiv(dadd(libdevice.fma(-t16, t5, target_D), -dmul(t16, t24)), t5), 0.25)
+    t32 = dmul(g, dadd(dadd(dadd(dadd(t14, -dadd(t18, -t20)), dadd(t17, -t20)), t30), t31))
+    t33 = dadd(libdevice.fma(g, t18, -t19), t32)
     return dadd(t19, t33) if dadd(t33, -t33) == 0.0 else t19
 
 
-# dtarget[D] = s3*(weighted(target[D], (1/(input[D]/2 + target[D]/2) - target[D]/(2*(input[D]/2 +
-#     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D]) + e1[D]) + weighted(input[D], -s4/(2*(input[D]/2 +
-#     target[D]/2)))
+# dtarget[D] = g*(weighted(input[D], -1/(4*(input[D]/2 + target[D]/2))) + weighted(target[D], (1/(input[D]/2 +
+#     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2 +
+#     e1[D]/2)
 @core
-def value_and_grad_f64_dtarget_core(s3, s4, e1_D, e1_D_l, input_D, target_D):
-    t1 = target_D == 0.0
-    t2 = dmul(input_D, 0.5)
-    t3 = dmul(target_D, 0.5)
-    t4 = dadd(t2, t3)
-    t5 = ddiv(target_D, t4)
-    t6 = dmul(t5, 0.5)
-    t7 = ddiv(t6, t4)
-    t8 = -t7
-    t9 = ddiv(1.0, t4)
-    t10 = dadd(t8, t9)
-    t11 = dmul(t4, t10)
-    t12 = 0.0 if t1 else t11
-    t13 = dadd(e1_D, t12)
-    t14 = dmul(s3, t13)
-    t15 = input_D == 0.0
-    t16 = ddiv(input_D, t4)
-    t17 = dmul(t16, s4)
-    t18 = 0.0 if t15 else -dmul(t17, 0.5)
-    t19 = dadd(t14, t18)
-    t20 = dadd(t19, -t14)
-    t21 = dadd(t13, -e1_D)
-    t22 = dadd(t10, -t8)
-    t23 = dadd(t4, -t2)
-    t24 = dadd(dadd(t2, -dadd(t4, -t23)), dadd(t3, -t23))
-    t25 = dmul(ddiv(dadd(libdevice.fma(-t5, t4, target_D), -dmul(t5, t24)), t4), 0.5)
-    t26 = -ddiv(dadd(dadd(libdevice.fma(t8, t4, t6), t25), -dmul(t7, t24)), t4)
-    t27 = dadd(dadd(dadd(t8, -dadd(t10, -t22)), dadd(t9, -t22)), t26)
-    t28 = dmul(t4, dadd(t27, ddiv(dadd(libdevice.fma(-t9, t4, 1.0), -dmul(t9, t24)), t4)))
-    t29 = 0.0 if t1 else dadd(dadd(libdevice.fma(t4, t10, -t11), t28), dmul(t24, t10))
-    t30 = dmul(s3, dadd(dadd(dadd(dadd(e1_D, -dadd(t13, -t21)), dadd(t12, -t21)), e1_D_l), t29))
-    t31 = dmul(ddiv(dadd(libdevice.fma(-t16, t4, input_D), -dmul(t16, t24)), t4), s4)
-    t32 = dadd(dadd(dadd(t14, -dadd(t19, -t20)), dadd(t18, -t20)), dadd(libdevice.fma(s3, t13, -t14), t30))
-    t33 = dadd(t32, 0.0 if t15 else -dmul(dadd(libdevice.fma(t16, s4, -t17), t31), 0.5))
+def value_and_grad_f64_dtarget_core(g, e1_D, e1_D_l, input_D, target_D):
+    t1 = dmul(e1_D, 0.5)
+    t2 = input_D == 0.0
+    t3 = dmul(input_D, 0.5)
+    t4 = dmul(target_D, 0.5)
+    t5 = dadd(t3, t4)
+    t6 = ddiv(input_D, t5)
+    t7 = 0.0 if t2 else -dmul(t6, 0.25)
+    t8 = dadd(t1, t7)
+    t9 = target_D == 0.0
+    t10 = ddiv(target_D, t5)
+    t11 = dmul(t10, 0.5)
+    t12 = ddiv(t11, t5)
+    t13 = -t12
+    t14 = ddiv(1.0, t5)
+    t15 = dadd(t13, t14)
+    t16 = dmul(t5, t15)
+    t17 = dmul(0.0 if t9 else t16, 0.5)
+    t18 = dadd(t8, t17)
+    t19 = dmul(g, t18)
+    t20 = dadd(t18, -t8)
+    t21 = dadd(t8, -t1)
+    t22 = dadd(t5, -t3)
+    t23 = dadd(dadd(t3, -dadd(t5, -t22)), dadd(t4, -t22))
+    t24 = 0.0 if t2 else -dmul(ddiv(dadd(libdevice.fma(-t6, t5, input_D), -dmul(t6, t23)), t5), 0.25)
+    t25 = dadd(dadd(dadd(dadd(t1, -dadd(t8, -t21)), dadd(t7, -t21)), dmul(e1_D_l, 0.5)), t24)
+    t26 = dadd(t15, -t13)
+    t27 = dmul(ddiv(dadd(libdevice.fma(-t10, t5, target_D), -dmul(t10, t23)), t5), 0.5)
+    t28 = -ddiv(dadd(dadd(libdevice.fma(t13, t5, t11), t27), -dmul(t12, t23)), t5)
+    t29 = dadd(dadd(dadd(t13, -dadd(t15, -t26)), dadd(t14, -t26)), t28)
+    t30 = dmul(t5, dadd(t29, ddiv(dadd(libdevice.fma(-t14, t5, 1.0), -dmul(t14, t23)), t5)))
+    t31 = dmul(0.0 if t9 else dadd(dadd(libdevice.fma(t5, t15, -t16), t30), dmul(t23, t15)), 0.5)
+    t32 = dmul(g, dadd(dadd(dadd(dadd(t8, -dadd(t18, -t20)), dadd(t17, -t20)), t25), t31))
+    t33 = dadd(libdevice.fma(g, t18, -t19), t32)
     return dadd(t19, t33) if dadd(t33, -t33) == 0.0 else t19
 
 
@@ -704,19 +688,17 @@ def vjp_f32_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s3 = vjp_f32_s3_core(f32(g_row))
-    s4 = vjp_f32_s3_core(f32(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s3, s4, input_i, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), input_i, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s3, s4, input_i, target_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), input_i, target_i))
         i = u32(i + warp_width)
 
 
@@ -728,19 +710,17 @@ def vjp_f32_block(g, input, target, dinput_, dtarget_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s3 = vjp_f32_s3_core(f32(g_row))
-    s4 = vjp_f32_s3_core(f32(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s3, s4, input_i, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), input_i, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s3, s4, input_i, target_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), input_i, target_i))
         i = u32(i + block_width)
 
 
@@ -752,19 +732,17 @@ def vjp_f64_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s3 = vjp_f64_s3_core(float(g_row))
-    s4 = vjp_f64_s3_core(float(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s3, s4, input_i, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), input_i, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s3, s4, input_i, target_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), input_i, target_i))
         i = u32(i + warp_width)
 
 
@@ -776,19 +754,17 @@ def vjp_f64_block(g, input, target, dinput_, dtarget_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s3 = vjp_f64_s3_core(float(g_row))
-    s4 = vjp_f64_s3_core(float(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s3, s4, input_i, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), input_i, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s3, s4, input_i, target_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), input_i, target_i))
         i = u32(i + block_width)
 
 
@@ -822,21 +798,19 @@ def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
-    s3 = vjp_f32_s3_core(f32(g_row))
-    s4 = vjp_f32_s3_core(f32(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e0_i = value_and_grad_f32_e0_core(input_i, target_i)
-        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(s3, s4, e0_i, input_i, target_i))
+        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(f32(g_row), e0_i, input_i, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e1_i = value_and_grad_f32_e1_core(input_i, target_i)
-        store(dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(s3, s4, e1_i, input_i, target_i))
+        store(dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(f32(g_row), e1_i, input_i, target_i))
         i = u32(i + warp_width)
 
 
@@ -870,21 +844,19 @@ def value_and_grad_f32_block(g, input, target, out_, dinput_, dtarget_, rows, n,
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
-    s3 = vjp_f32_s3_core(f32(g_row))
-    s4 = vjp_f32_s3_core(f32(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e0_i = value_and_grad_f32_e0_core(input_i, target_i)
-        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(s3, s4, e0_i, input_i, target_i))
+        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(f32(g_row), e0_i, input_i, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e1_i = value_and_grad_f32_e1_core(input_i, target_i)
-        store(dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(s3, s4, e1_i, input_i, target_i))
+        store(dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(f32(g_row), e1_i, input_i, target_i))
         i = u32(i + block_width)
 
 
@@ -918,21 +890,25 @@ def value_and_grad_f64_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
-    s3 = vjp_f64_s3_core(float(g_row))
-    s4 = vjp_f64_s3_core(float(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
-        store(dinput_, u32(at + i * inner), value_and_grad_f64_dinput_core(s3, s4, e0_i, e0_l_i, input_i, target_i))
+        store(
+            dinput_, u32(at + i * inner), value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i)
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
-        store(dtarget_, u32(at + i * inner), value_and_grad_f64_dtarget_core(s3, s4, e1_i, e1_l_i, input_i, target_i))
+        store(
+            dtarget_,
+            u32(at + i * inner),
+            value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i),
+        )
         i = u32(i + warp_width)
 
 
@@ -966,19 +942,23 @@ def value_and_grad_f64_block(g, input, target, out_, dinput_, dtarget_, rows, n,
     s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
-    s3 = vjp_f64_s3_core(float(g_row))
-    s4 = vjp_f64_s3_core(float(g_row))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
-        store(dinput_, u32(at + i * inner), value_and_grad_f64_dinput_core(s3, s4, e0_i, e0_l_i, input_i, target_i))
+        store(
+            dinput_, u32(at + i * inner), value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i)
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
-        store(dtarget_, u32(at + i * inner), value_and_grad_f64_dtarget_core(s3, s4, e1_i, e1_l_i, input_i, target_i))
+        store(
+            dtarget_,
+            u32(at + i * inner),
+            value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i),
+        )
         i = u32(i + block_width)

@@ -94,20 +94,18 @@ def value_f64_out_core_p_1(s0, s0_l, n_K, weight_target):
     return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
 
 
-# s2 = weighted(weight[target], g/|K|)
+# s2 = weighted(weight[target], 1/|K|)
 @core
-def vjp_f32_s2_core_p_1(g, n_K, weight_target):
+def vjp_f32_s2_core_p_1(n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
-    t3 = fmul(t2, g)
-    t4 = fadd(libdevice.fmaf(t2, g, -t3), fmul(fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K), g))
-    t5 = f32(0.0) if t1 else t4
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = f32(0.0) if t1 else t3
-    t8 = fadd(t7, t5)
-    t9 = t8 if t6 else t7
-    t10 = (fsub(t5, fsub(t8, t7)) if t6 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t9, t10
+    t3 = f32(0.0) if t1 else fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = f32(0.0) if t1 else t2
+    t6 = fadd(t5, t3)
+    t7 = t6 if t4 else t5
+    t8 = (fsub(t3, fsub(t6, t5)) if t4 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -133,10 +131,10 @@ def vjp_f32_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     return t16, t17
 
 
-# dinput[K] = (s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
-#     target) else 0)
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
+#     target) else 0))
 @core
-def vjp_f32_dinput_core_p_1(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f32_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else f32(0.0)
     t3 = i_K != target
@@ -155,26 +153,26 @@ def vjp_f32_dinput_core_p_1(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, in
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
     t17 = (f32(0.0) if t16 else s2) if t3 else f32(0.0)
     t18 = fadd(t2, t17)
-    t19 = fsub(t18, t2)
-    t20 = fadd(fadd(fsub(t2, fsub(t18, t19)), fsub(t17, t19)), s3_l if t1 else f32(0.0))
-    t21 = fadd(t20, (f32(0.0) if t16 else s2_l) if t3 else f32(0.0))
-    return fadd(t18, t21) if fsub(t21, t21) == f32(0.0) else t18
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, t2)
+    t21 = fadd(fadd(fsub(t2, fsub(t18, t20)), fsub(t17, t20)), s3_l if t1 else f32(0.0))
+    t22 = fmul(g, fadd(t21, (f32(0.0) if t16 else s2_l) if t3 else f32(0.0)))
+    t23 = fadd(libdevice.fmaf(g, t18, -t19), t22)
+    return fadd(t19, t23) if fsub(t23, t23) == f32(0.0) else t19
 
 
-# s2 = weighted(weight[target], g/|K|)
+# s2 = weighted(weight[target], 1/|K|)
 @core
-def vjp_f64_s2_core_p_1(g, n_K, weight_target):
+def vjp_f64_s2_core_p_1(n_K, weight_target):
     t1 = weight_target == 0.0
     t2 = ddiv(weight_target, n_K)
-    t3 = dmul(t2, g)
-    t4 = dadd(libdevice.fma(t2, g, -t3), dmul(ddiv(libdevice.fma(-t2, n_K, weight_target), n_K), g))
-    t5 = 0.0 if t1 else t4
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = 0.0 if t1 else t3
-    t8 = dadd(t7, t5)
-    t9 = t8 if t6 else t7
-    t10 = (dadd(t5, -dadd(t8, -t7)) if t6 else 0.0) if dadd(t9, -t9) == 0.0 else 0.0
-    return t9, t10
+    t3 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, weight_target), n_K)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = 0.0 if t1 else t2
+    t6 = dadd(t5, t3)
+    t7 = t6 if t4 else t5
+    t8 = (dadd(t3, -dadd(t6, -t5)) if t4 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
+    return t7, t8
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -200,10 +198,10 @@ def vjp_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     return t16, t17
 
 
-# dinput[K] = (s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
-#     target) else 0)
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
+#     target) else 0))
 @core
-def vjp_f64_dinput_core_p_1(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f64_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else 0.0
     t3 = i_K != target
@@ -222,10 +220,11 @@ def vjp_f64_dinput_core_p_1(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, in
     t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
     t17 = (0.0 if t16 else s2) if t3 else 0.0
     t18 = dadd(t2, t17)
-    t19 = dadd(t18, -t2)
-    t20 = dadd(dadd(dadd(t2, -dadd(t18, -t19)), dadd(t17, -t19)), s3_l if t1 else 0.0)
-    t21 = dadd(t20, (0.0 if t16 else s2_l) if t3 else 0.0)
-    return dadd(t18, t21) if dadd(t21, -t21) == 0.0 else t18
+    t19 = dmul(g, t18)
+    t20 = dadd(t18, -t2)
+    t21 = dadd(dadd(dadd(t2, -dadd(t18, -t20)), dadd(t17, -t20)), s3_l if t1 else 0.0)
+    t22 = dadd(libdevice.fma(g, t18, -t19), dmul(g, dadd(t21, (0.0 if t16 else s2_l) if t3 else 0.0)))
+    return dadd(t19, t22) if dadd(t22, -t22) == 0.0 else t19
 
 
 @kernel
@@ -330,7 +329,7 @@ def vjp_f32_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core_p_1(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -349,7 +348,7 @@ def vjp_f32_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -364,7 +363,7 @@ def vjp_f32_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core_p_1(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -383,7 +382,7 @@ def vjp_f32_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -398,7 +397,7 @@ def vjp_f64_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core_p_1(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -417,7 +416,7 @@ def vjp_f64_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_1(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -432,7 +431,7 @@ def vjp_f64_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core_p_1(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -451,7 +450,7 @@ def vjp_f64_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_1(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -477,7 +476,7 @@ def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, out_, dinput_,
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f32_out_core_p_1(s0, s0_l, f32(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f32_s2_core_p_1(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -496,7 +495,7 @@ def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, out_, dinput_,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -522,7 +521,7 @@ def value_and_grad_f32_p_1_block(g, input, target, weight, margin, out_, dinput_
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f32_out_core_p_1(s0, s0_l, f32(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f32_s2_core_p_1(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -541,7 +540,7 @@ def value_and_grad_f32_p_1_block(g, input, target, weight, margin, out_, dinput_
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -569,7 +568,7 @@ def value_and_grad_f64_p_1_warp(g, input, target, weight, margin, out_, dinput_,
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f64_out_core_p_1(s0, s0_l, float(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f64_s2_core_p_1(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -588,7 +587,7 @@ def value_and_grad_f64_p_1_warp(g, input, target, weight, margin, out_, dinput_,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_1(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -616,7 +615,7 @@ def value_and_grad_f64_p_1_block(g, input, target, weight, margin, out_, dinput_
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f64_out_core_p_1(s0, s0_l, float(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f64_s2_core_p_1(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -635,7 +634,7 @@ def value_and_grad_f64_p_1_block(g, input, target, weight, margin, out_, dinput_
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_1(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -715,20 +714,18 @@ def value_f64_out_core_p_2(s0, s0_l, n_K, weight_target):
     return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
 
 
-# s2 = weighted(weight[target], g/|K|)
+# s2 = weighted(weight[target], 1/|K|)
 @core
-def vjp_f32_s2_core_p_2(g, n_K, weight_target):
+def vjp_f32_s2_core_p_2(n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
-    t3 = fmul(t2, g)
-    t4 = fadd(libdevice.fmaf(t2, g, -t3), fmul(fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K), g))
-    t5 = f32(0.0) if t1 else t4
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = f32(0.0) if t1 else t3
-    t8 = fadd(t7, t5)
-    t9 = t8 if t6 else t7
-    t10 = (fsub(t5, fsub(t8, t7)) if t6 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t9, t10
+    t3 = f32(0.0) if t1 else fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = f32(0.0) if t1 else t2
+    t6 = fadd(t5, t3)
+    t7 = t6 if t4 else t5
+    t8 = (fsub(t3, fsub(t6, t5)) if t4 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
@@ -767,10 +764,10 @@ def vjp_f32_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     return t28, t29
 
 
-# dinput[K] = (s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
-#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0)
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
+#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
 @core
-def vjp_f32_dinput_core_p_2(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f32_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else f32(0.0)
     t3 = i_K != target
@@ -799,28 +796,27 @@ def vjp_f32_dinput_core_p_2(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, in
     t26 = fmul(t17, t25)
     t27 = t26 if t3 else f32(0.0)
     t28 = fadd(t2, t27)
-    t29 = fsub(t28, t2)
-    t30 = fadd(libdevice.fmaf(t4, t16, -t17), fmul(t4, fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)))
-    t31 = fadd(libdevice.fmaf(t17, t25, -t26), fmul(fadd(t30, fmul(fmul(s2_l, f32(2.0)), t16)), t25))
-    t32 = fadd(fadd(fsub(t2, fsub(t28, t29)), fsub(t27, t29)), s3_l if t1 else f32(0.0))
-    t33 = fadd(t32, t31 if t3 else f32(0.0))
-    return fadd(t28, t33) if fsub(t33, t33) == f32(0.0) else t28
+    t29 = fmul(g, t28)
+    t30 = fsub(t28, t2)
+    t31 = fadd(libdevice.fmaf(t4, t16, -t17), fmul(t4, fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)))
+    t32 = fadd(libdevice.fmaf(t17, t25, -t26), fmul(fadd(t31, fmul(fmul(s2_l, f32(2.0)), t16)), t25))
+    t33 = fadd(fadd(fsub(t2, fsub(t28, t30)), fsub(t27, t30)), s3_l if t1 else f32(0.0))
+    t34 = fadd(libdevice.fmaf(g, t28, -t29), fmul(g, fadd(t33, t32 if t3 else f32(0.0))))
+    return fadd(t29, t34) if fsub(t34, t34) == f32(0.0) else t29
 
 
-# s2 = weighted(weight[target], g/|K|)
+# s2 = weighted(weight[target], 1/|K|)
 @core
-def vjp_f64_s2_core_p_2(g, n_K, weight_target):
+def vjp_f64_s2_core_p_2(n_K, weight_target):
     t1 = weight_target == 0.0
     t2 = ddiv(weight_target, n_K)
-    t3 = dmul(t2, g)
-    t4 = dadd(libdevice.fma(t2, g, -t3), dmul(ddiv(libdevice.fma(-t2, n_K, weight_target), n_K), g))
-    t5 = 0.0 if t1 else t4
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = 0.0 if t1 else t3
-    t8 = dadd(t7, t5)
-    t9 = t8 if t6 else t7
-    t10 = (dadd(t5, -dadd(t8, -t7)) if t6 else 0.0) if dadd(t9, -t9) == 0.0 else 0.0
-    return t9, t10
+    t3 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, weight_target), n_K)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = 0.0 if t1 else t2
+    t6 = dadd(t5, t3)
+    t7 = t6 if t4 else t5
+    t8 = (dadd(t3, -dadd(t6, -t5)) if t4 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
+    return t7, t8
 
 
 # s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
@@ -857,10 +853,10 @@ def vjp_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     return t26, t27
 
 
-# dinput[K] = (s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
-#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0)
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
+#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
 @core
-def vjp_f64_dinput_core_p_2(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f64_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else 0.0
     t3 = i_K != target
@@ -888,11 +884,13 @@ def vjp_f64_dinput_core_p_2(i_K, margin, s2, s2_l, s3, s3_l, target, input_K, in
     t25 = dmul(t17, t24)
     t26 = t25 if t3 else 0.0
     t27 = dadd(t2, t26)
-    t28 = dadd(t27, -t2)
-    t29 = dadd(libdevice.fma(t4, t16, -t17), dmul(t4, dadd(t12, -dadd(t15, -t14)) if t13 else 0.0))
-    t30 = dadd(libdevice.fma(t17, t24, -t25), dmul(dadd(t29, dmul(dmul(s2_l, 2.0), t16)), t24)) if t3 else 0.0
-    t31 = dadd(dadd(dadd(dadd(t2, -dadd(t27, -t28)), dadd(t26, -t28)), s3_l if t1 else 0.0), t30)
-    return dadd(t27, t31) if dadd(t31, -t31) == 0.0 else t27
+    t28 = dmul(g, t27)
+    t29 = dadd(t27, -t2)
+    t30 = dadd(libdevice.fma(t4, t16, -t17), dmul(t4, dadd(t12, -dadd(t15, -t14)) if t13 else 0.0))
+    t31 = dadd(libdevice.fma(t17, t24, -t25), dmul(dadd(t30, dmul(dmul(s2_l, 2.0), t16)), t24)) if t3 else 0.0
+    t32 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t27, -t29)), dadd(t26, -t29)), s3_l if t1 else 0.0), t31))
+    t33 = dadd(libdevice.fma(g, t27, -t28), t32)
+    return dadd(t28, t33) if dadd(t33, -t33) == 0.0 else t28
 
 
 @kernel
@@ -997,7 +995,7 @@ def vjp_f32_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core_p_2(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1016,7 +1014,7 @@ def vjp_f32_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -1031,7 +1029,7 @@ def vjp_f32_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core_p_2(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1050,7 +1048,7 @@ def vjp_f32_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -1065,7 +1063,7 @@ def vjp_f64_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core_p_2(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1084,7 +1082,7 @@ def vjp_f64_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_2(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -1099,7 +1097,7 @@ def vjp_f64_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core_p_2(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1118,7 +1116,7 @@ def vjp_f64_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_2(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -1144,7 +1142,7 @@ def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, out_, dinput_,
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f32_out_core_p_2(s0, s0_l, f32(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f32_s2_core_p_2(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1163,7 +1161,7 @@ def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, out_, dinput_,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -1189,7 +1187,7 @@ def value_and_grad_f32_p_2_block(g, input, target, weight, margin, out_, dinput_
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f32_out_core_p_2(s0, s0_l, f32(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f32_s2_core_p_2(f32(g_row), f32(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1208,7 +1206,7 @@ def value_and_grad_f32_p_2_block(g, input, target, weight, margin, out_, dinput_
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -1236,7 +1234,7 @@ def value_and_grad_f64_p_2_warp(g, input, target, weight, margin, out_, dinput_,
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f64_out_core_p_2(s0, s0_l, float(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f64_s2_core_p_2(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1255,7 +1253,7 @@ def value_and_grad_f64_p_2_warp(g, input, target, weight, margin, out_, dinput_,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_2(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -1283,7 +1281,7 @@ def value_and_grad_f64_p_2_block(g, input, target, weight, margin, out_, dinput_
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, value_f64_out_core_p_2(s0, s0_l, float(n), weight_inside_target_row__n))
-    s2, s2_l = vjp_f64_s2_core_p_2(float(g_row), float(n), weight_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
     s3, s3_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1302,6 +1300,6 @@ def value_and_grad_f64_p_2_block(g, input, target, weight, margin, out_, dinput_
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core_p_2(float(i), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+            vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)

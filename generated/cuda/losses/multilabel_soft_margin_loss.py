@@ -118,11 +118,11 @@ def value_f64_out_core(s0, s0_l, n_C):
     return dadd(t1, t2) if dadd(t2, -t2) == 0.0 else t1
 
 
-# s2 = g/|C|
+# s2 = 1/|C|
 @core
-def vjp_f32_s2_core(g, n_C):
-    t1 = fdiv(g, n_C)
-    t2 = fdiv(libdevice.fmaf(-t1, n_C, g), n_C)
+def vjp_f32_s2_core(n_C):
+    t1 = fdiv(f32(1.0), n_C)
+    t2 = fdiv(libdevice.fmaf(-t1, n_C, f32(1.0)), n_C)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -130,49 +130,51 @@ def vjp_f32_s2_core(g, n_C):
     return t5, t6
 
 
-# dinput[C] = -s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
+# dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
 #     sigmoid(-input[C])))
 @core
-def vjp_f32_dinput_core(s2, s2_l, input_C, target_C, weight_C):
-    t1 = weight_C == f32(0.0)
-    t2 = target_C == f32(0.0)
-    t3 = libdevice.expf(-libdevice.fabsf(input_C))
-    t4 = f32(1.0) if f32(0.0) <= -input_C else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = fmul(target_C, t6)
-    t8 = f32(0.0) if t2 else t7
-    t9 = fsub(f32(1.0), target_C)
-    t10 = t9 == f32(0.0)
-    t11 = f32(1.0) if f32(0.0) <= input_C else t3
-    t12 = fdiv(t11, t5)
-    t13 = -fmul(t9, t12)
-    t14 = f32(0.0) if t10 else t13
-    t15 = fadd(t8, t14)
-    t16 = fmul(weight_C, t15)
-    t17 = f32(0.0) if t1 else t16
-    t18 = -fmul(s2, t17)
-    t19 = fsub(t15, t8)
-    t20 = fsub(t5, f32(1.0))
-    t21 = fadd(fsub(f32(1.0), fsub(t5, t20)), fsub(t3, t20))
-    t22 = fmul(target_C, fdiv(fsub(libdevice.fmaf(-t6, t5, t4), fmul(t6, t21)), t5))
-    t23 = f32(0.0) if t2 else fadd(libdevice.fmaf(target_C, t6, -t7), t22)
-    t24 = fmul(t9, fdiv(fsub(libdevice.fmaf(-t12, t5, t11), fmul(t12, t21)), t5))
-    t25 = -target_C
-    t26 = fsub(t9, t25)
-    t27 = fmul(fadd(fsub(t25, fsub(t9, t26)), fsub(f32(1.0), t26)), t12)
-    t28 = f32(0.0) if t10 else -fadd(fadd(libdevice.fmaf(t9, t12, t13), t24), t27)
-    t29 = fmul(weight_C, fadd(fadd(fadd(fsub(t8, fsub(t15, t19)), fsub(t14, t19)), t23), t28))
-    t30 = fmul(s2, f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C, t15, -t16), t29))
-    t31 = -fadd(fadd(libdevice.fmaf(s2, t17, t18), t30), fmul(s2_l, t17))
-    return fadd(t18, t31) if fsub(t31, t31) == f32(0.0) else t18
+def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
+    t1 = fmul(s2, g)
+    t2 = weight_C == f32(0.0)
+    t3 = target_C == f32(0.0)
+    t4 = libdevice.expf(-libdevice.fabsf(input_C))
+    t5 = f32(1.0) if f32(0.0) <= -input_C else t4
+    t6 = fadd(f32(1.0), t4)
+    t7 = fdiv(t5, t6)
+    t8 = fmul(target_C, t7)
+    t9 = f32(0.0) if t3 else t8
+    t10 = fsub(f32(1.0), target_C)
+    t11 = t10 == f32(0.0)
+    t12 = f32(1.0) if f32(0.0) <= input_C else t4
+    t13 = fdiv(t12, t6)
+    t14 = -fmul(t10, t13)
+    t15 = f32(0.0) if t11 else t14
+    t16 = fadd(t9, t15)
+    t17 = fmul(weight_C, t16)
+    t18 = f32(0.0) if t2 else t17
+    t19 = -fmul(t1, t18)
+    t20 = fsub(t16, t9)
+    t21 = fsub(t6, f32(1.0))
+    t22 = fadd(fsub(f32(1.0), fsub(t6, t21)), fsub(t4, t21))
+    t23 = fmul(target_C, fdiv(fsub(libdevice.fmaf(-t7, t6, t5), fmul(t7, t22)), t6))
+    t24 = f32(0.0) if t3 else fadd(libdevice.fmaf(target_C, t7, -t8), t23)
+    t25 = fmul(t10, fdiv(fsub(libdevice.fmaf(-t13, t6, t12), fmul(t13, t22)), t6))
+    t26 = -target_C
+    t27 = fsub(t10, t26)
+    t28 = fmul(fadd(fsub(t26, fsub(t10, t27)), fsub(f32(1.0), t27)), t13)
+    t29 = f32(0.0) if t11 else -fadd(fadd(libdevice.fmaf(t10, t13, t14), t25), t28)
+    t30 = fmul(weight_C, fadd(fadd(fadd(fsub(t9, fsub(t16, t20)), fsub(t15, t20)), t24), t29))
+    t31 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t16, -t17), t30))
+    t32 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t18)
+    t33 = -fadd(fadd(libdevice.fmaf(t1, t18, t19), t31), t32)
+    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
 
 
-# s2 = g/|C|
+# s2 = 1/|C|
 @core
-def vjp_f64_s2_core(g, n_C):
-    t1 = ddiv(g, n_C)
-    t2 = ddiv(libdevice.fma(-t1, n_C, g), n_C)
+def vjp_f64_s2_core(n_C):
+    t1 = ddiv(1.0, n_C)
+    t2 = ddiv(libdevice.fma(-t1, n_C, 1.0), n_C)
     t3 = dadd(t2, -t2) == 0.0
     t4 = dadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -180,100 +182,106 @@ def vjp_f64_s2_core(g, n_C):
     return t5, t6
 
 
-# dinput[C] = -s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
+# dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
 #     sigmoid(-input[C])))
 @core
-def vjp_f64_dinput_core(s2, s2_l, input_C, target_C, weight_C):
-    t1 = weight_C == 0.0
-    t2 = target_C == 0.0
-    t3 = 0.0 <= -input_C
-    t4 = -libdevice.fabs(input_C)
-    t5 = exp(t4)
-    t6 = 1.0 if t3 else t5
-    t7 = dadd(1.0, t5)
-    t8 = ddiv(t6, t7)
-    t9 = dmul(target_C, t8)
-    t10 = 0.0 if t2 else t9
-    t11 = dadd(1.0, -target_C)
-    t12 = t11 == 0.0
-    t13 = 0.0 <= input_C
-    t14 = 1.0 if t13 else t5
-    t15 = ddiv(t14, t7)
-    t16 = -dmul(t11, t15)
-    t17 = 0.0 if t12 else t16
-    t18 = dadd(t10, t17)
-    t19 = dmul(weight_C, t18)
-    t20 = 0.0 if t1 else t19
-    t21 = -dmul(s2, t20)
-    t22 = dadd(t18, -t10)
-    t23 = exp_low(t4)
-    t24 = dadd(t7, -1.0)
-    t25 = dadd(dadd(dadd(1.0, -dadd(t7, -t24)), dadd(t5, -t24)), t23)
-    t26 = dmul(target_C, ddiv(dadd(dadd(libdevice.fma(-t8, t7, t6), 0.0 if t3 else t23), -dmul(t8, t25)), t7))
-    t27 = 0.0 if t2 else dadd(libdevice.fma(target_C, t8, -t9), t26)
-    t28 = dmul(t11, ddiv(dadd(dadd(libdevice.fma(-t15, t7, t14), 0.0 if t13 else t23), -dmul(t15, t25)), t7))
-    t29 = -target_C
-    t30 = dadd(t11, -t29)
-    t31 = dmul(dadd(dadd(t29, -dadd(t11, -t30)), dadd(1.0, -t30)), t15)
-    t32 = 0.0 if t12 else -dadd(dadd(libdevice.fma(t11, t15, t16), t28), t31)
-    t33 = dmul(weight_C, dadd(dadd(dadd(dadd(t10, -dadd(t18, -t22)), dadd(t17, -t22)), t27), t32))
-    t34 = dmul(s2, 0.0 if t1 else dadd(libdevice.fma(weight_C, t18, -t19), t33))
-    t35 = -dadd(dadd(libdevice.fma(s2, t20, t21), t34), dmul(s2_l, t20))
-    return dadd(t21, t35) if dadd(t35, -t35) == 0.0 else t21
+def vjp_f64_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
+    t1 = dmul(s2, g)
+    t2 = weight_C == 0.0
+    t3 = target_C == 0.0
+    t4 = 0.0 <= -input_C
+    t5 = -libdevice.fabs(input_C)
+    t6 = exp(t5)
+    t7 = 1.0 if t4 else t6
+    t8 = dadd(1.0, t6)
+    t9 = ddiv(t7, t8)
+    t10 = dmul(target_C, t9)
+    t11 = 0.0 if t3 else t10
+    t12 = dadd(1.0, -target_C)
+    t13 = t12 == 0.0
+    t14 = 0.0 <= input_C
+    t15 = 1.0 if t14 else t6
+    t16 = ddiv(t15, t8)
+    t17 = -dmul(t12, t16)
+    t18 = 0.0 if t13 else t17
+    t19 = dadd(t11, t18)
+    t20 = dmul(weight_C, t19)
+    t21 = 0.0 if t2 else t20
+    t22 = -dmul(t1, t21)
+    t23 = dadd(t19, -t11)
+    t24 = exp_low(t5)
+    t25 = dadd(t8, -1.0)
+    t26 = dadd(dadd(dadd(1.0, -dadd(t8, -t25)), dadd(t6, -t25)), t24)
+    t27 = dmul(target_C, ddiv(dadd(dadd(libdevice.fma(-t9, t8, t7), 0.0 if t4 else t24), -dmul(t9, t26)), t8))
+    t28 = 0.0 if t3 else dadd(libdevice.fma(target_C, t9, -t10), t27)
+    t29 = dmul(t12, ddiv(dadd(dadd(libdevice.fma(-t16, t8, t15), 0.0 if t14 else t24), -dmul(t16, t26)), t8))
+    t30 = -target_C
+    t31 = dadd(t12, -t30)
+    t32 = dmul(dadd(dadd(t30, -dadd(t12, -t31)), dadd(1.0, -t31)), t16)
+    t33 = 0.0 if t13 else -dadd(dadd(libdevice.fma(t12, t16, t17), t29), t32)
+    t34 = dmul(weight_C, dadd(dadd(dadd(dadd(t11, -dadd(t19, -t23)), dadd(t18, -t23)), t28), t33))
+    t35 = dmul(t1, 0.0 if t2 else dadd(libdevice.fma(weight_C, t19, -t20), t34))
+    t36 = dmul(dadd(libdevice.fma(s2, g, -t1), dmul(s2_l, g)), t21)
+    t37 = -dadd(dadd(libdevice.fma(t1, t21, t22), t35), t36)
+    return dadd(t22, t37) if dadd(t37, -t37) == 0.0 else t22
 
 
-# dtarget[C] = -s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
+# dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
 @core
-def vjp_target_f32_dtarget_core(s2, s2_l, input_C, weight_C):
-    t1 = weight_C == f32(0.0)
-    t2 = -input_C
-    t3 = t2 if f32(0.0) < t2 else f32(0.0)
-    t4 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input_C)))
-    t5 = fadd(t3, t4)
-    t6 = -t5
-    t7 = input_C if f32(0.0) < input_C else f32(0.0)
-    t8 = fadd(t7, t4)
-    t9 = fadd(t6, t8)
-    t10 = fmul(weight_C, t9)
-    t11 = f32(0.0) if t1 else t10
-    t12 = -fmul(s2, t11)
-    t13 = fsub(t9, t6)
-    t14 = fsub(t5, t3)
-    t15 = fsub(t8, t7)
-    t16 = fadd(fadd(fsub(t6, fsub(t9, t13)), fsub(t8, t13)), -fadd(fsub(t3, fsub(t5, t14)), fsub(t4, t14)))
-    t17 = fmul(weight_C, fadd(t16, fadd(fsub(t7, fsub(t8, t15)), fsub(t4, t15))))
-    t18 = fmul(s2, f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C, t9, -t10), t17))
-    t19 = -fadd(fadd(libdevice.fmaf(s2, t11, t12), t18), fmul(s2_l, t11))
-    return fadd(t12, t19) if fsub(t19, t19) == f32(0.0) else t12
+def vjp_target_f32_dtarget_core(g, s2, s2_l, input_C, weight_C):
+    t1 = fmul(s2, g)
+    t2 = weight_C == f32(0.0)
+    t3 = -input_C
+    t4 = t3 if f32(0.0) < t3 else f32(0.0)
+    t5 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input_C)))
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = input_C if f32(0.0) < input_C else f32(0.0)
+    t9 = fadd(t8, t5)
+    t10 = fadd(t7, t9)
+    t11 = fmul(weight_C, t10)
+    t12 = f32(0.0) if t2 else t11
+    t13 = -fmul(t1, t12)
+    t14 = fsub(t10, t7)
+    t15 = fsub(t6, t4)
+    t16 = fsub(t9, t8)
+    t17 = fadd(fadd(fsub(t7, fsub(t10, t14)), fsub(t9, t14)), -fadd(fsub(t4, fsub(t6, t15)), fsub(t5, t15)))
+    t18 = fmul(weight_C, fadd(t17, fadd(fsub(t8, fsub(t9, t16)), fsub(t5, t16))))
+    t19 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t10, -t11), t18))
+    t20 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t12)
+    t21 = -fadd(fadd(libdevice.fmaf(t1, t12, t13), t19), t20)
+    return fadd(t13, t21) if fsub(t21, t21) == f32(0.0) else t13
 
 
-# dtarget[C] = -s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
+# dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
 @core
-def vjp_target_f64_dtarget_core(s2, s2_l, input_C, weight_C):
-    t1 = weight_C == 0.0
-    t2 = -input_C
-    t3 = t2 if 0.0 < t2 else 0.0
-    t4 = -libdevice.fabs(input_C)
-    t5 = exp(t4)
-    t6 = log1p_unit(t5)
-    t7 = dadd(t3, t6)
-    t8 = -t7
-    t9 = input_C if 0.0 < input_C else 0.0
-    t10 = dadd(t9, t6)
-    t11 = dadd(t8, t10)
-    t12 = dmul(weight_C, t11)
-    t13 = 0.0 if t1 else t12
-    t14 = -dmul(s2, t13)
-    t15 = dadd(t11, -t8)
-    t16 = dadd(t7, -t3)
-    t17 = dadd(log1p_unit_low(t5), dmul(exp_low(t4), ddiv(1.0, dadd(1.0, t5))))
-    t18 = -dadd(dadd(dadd(t3, -dadd(t7, -t16)), dadd(t6, -t16)), t17)
-    t19 = dadd(t10, -t9)
-    t20 = dadd(dadd(dadd(t8, -dadd(t11, -t15)), dadd(t10, -t15)), t18)
-    t21 = dmul(weight_C, dadd(t20, dadd(dadd(dadd(t9, -dadd(t10, -t19)), dadd(t6, -t19)), t17)))
-    t22 = dmul(s2, 0.0 if t1 else dadd(libdevice.fma(weight_C, t11, -t12), t21))
-    t23 = -dadd(dadd(libdevice.fma(s2, t13, t14), t22), dmul(s2_l, t13))
-    return dadd(t14, t23) if dadd(t23, -t23) == 0.0 else t14
+def vjp_target_f64_dtarget_core(g, s2, s2_l, input_C, weight_C):
+    t1 = dmul(s2, g)
+    t2 = weight_C == 0.0
+    t3 = -input_C
+    t4 = t3 if 0.0 < t3 else 0.0
+    t5 = -libdevice.fabs(input_C)
+    t6 = exp(t5)
+    t7 = log1p_unit(t6)
+    t8 = dadd(t4, t7)
+    t9 = -t8
+    t10 = input_C if 0.0 < input_C else 0.0
+    t11 = dadd(t10, t7)
+    t12 = dadd(t9, t11)
+    t13 = dmul(weight_C, t12)
+    t14 = 0.0 if t2 else t13
+    t15 = -dmul(t1, t14)
+    t16 = dadd(t12, -t9)
+    t17 = dadd(t8, -t4)
+    t18 = dadd(log1p_unit_low(t6), dmul(exp_low(t5), ddiv(1.0, dadd(1.0, t6))))
+    t19 = -dadd(dadd(dadd(t4, -dadd(t8, -t17)), dadd(t7, -t17)), t18)
+    t20 = dadd(t11, -t10)
+    t21 = dadd(dadd(dadd(t9, -dadd(t12, -t16)), dadd(t11, -t16)), t19)
+    t22 = dmul(weight_C, dadd(t21, dadd(dadd(dadd(t10, -dadd(t11, -t20)), dadd(t7, -t20)), t18)))
+    t23 = dmul(t1, 0.0 if t2 else dadd(libdevice.fma(weight_C, t12, -t13), t22))
+    t24 = dmul(dadd(libdevice.fma(s2, g, -t1), dmul(s2_l, g)), t14)
+    t25 = -dadd(dadd(libdevice.fma(t1, t14, t15), t23), t24)
+    return dadd(t15, t25) if dadd(t25, -t25) == 0.0 else t15
 
 
 @kernel
@@ -368,13 +376,13 @@ def vjp_f32_warp(g, input, target, weight, dinput_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), f32(n))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + warp_width)
 
 
@@ -386,13 +394,13 @@ def vjp_f32_block(g, input, target, weight, dinput_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), f32(n))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + block_width)
 
 
@@ -404,13 +412,13 @@ def vjp_f64_warp(g, input, target, weight, dinput_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), float(n))
+    s2, s2_l = vjp_f64_s2_core(float(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + warp_width)
 
 
@@ -422,13 +430,13 @@ def vjp_f64_block(g, input, target, weight, dinput_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), float(n))
+    s2, s2_l = vjp_f64_s2_core(float(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + block_width)
 
 
@@ -452,13 +460,13 @@ def value_and_grad_f32_warp(g, input, target, weight, out_, dinput_, rows, n, in
     s0, s0_l = fwarp_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), f32(n))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + warp_width)
 
 
@@ -482,13 +490,13 @@ def value_and_grad_f32_block(g, input, target, weight, out_, dinput_, rows, n, i
     s0, s0_l = fblock_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), f32(n))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + block_width)
 
 
@@ -512,13 +520,13 @@ def value_and_grad_f64_warp(g, input, target, weight, out_, dinput_, rows, n, in
     s0, s0_l = dwarp_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
-    s2, s2_l = vjp_f64_s2_core(float(g_row), float(n))
+    s2, s2_l = vjp_f64_s2_core(float(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + warp_width)
 
 
@@ -542,13 +550,13 @@ def value_and_grad_f64_block(g, input, target, weight, out_, dinput_, rows, n, i
     s0, s0_l = dblock_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
-    s2, s2_l = vjp_f64_s2_core(float(g_row), float(n))
+    s2, s2_l = vjp_f64_s2_core(float(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s2, s2_l, input_i, target_i, weight_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + block_width)
 
 
@@ -560,12 +568,12 @@ def vjp_target_f32_warp(g, input, target, weight, dtarget_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), f32(n))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dtarget_, u32(at + i * inner), vjp_target_f32_dtarget_core(s2, s2_l, input_i, weight_i))
+        store(dtarget_, u32(at + i * inner), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i))
         i = u32(i + warp_width)
 
 
@@ -577,12 +585,12 @@ def vjp_target_f32_block(g, input, target, weight, dtarget_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f32_s2_core(f32(g_row), f32(n))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dtarget_, u32(at + i * inner), vjp_target_f32_dtarget_core(s2, s2_l, input_i, weight_i))
+        store(dtarget_, u32(at + i * inner), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i))
         i = u32(i + block_width)
 
 
@@ -594,12 +602,12 @@ def vjp_target_f64_warp(g, input, target, weight, dtarget_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), float(n))
+    s2, s2_l = vjp_f64_s2_core(float(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dtarget_, u32(at + i * inner), vjp_target_f64_dtarget_core(s2, s2_l, input_i, weight_i))
+        store(dtarget_, u32(at + i * inner), vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i))
         i = u32(i + warp_width)
 
 
@@ -611,10 +619,10 @@ def vjp_target_f64_block(g, input, target, weight, dtarget_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    s2, s2_l = vjp_f64_s2_core(float(g_row), float(n))
+    s2, s2_l = vjp_f64_s2_core(float(n))
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         weight_i = load(weight, i)
-        store(dtarget_, u32(at + i * inner), vjp_target_f64_dtarget_core(s2, s2_l, input_i, weight_i))
+        store(dtarget_, u32(at + i * inner), vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i))
         i = u32(i + block_width)

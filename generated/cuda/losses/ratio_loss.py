@@ -279,95 +279,99 @@ def vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     return t20, t21
 
 
-# s3 = 2*e0**2*e1*g*(0 if Eq(s1, 0) else 1/sqrt(s1))
+# s3 = 2*e0**2*e1*(0 if Eq(s1, 0) else 1/sqrt(s1))
 @core
-def vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, g, s1, s1_l):
+def vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e1)
-    t4 = fmul(t3, g)
-    t5 = fadd(s1, f32(-0.0))
-    t6 = fsub(t5, s1)
-    t7 = fadd(fadd(fsub(s1, fsub(t5, t6)), fsub(f32(-0.0), t6)), s1_l)
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t5, t7)
-    t10 = (t9 if t8 else t5) == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) == f32(0.0)
-    t11 = libdevice.fsqrt_rn(s1)
-    t12 = fdiv(f32(1.0), t11)
-    t13 = f32(0.0) if t10 else t12
-    t14 = fmul(t4, t13)
-    t15 = fmul(t12, fdiv(fadd(libdevice.fmaf(-t11, t11, s1), s1_l), fadd(t11, t11)))
-    t16 = fmul(t4, f32(0.0) if t10 else fdiv(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t15), t11))
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
-    t18 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t17), g)
-    t19 = fadd(fadd(libdevice.fmaf(t4, t13, -t14), t16), fmul(fadd(libdevice.fmaf(t3, g, -t4), t18), t13))
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t14, t19)
-    t22 = t21 if t20 else t14
-    t23 = (fsub(t19, fsub(t21, t14)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t4 = fadd(s1, f32(-0.0))
+    t5 = fsub(t4, s1)
+    t6 = fadd(fadd(fsub(s1, fsub(t4, t5)), fsub(f32(-0.0), t5)), s1_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0)
+    t10 = libdevice.fsqrt_rn(s1)
+    t11 = fdiv(f32(1.0), t10)
+    t12 = f32(0.0) if t9 else t11
+    t13 = fmul(t3, t12)
+    t14 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, s1), s1_l), fadd(t10, t10)))
+    t15 = fmul(t3, f32(0.0) if t9 else fdiv(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), t10))
+    t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
+    t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t16), t12)
+    t18 = fadd(fadd(libdevice.fmaf(t3, t12, -t13), t15), t17)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t13, t18)
+    t21 = t20 if t19 else t13
+    t22 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
+    return t21, t22
 
 
-# s4 = -2*e0**2*e1*g*(0 if Eq(s0, 0) else 1/sqrt(s0))
+# s4 = -2*e0**2*e1*(0 if Eq(s0, 0) else 1/sqrt(s0))
 @core
-def vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, g, s0, s0_l):
+def vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e1)
-    t4 = fmul(t3, g)
-    t5 = fadd(s0, f32(-0.0))
-    t6 = fsub(t5, s0)
-    t7 = fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(f32(-0.0), t6)), s0_l)
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t5, t7)
-    t10 = (t9 if t8 else t5) == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) == f32(0.0)
-    t11 = libdevice.fsqrt_rn(s0)
-    t12 = fdiv(f32(1.0), t11)
-    t13 = f32(0.0) if t10 else t12
-    t14 = -fmul(t4, t13)
-    t15 = fmul(t12, fdiv(fadd(libdevice.fmaf(-t11, t11, s0), s0_l), fadd(t11, t11)))
-    t16 = fmul(t4, f32(0.0) if t10 else fdiv(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t15), t11))
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
-    t18 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t17), g)
-    t19 = -fadd(fadd(libdevice.fmaf(t4, t13, t14), t16), fmul(fadd(libdevice.fmaf(t3, g, -t4), t18), t13))
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t14, t19)
-    t22 = t21 if t20 else t14
-    t23 = (fsub(t19, fsub(t21, t14)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0)
+    t10 = libdevice.fsqrt_rn(s0)
+    t11 = fdiv(f32(1.0), t10)
+    t12 = f32(0.0) if t9 else t11
+    t13 = -fmul(t3, t12)
+    t14 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), fadd(t10, t10)))
+    t15 = fmul(t3, f32(0.0) if t9 else fdiv(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), t10))
+    t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
+    t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t16), t12)
+    t18 = -fadd(fadd(libdevice.fmaf(t3, t12, t13), t15), t17)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t13, t18)
+    t21 = t20 if t19 else t13
+    t22 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
+    return t21, t22
 
 
-# danchor[D] = 2*s3*y1[D] + 2*s4*y0[D]
+# danchor[D] = g*(2*s3*y1[D] + 2*s4*y0[D])
 @core
-def vjp_f32_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f32_danchor_core_no_swap(g, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l):
     t1 = fmul(y0_D, f32(2.0))
     t2 = fmul(t1, s4)
     t3 = fmul(y1_D, f32(2.0))
     t4 = fmul(t3, s3)
     t5 = fadd(t2, t4)
-    t6 = fsub(t5, t2)
-    t7 = fadd(fadd(libdevice.fmaf(t1, s4, -t2), fmul(t1, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    t8 = fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
-    return fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+    t6 = fmul(g, t5)
+    t7 = fsub(t5, t2)
+    t8 = fadd(fadd(libdevice.fmaf(t1, s4, -t2), fmul(t1, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
+    t9 = fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
+    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
+    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
+    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
 
 
-# dpositive[D] = -2*s3*y1[D]
+# dpositive[D] = -2*g*s3*y1[D]
 @core
-def vjp_f32_dpositive_core_no_swap(s3, s3_l, y1_D, y1_D_l):
+def vjp_f32_dpositive_core_no_swap(g, s3, s3_l, y1_D, y1_D_l):
     t1 = fmul(y1_D, f32(2.0))
-    t2 = -fmul(t1, s3)
-    t3 = -fadd(fadd(libdevice.fmaf(t1, s3, t2), fmul(t1, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t2 = fmul(t1, g)
+    t3 = -fmul(t2, s3)
+    t4 = fmul(fadd(libdevice.fmaf(t1, g, -t2), fmul(fmul(y1_D_l, f32(2.0)), g)), s3)
+    t5 = -fadd(fadd(libdevice.fmaf(t2, s3, t3), fmul(t2, s3_l)), t4)
+    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
 
 
-# dnegative[D] = -2*s4*y0[D]
+# dnegative[D] = -2*g*s4*y0[D]
 @core
-def vjp_f32_dnegative_core_no_swap(s4, s4_l, y0_D, y0_D_l):
+def vjp_f32_dnegative_core_no_swap(g, s4, s4_l, y0_D, y0_D_l):
     t1 = fmul(y0_D, f32(2.0))
-    t2 = -fmul(t1, s4)
-    t3 = -fadd(fadd(libdevice.fmaf(t1, s4, t2), fmul(t1, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t2 = fmul(t1, g)
+    t3 = -fmul(t2, s4)
+    t4 = fmul(fadd(libdevice.fmaf(t1, g, -t2), fmul(fmul(y0_D_l, f32(2.0)), g)), s4)
+    t5 = -fadd(fadd(libdevice.fmaf(t2, s4, t3), fmul(t2, s4_l)), t4)
+    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
 
 
 # e0 = sigmoid(sqrt(s1)/m1 - sqrt(s0)/m0)
@@ -430,95 +434,99 @@ def vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     return t23, t24
 
 
-# s3 = 2*e0**2*e1*g*(0 if Eq(s1, 0) else 1/sqrt(s1))
+# s3 = 2*e0**2*e1*(0 if Eq(s1, 0) else 1/sqrt(s1))
 @core
-def vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, g, s1, s1_l):
+def vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
     t1 = dmul(e0, 2.0)
     t2 = dmul(t1, e0)
     t3 = dmul(t2, e1)
-    t4 = dmul(t3, g)
-    t5 = dadd(s1, -0.0)
-    t6 = dadd(t5, -s1)
-    t7 = dadd(dadd(dadd(s1, -dadd(t5, -t6)), dadd(-0.0, -t6)), s1_l)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t5, t7)
-    t10 = (t9 if t8 else t5) == 0.0 and (dadd(t7, -dadd(t9, -t5)) if t8 else 0.0) == 0.0
-    t11 = libdevice.dsqrt_rn(s1)
-    t12 = ddiv(1.0, t11)
-    t13 = 0.0 if t10 else t12
-    t14 = dmul(t4, t13)
-    t15 = dmul(t12, ddiv(dadd(libdevice.fma(-t11, t11, s1), s1_l), dadd(t11, t11)))
-    t16 = dmul(t4, 0.0 if t10 else ddiv(dadd(libdevice.fma(-t12, t11, 1.0), -t15), t11))
-    t17 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 2.0), e0)), e1)
-    t18 = dmul(dadd(dadd(libdevice.fma(t2, e1, -t3), dmul(t2, e1_l)), t17), g)
-    t19 = dadd(dadd(libdevice.fma(t4, t13, -t14), t16), dmul(dadd(libdevice.fma(t3, g, -t4), t18), t13))
-    t20 = dadd(t19, -t19) == 0.0
-    t21 = dadd(t14, t19)
-    t22 = t21 if t20 else t14
-    t23 = (dadd(t19, -dadd(t21, -t14)) if t20 else 0.0) if dadd(t22, -t22) == 0.0 else 0.0
-    return t22, t23
+    t4 = dadd(s1, -0.0)
+    t5 = dadd(t4, -s1)
+    t6 = dadd(dadd(dadd(s1, -dadd(t4, -t5)), dadd(-0.0, -t5)), s1_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0
+    t10 = libdevice.dsqrt_rn(s1)
+    t11 = ddiv(1.0, t10)
+    t12 = 0.0 if t9 else t11
+    t13 = dmul(t3, t12)
+    t14 = dmul(t11, ddiv(dadd(libdevice.fma(-t10, t10, s1), s1_l), dadd(t10, t10)))
+    t15 = dmul(t3, 0.0 if t9 else ddiv(dadd(libdevice.fma(-t11, t10, 1.0), -t14), t10))
+    t16 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 2.0), e0)), e1)
+    t17 = dmul(dadd(dadd(libdevice.fma(t2, e1, -t3), dmul(t2, e1_l)), t16), t12)
+    t18 = dadd(dadd(libdevice.fma(t3, t12, -t13), t15), t17)
+    t19 = dadd(t18, -t18) == 0.0
+    t20 = dadd(t13, t18)
+    t21 = t20 if t19 else t13
+    t22 = (dadd(t18, -dadd(t20, -t13)) if t19 else 0.0) if dadd(t21, -t21) == 0.0 else 0.0
+    return t21, t22
 
 
-# s4 = -2*e0**2*e1*g*(0 if Eq(s0, 0) else 1/sqrt(s0))
+# s4 = -2*e0**2*e1*(0 if Eq(s0, 0) else 1/sqrt(s0))
 @core
-def vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, g, s0, s0_l):
+def vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
     t1 = dmul(e0, 2.0)
     t2 = dmul(t1, e0)
     t3 = dmul(t2, e1)
-    t4 = dmul(t3, g)
-    t5 = dadd(s0, -0.0)
-    t6 = dadd(t5, -s0)
-    t7 = dadd(dadd(dadd(s0, -dadd(t5, -t6)), dadd(-0.0, -t6)), s0_l)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t5, t7)
-    t10 = (t9 if t8 else t5) == 0.0 and (dadd(t7, -dadd(t9, -t5)) if t8 else 0.0) == 0.0
-    t11 = libdevice.dsqrt_rn(s0)
-    t12 = ddiv(1.0, t11)
-    t13 = 0.0 if t10 else t12
-    t14 = -dmul(t4, t13)
-    t15 = dmul(t12, ddiv(dadd(libdevice.fma(-t11, t11, s0), s0_l), dadd(t11, t11)))
-    t16 = dmul(t4, 0.0 if t10 else ddiv(dadd(libdevice.fma(-t12, t11, 1.0), -t15), t11))
-    t17 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 2.0), e0)), e1)
-    t18 = dmul(dadd(dadd(libdevice.fma(t2, e1, -t3), dmul(t2, e1_l)), t17), g)
-    t19 = -dadd(dadd(libdevice.fma(t4, t13, t14), t16), dmul(dadd(libdevice.fma(t3, g, -t4), t18), t13))
-    t20 = dadd(t19, -t19) == 0.0
-    t21 = dadd(t14, t19)
-    t22 = t21 if t20 else t14
-    t23 = (dadd(t19, -dadd(t21, -t14)) if t20 else 0.0) if dadd(t22, -t22) == 0.0 else 0.0
-    return t22, t23
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0
+    t10 = libdevice.dsqrt_rn(s0)
+    t11 = ddiv(1.0, t10)
+    t12 = 0.0 if t9 else t11
+    t13 = -dmul(t3, t12)
+    t14 = dmul(t11, ddiv(dadd(libdevice.fma(-t10, t10, s0), s0_l), dadd(t10, t10)))
+    t15 = dmul(t3, 0.0 if t9 else ddiv(dadd(libdevice.fma(-t11, t10, 1.0), -t14), t10))
+    t16 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 2.0), e0)), e1)
+    t17 = dmul(dadd(dadd(libdevice.fma(t2, e1, -t3), dmul(t2, e1_l)), t16), t12)
+    t18 = -dadd(dadd(libdevice.fma(t3, t12, t13), t15), t17)
+    t19 = dadd(t18, -t18) == 0.0
+    t20 = dadd(t13, t18)
+    t21 = t20 if t19 else t13
+    t22 = (dadd(t18, -dadd(t20, -t13)) if t19 else 0.0) if dadd(t21, -t21) == 0.0 else 0.0
+    return t21, t22
 
 
-# danchor[D] = 2*s3*y1[D] + 2*s4*y0[D]
+# danchor[D] = g*(2*s3*y1[D] + 2*s4*y0[D])
 @core
-def vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f64_danchor_core_no_swap(g, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l):
     t1 = dmul(y0_D, 2.0)
     t2 = dmul(t1, s4)
     t3 = dmul(y1_D, 2.0)
     t4 = dmul(t3, s3)
     t5 = dadd(t2, t4)
-    t6 = dadd(t5, -t2)
-    t7 = dadd(dadd(libdevice.fma(t1, s4, -t2), dmul(t1, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
-    t8 = dadd(dadd(libdevice.fma(t3, s3, -t4), dmul(t3, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
-    t9 = dadd(dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), t7), t8)
-    return dadd(t5, t9) if dadd(t9, -t9) == 0.0 else t5
+    t6 = dmul(g, t5)
+    t7 = dadd(t5, -t2)
+    t8 = dadd(dadd(libdevice.fma(t1, s4, -t2), dmul(t1, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
+    t9 = dadd(dadd(libdevice.fma(t3, s3, -t4), dmul(t3, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
+    t10 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t5, -t7)), dadd(t4, -t7)), t8), t9))
+    t11 = dadd(libdevice.fma(g, t5, -t6), t10)
+    return dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6
 
 
-# dpositive[D] = -2*s3*y1[D]
+# dpositive[D] = -2*g*s3*y1[D]
 @core
-def vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_D, y1_D_l):
+def vjp_f64_dpositive_core_no_swap(g, s3, s3_l, y1_D, y1_D_l):
     t1 = dmul(y1_D, 2.0)
-    t2 = -dmul(t1, s3)
-    t3 = -dadd(dadd(libdevice.fma(t1, s3, t2), dmul(t1, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
-    return dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
+    t2 = dmul(t1, g)
+    t3 = -dmul(t2, s3)
+    t4 = dmul(dadd(libdevice.fma(t1, g, -t2), dmul(dmul(y1_D_l, 2.0), g)), s3)
+    t5 = -dadd(dadd(libdevice.fma(t2, s3, t3), dmul(t2, s3_l)), t4)
+    return dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
 
 
-# dnegative[D] = -2*s4*y0[D]
+# dnegative[D] = -2*g*s4*y0[D]
 @core
-def vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_D, y0_D_l):
+def vjp_f64_dnegative_core_no_swap(g, s4, s4_l, y0_D, y0_D_l):
     t1 = dmul(y0_D, 2.0)
-    t2 = -dmul(t1, s4)
-    t3 = -dadd(dadd(libdevice.fma(t1, s4, t2), dmul(t1, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
-    return dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
+    t2 = dmul(t1, g)
+    t3 = -dmul(t2, s4)
+    t4 = dmul(dadd(libdevice.fma(t1, g, -t2), dmul(dmul(y0_D_l, 2.0), g)), s4)
+    t5 = -dadd(dadd(libdevice.fma(t2, s4, t3), dmul(t2, s4_l)), t4)
+    return dadd(t3, t5) if dadd(t5, -t5) == 0.0 else t3
 
 
 # out = 2*e0**2
@@ -783,8 +791,8 @@ def vjp_f32_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
     e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -793,7 +801,9 @@ def vjp_f32_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f32_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -801,14 +811,14 @@ def vjp_f32_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
@@ -860,8 +870,8 @@ def vjp_f32_no_swap_block(g, anchor, positive, negative, danchor_, dpositive_, d
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
     e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -870,7 +880,9 @@ def vjp_f32_no_swap_block(g, anchor, positive, negative, danchor_, dpositive_, d
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f32_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -878,14 +890,14 @@ def vjp_f32_no_swap_block(g, anchor, positive, negative, danchor_, dpositive_, d
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
@@ -937,8 +949,8 @@ def vjp_f64_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
     e1, e1_l = vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -947,7 +959,9 @@ def vjp_f64_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -955,14 +969,14 @@ def vjp_f64_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
@@ -1014,8 +1028,8 @@ def vjp_f64_no_swap_block(g, anchor, positive, negative, danchor_, dpositive_, d
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
     e1, e1_l = vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -1024,7 +1038,9 @@ def vjp_f64_no_swap_block(g, anchor, positive, negative, danchor_, dpositive_, d
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1032,14 +1048,14 @@ def vjp_f64_no_swap_block(g, anchor, positive, negative, danchor_, dpositive_, d
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
@@ -1095,8 +1111,8 @@ def value_and_grad_f32_no_swap_warp(
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_no_swap(e0, e0_l))
     e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -1105,7 +1121,9 @@ def value_and_grad_f32_no_swap_warp(
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f32_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1113,14 +1131,14 @@ def value_and_grad_f32_no_swap_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
@@ -1176,8 +1194,8 @@ def value_and_grad_f32_no_swap_block(
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_no_swap(e0, e0_l))
     e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, f32(g_row), s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -1186,7 +1204,9 @@ def value_and_grad_f32_no_swap_block(
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f32_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1194,14 +1214,14 @@ def value_and_grad_f32_no_swap_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
@@ -1257,8 +1277,8 @@ def value_and_grad_f64_no_swap_warp(
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_no_swap(e0, e0_l))
     e1, e1_l = vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -1267,7 +1287,9 @@ def value_and_grad_f64_no_swap_warp(
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1275,14 +1297,14 @@ def value_and_grad_f64_no_swap_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
@@ -1338,8 +1360,8 @@ def value_and_grad_f64_no_swap_block(
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_no_swap(e0, e0_l))
     e1, e1_l = vjp_f64_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, float(g_row), s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -1348,7 +1370,9 @@ def value_and_grad_f64_no_swap_block(
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         store(
-            danchor_, u32(at + i * inner), vjp_f64_danchor_core_no_swap(s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i)
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1356,14 +1380,14 @@ def value_and_grad_f64_no_swap_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
-        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(s3, s3_l, y1_i, y1_l_i))
+        store(dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(s4, s4_l, y0_i, y0_l_i))
+        store(dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
@@ -1728,182 +1752,185 @@ def vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     return t27, t28
 
 
-# s4 = -4*e0**2*e3*g*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if
-#     Eq(s2, 0) else 1/sqrt(s2))/4))
+# s4 = -4*e0**2*e3*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if Eq(s2,
+#     0) else 1/sqrt(s2))/4))
 @core
-def vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s2, s2_l):
+def vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l):
     t1 = fmul(e0, f32(4.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e3)
-    t4 = fmul(t3, g)
-    t5 = fdiv(e1, m1)
-    t6 = fdiv(e2, m2)
-    t7 = -t6
-    t8 = fadd(t5, t7)
-    t9 = fsub(t8, t5)
-    t10 = -t5
-    t11 = fdiv(fadd(libdevice.fmaf(t10, m1, e1), e1_l), m1)
-    t12 = fdiv(fadd(libdevice.fmaf(t7, m2, e2), e2_l), m2)
-    t13 = fadd(fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), t11), -t12)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t8, t13)
-    t16 = t15 if t14 else t8
-    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t8)) if t14 else f32(0.0)) < f32(0.0)
-    t18 = fadd(t6, t10)
-    t19 = fsub(t18, t6)
-    t20 = fadd(fadd(fadd(fsub(t6, fsub(t18, t19)), fsub(t10, t19)), t12), -t11)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) < f32(0.0)
-    t25 = fadd(s2, f32(-0.0))
-    t26 = fsub(t25, s2)
-    t27 = fadd(fadd(fsub(s2, fsub(t25, t26)), fsub(f32(-0.0), t26)), s2_l)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = (t29 if t28 else t25) == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) == f32(0.0)
-    t31 = libdevice.fsqrt_rn(s2)
-    t32 = fdiv(f32(1.0), t31)
-    t33 = f32(0.0) if t30 else t32
-    t34 = f32(0.0) if t17 else fmul(t33, f32(0.5)) if t24 else fmul(t33, f32(0.25))
-    t35 = -fmul(t4, t34)
-    t36 = fmul(t32, fdiv(fadd(libdevice.fmaf(-t31, t31, s2), s2_l), fadd(t31, t31)))
-    t37 = f32(0.0) if t30 else fdiv(fsub(libdevice.fmaf(-t32, t31, f32(1.0)), t36), t31)
-    t38 = fmul(t4, f32(0.0) if t17 else fmul(t37, f32(0.5)) if t24 else fmul(t37, f32(0.25)))
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t39), g)
-    t41 = -fadd(fadd(libdevice.fmaf(t4, t34, t35), t38), fmul(fadd(libdevice.fmaf(t3, g, -t4), t40), t34))
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t35, t41)
-    t44 = t43 if t42 else t35
-    t45 = (fsub(t41, fsub(t43, t35)) if t42 else f32(0.0)) if fsub(t44, t44) == f32(0.0) else f32(0.0)
-    return t44, t45
+    t4 = fdiv(e1, m1)
+    t5 = fdiv(e2, m2)
+    t6 = -t5
+    t7 = fadd(t4, t6)
+    t8 = fsub(t7, t4)
+    t9 = -t4
+    t10 = fdiv(fadd(libdevice.fmaf(t9, m1, e1), e1_l), m1)
+    t11 = fdiv(fadd(libdevice.fmaf(t6, m2, e2), e2_l), m2)
+    t12 = fadd(fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t10), -t11)
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t7, t12)
+    t15 = t14 if t13 else t7
+    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t7)) if t13 else f32(0.0)) < f32(0.0)
+    t17 = fadd(t5, t9)
+    t18 = fsub(t17, t5)
+    t19 = fadd(fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(t9, t18)), t11), -t10)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
+    t24 = fadd(s2, f32(-0.0))
+    t25 = fsub(t24, s2)
+    t26 = fadd(fadd(fsub(s2, fsub(t24, t25)), fsub(f32(-0.0), t25)), s2_l)
+    t27 = fsub(t26, t26) == f32(0.0)
+    t28 = fadd(t24, t26)
+    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
+    t30 = libdevice.fsqrt_rn(s2)
+    t31 = fdiv(f32(1.0), t30)
+    t32 = f32(0.0) if t29 else t31
+    t33 = f32(0.0) if t16 else fmul(t32, f32(0.5)) if t23 else fmul(t32, f32(0.25))
+    t34 = -fmul(t3, t33)
+    t35 = fmul(t31, fdiv(fadd(libdevice.fmaf(-t30, t30, s2), s2_l), fadd(t30, t30)))
+    t36 = f32(0.0) if t29 else fdiv(fsub(libdevice.fmaf(-t31, t30, f32(1.0)), t35), t30)
+    t37 = fmul(t3, f32(0.0) if t16 else fmul(t36, f32(0.5)) if t23 else fmul(t36, f32(0.25)))
+    t38 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t38), t33)
+    t40 = -fadd(fadd(libdevice.fmaf(t3, t33, t34), t37), t39)
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = fadd(t34, t40)
+    t43 = t42 if t41 else t34
+    t44 = (fsub(t40, fsub(t42, t34)) if t41 else f32(0.0)) if fsub(t43, t43) == f32(0.0) else f32(0.0)
+    return t43, t44
 
 
-# s5 = -4*e0**2*e3*g*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if
-#     Eq(s1, 0) else 1/sqrt(s1))/4))
+# s5 = -4*e0**2*e3*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if Eq(s1,
+#     0) else 1/sqrt(s1))/4))
 @core
-def vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s1, s1_l):
+def vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l):
     t1 = fmul(e0, f32(4.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e3)
-    t4 = fmul(t3, g)
-    t5 = fdiv(e1, m1)
-    t6 = fdiv(e2, m2)
-    t7 = -t6
-    t8 = fadd(t5, t7)
-    t9 = fsub(t8, t5)
-    t10 = -t5
-    t11 = fdiv(fadd(libdevice.fmaf(t10, m1, e1), e1_l), m1)
-    t12 = fdiv(fadd(libdevice.fmaf(t7, m2, e2), e2_l), m2)
-    t13 = fadd(fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), t11), -t12)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t8, t13)
-    t16 = t15 if t14 else t8
-    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t8)) if t14 else f32(0.0)) < f32(0.0)
-    t18 = fadd(s1, f32(-0.0))
-    t19 = fsub(t18, s1)
-    t20 = fadd(fadd(fsub(s1, fsub(t18, t19)), fsub(f32(-0.0), t19)), s1_l)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = (t22 if t21 else t18) == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) == f32(0.0)
-    t24 = libdevice.fsqrt_rn(s1)
-    t25 = fdiv(f32(1.0), t24)
-    t26 = f32(0.0) if t23 else t25
-    t27 = fadd(t6, t10)
-    t28 = fsub(t27, t6)
-    t29 = fadd(fadd(fadd(fsub(t6, fsub(t27, t28)), fsub(t10, t28)), t12), -t11)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t27, t29)
-    t32 = t31 if t30 else t27
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
-    t34 = fmul(t26, f32(0.5)) if t17 else f32(0.0) if t33 else fmul(t26, f32(0.25))
-    t35 = -fmul(t4, t34)
-    t36 = fmul(t25, fdiv(fadd(libdevice.fmaf(-t24, t24, s1), s1_l), fadd(t24, t24)))
-    t37 = f32(0.0) if t23 else fdiv(fsub(libdevice.fmaf(-t25, t24, f32(1.0)), t36), t24)
-    t38 = fmul(t4, fmul(t37, f32(0.5)) if t17 else f32(0.0) if t33 else fmul(t37, f32(0.25)))
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t39), g)
-    t41 = -fadd(fadd(libdevice.fmaf(t4, t34, t35), t38), fmul(fadd(libdevice.fmaf(t3, g, -t4), t40), t34))
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t35, t41)
-    t44 = t43 if t42 else t35
-    t45 = (fsub(t41, fsub(t43, t35)) if t42 else f32(0.0)) if fsub(t44, t44) == f32(0.0) else f32(0.0)
-    return t44, t45
+    t4 = fdiv(e1, m1)
+    t5 = fdiv(e2, m2)
+    t6 = -t5
+    t7 = fadd(t4, t6)
+    t8 = fsub(t7, t4)
+    t9 = -t4
+    t10 = fdiv(fadd(libdevice.fmaf(t9, m1, e1), e1_l), m1)
+    t11 = fdiv(fadd(libdevice.fmaf(t6, m2, e2), e2_l), m2)
+    t12 = fadd(fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t10), -t11)
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t7, t12)
+    t15 = t14 if t13 else t7
+    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t7)) if t13 else f32(0.0)) < f32(0.0)
+    t17 = fadd(s1, f32(-0.0))
+    t18 = fsub(t17, s1)
+    t19 = fadd(fadd(fsub(s1, fsub(t17, t18)), fsub(f32(-0.0), t18)), s1_l)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t17, t19)
+    t22 = (t21 if t20 else t17) == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) == f32(0.0)
+    t23 = libdevice.fsqrt_rn(s1)
+    t24 = fdiv(f32(1.0), t23)
+    t25 = f32(0.0) if t22 else t24
+    t26 = fadd(t5, t9)
+    t27 = fsub(t26, t5)
+    t28 = fadd(fadd(fadd(fsub(t5, fsub(t26, t27)), fsub(t9, t27)), t11), -t10)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = t30 if t29 else t26
+    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) < f32(0.0)
+    t33 = fmul(t25, f32(0.5)) if t16 else f32(0.0) if t32 else fmul(t25, f32(0.25))
+    t34 = -fmul(t3, t33)
+    t35 = fmul(t24, fdiv(fadd(libdevice.fmaf(-t23, t23, s1), s1_l), fadd(t23, t23)))
+    t36 = f32(0.0) if t22 else fdiv(fsub(libdevice.fmaf(-t24, t23, f32(1.0)), t35), t23)
+    t37 = fmul(t3, fmul(t36, f32(0.5)) if t16 else f32(0.0) if t32 else fmul(t36, f32(0.25)))
+    t38 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t38), t33)
+    t40 = -fadd(fadd(libdevice.fmaf(t3, t33, t34), t37), t39)
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = fadd(t34, t40)
+    t43 = t42 if t41 else t34
+    t44 = (fsub(t40, fsub(t42, t34)) if t41 else f32(0.0)) if fsub(t43, t43) == f32(0.0) else f32(0.0)
+    return t43, t44
 
 
-# s6 = 2*e0**2*e3*g*(0 if Eq(s0, 0) else 1/sqrt(s0))
+# s6 = 2*e0**2*e3*(0 if Eq(s0, 0) else 1/sqrt(s0))
 @core
-def vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, g, s0, s0_l):
+def vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e3)
-    t4 = fmul(t3, g)
-    t5 = fadd(s0, f32(-0.0))
-    t6 = fsub(t5, s0)
-    t7 = fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(f32(-0.0), t6)), s0_l)
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t5, t7)
-    t10 = (t9 if t8 else t5) == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) == f32(0.0)
-    t11 = libdevice.fsqrt_rn(s0)
-    t12 = fdiv(f32(1.0), t11)
-    t13 = f32(0.0) if t10 else t12
-    t14 = fmul(t4, t13)
-    t15 = fmul(t12, fdiv(fadd(libdevice.fmaf(-t11, t11, s0), s0_l), fadd(t11, t11)))
-    t16 = fmul(t4, f32(0.0) if t10 else fdiv(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t15), t11))
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e3)
-    t18 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t17), g)
-    t19 = fadd(fadd(libdevice.fmaf(t4, t13, -t14), t16), fmul(fadd(libdevice.fmaf(t3, g, -t4), t18), t13))
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t14, t19)
-    t22 = t21 if t20 else t14
-    t23 = (fsub(t19, fsub(t21, t14)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0)
+    t10 = libdevice.fsqrt_rn(s0)
+    t11 = fdiv(f32(1.0), t10)
+    t12 = f32(0.0) if t9 else t11
+    t13 = fmul(t3, t12)
+    t14 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), fadd(t10, t10)))
+    t15 = fmul(t3, f32(0.0) if t9 else fdiv(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), t10))
+    t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e3)
+    t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t16), t12)
+    t18 = fadd(fadd(libdevice.fmaf(t3, t12, -t13), t15), t17)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t13, t18)
+    t21 = t20 if t19 else t13
+    t22 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
+    return t21, t22
 
 
-# danchor[D] = 2*s5*y1[D] + 2*s6*y0[D]
+# danchor[D] = g*(2*s5*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f32_danchor_core_swap(s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f32_danchor_core_swap(g, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
     t1 = fmul(y0_D, f32(2.0))
     t2 = fmul(t1, s6)
     t3 = fmul(y1_D, f32(2.0))
     t4 = fmul(t3, s5)
     t5 = fadd(t2, t4)
-    t6 = fsub(t5, t2)
-    t7 = fadd(fadd(libdevice.fmaf(t1, s6, -t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t8 = fadd(fadd(libdevice.fmaf(t3, s5, -t4), fmul(t3, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
-    return fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+    t6 = fmul(g, t5)
+    t7 = fsub(t5, t2)
+    t8 = fadd(fadd(libdevice.fmaf(t1, s6, -t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t9 = fadd(fadd(libdevice.fmaf(t3, s5, -t4), fmul(t3, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
+    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
+    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
 
 
-# dpositive[D] = -2*s4*y2[D] - 2*s6*y0[D]
+# dpositive[D] = g*(-2*s4*y2[D] - 2*s6*y0[D])
 @core
-def vjp_f32_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
+def vjp_f32_dpositive_core_swap(g, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
     t1 = fmul(y0_D, f32(2.0))
     t2 = -fmul(t1, s6)
     t3 = fmul(y2_D, f32(2.0))
     t4 = -fmul(t3, s4)
     t5 = fadd(t2, t4)
-    t6 = fsub(t5, t2)
-    t7 = -fadd(fadd(libdevice.fmaf(t1, s6, t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t8 = -fadd(fadd(libdevice.fmaf(t3, s4, t4), fmul(t3, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
-    return fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+    t6 = fmul(g, t5)
+    t7 = fsub(t5, t2)
+    t8 = -fadd(fadd(libdevice.fmaf(t1, s6, t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t9 = -fadd(fadd(libdevice.fmaf(t3, s4, t4), fmul(t3, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
+    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
+    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
+    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
 
 
-# dnegative[D] = 2*s4*y2[D] - 2*s5*y1[D]
+# dnegative[D] = g*(2*s4*y2[D] - 2*s5*y1[D])
 @core
-def vjp_f32_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
+def vjp_f32_dnegative_core_swap(g, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
     t1 = fmul(y1_D, f32(2.0))
     t2 = -fmul(t1, s5)
     t3 = fmul(y2_D, f32(2.0))
     t4 = fmul(t3, s4)
     t5 = fadd(t2, t4)
-    t6 = fsub(t5, t2)
-    t7 = -fadd(fadd(libdevice.fmaf(t1, s5, t2), fmul(t1, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t8 = fadd(fadd(libdevice.fmaf(t3, s4, -t4), fmul(t3, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
-    return fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+    t6 = fmul(g, t5)
+    t7 = fsub(t5, t2)
+    t8 = -fadd(fadd(libdevice.fmaf(t1, s5, t2), fmul(t1, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t9 = fadd(fadd(libdevice.fmaf(t3, s4, -t4), fmul(t3, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
+    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
+    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
+    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
 
 
 # e0 = sigmoid(-minimum(sqrt(s1)/m1, sqrt(s2)/m2) + sqrt(s0)/m0)
@@ -2001,182 +2028,185 @@ def vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     return t28, t29
 
 
-# s4 = -4*e0**2*e3*g*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if
-#     Eq(s2, 0) else 1/sqrt(s2))/4))
+# s4 = -4*e0**2*e3*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if Eq(s2,
+#     0) else 1/sqrt(s2))/4))
 @core
-def vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s2, s2_l):
+def vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l):
     t1 = dmul(e0, 4.0)
     t2 = dmul(t1, e0)
     t3 = dmul(t2, e3)
-    t4 = dmul(t3, g)
-    t5 = ddiv(e1, m1)
-    t6 = ddiv(e2, m2)
-    t7 = -t6
-    t8 = dadd(t5, t7)
-    t9 = dadd(t8, -t5)
-    t10 = -t5
-    t11 = ddiv(dadd(libdevice.fma(t10, m1, e1), e1_l), m1)
-    t12 = ddiv(dadd(libdevice.fma(t7, m2, e2), e2_l), m2)
-    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t8, -t9)), dadd(t7, -t9)), t11), -t12)
-    t14 = dadd(t13, -t13) == 0.0
-    t15 = dadd(t8, t13)
-    t16 = t15 if t14 else t8
-    t17 = t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t8)) if t14 else 0.0) < 0.0
-    t18 = dadd(t6, t10)
-    t19 = dadd(t18, -t6)
-    t20 = dadd(dadd(dadd(dadd(t6, -dadd(t18, -t19)), dadd(t10, -t19)), t12), -t11)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t18)) if t21 else 0.0) < 0.0
-    t25 = dadd(s2, -0.0)
-    t26 = dadd(t25, -s2)
-    t27 = dadd(dadd(dadd(s2, -dadd(t25, -t26)), dadd(-0.0, -t26)), s2_l)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = (t29 if t28 else t25) == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) == 0.0
-    t31 = libdevice.dsqrt_rn(s2)
-    t32 = ddiv(1.0, t31)
-    t33 = 0.0 if t30 else t32
-    t34 = 0.0 if t17 else dmul(t33, 0.5) if t24 else dmul(t33, 0.25)
-    t35 = -dmul(t4, t34)
-    t36 = dmul(t32, ddiv(dadd(libdevice.fma(-t31, t31, s2), s2_l), dadd(t31, t31)))
-    t37 = 0.0 if t30 else ddiv(dadd(libdevice.fma(-t32, t31, 1.0), -t36), t31)
-    t38 = dmul(t4, 0.0 if t17 else dmul(t37, 0.5) if t24 else dmul(t37, 0.25))
-    t39 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 4.0), e0)), e3)
-    t40 = dmul(dadd(dadd(libdevice.fma(t2, e3, -t3), dmul(t2, e3_l)), t39), g)
-    t41 = -dadd(dadd(libdevice.fma(t4, t34, t35), t38), dmul(dadd(libdevice.fma(t3, g, -t4), t40), t34))
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = dadd(t35, t41)
-    t44 = t43 if t42 else t35
-    t45 = (dadd(t41, -dadd(t43, -t35)) if t42 else 0.0) if dadd(t44, -t44) == 0.0 else 0.0
-    return t44, t45
+    t4 = ddiv(e1, m1)
+    t5 = ddiv(e2, m2)
+    t6 = -t5
+    t7 = dadd(t4, t6)
+    t8 = dadd(t7, -t4)
+    t9 = -t4
+    t10 = ddiv(dadd(libdevice.fma(t9, m1, e1), e1_l), m1)
+    t11 = ddiv(dadd(libdevice.fma(t6, m2, e2), e2_l), m2)
+    t12 = dadd(dadd(dadd(dadd(t4, -dadd(t7, -t8)), dadd(t6, -t8)), t10), -t11)
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t7, t12)
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t7)) if t13 else 0.0) < 0.0
+    t17 = dadd(t5, t9)
+    t18 = dadd(t17, -t5)
+    t19 = dadd(dadd(dadd(dadd(t5, -dadd(t17, -t18)), dadd(t9, -t18)), t11), -t10)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0
+    t24 = dadd(s2, -0.0)
+    t25 = dadd(t24, -s2)
+    t26 = dadd(dadd(dadd(s2, -dadd(t24, -t25)), dadd(-0.0, -t25)), s2_l)
+    t27 = dadd(t26, -t26) == 0.0
+    t28 = dadd(t24, t26)
+    t29 = (t28 if t27 else t24) == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) == 0.0
+    t30 = libdevice.dsqrt_rn(s2)
+    t31 = ddiv(1.0, t30)
+    t32 = 0.0 if t29 else t31
+    t33 = 0.0 if t16 else dmul(t32, 0.5) if t23 else dmul(t32, 0.25)
+    t34 = -dmul(t3, t33)
+    t35 = dmul(t31, ddiv(dadd(libdevice.fma(-t30, t30, s2), s2_l), dadd(t30, t30)))
+    t36 = 0.0 if t29 else ddiv(dadd(libdevice.fma(-t31, t30, 1.0), -t35), t30)
+    t37 = dmul(t3, 0.0 if t16 else dmul(t36, 0.5) if t23 else dmul(t36, 0.25))
+    t38 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 4.0), e0)), e3)
+    t39 = dmul(dadd(dadd(libdevice.fma(t2, e3, -t3), dmul(t2, e3_l)), t38), t33)
+    t40 = -dadd(dadd(libdevice.fma(t3, t33, t34), t37), t39)
+    t41 = dadd(t40, -t40) == 0.0
+    t42 = dadd(t34, t40)
+    t43 = t42 if t41 else t34
+    t44 = (dadd(t40, -dadd(t42, -t34)) if t41 else 0.0) if dadd(t43, -t43) == 0.0 else 0.0
+    return t43, t44
 
 
-# s5 = -4*e0**2*e3*g*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if
-#     Eq(s1, 0) else 1/sqrt(s1))/4))
+# s5 = -4*e0**2*e3*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if Eq(s1,
+#     0) else 1/sqrt(s1))/4))
 @core
-def vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, g, m1, m2, s1, s1_l):
+def vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l):
     t1 = dmul(e0, 4.0)
     t2 = dmul(t1, e0)
     t3 = dmul(t2, e3)
-    t4 = dmul(t3, g)
-    t5 = ddiv(e1, m1)
-    t6 = ddiv(e2, m2)
-    t7 = -t6
-    t8 = dadd(t5, t7)
-    t9 = dadd(t8, -t5)
-    t10 = -t5
-    t11 = ddiv(dadd(libdevice.fma(t10, m1, e1), e1_l), m1)
-    t12 = ddiv(dadd(libdevice.fma(t7, m2, e2), e2_l), m2)
-    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t8, -t9)), dadd(t7, -t9)), t11), -t12)
-    t14 = dadd(t13, -t13) == 0.0
-    t15 = dadd(t8, t13)
-    t16 = t15 if t14 else t8
-    t17 = t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t8)) if t14 else 0.0) < 0.0
-    t18 = dadd(s1, -0.0)
-    t19 = dadd(t18, -s1)
-    t20 = dadd(dadd(dadd(s1, -dadd(t18, -t19)), dadd(-0.0, -t19)), s1_l)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t18, t20)
-    t23 = (t22 if t21 else t18) == 0.0 and (dadd(t20, -dadd(t22, -t18)) if t21 else 0.0) == 0.0
-    t24 = libdevice.dsqrt_rn(s1)
-    t25 = ddiv(1.0, t24)
-    t26 = 0.0 if t23 else t25
-    t27 = dadd(t6, t10)
-    t28 = dadd(t27, -t6)
-    t29 = dadd(dadd(dadd(dadd(t6, -dadd(t27, -t28)), dadd(t10, -t28)), t12), -t11)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t27, t29)
-    t32 = t31 if t30 else t27
-    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
-    t34 = dmul(t26, 0.5) if t17 else 0.0 if t33 else dmul(t26, 0.25)
-    t35 = -dmul(t4, t34)
-    t36 = dmul(t25, ddiv(dadd(libdevice.fma(-t24, t24, s1), s1_l), dadd(t24, t24)))
-    t37 = 0.0 if t23 else ddiv(dadd(libdevice.fma(-t25, t24, 1.0), -t36), t24)
-    t38 = dmul(t4, dmul(t37, 0.5) if t17 else 0.0 if t33 else dmul(t37, 0.25))
-    t39 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 4.0), e0)), e3)
-    t40 = dmul(dadd(dadd(libdevice.fma(t2, e3, -t3), dmul(t2, e3_l)), t39), g)
-    t41 = -dadd(dadd(libdevice.fma(t4, t34, t35), t38), dmul(dadd(libdevice.fma(t3, g, -t4), t40), t34))
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = dadd(t35, t41)
-    t44 = t43 if t42 else t35
-    t45 = (dadd(t41, -dadd(t43, -t35)) if t42 else 0.0) if dadd(t44, -t44) == 0.0 else 0.0
-    return t44, t45
+    t4 = ddiv(e1, m1)
+    t5 = ddiv(e2, m2)
+    t6 = -t5
+    t7 = dadd(t4, t6)
+    t8 = dadd(t7, -t4)
+    t9 = -t4
+    t10 = ddiv(dadd(libdevice.fma(t9, m1, e1), e1_l), m1)
+    t11 = ddiv(dadd(libdevice.fma(t6, m2, e2), e2_l), m2)
+    t12 = dadd(dadd(dadd(dadd(t4, -dadd(t7, -t8)), dadd(t6, -t8)), t10), -t11)
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t7, t12)
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t7)) if t13 else 0.0) < 0.0
+    t17 = dadd(s1, -0.0)
+    t18 = dadd(t17, -s1)
+    t19 = dadd(dadd(dadd(s1, -dadd(t17, -t18)), dadd(-0.0, -t18)), s1_l)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = (t21 if t20 else t17) == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) == 0.0
+    t23 = libdevice.dsqrt_rn(s1)
+    t24 = ddiv(1.0, t23)
+    t25 = 0.0 if t22 else t24
+    t26 = dadd(t5, t9)
+    t27 = dadd(t26, -t5)
+    t28 = dadd(dadd(dadd(dadd(t5, -dadd(t26, -t27)), dadd(t9, -t27)), t11), -t10)
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = dadd(t26, t28)
+    t31 = t30 if t29 else t26
+    t32 = t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t26)) if t29 else 0.0) < 0.0
+    t33 = dmul(t25, 0.5) if t16 else 0.0 if t32 else dmul(t25, 0.25)
+    t34 = -dmul(t3, t33)
+    t35 = dmul(t24, ddiv(dadd(libdevice.fma(-t23, t23, s1), s1_l), dadd(t23, t23)))
+    t36 = 0.0 if t22 else ddiv(dadd(libdevice.fma(-t24, t23, 1.0), -t35), t23)
+    t37 = dmul(t3, dmul(t36, 0.5) if t16 else 0.0 if t32 else dmul(t36, 0.25))
+    t38 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 4.0), e0)), e3)
+    t39 = dmul(dadd(dadd(libdevice.fma(t2, e3, -t3), dmul(t2, e3_l)), t38), t33)
+    t40 = -dadd(dadd(libdevice.fma(t3, t33, t34), t37), t39)
+    t41 = dadd(t40, -t40) == 0.0
+    t42 = dadd(t34, t40)
+    t43 = t42 if t41 else t34
+    t44 = (dadd(t40, -dadd(t42, -t34)) if t41 else 0.0) if dadd(t43, -t43) == 0.0 else 0.0
+    return t43, t44
 
 
-# s6 = 2*e0**2*e3*g*(0 if Eq(s0, 0) else 1/sqrt(s0))
+# s6 = 2*e0**2*e3*(0 if Eq(s0, 0) else 1/sqrt(s0))
 @core
-def vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, g, s0, s0_l):
+def vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l):
     t1 = dmul(e0, 2.0)
     t2 = dmul(t1, e0)
     t3 = dmul(t2, e3)
-    t4 = dmul(t3, g)
-    t5 = dadd(s0, -0.0)
-    t6 = dadd(t5, -s0)
-    t7 = dadd(dadd(dadd(s0, -dadd(t5, -t6)), dadd(-0.0, -t6)), s0_l)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t5, t7)
-    t10 = (t9 if t8 else t5) == 0.0 and (dadd(t7, -dadd(t9, -t5)) if t8 else 0.0) == 0.0
-    t11 = libdevice.dsqrt_rn(s0)
-    t12 = ddiv(1.0, t11)
-    t13 = 0.0 if t10 else t12
-    t14 = dmul(t4, t13)
-    t15 = dmul(t12, ddiv(dadd(libdevice.fma(-t11, t11, s0), s0_l), dadd(t11, t11)))
-    t16 = dmul(t4, 0.0 if t10 else ddiv(dadd(libdevice.fma(-t12, t11, 1.0), -t15), t11))
-    t17 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 2.0), e0)), e3)
-    t18 = dmul(dadd(dadd(libdevice.fma(t2, e3, -t3), dmul(t2, e3_l)), t17), g)
-    t19 = dadd(dadd(libdevice.fma(t4, t13, -t14), t16), dmul(dadd(libdevice.fma(t3, g, -t4), t18), t13))
-    t20 = dadd(t19, -t19) == 0.0
-    t21 = dadd(t14, t19)
-    t22 = t21 if t20 else t14
-    t23 = (dadd(t19, -dadd(t21, -t14)) if t20 else 0.0) if dadd(t22, -t22) == 0.0 else 0.0
-    return t22, t23
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0
+    t10 = libdevice.dsqrt_rn(s0)
+    t11 = ddiv(1.0, t10)
+    t12 = 0.0 if t9 else t11
+    t13 = dmul(t3, t12)
+    t14 = dmul(t11, ddiv(dadd(libdevice.fma(-t10, t10, s0), s0_l), dadd(t10, t10)))
+    t15 = dmul(t3, 0.0 if t9 else ddiv(dadd(libdevice.fma(-t11, t10, 1.0), -t14), t10))
+    t16 = dmul(dadd(dadd(libdevice.fma(t1, e0, -t2), dmul(t1, e0_l)), dmul(dmul(e0_l, 2.0), e0)), e3)
+    t17 = dmul(dadd(dadd(libdevice.fma(t2, e3, -t3), dmul(t2, e3_l)), t16), t12)
+    t18 = dadd(dadd(libdevice.fma(t3, t12, -t13), t15), t17)
+    t19 = dadd(t18, -t18) == 0.0
+    t20 = dadd(t13, t18)
+    t21 = t20 if t19 else t13
+    t22 = (dadd(t18, -dadd(t20, -t13)) if t19 else 0.0) if dadd(t21, -t21) == 0.0 else 0.0
+    return t21, t22
 
 
-# danchor[D] = 2*s5*y1[D] + 2*s6*y0[D]
+# danchor[D] = g*(2*s5*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f64_danchor_core_swap(g, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
     t1 = dmul(y0_D, 2.0)
     t2 = dmul(t1, s6)
     t3 = dmul(y1_D, 2.0)
     t4 = dmul(t3, s5)
     t5 = dadd(t2, t4)
-    t6 = dadd(t5, -t2)
-    t7 = dadd(dadd(libdevice.fma(t1, s6, -t2), dmul(t1, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t8 = dadd(dadd(libdevice.fma(t3, s5, -t4), dmul(t3, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t9 = dadd(dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), t7), t8)
-    return dadd(t5, t9) if dadd(t9, -t9) == 0.0 else t5
+    t6 = dmul(g, t5)
+    t7 = dadd(t5, -t2)
+    t8 = dadd(dadd(libdevice.fma(t1, s6, -t2), dmul(t1, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t9 = dadd(dadd(libdevice.fma(t3, s5, -t4), dmul(t3, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t10 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t5, -t7)), dadd(t4, -t7)), t8), t9))
+    t11 = dadd(libdevice.fma(g, t5, -t6), t10)
+    return dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6
 
 
-# dpositive[D] = -2*s4*y2[D] - 2*s6*y0[D]
+# dpositive[D] = g*(-2*s4*y2[D] - 2*s6*y0[D])
 @core
-def vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
+def vjp_f64_dpositive_core_swap(g, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l):
     t1 = dmul(y0_D, 2.0)
     t2 = -dmul(t1, s6)
     t3 = dmul(y2_D, 2.0)
     t4 = -dmul(t3, s4)
     t5 = dadd(t2, t4)
-    t6 = dadd(t5, -t2)
-    t7 = -dadd(dadd(libdevice.fma(t1, s6, t2), dmul(t1, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t8 = -dadd(dadd(libdevice.fma(t3, s4, t4), dmul(t3, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
-    t9 = dadd(dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), t7), t8)
-    return dadd(t5, t9) if dadd(t9, -t9) == 0.0 else t5
+    t6 = dmul(g, t5)
+    t7 = dadd(t5, -t2)
+    t8 = -dadd(dadd(libdevice.fma(t1, s6, t2), dmul(t1, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t9 = -dadd(dadd(libdevice.fma(t3, s4, t4), dmul(t3, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
+    t10 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t5, -t7)), dadd(t4, -t7)), t8), t9))
+    t11 = dadd(libdevice.fma(g, t5, -t6), t10)
+    return dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6
 
 
-# dnegative[D] = 2*s4*y2[D] - 2*s5*y1[D]
+# dnegative[D] = g*(2*s4*y2[D] - 2*s5*y1[D])
 @core
-def vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
+def vjp_f64_dnegative_core_swap(g, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l):
     t1 = dmul(y1_D, 2.0)
     t2 = -dmul(t1, s5)
     t3 = dmul(y2_D, 2.0)
     t4 = dmul(t3, s4)
     t5 = dadd(t2, t4)
-    t6 = dadd(t5, -t2)
-    t7 = -dadd(dadd(libdevice.fma(t1, s5, t2), dmul(t1, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t8 = dadd(dadd(libdevice.fma(t3, s4, -t4), dmul(t3, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
-    t9 = dadd(dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), t7), t8)
-    return dadd(t5, t9) if dadd(t9, -t9) == 0.0 else t5
+    t6 = dmul(g, t5)
+    t7 = dadd(t5, -t2)
+    t8 = -dadd(dadd(libdevice.fma(t1, s5, t2), dmul(t1, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t9 = dadd(dadd(libdevice.fma(t3, s4, -t4), dmul(t3, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
+    t10 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t5, -t7)), dadd(t4, -t7)), t8), t9))
+    t11 = dadd(libdevice.fma(g, t5, -t6), t10)
+    return dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6
 
 
 # out = 2*e0**2
@@ -2538,9 +2568,9 @@ def vjp_f32_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
     e1, e1_l = vjp_f32_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f32_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, f32(g_row), s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2548,7 +2578,11 @@ def vjp_f32_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f32_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -2558,7 +2592,9 @@ def vjp_f32_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2569,7 +2605,9 @@ def vjp_f32_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2643,9 +2681,9 @@ def vjp_f32_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
     e1, e1_l = vjp_f32_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f32_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, f32(g_row), s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2653,7 +2691,11 @@ def vjp_f32_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f32_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -2663,7 +2705,9 @@ def vjp_f32_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2674,7 +2718,9 @@ def vjp_f32_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -2748,9 +2794,9 @@ def vjp_f64_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
     e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, float(g_row), s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2758,7 +2804,11 @@ def vjp_f64_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -2768,7 +2818,9 @@ def vjp_f64_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2779,7 +2831,9 @@ def vjp_f64_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2853,9 +2907,9 @@ def vjp_f64_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
     e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, float(g_row), s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2863,7 +2917,11 @@ def vjp_f64_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -2873,7 +2931,9 @@ def vjp_f64_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2884,7 +2944,9 @@ def vjp_f64_swap_block(g, anchor, positive, negative, danchor_, dpositive_, dneg
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -2960,9 +3022,9 @@ def value_and_grad_f32_swap_warp(g, anchor, positive, negative, out_, danchor_, 
     e1, e1_l = vjp_f32_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f32_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, f32(g_row), s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2970,7 +3032,11 @@ def value_and_grad_f32_swap_warp(g, anchor, positive, negative, out_, danchor_, 
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f32_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -2980,7 +3046,9 @@ def value_and_grad_f32_swap_warp(g, anchor, positive, negative, out_, danchor_, 
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2991,7 +3059,9 @@ def value_and_grad_f32_swap_warp(g, anchor, positive, negative, out_, danchor_, 
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -3069,9 +3139,9 @@ def value_and_grad_f32_swap_block(
     e1, e1_l = vjp_f32_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f32_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, f32(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, f32(g_row), s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -3079,7 +3149,11 @@ def value_and_grad_f32_swap_block(
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f32_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -3089,7 +3163,9 @@ def value_and_grad_f32_swap_block(
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f32_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -3100,7 +3176,9 @@ def value_and_grad_f32_swap_block(
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f32_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -3176,9 +3254,9 @@ def value_and_grad_f64_swap_warp(g, anchor, positive, negative, out_, danchor_, 
     e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, float(g_row), s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -3186,7 +3264,11 @@ def value_and_grad_f64_swap_warp(g, anchor, positive, negative, out_, danchor_, 
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + warp_width)
     i = lane
     while i < n:
@@ -3196,7 +3278,9 @@ def value_and_grad_f64_swap_warp(g, anchor, positive, negative, out_, danchor_, 
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -3207,7 +3291,9 @@ def value_and_grad_f64_swap_warp(g, anchor, positive, negative, out_, danchor_, 
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -3285,9 +3371,9 @@ def value_and_grad_f64_swap_block(
     e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
     e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
     e3, e3_l = vjp_f64_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s2, s2_l)
-    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, float(g_row), m1, m2, s1, s1_l)
-    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, float(g_row), s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -3295,7 +3381,11 @@ def value_and_grad_f64_swap_block(
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         negative_i = load(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        store(danchor_, u32(at + i * inner), vjp_f64_danchor_core_swap(s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i))
+        store(
+            danchor_,
+            u32(at + i * inner),
+            vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
         i = u32(i + block_width)
     i = lane
     while i < n:
@@ -3305,7 +3395,9 @@ def value_and_grad_f64_swap_block(
         negative_i = load(negative, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dpositive_, u32(at + i * inner), vjp_f64_dpositive_core_swap(s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i)
+            dpositive_,
+            u32(at + i * inner),
+            vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -3316,6 +3408,8 @@ def value_and_grad_f64_swap_block(
         positive_i = load(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         store(
-            dnegative_, u32(at + i * inner), vjp_f64_dnegative_core_swap(s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i)
+            dnegative_,
+            u32(at + i * inner),
+            vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)

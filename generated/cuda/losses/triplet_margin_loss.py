@@ -157,9 +157,9 @@ def value_f64_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     return dadd(t14, t13) if dadd(t13, -t13) == 0.0 else t14
 
 
-# s3 = (g if margin - s0 + s1 >= 0 else 0)
+# s3 = (1 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f32_s3_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
+def vjp_f32_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t1 = -s0
     t2 = fadd(margin, t1)
     t3 = fadd(t2, s1)
@@ -175,7 +175,7 @@ def vjp_f32_s3_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return g if t15 else f32(0.0)
+    return f32(1.0) if t15 else f32(0.0)
 
 
 # s4 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
@@ -198,9 +198,9 @@ def vjp_f32_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_D1, positive_D1):
     return f32(1.0) if t14 else f32(0.0)
 
 
-# s5 = (-g if margin - s0 + s1 >= 0 else 0)
+# s5 = (-1 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f32_s5_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
+def vjp_f32_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t1 = -s0
     t2 = fadd(margin, t1)
     t3 = fadd(t2, s1)
@@ -216,7 +216,7 @@ def vjp_f32_s5_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return -g if t15 else f32(0.0)
+    return f32(-1.0) if t15 else f32(0.0)
 
 
 # s6 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -239,12 +239,12 @@ def vjp_f32_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     return f32(1.0) if t14 else f32(0.0)
 
 
-# danchor[D] = (sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
+# danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0) + (sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0
-#     else 0)/s4 if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0)
+#     else 0)/s4 if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0))
 @core
 def vjp_f32_danchor_core_no_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
 ):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
@@ -302,19 +302,21 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
     t54 = fmul(t52, t53)
     t55 = t54 if t49 else f32(0.0)
     t56 = fadd(t35, t55)
-    t57 = fsub(t56, t35)
-    t58 = fmul(fdiv(fsub(libdevice.fmaf(-t18, s6, t17), fmul(t18, s6_l)), s6), t33)
-    t59 = fadd(libdevice.fmaf(t18, t33, -t34), t58) if t15 else f32(0.0)
-    t60 = fmul(fdiv(fsub(libdevice.fmaf(-t52, s4, t51), fmul(t52, s4_l)), s4), t53)
-    t61 = fadd(libdevice.fmaf(t52, t53, -t54), t60) if t49 else f32(0.0)
-    t62 = fadd(fadd(fadd(fsub(t35, fsub(t56, t57)), fsub(t55, t57)), t59), t61)
-    return fadd(t56, t62) if fsub(t62, t62) == f32(0.0) else t56
+    t57 = fmul(g, t56)
+    t58 = fsub(t56, t35)
+    t59 = fmul(fdiv(fsub(libdevice.fmaf(-t18, s6, t17), fmul(t18, s6_l)), s6), t33)
+    t60 = fadd(libdevice.fmaf(t18, t33, -t34), t59) if t15 else f32(0.0)
+    t61 = fmul(fdiv(fsub(libdevice.fmaf(-t52, s4, t51), fmul(t52, s4_l)), s4), t53)
+    t62 = fadd(libdevice.fmaf(t52, t53, -t54), t61) if t49 else f32(0.0)
+    t63 = fmul(g, fadd(fadd(fadd(fsub(t35, fsub(t56, t58)), fsub(t55, t58)), t60), t62))
+    t64 = fadd(libdevice.fmaf(g, t56, -t57), t63)
+    return fadd(t57, t64) if fsub(t64, t64) == f32(0.0) else t57
 
 
-# dpositive[D] = (-sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
+# dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
 #     anchor[D] - positive[D]), s1) else 0)
 @core
-def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
+def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
     t2 = fadd(t1, eps)
     t3 = libdevice.fabsf(t2)
@@ -329,36 +331,38 @@ def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3,
     t12 = fsub(t11, t11) == f32(0.0)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    t15 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fdiv(t16, s4)
-    t18 = -s0
-    t19 = fadd(margin, t18)
-    t20 = fadd(t19, s1)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t19)
-    t25 = fsub(t19, margin)
-    t26 = fadd(fadd(fsub(margin, fsub(t19, t25)), fsub(t18, t25)), -s0_l)
-    t27 = -fadd(fadd(fadd(fsub(t19, fsub(t20, t24)), fsub(s1, t24)), t26), s1_l)
-    t28 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t27)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t22)) if t29 else f32(0.0)) <= f32(0.0)
-    t33 = s3 if t32 else f32(0.0)
-    t34 = -fmul(t17, t33)
-    t35 = fmul(fdiv(fsub(libdevice.fmaf(-t17, s4, t16), fmul(t17, s4_l)), s4), t33)
-    t36 = -fadd(libdevice.fmaf(t17, t33, t34), t35) if t14 else f32(0.0)
-    t37 = t34 if t14 else f32(0.0)
-    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
+    t15 = fdiv(g, s4)
+    t16 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
+    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
+    t18 = fmul(t15, t17)
+    t19 = -s0
+    t20 = fadd(margin, t19)
+    t21 = fadd(t20, s1)
+    t22 = -t21
+    t23 = fadd(f32(0.0), t22)
+    t24 = fsub(t23, f32(0.0))
+    t25 = fsub(t21, t20)
+    t26 = fsub(t20, margin)
+    t27 = fadd(fadd(fsub(margin, fsub(t20, t26)), fsub(t19, t26)), -s0_l)
+    t28 = -fadd(fadd(fadd(fsub(t20, fsub(t21, t25)), fsub(s1, t25)), t27), s1_l)
+    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t23, t29)
+    t32 = t31 if t30 else t23
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
+    t34 = s3 if t33 else f32(0.0)
+    t35 = -fmul(t18, t34)
+    t36 = fmul(fdiv(fsub(libdevice.fmaf(-t15, s4, g), fmul(t15, s4_l)), s4), t17)
+    t37 = -fadd(libdevice.fmaf(t18, t34, t35), fmul(fadd(libdevice.fmaf(t15, t17, -t18), t36), t34))
+    t38 = t37 if t14 else f32(0.0)
+    t39 = t35 if t14 else f32(0.0)
+    return fadd(t39, t38) if fsub(t38, t38) == f32(0.0) else t39
 
 
-# dnegative[D] = (-sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
+# dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0)
 @core
-def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
+def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
     t3 = libdevice.fabsf(t2)
@@ -374,34 +378,36 @@ def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5,
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t5, t12)
     t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fdiv(t17, s6)
-    t19 = fadd(margin, t4)
-    t20 = fadd(t19, s1)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t19)
-    t25 = fsub(t19, margin)
-    t26 = fadd(fadd(fsub(margin, fsub(t19, t25)), fsub(t4, t25)), t11)
-    t27 = -fadd(fadd(fadd(fsub(t19, fsub(t20, t24)), fsub(s1, t24)), t26), s1_l)
-    t28 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t27)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t22)) if t29 else f32(0.0)) <= f32(0.0)
-    t33 = s5 if t32 else f32(0.0)
-    t34 = -fmul(t18, t33)
-    t35 = fmul(fdiv(fsub(libdevice.fmaf(-t18, s6, t17), fmul(t18, s6_l)), s6), t33)
-    t36 = -fadd(libdevice.fmaf(t18, t33, t34), t35) if t15 else f32(0.0)
-    t37 = t34 if t15 else f32(0.0)
-    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
+    t16 = fdiv(g, s6)
+    t17 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fmul(t16, t18)
+    t20 = fadd(margin, t4)
+    t21 = fadd(t20, s1)
+    t22 = -t21
+    t23 = fadd(f32(0.0), t22)
+    t24 = fsub(t23, f32(0.0))
+    t25 = fsub(t21, t20)
+    t26 = fsub(t20, margin)
+    t27 = fadd(fadd(fsub(margin, fsub(t20, t26)), fsub(t4, t26)), t11)
+    t28 = -fadd(fadd(fadd(fsub(t20, fsub(t21, t25)), fsub(s1, t25)), t27), s1_l)
+    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t23, t29)
+    t32 = t31 if t30 else t23
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
+    t34 = s5 if t33 else f32(0.0)
+    t35 = -fmul(t19, t34)
+    t36 = fmul(fdiv(fsub(libdevice.fmaf(-t16, s6, g), fmul(t16, s6_l)), s6), t18)
+    t37 = -fadd(libdevice.fmaf(t19, t34, t35), fmul(fadd(libdevice.fmaf(t16, t18, -t19), t36), t34))
+    t38 = t37 if t15 else f32(0.0)
+    t39 = t35 if t15 else f32(0.0)
+    return fadd(t39, t38) if fsub(t38, t38) == f32(0.0) else t39
 
 
-# s3 = (g if margin - s0 + s1 >= 0 else 0)
+# s3 = (1 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
+def vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t1 = -s0
     t2 = dadd(margin, t1)
     t3 = dadd(t2, s1)
@@ -416,7 +422,7 @@ def vjp_f64_s3_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return g if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return 1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
 
 
 # s4 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
@@ -438,9 +444,9 @@ def vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_D1, positive_D1):
     return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
 
 
-# s5 = (-g if margin - s0 + s1 >= 0 else 0)
+# s5 = (-1 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f64_s5_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
+def vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t1 = -s0
     t2 = dadd(margin, t1)
     t3 = dadd(t2, s1)
@@ -455,7 +461,7 @@ def vjp_f64_s5_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return -g if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
 
 
 # s6 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -477,12 +483,12 @@ def vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
 
 
-# danchor[D] = (sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
+# danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0) + (sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0
-#     else 0)/s4 if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0)
+#     else 0)/s4 if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0))
 @core
 def vjp_f64_danchor_core_no_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
 ):
     t1 = dadd(anchor_D, -negative_D)
     t2 = dadd(t1, eps)
@@ -540,19 +546,21 @@ def vjp_f64_danchor_core_no_swap_p_eq_inf(
     t54 = dmul(t52, t53)
     t55 = t54 if t49 else 0.0
     t56 = dadd(t35, t55)
-    t57 = dadd(t56, -t35)
-    t58 = dmul(ddiv(dadd(libdevice.fma(-t18, s6, t17), -dmul(t18, s6_l)), s6), t33)
-    t59 = dadd(libdevice.fma(t18, t33, -t34), t58) if t15 else 0.0
-    t60 = dmul(ddiv(dadd(libdevice.fma(-t52, s4, t51), -dmul(t52, s4_l)), s4), t53)
-    t61 = dadd(dadd(dadd(t35, -dadd(t56, -t57)), dadd(t55, -t57)), t59)
-    t62 = dadd(t61, dadd(libdevice.fma(t52, t53, -t54), t60) if t49 else 0.0)
-    return dadd(t56, t62) if dadd(t62, -t62) == 0.0 else t56
+    t57 = dmul(g, t56)
+    t58 = dadd(t56, -t35)
+    t59 = dmul(ddiv(dadd(libdevice.fma(-t18, s6, t17), -dmul(t18, s6_l)), s6), t33)
+    t60 = dadd(libdevice.fma(t18, t33, -t34), t59) if t15 else 0.0
+    t61 = dmul(ddiv(dadd(libdevice.fma(-t52, s4, t51), -dmul(t52, s4_l)), s4), t53)
+    t62 = dadd(dadd(dadd(t35, -dadd(t56, -t58)), dadd(t55, -t58)), t60)
+    t63 = dmul(g, dadd(t62, dadd(libdevice.fma(t52, t53, -t54), t61) if t49 else 0.0))
+    t64 = dadd(libdevice.fma(g, t56, -t57), t63)
+    return dadd(t57, t64) if dadd(t64, -t64) == 0.0 else t57
 
 
-# dpositive[D] = (-sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
+# dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
 #     anchor[D] - positive[D]), s1) else 0)
 @core
-def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
+def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
     t1 = dadd(anchor_D, -positive_D)
     t2 = dadd(t1, eps)
     t3 = libdevice.fabs(t2)
@@ -567,35 +575,37 @@ def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3,
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0
-    t15 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = ddiv(t16, s4)
-    t18 = -s0
-    t19 = dadd(margin, t18)
-    t20 = dadd(t19, s1)
-    t21 = -t20
-    t22 = dadd(0.0, t21)
-    t23 = dadd(t22, -0.0)
-    t24 = dadd(t20, -t19)
-    t25 = dadd(t19, -margin)
-    t26 = dadd(dadd(dadd(margin, -dadd(t19, -t25)), dadd(t18, -t25)), -s0_l)
-    t27 = -dadd(dadd(dadd(dadd(t19, -dadd(t20, -t24)), dadd(s1, -t24)), t26), s1_l)
-    t28 = dadd(dadd(dadd(0.0, -dadd(t22, -t23)), dadd(t21, -t23)), t27)
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = dadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = s3 if t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t22)) if t29 else 0.0) <= 0.0 else 0.0
-    t33 = -dmul(t17, t32)
-    t34 = dmul(ddiv(dadd(libdevice.fma(-t17, s4, t16), -dmul(t17, s4_l)), s4), t32)
-    t35 = -dadd(libdevice.fma(t17, t32, t33), t34) if t14 else 0.0
-    t36 = t33 if t14 else 0.0
-    return dadd(t36, t35) if dadd(t35, -t35) == 0.0 else t36
+    t15 = ddiv(g, s4)
+    t16 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = dmul(t15, t17)
+    t19 = -s0
+    t20 = dadd(margin, t19)
+    t21 = dadd(t20, s1)
+    t22 = -t21
+    t23 = dadd(0.0, t22)
+    t24 = dadd(t23, -0.0)
+    t25 = dadd(t21, -t20)
+    t26 = dadd(t20, -margin)
+    t27 = dadd(dadd(dadd(margin, -dadd(t20, -t26)), dadd(t19, -t26)), -s0_l)
+    t28 = -dadd(dadd(dadd(dadd(t20, -dadd(t21, -t25)), dadd(s1, -t25)), t27), s1_l)
+    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t23, t29)
+    t32 = t31 if t30 else t23
+    t33 = s3 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0 else 0.0
+    t34 = -dmul(t18, t33)
+    t35 = dmul(ddiv(dadd(libdevice.fma(-t15, s4, g), -dmul(t15, s4_l)), s4), t17)
+    t36 = -dadd(libdevice.fma(t18, t33, t34), dmul(dadd(libdevice.fma(t15, t17, -t18), t35), t33))
+    t37 = t36 if t14 else 0.0
+    t38 = t34 if t14 else 0.0
+    return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
 
 
-# dnegative[D] = (-sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
+# dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0)
 @core
-def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
+def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
     t1 = dadd(anchor_D, -negative_D)
     t2 = dadd(t1, eps)
     t3 = libdevice.fabs(t2)
@@ -611,28 +621,30 @@ def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5,
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t5, t12)
     t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = ddiv(t17, s6)
-    t19 = dadd(margin, t4)
-    t20 = dadd(t19, s1)
-    t21 = -t20
-    t22 = dadd(0.0, t21)
-    t23 = dadd(t22, -0.0)
-    t24 = dadd(t20, -t19)
-    t25 = dadd(t19, -margin)
-    t26 = dadd(dadd(dadd(margin, -dadd(t19, -t25)), dadd(t4, -t25)), t11)
-    t27 = -dadd(dadd(dadd(dadd(t19, -dadd(t20, -t24)), dadd(s1, -t24)), t26), s1_l)
-    t28 = dadd(dadd(dadd(0.0, -dadd(t22, -t23)), dadd(t21, -t23)), t27)
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = dadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = s5 if t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t22)) if t29 else 0.0) <= 0.0 else 0.0
-    t33 = -dmul(t18, t32)
-    t34 = dmul(ddiv(dadd(libdevice.fma(-t18, s6, t17), -dmul(t18, s6_l)), s6), t32)
-    t35 = -dadd(libdevice.fma(t18, t32, t33), t34) if t15 else 0.0
-    t36 = t33 if t15 else 0.0
-    return dadd(t36, t35) if dadd(t35, -t35) == 0.0 else t36
+    t16 = ddiv(g, s6)
+    t17 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = dmul(t16, t18)
+    t20 = dadd(margin, t4)
+    t21 = dadd(t20, s1)
+    t22 = -t21
+    t23 = dadd(0.0, t22)
+    t24 = dadd(t23, -0.0)
+    t25 = dadd(t21, -t20)
+    t26 = dadd(t20, -margin)
+    t27 = dadd(dadd(dadd(margin, -dadd(t20, -t26)), dadd(t4, -t26)), t11)
+    t28 = -dadd(dadd(dadd(dadd(t20, -dadd(t21, -t25)), dadd(s1, -t25)), t27), s1_l)
+    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t23, t29)
+    t32 = t31 if t30 else t23
+    t33 = s5 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0 else 0.0
+    t34 = -dmul(t19, t33)
+    t35 = dmul(ddiv(dadd(libdevice.fma(-t16, s6, g), -dmul(t16, s6_l)), s6), t18)
+    t36 = -dadd(libdevice.fma(t19, t33, t34), dmul(dadd(libdevice.fma(t16, t18, -t19), t35), t33))
+    t37 = t36 if t15 else 0.0
+    t38 = t34 if t15 else 0.0
+    return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
 
 
 @kernel
@@ -779,7 +791,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         s1, s1_l = fmax_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_max(s1, s1_l)
-    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -789,7 +801,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
         i = u32(i + warp_width)
     s4, s4_l = fwarp_sum(s4, s4_l)
-    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -807,7 +819,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -817,7 +829,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -827,7 +839,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + warp_width)
 
@@ -860,7 +872,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         s1, s1_l = fmax_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_max(s1, s1_l)
-    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -870,7 +882,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
         i = u32(i + block_width)
     s4, s4_l = fblock_sum(s4, s4_l)
-    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -888,7 +900,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -898,7 +910,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -908,7 +920,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + block_width)
 
@@ -941,7 +953,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         s1, s1_l = dmax_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = dwarp_max(s1, s1_l)
-    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -951,7 +963,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
         i = u32(i + warp_width)
     s4, s4_l = dwarp_sum(s4, s4_l)
-    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -969,7 +981,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -979,7 +991,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -989,7 +1001,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + warp_width)
 
@@ -1022,7 +1034,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         s1, s1_l = dmax_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = dblock_max(s1, s1_l)
-    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1032,7 +1044,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
         i = u32(i + block_width)
     s4, s4_l = dblock_sum(s4, s4_l)
-    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1050,7 +1062,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1060,7 +1072,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1070,7 +1082,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + block_width)
 
@@ -1105,7 +1117,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
     s1, s1_l = fwarp_max(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l))
-    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1115,7 +1127,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
         s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
         i = u32(i + warp_width)
     s4, s4_l = fwarp_sum(s4, s4_l)
-    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1133,7 +1145,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1143,7 +1155,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1153,7 +1165,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + warp_width)
 
@@ -1188,7 +1200,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
     s1, s1_l = fblock_max(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l))
-    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f32_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1198,7 +1210,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
         s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
         i = u32(i + block_width)
     s4, s4_l = fblock_sum(s4, s4_l)
-    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1216,7 +1228,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1226,7 +1238,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1236,7 +1248,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + block_width)
 
@@ -1271,7 +1283,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
     s1, s1_l = dwarp_max(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l))
-    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1281,7 +1293,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
         s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
         i = u32(i + warp_width)
     s4, s4_l = dwarp_sum(s4, s4_l)
-    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1299,7 +1311,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1309,7 +1321,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1319,7 +1331,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + warp_width)
 
@@ -1354,7 +1366,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
     s1, s1_l = dblock_max(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l))
-    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s3 = vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s4, s4_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1364,7 +1376,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
         s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
         i = u32(i + block_width)
     s4, s4_l = dblock_sum(s4, s4_l)
-    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l)
+    s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
     s6, s6_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -1382,7 +1394,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1392,7 +1404,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
+            vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -1402,7 +1414,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
+            vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_i, negative_i),
         )
         i = u32(i + block_width)
 
@@ -1636,9 +1648,9 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l):
     return t5, t6
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s1, s1_l):
+def vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
     t3 = -fdiv(e1, m1)
@@ -1657,31 +1669,28 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = fadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(g, f32(0.5))
-    t20 = fadd(s1, f32(-0.0))
-    t21 = fsub(t20, s1)
-    t22 = fadd(fadd(fsub(s1, fsub(t20, t21)), fsub(f32(-0.0), t21)), s1_l)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = fadd(t20, t22)
-    t25 = (t24 if t23 else t20) == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) == f32(0.0)
-    t26 = libdevice.fsqrt_rn(s1)
-    t27 = fdiv(f32(1.0), t26)
-    t28 = f32(0.0) if t25 else t27
-    t29 = -fmul(t19, t28)
-    t30 = fmul(t27, fdiv(fadd(libdevice.fmaf(-t26, t26, s1), s1_l), fadd(t26, t26)))
-    t31 = fmul(t19, f32(0.0) if t25 else fdiv(fsub(libdevice.fmaf(-t27, t26, f32(1.0)), t30), t26))
-    t32 = -fadd(libdevice.fmaf(t19, t28, t29), t31) if t18 else f32(0.0)
-    t33 = fsub(t32, t32) == f32(0.0)
-    t34 = t29 if t18 else f32(0.0)
-    t35 = fadd(t34, t32)
-    t36 = t35 if t33 else t34
-    t37 = (fsub(t32, fsub(t35, t34)) if t33 else f32(0.0)) if fsub(t36, t36) == f32(0.0) else f32(0.0)
-    return t36, t37
+    t19 = fadd(s1, f32(-0.0))
+    t20 = fsub(t19, s1)
+    t21 = fadd(fadd(fsub(s1, fsub(t19, t20)), fsub(f32(-0.0), t20)), s1_l)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t19, t21)
+    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
+    t25 = libdevice.fsqrt_rn(s1)
+    t26 = fdiv(f32(1.0), t25)
+    t27 = fmul(t26, fdiv(fadd(libdevice.fmaf(-t25, t25, s1), s1_l), fadd(t25, t25)))
+    t28 = -fmul(f32(0.0) if t24 else fdiv(fsub(libdevice.fmaf(-t26, t25, f32(1.0)), t27), t25), f32(0.5))
+    t29 = t28 if t18 else f32(0.0)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = -fmul(f32(0.0) if t24 else t26, f32(0.5)) if t18 else f32(0.0)
+    t32 = fadd(t31, t29)
+    t33 = t32 if t30 else t31
+    t34 = (fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
+    return t33, t34
 
 
-# s4 = (g*(0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s0, s0_l):
+def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
     t3 = -fdiv(e1, m1)
@@ -1700,32 +1709,29 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = fadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(g, f32(0.5))
-    t20 = fadd(s0, f32(-0.0))
-    t21 = fsub(t20, s0)
-    t22 = fadd(fadd(fsub(s0, fsub(t20, t21)), fsub(f32(-0.0), t21)), s0_l)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = fadd(t20, t22)
-    t25 = (t24 if t23 else t20) == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) == f32(0.0)
-    t26 = libdevice.fsqrt_rn(s0)
-    t27 = fdiv(f32(1.0), t26)
-    t28 = f32(0.0) if t25 else t27
-    t29 = fmul(t19, t28)
-    t30 = fmul(t27, fdiv(fadd(libdevice.fmaf(-t26, t26, s0), s0_l), fadd(t26, t26)))
-    t31 = fmul(t19, f32(0.0) if t25 else fdiv(fsub(libdevice.fmaf(-t27, t26, f32(1.0)), t30), t26))
-    t32 = fadd(libdevice.fmaf(t19, t28, -t29), t31) if t18 else f32(0.0)
-    t33 = fsub(t32, t32) == f32(0.0)
-    t34 = t29 if t18 else f32(0.0)
-    t35 = fadd(t34, t32)
-    t36 = t35 if t33 else t34
-    t37 = (fsub(t32, fsub(t35, t34)) if t33 else f32(0.0)) if fsub(t36, t36) == f32(0.0) else f32(0.0)
-    return t36, t37
+    t19 = fadd(s0, f32(-0.0))
+    t20 = fsub(t19, s0)
+    t21 = fadd(fadd(fsub(s0, fsub(t19, t20)), fsub(f32(-0.0), t20)), s0_l)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t19, t21)
+    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
+    t25 = libdevice.fsqrt_rn(s0)
+    t26 = fdiv(f32(1.0), t25)
+    t27 = fmul(t26, fdiv(fadd(libdevice.fmaf(-t25, t25, s0), s0_l), fadd(t25, t25)))
+    t28 = fmul(f32(0.0) if t24 else fdiv(fsub(libdevice.fmaf(-t26, t25, f32(1.0)), t27), t25), f32(0.5))
+    t29 = t28 if t18 else f32(0.0)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fmul(f32(0.0) if t24 else t26, f32(0.5)) if t18 else f32(0.0)
+    t32 = fadd(t31, t29)
+    t33 = t32 if t30 else t31
+    t34 = (fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
+    return t33, t34
 
 
-# danchor[D] = (2*s3*y1[D] + 2*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
@@ -1750,17 +1756,19 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t21 = fmul(y1_D, f32(2.0))
     t22 = fmul(t21, s3)
     t23 = fadd(t20, t22)
-    t24 = fsub(t23, t20)
-    t25 = fadd(fadd(libdevice.fmaf(t19, s4, -t20), fmul(t19, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    t26 = fadd(fadd(libdevice.fmaf(t21, s3, -t22), fmul(t21, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    t27 = fadd(fadd(fadd(fsub(t20, fsub(t23, t24)), fsub(t22, t24)), t25), t26) if t18 else f32(0.0)
-    t28 = t23 if t18 else f32(0.0)
-    return fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
+    t24 = fmul(g, t23)
+    t25 = fsub(t23, t20)
+    t26 = fadd(fadd(libdevice.fmaf(t19, s4, -t20), fmul(t19, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
+    t27 = fadd(fadd(libdevice.fmaf(t21, s3, -t22), fmul(t21, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
+    t28 = fmul(g, fadd(fadd(fadd(fsub(t20, fsub(t23, t25)), fsub(t22, t25)), t26), t27))
+    t29 = fadd(libdevice.fmaf(g, t23, -t24), t28) if t18 else f32(0.0)
+    t30 = t24 if t18 else f32(0.0)
+    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
 
 
-# dpositive[D] = (-2*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
+def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
     t3 = -fdiv(e1, m1)
@@ -1780,16 +1788,17 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, m
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
     t19 = fmul(y0_D, f32(2.0))
-    t20 = -fmul(t19, s4)
-    t21 = -fadd(fadd(libdevice.fmaf(t19, s4, t20), fmul(t19, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    t22 = t21 if t18 else f32(0.0)
-    t23 = t20 if t18 else f32(0.0)
-    return fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
+    t20 = fmul(t19, g)
+    t21 = -fmul(t20, s4)
+    t22 = fmul(fadd(libdevice.fmaf(t19, g, -t20), fmul(fmul(y0_D_l, f32(2.0)), g)), s4)
+    t23 = -fadd(fadd(libdevice.fmaf(t20, s4, t21), fmul(t20, s4_l)), t22) if t18 else f32(0.0)
+    t24 = t21 if t18 else f32(0.0)
+    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
 
 
-# dnegative[D] = (-2*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
+def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
     t3 = -fdiv(e1, m1)
@@ -1809,11 +1818,12 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, m
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
     t19 = fmul(y1_D, f32(2.0))
-    t20 = -fmul(t19, s3)
-    t21 = -fadd(fadd(libdevice.fmaf(t19, s3, t20), fmul(t19, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    t22 = t21 if t18 else f32(0.0)
-    t23 = t20 if t18 else f32(0.0)
-    return fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
+    t20 = fmul(t19, g)
+    t21 = -fmul(t20, s3)
+    t22 = fmul(fadd(libdevice.fmaf(t19, g, -t20), fmul(fmul(y1_D_l, f32(2.0)), g)), s3)
+    t23 = -fadd(fadd(libdevice.fmaf(t20, s3, t21), fmul(t20, s3_l)), t22) if t18 else f32(0.0)
+    t24 = t21 if t18 else f32(0.0)
+    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
 
 
 # e0 = sqrt(s0)
@@ -1840,9 +1850,9 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l):
     return t5, t6
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s1, s1_l):
+def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
     t3 = -ddiv(e1, m1)
@@ -1861,31 +1871,27 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = dadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(g, 0.5)
-    t20 = dadd(s1, -0.0)
-    t21 = dadd(t20, -s1)
-    t22 = dadd(dadd(dadd(s1, -dadd(t20, -t21)), dadd(-0.0, -t21)), s1_l)
-    t23 = dadd(t22, -t22) == 0.0
-    t24 = dadd(t20, t22)
-    t25 = (t24 if t23 else t20) == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) == 0.0
-    t26 = libdevice.dsqrt_rn(s1)
-    t27 = ddiv(1.0, t26)
-    t28 = 0.0 if t25 else t27
-    t29 = -dmul(t19, t28)
-    t30 = dmul(t27, ddiv(dadd(libdevice.fma(-t26, t26, s1), s1_l), dadd(t26, t26)))
-    t31 = dmul(t19, 0.0 if t25 else ddiv(dadd(libdevice.fma(-t27, t26, 1.0), -t30), t26))
-    t32 = -dadd(libdevice.fma(t19, t28, t29), t31) if t18 else 0.0
-    t33 = dadd(t32, -t32) == 0.0
-    t34 = t29 if t18 else 0.0
-    t35 = dadd(t34, t32)
-    t36 = t35 if t33 else t34
-    t37 = (dadd(t32, -dadd(t35, -t34)) if t33 else 0.0) if dadd(t36, -t36) == 0.0 else 0.0
-    return t36, t37
+    t19 = dadd(s1, -0.0)
+    t20 = dadd(t19, -s1)
+    t21 = dadd(dadd(dadd(s1, -dadd(t19, -t20)), dadd(-0.0, -t20)), s1_l)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
+    t25 = libdevice.dsqrt_rn(s1)
+    t26 = ddiv(1.0, t25)
+    t27 = dmul(t26, ddiv(dadd(libdevice.fma(-t25, t25, s1), s1_l), dadd(t25, t25)))
+    t28 = -dmul(0.0 if t24 else ddiv(dadd(libdevice.fma(-t26, t25, 1.0), -t27), t25), 0.5) if t18 else 0.0
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = -dmul(0.0 if t24 else t26, 0.5) if t18 else 0.0
+    t31 = dadd(t30, t28)
+    t32 = t31 if t29 else t30
+    t33 = (dadd(t28, -dadd(t31, -t30)) if t29 else 0.0) if dadd(t32, -t32) == 0.0 else 0.0
+    return t32, t33
 
 
-# s4 = (g*(0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s0, s0_l):
+def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
     t3 = -ddiv(e1, m1)
@@ -1904,32 +1910,28 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = dadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(g, 0.5)
-    t20 = dadd(s0, -0.0)
-    t21 = dadd(t20, -s0)
-    t22 = dadd(dadd(dadd(s0, -dadd(t20, -t21)), dadd(-0.0, -t21)), s0_l)
-    t23 = dadd(t22, -t22) == 0.0
-    t24 = dadd(t20, t22)
-    t25 = (t24 if t23 else t20) == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) == 0.0
-    t26 = libdevice.dsqrt_rn(s0)
-    t27 = ddiv(1.0, t26)
-    t28 = 0.0 if t25 else t27
-    t29 = dmul(t19, t28)
-    t30 = dmul(t27, ddiv(dadd(libdevice.fma(-t26, t26, s0), s0_l), dadd(t26, t26)))
-    t31 = dmul(t19, 0.0 if t25 else ddiv(dadd(libdevice.fma(-t27, t26, 1.0), -t30), t26))
-    t32 = dadd(libdevice.fma(t19, t28, -t29), t31) if t18 else 0.0
-    t33 = dadd(t32, -t32) == 0.0
-    t34 = t29 if t18 else 0.0
-    t35 = dadd(t34, t32)
-    t36 = t35 if t33 else t34
-    t37 = (dadd(t32, -dadd(t35, -t34)) if t33 else 0.0) if dadd(t36, -t36) == 0.0 else 0.0
-    return t36, t37
+    t19 = dadd(s0, -0.0)
+    t20 = dadd(t19, -s0)
+    t21 = dadd(dadd(dadd(s0, -dadd(t19, -t20)), dadd(-0.0, -t20)), s0_l)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
+    t25 = libdevice.dsqrt_rn(s0)
+    t26 = ddiv(1.0, t25)
+    t27 = dmul(t26, ddiv(dadd(libdevice.fma(-t25, t25, s0), s0_l), dadd(t25, t25)))
+    t28 = dmul(0.0 if t24 else ddiv(dadd(libdevice.fma(-t26, t25, 1.0), -t27), t25), 0.5) if t18 else 0.0
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = dmul(0.0 if t24 else t26, 0.5) if t18 else 0.0
+    t31 = dadd(t30, t28)
+    t32 = t31 if t29 else t30
+    t33 = (dadd(t28, -dadd(t31, -t30)) if t29 else 0.0) if dadd(t32, -t32) == 0.0 else 0.0
+    return t32, t33
 
 
-# danchor[D] = (2*s3*y1[D] + 2*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
@@ -1954,17 +1956,19 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t21 = dmul(y1_D, 2.0)
     t22 = dmul(t21, s3)
     t23 = dadd(t20, t22)
-    t24 = dadd(t23, -t20)
-    t25 = dadd(dadd(libdevice.fma(t19, s4, -t20), dmul(t19, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
-    t26 = dadd(dadd(libdevice.fma(t21, s3, -t22), dmul(t21, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
-    t27 = dadd(dadd(dadd(dadd(t20, -dadd(t23, -t24)), dadd(t22, -t24)), t25), t26) if t18 else 0.0
-    t28 = t23 if t18 else 0.0
-    return dadd(t28, t27) if dadd(t27, -t27) == 0.0 else t28
+    t24 = dmul(g, t23)
+    t25 = dadd(t23, -t20)
+    t26 = dadd(dadd(libdevice.fma(t19, s4, -t20), dmul(t19, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
+    t27 = dadd(dadd(libdevice.fma(t21, s3, -t22), dmul(t21, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
+    t28 = dmul(g, dadd(dadd(dadd(dadd(t20, -dadd(t23, -t25)), dadd(t22, -t25)), t26), t27))
+    t29 = dadd(libdevice.fma(g, t23, -t24), t28) if t18 else 0.0
+    t30 = t24 if t18 else 0.0
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
 
 
-# dpositive[D] = (-2*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
+def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
     t3 = -ddiv(e1, m1)
@@ -1984,16 +1988,17 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, m
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
     t19 = dmul(y0_D, 2.0)
-    t20 = -dmul(t19, s4)
-    t21 = -dadd(dadd(libdevice.fma(t19, s4, t20), dmul(t19, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
-    t22 = t21 if t18 else 0.0
-    t23 = t20 if t18 else 0.0
-    return dadd(t23, t22) if dadd(t22, -t22) == 0.0 else t23
+    t20 = dmul(t19, g)
+    t21 = -dmul(t20, s4)
+    t22 = dmul(dadd(libdevice.fma(t19, g, -t20), dmul(dmul(y0_D_l, 2.0), g)), s4)
+    t23 = -dadd(dadd(libdevice.fma(t20, s4, t21), dmul(t20, s4_l)), t22) if t18 else 0.0
+    t24 = t21 if t18 else 0.0
+    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
 
 
-# dnegative[D] = (-2*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
+def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
     t3 = -ddiv(e1, m1)
@@ -2013,11 +2018,12 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, m
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
     t19 = dmul(y1_D, 2.0)
-    t20 = -dmul(t19, s3)
-    t21 = -dadd(dadd(libdevice.fma(t19, s3, t20), dmul(t19, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
-    t22 = t21 if t18 else 0.0
-    t23 = t20 if t18 else 0.0
-    return dadd(t23, t22) if dadd(t22, -t22) == 0.0 else t23
+    t20 = dmul(t19, g)
+    t21 = -dmul(t20, s3)
+    t22 = dmul(dadd(libdevice.fma(t19, g, -t20), dmul(dmul(y1_D_l, 2.0), g)), s3)
+    t23 = -dadd(dadd(libdevice.fma(t20, s3, t21), dmul(t20, s3_l)), t22) if t18 else 0.0
+    t24 = t21 if t18 else 0.0
+    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -2312,8 +2318,8 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp(
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2324,7 +2330,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2335,7 +2341,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2346,7 +2352,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2401,8 +2407,8 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block(
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2413,7 +2419,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2424,7 +2430,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2435,7 +2441,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -2490,8 +2496,8 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp(
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2502,7 +2508,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2513,7 +2519,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2524,7 +2530,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2579,8 +2585,8 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block(
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2591,7 +2597,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2602,7 +2608,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2613,7 +2619,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -2670,8 +2676,8 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp(
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2682,7 +2688,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2693,7 +2699,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2704,7 +2710,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2761,8 +2767,8 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block(
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2773,7 +2779,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2784,7 +2790,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2795,7 +2801,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -2852,8 +2858,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp(
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2864,7 +2870,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2875,7 +2881,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2886,7 +2892,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2943,8 +2949,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block(
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -2955,7 +2961,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2966,7 +2972,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -2977,7 +2983,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -3277,9 +3283,9 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
     return t14, t15
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s1, s1_l):
+def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
     t3 = -fdiv(e1, m1)
@@ -3298,42 +3304,40 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = fadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fdiv(g, p)
-    t20 = fadd(s1, f32(-0.0))
-    t21 = fsub(t20, s1)
-    t22 = fadd(fadd(fsub(s1, fsub(t20, t21)), fsub(f32(-0.0), t21)), s1_l)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = fadd(t20, t22)
-    t25 = (t24 if t23 else t20) == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) == f32(0.0)
-    t26 = fsub(s1_l, s1_l) == f32(0.0)
-    t27 = fadd(s1, s1_l)
-    t28 = t27 if t26 else s1
-    t29 = fdiv(f32(1.0), p)
-    t30 = fadd(t29, f32(-1.0))
-    t31 = fsub(t30, t29)
-    t32 = fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31))
-    t33 = fadd(t32, fdiv(libdevice.fmaf(-t29, p, f32(1.0)), p))
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t30, t33)
-    t36 = t35 if t34 else t30
-    t37 = libdevice.powf(t28, t36)
-    t38 = f32(0.0) if t25 else t37
-    t39 = -fmul(t19, t38)
-    t40 = fmul(t37, fmul(fsub(t33, fsub(t35, t30)) if t34 else f32(0.0), libdevice.logf(t28)))
-    t41 = fadd(fmul(t37, fmul(t36, fdiv(fsub(s1_l, fsub(t27, s1)) if t26 else f32(0.0), t28))), t40)
-    t42 = fadd(libdevice.fmaf(t19, t38, t39), fmul(t19, f32(0.0) if t25 else t41))
-    t43 = -fadd(t42, fmul(fdiv(libdevice.fmaf(-t19, p, g), p), t38)) if t18 else f32(0.0)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = t39 if t18 else f32(0.0)
-    t46 = fadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t19 = fadd(s1, f32(-0.0))
+    t20 = fsub(t19, s1)
+    t21 = fadd(fadd(fsub(s1, fsub(t19, t20)), fsub(f32(-0.0), t20)), s1_l)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t19, t21)
+    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
+    t25 = fsub(s1_l, s1_l) == f32(0.0)
+    t26 = fadd(s1, s1_l)
+    t27 = t26 if t25 else s1
+    t28 = fdiv(f32(1.0), p)
+    t29 = fadd(t28, f32(-1.0))
+    t30 = fsub(t29, t28)
+    t31 = fadd(fsub(t28, fsub(t29, t30)), fsub(f32(-1.0), t30))
+    t32 = fadd(t31, fdiv(libdevice.fmaf(-t28, p, f32(1.0)), p))
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t29, t32)
+    t35 = t34 if t33 else t29
+    t36 = libdevice.powf(t27, t35)
+    t37 = f32(0.0) if t24 else t36
+    t38 = -fdiv(t37, p)
+    t39 = fmul(t36, fmul(fsub(t32, fsub(t34, t29)) if t33 else f32(0.0), libdevice.logf(t27)))
+    t40 = fadd(fmul(t36, fmul(t35, fdiv(fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0), t27))), t39)
+    t41 = -fdiv(fadd(libdevice.fmaf(t38, p, t37), f32(0.0) if t24 else t40), p) if t18 else f32(0.0)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = t38 if t18 else f32(0.0)
+    t44 = fadd(t43, t41)
+    t45 = t44 if t42 else t43
+    t46 = (fsub(t41, fsub(t44, t43)) if t42 else f32(0.0)) if fsub(t45, t45) == f32(0.0) else f32(0.0)
+    return t45, t46
 
 
-# s4 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s0, s0_l):
+def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
     t3 = -fdiv(e1, m1)
@@ -3352,37 +3356,35 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = fadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fdiv(g, p)
-    t20 = fadd(s0, f32(-0.0))
-    t21 = fsub(t20, s0)
-    t22 = fadd(fadd(fsub(s0, fsub(t20, t21)), fsub(f32(-0.0), t21)), s0_l)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = fadd(t20, t22)
-    t25 = (t24 if t23 else t20) == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) == f32(0.0)
-    t26 = fsub(s0_l, s0_l) == f32(0.0)
-    t27 = fadd(s0, s0_l)
-    t28 = t27 if t26 else s0
-    t29 = fdiv(f32(1.0), p)
-    t30 = fadd(t29, f32(-1.0))
-    t31 = fsub(t30, t29)
-    t32 = fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31))
-    t33 = fadd(t32, fdiv(libdevice.fmaf(-t29, p, f32(1.0)), p))
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t30, t33)
-    t36 = t35 if t34 else t30
-    t37 = libdevice.powf(t28, t36)
-    t38 = f32(0.0) if t25 else t37
-    t39 = fmul(t19, t38)
-    t40 = fmul(t37, fmul(fsub(t33, fsub(t35, t30)) if t34 else f32(0.0), libdevice.logf(t28)))
-    t41 = fadd(fmul(t37, fmul(t36, fdiv(fsub(s0_l, fsub(t27, s0)) if t26 else f32(0.0), t28))), t40)
-    t42 = fadd(libdevice.fmaf(t19, t38, -t39), fmul(t19, f32(0.0) if t25 else t41))
-    t43 = fadd(t42, fmul(fdiv(libdevice.fmaf(-t19, p, g), p), t38)) if t18 else f32(0.0)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = t39 if t18 else f32(0.0)
-    t46 = fadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t19 = fadd(s0, f32(-0.0))
+    t20 = fsub(t19, s0)
+    t21 = fadd(fadd(fsub(s0, fsub(t19, t20)), fsub(f32(-0.0), t20)), s0_l)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t19, t21)
+    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
+    t25 = fsub(s0_l, s0_l) == f32(0.0)
+    t26 = fadd(s0, s0_l)
+    t27 = t26 if t25 else s0
+    t28 = fdiv(f32(1.0), p)
+    t29 = fadd(t28, f32(-1.0))
+    t30 = fsub(t29, t28)
+    t31 = fadd(fsub(t28, fsub(t29, t30)), fsub(f32(-1.0), t30))
+    t32 = fadd(t31, fdiv(libdevice.fmaf(-t28, p, f32(1.0)), p))
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t29, t32)
+    t35 = t34 if t33 else t29
+    t36 = libdevice.powf(t27, t35)
+    t37 = f32(0.0) if t24 else t36
+    t38 = fdiv(t37, p)
+    t39 = fmul(t36, fmul(fsub(t32, fsub(t34, t29)) if t33 else f32(0.0), libdevice.logf(t27)))
+    t40 = fadd(fmul(t36, fmul(t35, fdiv(fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0), t27))), t39)
+    t41 = fdiv(fadd(libdevice.fmaf(-t38, p, t37), f32(0.0) if t24 else t40), p) if t18 else f32(0.0)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = t38 if t18 else f32(0.0)
+    t44 = fadd(t43, t41)
+    t45 = t44 if t42 else t43
+    t46 = (fsub(t41, fsub(t44, t43)) if t42 else f32(0.0)) if fsub(t45, t45) == f32(0.0) else f32(0.0)
+    return t45, t46
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -3433,10 +3435,10 @@ def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
     return t17, t18
 
 
-# danchor[D] = (p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
@@ -3467,21 +3469,23 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
     t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
     t28 = fmul(t25, t27)
     t29 = fadd(t23, t28)
-    t30 = fsub(t29, t23)
-    t31 = fmul(fadd(libdevice.fmaf(e2_D, p, -t19), fmul(e2_D_l, p)), s3)
-    t32 = fmul(fadd(fadd(libdevice.fmaf(t19, s3, -t20), fmul(t19, s3_l)), t31), t22)
-    t33 = fmul(fadd(libdevice.fmaf(e3_D, p, -t24), fmul(e3_D_l, p)), s4)
-    t34 = fmul(fadd(fadd(libdevice.fmaf(t24, s4, -t25), fmul(t24, s4_l)), t33), t27)
-    t35 = fadd(fadd(fsub(t23, fsub(t29, t30)), fsub(t28, t30)), fadd(libdevice.fmaf(t20, t22, -t23), t32))
-    t36 = fadd(t35, fadd(libdevice.fmaf(t25, t27, -t28), t34)) if t18 else f32(0.0)
-    t37 = t29 if t18 else f32(0.0)
-    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
+    t30 = fmul(g, t29)
+    t31 = fsub(t29, t23)
+    t32 = fmul(fadd(libdevice.fmaf(e2_D, p, -t19), fmul(e2_D_l, p)), s3)
+    t33 = fmul(fadd(fadd(libdevice.fmaf(t19, s3, -t20), fmul(t19, s3_l)), t32), t22)
+    t34 = fmul(fadd(libdevice.fmaf(e3_D, p, -t24), fmul(e3_D_l, p)), s4)
+    t35 = fmul(fadd(fadd(libdevice.fmaf(t24, s4, -t25), fmul(t24, s4_l)), t34), t27)
+    t36 = fadd(fadd(fsub(t23, fsub(t29, t31)), fsub(t28, t31)), fadd(libdevice.fmaf(t20, t22, -t23), t33))
+    t37 = fadd(libdevice.fmaf(g, t29, -t30), fmul(g, fadd(t36, fadd(libdevice.fmaf(t25, t27, -t28), t35))))
+    t38 = t37 if t18 else f32(0.0)
+    t39 = t30 if t18 else f32(0.0)
+    return fadd(t39, t38) if fsub(t38, t38) == f32(0.0) else t39
 
 
-# dpositive[D] = (-p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
@@ -3501,22 +3505,23 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     t16 = fadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(e3_D, p)
-    t20 = fmul(t19, s4)
-    t21 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
-    t22 = f32(1.0) if f32(0.0) < t21 else f32(-1.0) if t21 < f32(0.0) else f32(0.0)
-    t23 = -fmul(t20, t22)
-    t24 = fmul(fadd(libdevice.fmaf(e3_D, p, -t19), fmul(e3_D_l, p)), s4)
-    t25 = fmul(fadd(fadd(libdevice.fmaf(t19, s4, -t20), fmul(t19, s4_l)), t24), t22)
-    t26 = -fadd(libdevice.fmaf(t20, t22, t23), t25) if t18 else f32(0.0)
-    t27 = t23 if t18 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    t19 = fmul(e3_D, g)
+    t20 = fmul(t19, p)
+    t21 = fmul(t20, s4)
+    t22 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t23 = f32(1.0) if f32(0.0) < t22 else f32(-1.0) if t22 < f32(0.0) else f32(0.0)
+    t24 = -fmul(t21, t23)
+    t25 = fadd(libdevice.fmaf(t19, p, -t20), fmul(fadd(libdevice.fmaf(e3_D, g, -t19), fmul(e3_D_l, g)), p))
+    t26 = fmul(fadd(fadd(libdevice.fmaf(t20, s4, -t21), fmul(t20, s4_l)), fmul(t25, s4)), t23)
+    t27 = -fadd(libdevice.fmaf(t21, t23, t24), t26) if t18 else f32(0.0)
+    t28 = t24 if t18 else f32(0.0)
+    return fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
 
 
-# dnegative[D] = (-p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
     t1 = fdiv(e0, m0)
     t2 = fadd(margin, t1)
@@ -3536,16 +3541,17 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     t16 = fadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(e2_D, p)
-    t20 = fmul(t19, s3)
-    t21 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
-    t22 = f32(1.0) if f32(0.0) < t21 else f32(-1.0) if t21 < f32(0.0) else f32(0.0)
-    t23 = -fmul(t20, t22)
-    t24 = fmul(fadd(libdevice.fmaf(e2_D, p, -t19), fmul(e2_D_l, p)), s3)
-    t25 = fmul(fadd(fadd(libdevice.fmaf(t19, s3, -t20), fmul(t19, s3_l)), t24), t22)
-    t26 = -fadd(libdevice.fmaf(t20, t22, t23), t25) if t18 else f32(0.0)
-    t27 = t23 if t18 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    t19 = fmul(e2_D, g)
+    t20 = fmul(t19, p)
+    t21 = fmul(t20, s3)
+    t22 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t23 = f32(1.0) if f32(0.0) < t22 else f32(-1.0) if t22 < f32(0.0) else f32(0.0)
+    t24 = -fmul(t21, t23)
+    t25 = fadd(libdevice.fmaf(t19, p, -t20), fmul(fadd(libdevice.fmaf(e2_D, g, -t19), fmul(e2_D_l, g)), p))
+    t26 = fmul(fadd(fadd(libdevice.fmaf(t20, s3, -t21), fmul(t20, s3_l)), fmul(t25, s3)), t23)
+    t27 = -fadd(libdevice.fmaf(t21, t23, t24), t26) if t18 else f32(0.0)
+    t28 = t24 if t18 else f32(0.0)
+    return fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
 
 
 # e0 = s0**(1/p)
@@ -3590,9 +3596,9 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
     return t14, t15
 
 
-# s3 = (-g*(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s1, s1_l):
+def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
     t3 = -ddiv(e1, m1)
@@ -3611,42 +3617,40 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = dadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = ddiv(g, p)
-    t20 = dadd(s1, -0.0)
-    t21 = dadd(t20, -s1)
-    t22 = dadd(dadd(dadd(s1, -dadd(t20, -t21)), dadd(-0.0, -t21)), s1_l)
-    t23 = dadd(t22, -t22) == 0.0
-    t24 = dadd(t20, t22)
-    t25 = (t24 if t23 else t20) == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) == 0.0
-    t26 = dadd(s1_l, -s1_l) == 0.0
-    t27 = dadd(s1, s1_l)
-    t28 = t27 if t26 else s1
-    t29 = ddiv(1.0, p)
-    t30 = dadd(t29, -1.0)
-    t31 = dadd(t30, -t29)
-    t32 = dadd(dadd(dadd(t29, -dadd(t30, -t31)), dadd(-1.0, -t31)), ddiv(libdevice.fma(-t29, p, 1.0), p))
-    t33 = dadd(t32, -t32) == 0.0
-    t34 = dadd(t30, t32)
-    t35 = t34 if t33 else t30
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = -dmul(t19, t37)
-    t39 = dmul(t36, dmul(t35, ddiv(dadd(s1_l, -dadd(t27, -s1)) if t26 else 0.0, t28)))
-    t40 = dmul(t36, dmul(dadd(t32, -dadd(t34, -t30)) if t33 else 0.0, log(t28)))
-    t41 = dmul(t19, 0.0 if t25 else dadd(dadd(pow_low(t28, t35), t39), t40))
-    t42 = -dadd(dadd(libdevice.fma(t19, t37, t38), t41), dmul(ddiv(libdevice.fma(-t19, p, g), p), t37))
-    t43 = t42 if t18 else 0.0
-    t44 = dadd(t43, -t43) == 0.0
-    t45 = t38 if t18 else 0.0
-    t46 = dadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (dadd(t43, -dadd(t46, -t45)) if t44 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
-    return t47, t48
+    t19 = dadd(s1, -0.0)
+    t20 = dadd(t19, -s1)
+    t21 = dadd(dadd(dadd(s1, -dadd(t19, -t20)), dadd(-0.0, -t20)), s1_l)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
+    t25 = dadd(s1_l, -s1_l) == 0.0
+    t26 = dadd(s1, s1_l)
+    t27 = t26 if t25 else s1
+    t28 = ddiv(1.0, p)
+    t29 = dadd(t28, -1.0)
+    t30 = dadd(t29, -t28)
+    t31 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(-1.0, -t30)), ddiv(libdevice.fma(-t28, p, 1.0), p))
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t29, t31)
+    t34 = t33 if t32 else t29
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = -ddiv(t36, p)
+    t38 = dmul(t35, dmul(t34, ddiv(dadd(s1_l, -dadd(t26, -s1)) if t25 else 0.0, t27)))
+    t39 = dmul(t35, dmul(dadd(t31, -dadd(t33, -t29)) if t32 else 0.0, log(t27)))
+    t40 = -ddiv(dadd(libdevice.fma(t37, p, t36), 0.0 if t24 else dadd(dadd(pow_low(t27, t34), t38), t39)), p)
+    t41 = t40 if t18 else 0.0
+    t42 = dadd(t41, -t41) == 0.0
+    t43 = t37 if t18 else 0.0
+    t44 = dadd(t43, t41)
+    t45 = t44 if t42 else t43
+    t46 = (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
+    return t45, t46
 
 
-# s4 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
+# s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s0, s0_l):
+def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
     t3 = -ddiv(e1, m1)
@@ -3665,37 +3669,35 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margi
     t16 = dadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = ddiv(g, p)
-    t20 = dadd(s0, -0.0)
-    t21 = dadd(t20, -s0)
-    t22 = dadd(dadd(dadd(s0, -dadd(t20, -t21)), dadd(-0.0, -t21)), s0_l)
-    t23 = dadd(t22, -t22) == 0.0
-    t24 = dadd(t20, t22)
-    t25 = (t24 if t23 else t20) == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) == 0.0
-    t26 = dadd(s0_l, -s0_l) == 0.0
-    t27 = dadd(s0, s0_l)
-    t28 = t27 if t26 else s0
-    t29 = ddiv(1.0, p)
-    t30 = dadd(t29, -1.0)
-    t31 = dadd(t30, -t29)
-    t32 = dadd(dadd(dadd(t29, -dadd(t30, -t31)), dadd(-1.0, -t31)), ddiv(libdevice.fma(-t29, p, 1.0), p))
-    t33 = dadd(t32, -t32) == 0.0
-    t34 = dadd(t30, t32)
-    t35 = t34 if t33 else t30
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = dmul(t19, t37)
-    t39 = dmul(t36, dmul(t35, ddiv(dadd(s0_l, -dadd(t27, -s0)) if t26 else 0.0, t28)))
-    t40 = dmul(t36, dmul(dadd(t32, -dadd(t34, -t30)) if t33 else 0.0, log(t28)))
-    t41 = dmul(t19, 0.0 if t25 else dadd(dadd(pow_low(t28, t35), t39), t40))
-    t42 = dadd(dadd(libdevice.fma(t19, t37, -t38), t41), dmul(ddiv(libdevice.fma(-t19, p, g), p), t37))
-    t43 = t42 if t18 else 0.0
-    t44 = dadd(t43, -t43) == 0.0
-    t45 = t38 if t18 else 0.0
-    t46 = dadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (dadd(t43, -dadd(t46, -t45)) if t44 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
-    return t47, t48
+    t19 = dadd(s0, -0.0)
+    t20 = dadd(t19, -s0)
+    t21 = dadd(dadd(dadd(s0, -dadd(t19, -t20)), dadd(-0.0, -t20)), s0_l)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
+    t25 = dadd(s0_l, -s0_l) == 0.0
+    t26 = dadd(s0, s0_l)
+    t27 = t26 if t25 else s0
+    t28 = ddiv(1.0, p)
+    t29 = dadd(t28, -1.0)
+    t30 = dadd(t29, -t28)
+    t31 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(-1.0, -t30)), ddiv(libdevice.fma(-t28, p, 1.0), p))
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t29, t31)
+    t34 = t33 if t32 else t29
+    t35 = pow(t27, t34)
+    t36 = 0.0 if t24 else t35
+    t37 = ddiv(t36, p)
+    t38 = dmul(t35, dmul(t34, ddiv(dadd(s0_l, -dadd(t26, -s0)) if t25 else 0.0, t27)))
+    t39 = dmul(t35, dmul(dadd(t31, -dadd(t33, -t29)) if t32 else 0.0, log(t27)))
+    t40 = ddiv(dadd(libdevice.fma(-t37, p, t36), 0.0 if t24 else dadd(dadd(pow_low(t27, t34), t38), t39)), p)
+    t41 = t40 if t18 else 0.0
+    t42 = dadd(t41, -t41) == 0.0
+    t43 = t37 if t18 else 0.0
+    t44 = dadd(t43, t41)
+    t45 = t44 if t42 else t43
+    t46 = (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
+    return t45, t46
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -3746,10 +3748,10 @@ def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
     return t17, t18
 
 
-# danchor[D] = (p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
@@ -3780,21 +3782,23 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
     t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
     t28 = dmul(t25, t27)
     t29 = dadd(t23, t28)
-    t30 = dadd(t29, -t23)
-    t31 = dmul(dadd(libdevice.fma(e2_D, p, -t19), dmul(e2_D_l, p)), s3)
-    t32 = dmul(dadd(dadd(libdevice.fma(t19, s3, -t20), dmul(t19, s3_l)), t31), t22)
-    t33 = dmul(dadd(libdevice.fma(e3_D, p, -t24), dmul(e3_D_l, p)), s4)
-    t34 = dmul(dadd(dadd(libdevice.fma(t24, s4, -t25), dmul(t24, s4_l)), t33), t27)
-    t35 = dadd(dadd(dadd(t23, -dadd(t29, -t30)), dadd(t28, -t30)), dadd(libdevice.fma(t20, t22, -t23), t32))
-    t36 = dadd(t35, dadd(libdevice.fma(t25, t27, -t28), t34)) if t18 else 0.0
-    t37 = t29 if t18 else 0.0
-    return dadd(t37, t36) if dadd(t36, -t36) == 0.0 else t37
+    t30 = dmul(g, t29)
+    t31 = dadd(t29, -t23)
+    t32 = dmul(dadd(libdevice.fma(e2_D, p, -t19), dmul(e2_D_l, p)), s3)
+    t33 = dmul(dadd(dadd(libdevice.fma(t19, s3, -t20), dmul(t19, s3_l)), t32), t22)
+    t34 = dmul(dadd(libdevice.fma(e3_D, p, -t24), dmul(e3_D_l, p)), s4)
+    t35 = dmul(dadd(dadd(libdevice.fma(t24, s4, -t25), dmul(t24, s4_l)), t34), t27)
+    t36 = dadd(dadd(dadd(t23, -dadd(t29, -t31)), dadd(t28, -t31)), dadd(libdevice.fma(t20, t22, -t23), t33))
+    t37 = dadd(libdevice.fma(g, t29, -t30), dmul(g, dadd(t36, dadd(libdevice.fma(t25, t27, -t28), t35))))
+    t38 = t37 if t18 else 0.0
+    t39 = t30 if t18 else 0.0
+    return dadd(t39, t38) if dadd(t38, -t38) == 0.0 else t39
 
 
-# dpositive[D] = (-p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
@@ -3814,22 +3818,23 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     t16 = dadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(e3_D, p)
-    t20 = dmul(t19, s4)
-    t21 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = -dmul(t20, t22)
-    t24 = dmul(dadd(libdevice.fma(e3_D, p, -t19), dmul(e3_D_l, p)), s4)
-    t25 = dmul(dadd(dadd(libdevice.fma(t19, s4, -t20), dmul(t19, s4_l)), t24), t22)
-    t26 = -dadd(libdevice.fma(t20, t22, t23), t25) if t18 else 0.0
-    t27 = t23 if t18 else 0.0
-    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
+    t19 = dmul(e3_D, g)
+    t20 = dmul(t19, p)
+    t21 = dmul(t20, s4)
+    t22 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
+    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
+    t24 = -dmul(t21, t23)
+    t25 = dadd(libdevice.fma(t19, p, -t20), dmul(dadd(libdevice.fma(e3_D, g, -t19), dmul(e3_D_l, g)), p))
+    t26 = dmul(dadd(dadd(libdevice.fma(t20, s4, -t21), dmul(t20, s4_l)), dmul(t25, s4)), t23)
+    t27 = -dadd(libdevice.fma(t21, t23, t24), t26) if t18 else 0.0
+    t28 = t24 if t18 else 0.0
+    return dadd(t28, t27) if dadd(t27, -t27) == 0.0 else t28
 
 
-# dnegative[D] = (-p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
+# dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
-    e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
     t1 = ddiv(e0, m0)
     t2 = dadd(margin, t1)
@@ -3849,16 +3854,17 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     t16 = dadd(t6, t14)
     t17 = t16 if t15 else t6
     t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(e2_D, p)
-    t20 = dmul(t19, s3)
-    t21 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = -dmul(t20, t22)
-    t24 = dmul(dadd(libdevice.fma(e2_D, p, -t19), dmul(e2_D_l, p)), s3)
-    t25 = dmul(dadd(dadd(libdevice.fma(t19, s3, -t20), dmul(t19, s3_l)), t24), t22)
-    t26 = -dadd(libdevice.fma(t20, t22, t23), t25) if t18 else 0.0
-    t27 = t23 if t18 else 0.0
-    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
+    t19 = dmul(e2_D, g)
+    t20 = dmul(t19, p)
+    t21 = dmul(t20, s3)
+    t22 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
+    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
+    t24 = -dmul(t21, t23)
+    t25 = dadd(libdevice.fma(t19, p, -t20), dmul(dadd(libdevice.fma(e2_D, g, -t19), dmul(e2_D_l, g)), p))
+    t26 = dmul(dadd(dadd(libdevice.fma(t20, s3, -t21), dmul(t20, s3_l)), dmul(t25, s3)), t23)
+    t27 = -dadd(libdevice.fma(t21, t23, t24), t26) if t18 else 0.0
+    t28 = t24 if t18 else 0.0
+    return dadd(t28, t27) if dadd(t27, -t27) == 0.0 else t28
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -4153,8 +4159,8 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp(
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4167,7 +4173,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4179,7 +4185,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4191,7 +4197,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -4246,8 +4252,8 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block(
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4260,7 +4266,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4272,7 +4278,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4284,7 +4290,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -4339,8 +4345,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp(
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4353,7 +4359,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4365,7 +4371,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4377,7 +4383,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -4432,8 +4438,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block(
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4446,7 +4452,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4458,7 +4464,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4470,7 +4476,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -4527,8 +4533,8 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp(
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4541,7 +4547,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4553,7 +4559,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4565,7 +4571,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -4622,8 +4628,8 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block(
     e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f32_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4636,7 +4642,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4648,7 +4654,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4660,7 +4666,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -4717,8 +4723,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp(
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4731,7 +4737,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4743,7 +4749,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -4755,7 +4761,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
 
@@ -4812,8 +4818,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block(
     e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     if lane == 0:
         store(out_, row, value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin))
-    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s1, s1_l)
-    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -4826,7 +4832,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_i, e2_l_i, e3_i, e3_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4838,7 +4844,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
+            vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -4850,7 +4856,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
+            vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
 
@@ -5010,9 +5016,9 @@ def value_f64_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     return dadd(t15, t14) if dadd(t14, -t14) == 0.0 else t15
 
 
-# s4 = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f32_s4_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_f32_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = fadd(margin, s2)
     t2 = s0 < s1
     t3 = -(s0 if t2 else s1)
@@ -5029,7 +5035,7 @@ def vjp_f32_s4_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return g if t16 else f32(0.0)
+    return f32(1.0) if t16 else f32(0.0)
 
 
 # s5 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
@@ -5052,9 +5058,9 @@ def vjp_f32_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_D1, positive_D1):
     return f32(1.0) if t14 else f32(0.0)
 
 
-# s6 = (-g*(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s6 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f32_s6_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_f32_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = fadd(margin, s2)
     t2 = s0 < s1
     t3 = -(s0 if t2 else s1)
@@ -5070,32 +5076,24 @@ def vjp_f32_s6_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = -s1
-    t18 = fadd(s0, t17)
-    t19 = fsub(t18, s0)
-    t20 = fadd(fadd(fadd(fsub(s0, fsub(t18, t19)), fsub(t17, t19)), s0_l), -s1_l)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = -s0
-    t25 = fadd(s1, t24)
-    t26 = fsub(t25, s1)
-    t27 = fadd(fadd(fadd(fsub(s1, fsub(t25, t26)), fsub(t24, t26)), s1_l), -s0_l)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) < f32(0.0)
-    t33 = f32(0.0) if t32 else f32(1.0) if t31 else f32(0.5)
-    t34 = -fmul(g, t33)
-    t35 = -libdevice.fmaf(g, t33, t34) if t16 else f32(0.0)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = t34 if t16 else f32(0.0)
-    t38 = fadd(t37, t35)
-    t39 = t38 if t36 else t37
-    t40 = (fsub(t35, fsub(t38, t37)) if t36 else f32(0.0)) if fsub(t39, t39) == f32(0.0) else f32(0.0)
-    return t39, t40
+    t16 = -s1
+    t17 = fadd(s0, t16)
+    t18 = fsub(t17, s0)
+    t19 = fadd(fadd(fadd(fsub(s0, fsub(t17, t18)), fsub(t16, t18)), s0_l), -s1_l)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = -s0
+    t24 = fadd(s1, t23)
+    t25 = fsub(t24, s1)
+    t26 = fadd(fadd(fadd(fsub(s1, fsub(t24, t25)), fsub(t23, t25)), s1_l), -s0_l)
+    t27 = fsub(t26, t26) == f32(0.0)
+    t28 = fadd(t24, t26)
+    t29 = t28 if t27 else t24
+    t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
+    t31 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
+    t32 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
+    return -(f32(0.0) if t31 else f32(1.0) if t30 else f32(0.5)) if t32 else f32(0.0)
 
 
 # s7 = sum over D.1 of (1 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
@@ -5119,9 +5117,9 @@ def vjp_f32_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_D1, positive_D1):
     return f32(1.0) if t15 else f32(0.0)
 
 
-# s8 = (-g*(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s8 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f32_s8_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_f32_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = fadd(margin, s2)
     t2 = s0 < s1
     t3 = -(s0 if t2 else s1)
@@ -5137,32 +5135,24 @@ def vjp_f32_s8_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = -s1
-    t18 = fadd(s0, t17)
-    t19 = fsub(t18, s0)
-    t20 = fadd(fadd(fadd(fsub(s0, fsub(t18, t19)), fsub(t17, t19)), s0_l), -s1_l)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = -s0
-    t25 = fadd(s1, t24)
-    t26 = fsub(t25, s1)
-    t27 = fadd(fadd(fadd(fsub(s1, fsub(t25, t26)), fsub(t24, t26)), s1_l), -s0_l)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) < f32(0.0)
-    t33 = f32(1.0) if t32 else f32(0.0) if t31 else f32(0.5)
-    t34 = -fmul(g, t33)
-    t35 = -libdevice.fmaf(g, t33, t34) if t16 else f32(0.0)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = t34 if t16 else f32(0.0)
-    t38 = fadd(t37, t35)
-    t39 = t38 if t36 else t37
-    t40 = (fsub(t35, fsub(t38, t37)) if t36 else f32(0.0)) if fsub(t39, t39) == f32(0.0) else f32(0.0)
-    return t39, t40
+    t16 = -s1
+    t17 = fadd(s0, t16)
+    t18 = fsub(t17, s0)
+    t19 = fadd(fadd(fadd(fsub(s0, fsub(t17, t18)), fsub(t16, t18)), s0_l), -s1_l)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = -s0
+    t24 = fadd(s1, t23)
+    t25 = fsub(t24, s1)
+    t26 = fadd(fadd(fadd(fsub(s1, fsub(t24, t25)), fsub(t23, t25)), s1_l), -s0_l)
+    t27 = fsub(t26, t26) == f32(0.0)
+    t28 = fadd(t24, t26)
+    t29 = t28 if t27 else t24
+    t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
+    t31 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
+    t32 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
+    return -(f32(1.0) if t31 else f32(0.0) if t30 else f32(0.5)) if t32 else f32(0.0)
 
 
 # s9 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -5185,12 +5175,12 @@ def vjp_f32_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     return f32(1.0) if t14 else f32(0.0)
 
 
-# danchor[D] = (sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
+# danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (sign(eps + anchor[D] - positive[D])*(s4 if margin + s2
-#     - minimum(s0, s1) >= 0 else 0)/s5 if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0)
+#     - minimum(s0, s1) >= 0 else 0)/s5 if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0))
 @core
 def vjp_f32_danchor_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
@@ -5249,21 +5239,23 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     t55 = fmul(t53, t54)
     t56 = t55 if t50 else f32(0.0)
     t57 = fadd(t36, t56)
-    t58 = fsub(t57, t36)
-    t59 = fadd(libdevice.fmaf(t17, t34, -t35), fmul(t17, s8_l if t33 else f32(0.0)))
-    t60 = fadd(t59, fmul(fdiv(fsub(libdevice.fmaf(-t17, s9, t16), fmul(t17, s9_l)), s9), t34))
-    t61 = fmul(fdiv(fsub(libdevice.fmaf(-t53, s5, t52), fmul(t53, s5_l)), s5), t54)
-    t62 = fadd(fadd(fsub(t36, fsub(t57, t58)), fsub(t56, t58)), t60 if t14 else f32(0.0))
-    t63 = fadd(t62, fadd(libdevice.fmaf(t53, t54, -t55), t61) if t50 else f32(0.0))
-    return fadd(t57, t63) if fsub(t63, t63) == f32(0.0) else t57
+    t58 = fmul(g, t57)
+    t59 = fsub(t57, t36)
+    t60 = fmul(fdiv(fsub(libdevice.fmaf(-t17, s9, t16), fmul(t17, s9_l)), s9), t34)
+    t61 = fadd(libdevice.fmaf(t17, t34, -t35), t60) if t14 else f32(0.0)
+    t62 = fmul(fdiv(fsub(libdevice.fmaf(-t53, s5, t52), fmul(t53, s5_l)), s5), t54)
+    t63 = fadd(libdevice.fmaf(t53, t54, -t55), t62) if t50 else f32(0.0)
+    t64 = fmul(g, fadd(fadd(fadd(fsub(t36, fsub(t57, t59)), fsub(t56, t59)), t61), t63))
+    t65 = fadd(libdevice.fmaf(g, t57, -t58), t64)
+    return fadd(t58, t65) if fsub(t65, t65) == f32(0.0) else t58
 
 
-# dpositive[D] = (-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
+# dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
 #     Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0) + (sign(eps - negative[D] + positive[D])*(s6 if margin +
-#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f32_dpositive_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_D, negative_D, positive_D
 ):
     t1 = fsub(positive_D, negative_D)
     t2 = fadd(t1, eps)
@@ -5323,21 +5315,23 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     t56 = -fmul(t54, t55)
     t57 = t56 if t51 else f32(0.0)
     t58 = fadd(t37, t57)
-    t59 = fsub(t58, t37)
-    t60 = fadd(libdevice.fmaf(t18, t35, -t36), fmul(t18, s6_l if t34 else f32(0.0)))
-    t61 = fadd(t60, fmul(fdiv(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), s7), t35))
-    t62 = fmul(fdiv(fsub(libdevice.fmaf(-t54, s5, t53), fmul(t54, s5_l)), s5), t55)
-    t63 = fadd(fadd(fsub(t37, fsub(t58, t59)), fsub(t57, t59)), t61 if t15 else f32(0.0))
-    t64 = fadd(t63, -fadd(libdevice.fmaf(t54, t55, t56), t62) if t51 else f32(0.0))
-    return fadd(t58, t64) if fsub(t64, t64) == f32(0.0) else t58
+    t59 = fmul(g, t58)
+    t60 = fsub(t58, t37)
+    t61 = fmul(fdiv(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), s7), t35)
+    t62 = fadd(libdevice.fmaf(t18, t35, -t36), t61) if t15 else f32(0.0)
+    t63 = fmul(fdiv(fsub(libdevice.fmaf(-t54, s5, t53), fmul(t54, s5_l)), s5), t55)
+    t64 = -fadd(libdevice.fmaf(t54, t55, t56), t63) if t51 else f32(0.0)
+    t65 = fmul(g, fadd(fadd(fadd(fsub(t37, fsub(t58, t60)), fsub(t57, t60)), t62), t64))
+    t66 = fadd(libdevice.fmaf(g, t58, -t59), t65)
+    return fadd(t59, t66) if fsub(t66, t66) == f32(0.0) else t59
 
 
-# dnegative[D] = (-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
+# dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (-sign(eps - negative[D] + positive[D])*(s6 if margin +
-#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f32_dnegative_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
     t1 = fsub(positive_D, negative_D)
     t2 = fadd(t1, eps)
@@ -5397,19 +5391,20 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     t56 = -fmul(t54, t55)
     t57 = t56 if t51 else f32(0.0)
     t58 = fadd(t37, t57)
-    t59 = fsub(t58, t37)
-    t60 = fadd(libdevice.fmaf(t18, t35, t36), fmul(t18, s6_l if t34 else f32(0.0)))
-    t61 = -fadd(t60, fmul(fdiv(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), s7), t35))
-    t62 = fadd(libdevice.fmaf(t54, t55, t56), fmul(t54, s8_l if t34 else f32(0.0)))
-    t63 = -fadd(t62, fmul(fdiv(fsub(libdevice.fmaf(-t54, s9, t53), fmul(t54, s9_l)), s9), t55))
-    t64 = fadd(fadd(fsub(t37, fsub(t58, t59)), fsub(t57, t59)), t61 if t15 else f32(0.0))
-    t65 = fadd(t64, t63 if t51 else f32(0.0))
-    return fadd(t58, t65) if fsub(t65, t65) == f32(0.0) else t58
+    t59 = fmul(g, t58)
+    t60 = fsub(t58, t37)
+    t61 = fmul(fdiv(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), s7), t35)
+    t62 = -fadd(libdevice.fmaf(t18, t35, t36), t61) if t15 else f32(0.0)
+    t63 = fmul(fdiv(fsub(libdevice.fmaf(-t54, s9, t53), fmul(t54, s9_l)), s9), t55)
+    t64 = -fadd(libdevice.fmaf(t54, t55, t56), t63) if t51 else f32(0.0)
+    t65 = fmul(g, fadd(fadd(fadd(fsub(t37, fsub(t58, t60)), fsub(t57, t60)), t62), t64))
+    t66 = fadd(libdevice.fmaf(g, t58, -t59), t65)
+    return fadd(t59, t66) if fsub(t66, t66) == f32(0.0) else t59
 
 
-# s4 = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = dadd(margin, s2)
     t2 = s0 < s1
     t3 = -(s0 if t2 else s1)
@@ -5425,7 +5420,7 @@ def vjp_f64_s4_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    return g if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return 1.0 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
 
 
 # s5 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
@@ -5447,9 +5442,9 @@ def vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_D1, positive_D1):
     return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
 
 
-# s6 = (-g*(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s6 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = dadd(margin, s2)
     t2 = s0 < s1
     t3 = -(s0 if t2 else s1)
@@ -5465,31 +5460,23 @@ def vjp_f64_s6_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = -s1
-    t18 = dadd(s0, t17)
-    t19 = dadd(t18, -s0)
-    t20 = dadd(dadd(dadd(dadd(s0, -dadd(t18, -t19)), dadd(t17, -t19)), s0_l), -s1_l)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = -s0
-    t25 = dadd(s1, t24)
-    t26 = dadd(t25, -s1)
-    t27 = dadd(dadd(dadd(dadd(s1, -dadd(t25, -t26)), dadd(t24, -t26)), s1_l), -s0_l)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = 1.0 if t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0 else 0.5
-    t32 = 0.0 if t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t18)) if t21 else 0.0) < 0.0 else t31
-    t33 = -dmul(g, t32)
-    t34 = -libdevice.fma(g, t32, t33) if t16 else 0.0
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = t33 if t16 else 0.0
-    t37 = dadd(t36, t34)
-    t38 = t37 if t35 else t36
-    t39 = (dadd(t34, -dadd(t37, -t36)) if t35 else 0.0) if dadd(t38, -t38) == 0.0 else 0.0
-    return t38, t39
+    t16 = -s1
+    t17 = dadd(s0, t16)
+    t18 = dadd(t17, -s0)
+    t19 = dadd(dadd(dadd(dadd(s0, -dadd(t17, -t18)), dadd(t16, -t18)), s0_l), -s1_l)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = -s0
+    t24 = dadd(s1, t23)
+    t25 = dadd(t24, -s1)
+    t26 = dadd(dadd(dadd(dadd(s1, -dadd(t24, -t25)), dadd(t23, -t25)), s1_l), -s0_l)
+    t27 = dadd(t26, -t26) == 0.0
+    t28 = dadd(t24, t26)
+    t29 = t28 if t27 else t24
+    t30 = 1.0 if t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) < 0.0 else 0.5
+    t31 = -(0.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0 else t30)
+    return t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
 
 
 # s7 = sum over D.1 of (1 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
@@ -5512,9 +5499,9 @@ def vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_D1, positive_D1):
     return 1.0 if (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0 else 0.0
 
 
-# s8 = (-g*(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+# s8 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
 @core
-def vjp_f64_s8_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = dadd(margin, s2)
     t2 = s0 < s1
     t3 = -(s0 if t2 else s1)
@@ -5530,31 +5517,23 @@ def vjp_f64_s8_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = -s1
-    t18 = dadd(s0, t17)
-    t19 = dadd(t18, -s0)
-    t20 = dadd(dadd(dadd(dadd(s0, -dadd(t18, -t19)), dadd(t17, -t19)), s0_l), -s1_l)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = -s0
-    t25 = dadd(s1, t24)
-    t26 = dadd(t25, -s1)
-    t27 = dadd(dadd(dadd(dadd(s1, -dadd(t25, -t26)), dadd(t24, -t26)), s1_l), -s0_l)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = 0.0 if t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0 else 0.5
-    t32 = 1.0 if t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t18)) if t21 else 0.0) < 0.0 else t31
-    t33 = -dmul(g, t32)
-    t34 = -libdevice.fma(g, t32, t33) if t16 else 0.0
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = t33 if t16 else 0.0
-    t37 = dadd(t36, t34)
-    t38 = t37 if t35 else t36
-    t39 = (dadd(t34, -dadd(t37, -t36)) if t35 else 0.0) if dadd(t38, -t38) == 0.0 else 0.0
-    return t38, t39
+    t16 = -s1
+    t17 = dadd(s0, t16)
+    t18 = dadd(t17, -s0)
+    t19 = dadd(dadd(dadd(dadd(s0, -dadd(t17, -t18)), dadd(t16, -t18)), s0_l), -s1_l)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = -s0
+    t24 = dadd(s1, t23)
+    t25 = dadd(t24, -s1)
+    t26 = dadd(dadd(dadd(dadd(s1, -dadd(t24, -t25)), dadd(t23, -t25)), s1_l), -s0_l)
+    t27 = dadd(t26, -t26) == 0.0
+    t28 = dadd(t24, t26)
+    t29 = t28 if t27 else t24
+    t30 = 0.0 if t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) < 0.0 else 0.5
+    t31 = -(1.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0 else t30)
+    return t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
 
 
 # s9 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -5576,12 +5555,12 @@ def vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
 
 
-# danchor[D] = (sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
+# danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (sign(eps + anchor[D] - positive[D])*(s4 if margin + s2
-#     - minimum(s0, s1) >= 0 else 0)/s5 if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0)
+#     - minimum(s0, s1) >= 0 else 0)/s5 if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0))
 @core
 def vjp_f64_danchor_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
     t1 = dadd(anchor_D, -negative_D)
     t2 = dadd(t1, eps)
@@ -5640,21 +5619,23 @@ def vjp_f64_danchor_core_swap_p_eq_inf(
     t55 = dmul(t53, t54)
     t56 = t55 if t50 else 0.0
     t57 = dadd(t36, t56)
-    t58 = dadd(t57, -t36)
-    t59 = dmul(ddiv(dadd(libdevice.fma(-t17, s9, t16), -dmul(t17, s9_l)), s9), t34)
-    t60 = dadd(dadd(libdevice.fma(t17, t34, -t35), dmul(t17, s8_l if t33 else 0.0)), t59) if t14 else 0.0
-    t61 = dmul(ddiv(dadd(libdevice.fma(-t53, s5, t52), -dmul(t53, s5_l)), s5), t54)
-    t62 = dadd(dadd(dadd(t36, -dadd(t57, -t58)), dadd(t56, -t58)), t60)
-    t63 = dadd(t62, dadd(libdevice.fma(t53, t54, -t55), t61) if t50 else 0.0)
-    return dadd(t57, t63) if dadd(t63, -t63) == 0.0 else t57
+    t58 = dmul(g, t57)
+    t59 = dadd(t57, -t36)
+    t60 = dmul(ddiv(dadd(libdevice.fma(-t17, s9, t16), -dmul(t17, s9_l)), s9), t34)
+    t61 = dadd(libdevice.fma(t17, t34, -t35), t60) if t14 else 0.0
+    t62 = dmul(ddiv(dadd(libdevice.fma(-t53, s5, t52), -dmul(t53, s5_l)), s5), t54)
+    t63 = dadd(dadd(dadd(t36, -dadd(t57, -t59)), dadd(t56, -t59)), t61)
+    t64 = dmul(g, dadd(t63, dadd(libdevice.fma(t53, t54, -t55), t62) if t50 else 0.0))
+    t65 = dadd(libdevice.fma(g, t57, -t58), t64)
+    return dadd(t58, t65) if dadd(t65, -t65) == 0.0 else t58
 
 
-# dpositive[D] = (-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
+# dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
 #     Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0) + (sign(eps - negative[D] + positive[D])*(s6 if margin +
-#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f64_dpositive_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_D, negative_D, positive_D
 ):
     t1 = dadd(positive_D, -negative_D)
     t2 = dadd(t1, eps)
@@ -5714,21 +5695,23 @@ def vjp_f64_dpositive_core_swap_p_eq_inf(
     t56 = -dmul(t54, t55)
     t57 = t56 if t51 else 0.0
     t58 = dadd(t37, t57)
-    t59 = dadd(t58, -t37)
-    t60 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t35)
-    t61 = dadd(dadd(libdevice.fma(t18, t35, -t36), dmul(t18, s6_l if t34 else 0.0)), t60) if t15 else 0.0
-    t62 = dmul(ddiv(dadd(libdevice.fma(-t54, s5, t53), -dmul(t54, s5_l)), s5), t55)
-    t63 = dadd(dadd(dadd(t37, -dadd(t58, -t59)), dadd(t57, -t59)), t61)
-    t64 = dadd(t63, -dadd(libdevice.fma(t54, t55, t56), t62) if t51 else 0.0)
-    return dadd(t58, t64) if dadd(t64, -t64) == 0.0 else t58
+    t59 = dmul(g, t58)
+    t60 = dadd(t58, -t37)
+    t61 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t35)
+    t62 = dadd(libdevice.fma(t18, t35, -t36), t61) if t15 else 0.0
+    t63 = dmul(ddiv(dadd(libdevice.fma(-t54, s5, t53), -dmul(t54, s5_l)), s5), t55)
+    t64 = dadd(dadd(dadd(t37, -dadd(t58, -t60)), dadd(t57, -t60)), t62)
+    t65 = dmul(g, dadd(t64, -dadd(libdevice.fma(t54, t55, t56), t63) if t51 else 0.0))
+    t66 = dadd(libdevice.fma(g, t58, -t59), t65)
+    return dadd(t59, t66) if dadd(t66, -t66) == 0.0 else t59
 
 
-# dnegative[D] = (-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
+# dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
 #     Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) + (-sign(eps - negative[D] + positive[D])*(s6 if margin +
-#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0)
+#     s2 - minimum(s0, s1) >= 0 else 0)/s7 if Eq(Abs(eps - negative[D] + positive[D]), s1) else 0))
 @core
 def vjp_f64_dnegative_core_swap_p_eq_inf(
-    eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_D, negative_D, positive_D
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
     t1 = dadd(positive_D, -negative_D)
     t2 = dadd(t1, eps)
@@ -5788,13 +5771,15 @@ def vjp_f64_dnegative_core_swap_p_eq_inf(
     t56 = -dmul(t54, t55)
     t57 = t56 if t51 else 0.0
     t58 = dadd(t37, t57)
-    t59 = dadd(t58, -t37)
-    t60 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t35)
-    t61 = -dadd(dadd(libdevice.fma(t18, t35, t36), dmul(t18, s6_l if t34 else 0.0)), t60) if t15 else 0.0
-    t62 = dmul(ddiv(dadd(libdevice.fma(-t54, s9, t53), -dmul(t54, s9_l)), s9), t55)
-    t63 = -dadd(dadd(libdevice.fma(t54, t55, t56), dmul(t54, s8_l if t34 else 0.0)), t62) if t51 else 0.0
-    t64 = dadd(dadd(dadd(dadd(t37, -dadd(t58, -t59)), dadd(t57, -t59)), t61), t63)
-    return dadd(t58, t64) if dadd(t64, -t64) == 0.0 else t58
+    t59 = dmul(g, t58)
+    t60 = dadd(t58, -t37)
+    t61 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t35)
+    t62 = -dadd(libdevice.fma(t18, t35, t36), t61) if t15 else 0.0
+    t63 = dmul(ddiv(dadd(libdevice.fma(-t54, s9, t53), -dmul(t54, s9_l)), s9), t55)
+    t64 = dadd(dadd(dadd(t37, -dadd(t58, -t60)), dadd(t57, -t60)), t62)
+    t65 = dmul(g, dadd(t64, -dadd(libdevice.fma(t54, t55, t56), t63) if t51 else 0.0))
+    t66 = dadd(libdevice.fma(g, t58, -t59), t65)
+    return dadd(t59, t66) if dadd(t66, -t66) == 0.0 else t59
 
 
 @kernel
@@ -5986,7 +5971,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         s2, s2_l = fmax_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_max(s2, s2_l)
-    s4 = vjp_f32_s4_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f32_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5996,7 +5981,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         i = u32(i + warp_width)
     s5, s5_l = fwarp_sum(s5, s5_l)
-    s6, s6_l = vjp_f32_s6_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6006,7 +5991,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
         i = u32(i + warp_width)
     s7, s7_l = fwarp_sum(s7, s7_l)
-    s8, s8_l = vjp_f32_s8_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6024,7 +6009,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6035,7 +6020,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dpositive_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6046,7 +6031,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dnegative_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
 
@@ -6088,7 +6073,7 @@ def vjp_f32_swap_p_eq_inf_block(
         s2, s2_l = fmax_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_max(s2, s2_l)
-    s4 = vjp_f32_s4_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f32_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6098,7 +6083,7 @@ def vjp_f32_swap_p_eq_inf_block(
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         i = u32(i + block_width)
     s5, s5_l = fblock_sum(s5, s5_l)
-    s6, s6_l = vjp_f32_s6_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6108,7 +6093,7 @@ def vjp_f32_swap_p_eq_inf_block(
         s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
         i = u32(i + block_width)
     s7, s7_l = fblock_sum(s7, s7_l)
-    s8, s8_l = vjp_f32_s8_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6126,7 +6111,7 @@ def vjp_f32_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6137,7 +6122,7 @@ def vjp_f32_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dpositive_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6148,7 +6133,7 @@ def vjp_f32_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dnegative_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
 
@@ -6190,7 +6175,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         s2, s2_l = dmax_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = dwarp_max(s2, s2_l)
-    s4 = vjp_f64_s4_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6200,7 +6185,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         i = u32(i + warp_width)
     s5, s5_l = dwarp_sum(s5, s5_l)
-    s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6210,7 +6195,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
         i = u32(i + warp_width)
     s7, s7_l = dwarp_sum(s7, s7_l)
-    s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6228,7 +6213,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6239,7 +6224,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dpositive_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6250,7 +6235,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dnegative_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
 
@@ -6292,7 +6277,7 @@ def vjp_f64_swap_p_eq_inf_block(
         s2, s2_l = dmax_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = dblock_max(s2, s2_l)
-    s4 = vjp_f64_s4_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6302,7 +6287,7 @@ def vjp_f64_swap_p_eq_inf_block(
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         i = u32(i + block_width)
     s5, s5_l = dblock_sum(s5, s5_l)
-    s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6312,7 +6297,7 @@ def vjp_f64_swap_p_eq_inf_block(
         s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
         i = u32(i + block_width)
     s7, s7_l = dblock_sum(s7, s7_l)
-    s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6330,7 +6315,7 @@ def vjp_f64_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6341,7 +6326,7 @@ def vjp_f64_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dpositive_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6352,7 +6337,7 @@ def vjp_f64_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dnegative_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
 
@@ -6396,7 +6381,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
     s2, s2_l = fwarp_max(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f32_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l))
-    s4 = vjp_f32_s4_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f32_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6406,7 +6391,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         i = u32(i + warp_width)
     s5, s5_l = fwarp_sum(s5, s5_l)
-    s6, s6_l = vjp_f32_s6_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6416,7 +6401,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
         i = u32(i + warp_width)
     s7, s7_l = fwarp_sum(s7, s7_l)
-    s8, s8_l = vjp_f32_s8_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6434,7 +6419,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6445,7 +6430,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dpositive_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6456,7 +6441,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dnegative_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
 
@@ -6500,7 +6485,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
     s2, s2_l = fblock_max(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f32_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l))
-    s4 = vjp_f32_s4_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f32_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6510,7 +6495,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         i = u32(i + block_width)
     s5, s5_l = fblock_sum(s5, s5_l)
-    s6, s6_l = vjp_f32_s6_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6520,7 +6505,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
         i = u32(i + block_width)
     s7, s7_l = fblock_sum(s7, s7_l)
-    s8, s8_l = vjp_f32_s8_core_swap_p_eq_inf(f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -6538,7 +6523,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_danchor_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6549,7 +6534,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dpositive_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6560,7 +6545,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f32_dnegative_core_swap_p_eq_inf(eps, f32(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
 
@@ -6604,7 +6589,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
     s2, s2_l = dwarp_max(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l))
-    s4 = vjp_f64_s4_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6614,7 +6599,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         i = u32(i + warp_width)
     s5, s5_l = dwarp_sum(s5, s5_l)
-    s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6624,7 +6609,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
         i = u32(i + warp_width)
     s7, s7_l = dwarp_sum(s7, s7_l)
-    s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6642,7 +6627,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6653,7 +6638,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dpositive_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -6664,7 +6649,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dnegative_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + warp_width)
 
@@ -6708,7 +6693,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
     s2, s2_l = dblock_max(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l))
-    s4 = vjp_f64_s4_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s4 = vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s5, s5_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6718,7 +6703,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         i = u32(i + block_width)
     s5, s5_l = dblock_sum(s5, s5_l)
-    s6, s6_l = vjp_f64_s6_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s7, s7_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6728,7 +6713,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
         i = u32(i + block_width)
     s7, s7_l = dblock_sum(s7, s7_l)
-    s8, s8_l = vjp_f64_s8_core_swap_p_eq_inf(float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l)
+    s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
     s9, s9_l = 0.0, 0.0
     i = lane
     while i < n:
@@ -6746,7 +6731,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_danchor_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6757,7 +6742,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s6_l, s7, s7_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dpositive_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -6768,7 +6753,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s6_l, s7, s7_l, s8, s8_l, s9, s9_l, anchor_i, negative_i, positive_i),
+            vjp_f64_dnegative_core_swap_p_eq_inf(eps, float(g_row), margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_i, negative_i, positive_i),
         )
         i = u32(i + block_width)
 
@@ -7106,10 +7091,10 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l):
     return t5, t6
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e1/m2 < e0/m1 else (0 if Eq(s2, 0) else
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e1/m2 < e0/m1 else (0 if Eq(s2, 0) else
 #     1/sqrt(s2))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s2, s2_l):
+def vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
     t3 = fdiv(e0, m1)
@@ -7156,25 +7141,22 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t44 = (t43 if t42 else t39) == f32(0.0) and (fsub(t41, fsub(t43, t39)) if t42 else f32(0.0)) == f32(0.0)
     t45 = libdevice.fsqrt_rn(s2)
     t46 = fdiv(f32(1.0), t45)
-    t47 = f32(0.0) if t44 else t46
-    t48 = f32(0.0) if t31 else fmul(t47, f32(0.5)) if t38 else fmul(t47, f32(0.25))
-    t49 = -fmul(g, t48)
-    t50 = fmul(t46, fdiv(fadd(libdevice.fmaf(-t45, t45, s2), s2_l), fadd(t45, t45)))
-    t51 = f32(0.0) if t44 else fdiv(fsub(libdevice.fmaf(-t46, t45, f32(1.0)), t50), t45)
-    t52 = fmul(g, f32(0.0) if t31 else fmul(t51, f32(0.5)) if t38 else fmul(t51, f32(0.25)))
-    t53 = -fadd(libdevice.fmaf(g, t48, t49), t52) if t24 else f32(0.0)
-    t54 = fsub(t53, t53) == f32(0.0)
-    t55 = t49 if t24 else f32(0.0)
-    t56 = fadd(t55, t53)
-    t57 = t56 if t54 else t55
-    t58 = (fsub(t53, fsub(t56, t55)) if t54 else f32(0.0)) if fsub(t57, t57) == f32(0.0) else f32(0.0)
-    return t57, t58
+    t47 = fmul(t46, fdiv(fadd(libdevice.fmaf(-t45, t45, s2), s2_l), fadd(t45, t45)))
+    t48 = f32(0.0) if t44 else fdiv(fsub(libdevice.fmaf(-t46, t45, f32(1.0)), t47), t45)
+    t49 = -(f32(0.0) if t31 else fmul(t48, f32(0.5)) if t38 else fmul(t48, f32(0.25))) if t24 else f32(0.0)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = f32(0.0) if t44 else t46
+    t52 = -(f32(0.0) if t31 else fmul(t51, f32(0.5)) if t38 else fmul(t51, f32(0.25))) if t24 else f32(0.0)
+    t53 = fadd(t52, t49)
+    t54 = t53 if t50 else t52
+    t55 = (fsub(t49, fsub(t53, t52)) if t50 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
+    return t54, t55
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
+# s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s1, s1_l):
+def vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
     t3 = fdiv(e0, m1)
@@ -7214,31 +7196,28 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t37 = (t36 if t35 else t32) == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) == f32(0.0)
     t38 = libdevice.fsqrt_rn(s1)
     t39 = fdiv(f32(1.0), t38)
-    t40 = f32(0.0) if t37 else t39
-    t41 = fadd(t4, t15)
-    t42 = fsub(t41, t4)
-    t43 = fadd(fadd(fadd(fsub(t4, fsub(t41, t42)), fsub(t15, t42)), t18), -t16)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = fadd(t41, t43)
-    t46 = t45 if t44 else t41
-    t47 = t46 < f32(0.0) or t46 == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) < f32(0.0)
-    t48 = fmul(t40, f32(0.5)) if t31 else f32(0.0) if t47 else fmul(t40, f32(0.25))
-    t49 = -fmul(g, t48)
-    t50 = fmul(t39, fdiv(fadd(libdevice.fmaf(-t38, t38, s1), s1_l), fadd(t38, t38)))
-    t51 = f32(0.0) if t37 else fdiv(fsub(libdevice.fmaf(-t39, t38, f32(1.0)), t50), t38)
-    t52 = fmul(g, fmul(t51, f32(0.5)) if t31 else f32(0.0) if t47 else fmul(t51, f32(0.25)))
-    t53 = -fadd(libdevice.fmaf(g, t48, t49), t52) if t24 else f32(0.0)
-    t54 = fsub(t53, t53) == f32(0.0)
-    t55 = t49 if t24 else f32(0.0)
-    t56 = fadd(t55, t53)
-    t57 = t56 if t54 else t55
-    t58 = (fsub(t53, fsub(t56, t55)) if t54 else f32(0.0)) if fsub(t57, t57) == f32(0.0) else f32(0.0)
-    return t57, t58
+    t40 = fmul(t39, fdiv(fadd(libdevice.fmaf(-t38, t38, s1), s1_l), fadd(t38, t38)))
+    t41 = f32(0.0) if t37 else fdiv(fsub(libdevice.fmaf(-t39, t38, f32(1.0)), t40), t38)
+    t42 = fadd(t4, t15)
+    t43 = fsub(t42, t4)
+    t44 = fadd(fadd(fadd(fsub(t4, fsub(t42, t43)), fsub(t15, t43)), t18), -t16)
+    t45 = fsub(t44, t44) == f32(0.0)
+    t46 = fadd(t42, t44)
+    t47 = t46 if t45 else t42
+    t48 = t47 < f32(0.0) or t47 == f32(0.0) and (fsub(t44, fsub(t46, t42)) if t45 else f32(0.0)) < f32(0.0)
+    t49 = -(fmul(t41, f32(0.5)) if t31 else f32(0.0) if t48 else fmul(t41, f32(0.25))) if t24 else f32(0.0)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = f32(0.0) if t37 else t39
+    t52 = -(fmul(t51, f32(0.5)) if t31 else f32(0.0) if t48 else fmul(t51, f32(0.25))) if t24 else f32(0.0)
+    t53 = fadd(t52, t49)
+    t54 = t53 if t50 else t52
+    t55 = (fsub(t49, fsub(t53, t52)) if t50 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
+    return t54, t55
 
 
-# s6 = (g*(0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s0, s0_l):
+def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
     t3 = fdiv(e0, m1)
@@ -7261,32 +7240,29 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t20 = fadd(t9, t18)
     t21 = t20 if t19 else t9
     t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t9)) if t19 else f32(0.0)) <= f32(0.0)
-    t23 = fmul(g, f32(0.5))
-    t24 = fadd(s0, f32(-0.0))
-    t25 = fsub(t24, s0)
-    t26 = fadd(fadd(fsub(s0, fsub(t24, t25)), fsub(f32(-0.0), t25)), s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t24, t26)
-    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
-    t30 = libdevice.fsqrt_rn(s0)
-    t31 = fdiv(f32(1.0), t30)
-    t32 = f32(0.0) if t29 else t31
-    t33 = fmul(t23, t32)
-    t34 = fmul(t31, fdiv(fadd(libdevice.fmaf(-t30, t30, s0), s0_l), fadd(t30, t30)))
-    t35 = fmul(t23, f32(0.0) if t29 else fdiv(fsub(libdevice.fmaf(-t31, t30, f32(1.0)), t34), t30))
-    t36 = fadd(libdevice.fmaf(t23, t32, -t33), t35) if t22 else f32(0.0)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = t33 if t22 else f32(0.0)
-    t39 = fadd(t38, t36)
-    t40 = t39 if t37 else t38
-    t41 = (fsub(t36, fsub(t39, t38)) if t37 else f32(0.0)) if fsub(t40, t40) == f32(0.0) else f32(0.0)
-    return t40, t41
+    t23 = fadd(s0, f32(-0.0))
+    t24 = fsub(t23, s0)
+    t25 = fadd(fadd(fsub(s0, fsub(t23, t24)), fsub(f32(-0.0), t24)), s0_l)
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = fadd(t23, t25)
+    t28 = (t27 if t26 else t23) == f32(0.0) and (fsub(t25, fsub(t27, t23)) if t26 else f32(0.0)) == f32(0.0)
+    t29 = libdevice.fsqrt_rn(s0)
+    t30 = fdiv(f32(1.0), t29)
+    t31 = fmul(t30, fdiv(fadd(libdevice.fmaf(-t29, t29, s0), s0_l), fadd(t29, t29)))
+    t32 = fmul(f32(0.0) if t28 else fdiv(fsub(libdevice.fmaf(-t30, t29, f32(1.0)), t31), t29), f32(0.5))
+    t33 = t32 if t22 else f32(0.0)
+    t34 = fsub(t33, t33) == f32(0.0)
+    t35 = fmul(f32(0.0) if t28 else t30, f32(0.5)) if t22 else f32(0.0)
+    t36 = fadd(t35, t33)
+    t37 = t36 if t34 else t35
+    t38 = (fsub(t33, fsub(t36, t35)) if t34 else f32(0.0)) if fsub(t37, t37) == f32(0.0) else f32(0.0)
+    return t37, t38
 
 
-# danchor[D] = (2*s5*y1[D] + 2*s6*y0[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
@@ -7315,18 +7291,20 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     t25 = fmul(y1_D, f32(2.0))
     t26 = fmul(t25, s5)
     t27 = fadd(t24, t26)
-    t28 = fsub(t27, t24)
-    t29 = fadd(fadd(libdevice.fmaf(t23, s6, -t24), fmul(t23, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t30 = fadd(fadd(libdevice.fmaf(t25, s5, -t26), fmul(t25, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t31 = fadd(fadd(fadd(fsub(t24, fsub(t27, t28)), fsub(t26, t28)), t29), t30) if t22 else f32(0.0)
-    t32 = t27 if t22 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t28 = fmul(g, t27)
+    t29 = fsub(t27, t24)
+    t30 = fadd(fadd(libdevice.fmaf(t23, s6, -t24), fmul(t23, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t31 = fadd(fadd(libdevice.fmaf(t25, s5, -t26), fmul(t25, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t24, fsub(t27, t29)), fsub(t26, t29)), t30), t31))
+    t33 = fadd(libdevice.fmaf(g, t27, -t28), t32) if t22 else f32(0.0)
+    t34 = t28 if t22 else f32(0.0)
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
-# dpositive[D] = (2*s4*y2[D] - 2*s6*y0[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
 ):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
@@ -7355,18 +7333,20 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     t25 = fmul(y2_D, f32(2.0))
     t26 = fmul(t25, s4)
     t27 = fadd(t24, t26)
-    t28 = fsub(t27, t24)
-    t29 = -fadd(fadd(libdevice.fmaf(t23, s6, t24), fmul(t23, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t30 = fadd(fadd(libdevice.fmaf(t25, s4, -t26), fmul(t25, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t31 = fadd(fadd(fadd(fsub(t24, fsub(t27, t28)), fsub(t26, t28)), t29), t30) if t22 else f32(0.0)
-    t32 = t27 if t22 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t28 = fmul(g, t27)
+    t29 = fsub(t27, t24)
+    t30 = -fadd(fadd(libdevice.fmaf(t23, s6, t24), fmul(t23, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t31 = fadd(fadd(libdevice.fmaf(t25, s4, -t26), fmul(t25, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t24, fsub(t27, t29)), fsub(t26, t29)), t30), t31))
+    t33 = fadd(libdevice.fmaf(g, t27, -t28), t32) if t22 else f32(0.0)
+    t34 = t28 if t22 else f32(0.0)
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
-# dnegative[D] = (-2*s4*y2[D] - 2*s5*y1[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
 ):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
@@ -7395,12 +7375,14 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     t25 = fmul(y2_D, f32(2.0))
     t26 = -fmul(t25, s4)
     t27 = fadd(t24, t26)
-    t28 = fsub(t27, t24)
-    t29 = -fadd(fadd(libdevice.fmaf(t23, s5, t24), fmul(t23, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t30 = -fadd(fadd(libdevice.fmaf(t25, s4, t26), fmul(t25, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t31 = fadd(fadd(fadd(fsub(t24, fsub(t27, t28)), fsub(t26, t28)), t29), t30) if t22 else f32(0.0)
-    t32 = t27 if t22 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t28 = fmul(g, t27)
+    t29 = fsub(t27, t24)
+    t30 = -fadd(fadd(libdevice.fmaf(t23, s5, t24), fmul(t23, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t31 = -fadd(fadd(libdevice.fmaf(t25, s4, t26), fmul(t25, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t24, fsub(t27, t29)), fsub(t26, t29)), t30), t31))
+    t33 = fadd(libdevice.fmaf(g, t27, -t28), t32) if t22 else f32(0.0)
+    t34 = t28 if t22 else f32(0.0)
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
 # e0 = sqrt(s1)
@@ -7439,10 +7421,10 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l):
     return t5, t6
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e1/m2 < e0/m1 else (0 if Eq(s2, 0) else
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e1/m2 < e0/m1 else (0 if Eq(s2, 0) else
 #     1/sqrt(s2))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s2, s2_l):
+def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
     t3 = ddiv(e0, m1)
@@ -7489,25 +7471,22 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t44 = (t43 if t42 else t39) == 0.0 and (dadd(t41, -dadd(t43, -t39)) if t42 else 0.0) == 0.0
     t45 = libdevice.dsqrt_rn(s2)
     t46 = ddiv(1.0, t45)
-    t47 = 0.0 if t44 else t46
-    t48 = 0.0 if t31 else dmul(t47, 0.5) if t38 else dmul(t47, 0.25)
-    t49 = -dmul(g, t48)
-    t50 = dmul(t46, ddiv(dadd(libdevice.fma(-t45, t45, s2), s2_l), dadd(t45, t45)))
-    t51 = 0.0 if t44 else ddiv(dadd(libdevice.fma(-t46, t45, 1.0), -t50), t45)
-    t52 = dmul(g, 0.0 if t31 else dmul(t51, 0.5) if t38 else dmul(t51, 0.25))
-    t53 = -dadd(libdevice.fma(g, t48, t49), t52) if t24 else 0.0
-    t54 = dadd(t53, -t53) == 0.0
-    t55 = t49 if t24 else 0.0
-    t56 = dadd(t55, t53)
-    t57 = t56 if t54 else t55
-    t58 = (dadd(t53, -dadd(t56, -t55)) if t54 else 0.0) if dadd(t57, -t57) == 0.0 else 0.0
-    return t57, t58
+    t47 = dmul(t46, ddiv(dadd(libdevice.fma(-t45, t45, s2), s2_l), dadd(t45, t45)))
+    t48 = 0.0 if t44 else ddiv(dadd(libdevice.fma(-t46, t45, 1.0), -t47), t45)
+    t49 = -(0.0 if t31 else dmul(t48, 0.5) if t38 else dmul(t48, 0.25)) if t24 else 0.0
+    t50 = dadd(t49, -t49) == 0.0
+    t51 = 0.0 if t44 else t46
+    t52 = -(0.0 if t31 else dmul(t51, 0.5) if t38 else dmul(t51, 0.25)) if t24 else 0.0
+    t53 = dadd(t52, t49)
+    t54 = t53 if t50 else t52
+    t55 = (dadd(t49, -dadd(t53, -t52)) if t50 else 0.0) if dadd(t54, -t54) == 0.0 else 0.0
+    return t54, t55
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
+# s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s1, s1_l):
+def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
     t3 = ddiv(e0, m1)
@@ -7547,31 +7526,28 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t37 = (t36 if t35 else t32) == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) == 0.0
     t38 = libdevice.dsqrt_rn(s1)
     t39 = ddiv(1.0, t38)
-    t40 = 0.0 if t37 else t39
-    t41 = dadd(t4, t15)
-    t42 = dadd(t41, -t4)
-    t43 = dadd(dadd(dadd(dadd(t4, -dadd(t41, -t42)), dadd(t15, -t42)), t18), -t16)
-    t44 = dadd(t43, -t43) == 0.0
-    t45 = dadd(t41, t43)
-    t46 = t45 if t44 else t41
-    t47 = t46 < 0.0 or t46 == 0.0 and (dadd(t43, -dadd(t45, -t41)) if t44 else 0.0) < 0.0
-    t48 = dmul(t40, 0.5) if t31 else 0.0 if t47 else dmul(t40, 0.25)
-    t49 = -dmul(g, t48)
-    t50 = dmul(t39, ddiv(dadd(libdevice.fma(-t38, t38, s1), s1_l), dadd(t38, t38)))
-    t51 = 0.0 if t37 else ddiv(dadd(libdevice.fma(-t39, t38, 1.0), -t50), t38)
-    t52 = dmul(g, dmul(t51, 0.5) if t31 else 0.0 if t47 else dmul(t51, 0.25))
-    t53 = -dadd(libdevice.fma(g, t48, t49), t52) if t24 else 0.0
-    t54 = dadd(t53, -t53) == 0.0
-    t55 = t49 if t24 else 0.0
-    t56 = dadd(t55, t53)
-    t57 = t56 if t54 else t55
-    t58 = (dadd(t53, -dadd(t56, -t55)) if t54 else 0.0) if dadd(t57, -t57) == 0.0 else 0.0
-    return t57, t58
+    t40 = dmul(t39, ddiv(dadd(libdevice.fma(-t38, t38, s1), s1_l), dadd(t38, t38)))
+    t41 = 0.0 if t37 else ddiv(dadd(libdevice.fma(-t39, t38, 1.0), -t40), t38)
+    t42 = dadd(t4, t15)
+    t43 = dadd(t42, -t4)
+    t44 = dadd(dadd(dadd(dadd(t4, -dadd(t42, -t43)), dadd(t15, -t43)), t18), -t16)
+    t45 = dadd(t44, -t44) == 0.0
+    t46 = dadd(t42, t44)
+    t47 = t46 if t45 else t42
+    t48 = t47 < 0.0 or t47 == 0.0 and (dadd(t44, -dadd(t46, -t42)) if t45 else 0.0) < 0.0
+    t49 = -(dmul(t41, 0.5) if t31 else 0.0 if t48 else dmul(t41, 0.25)) if t24 else 0.0
+    t50 = dadd(t49, -t49) == 0.0
+    t51 = 0.0 if t37 else t39
+    t52 = -(dmul(t51, 0.5) if t31 else 0.0 if t48 else dmul(t51, 0.25)) if t24 else 0.0
+    t53 = dadd(t52, t49)
+    t54 = t53 if t50 else t52
+    t55 = (dadd(t49, -dadd(t53, -t52)) if t50 else 0.0) if dadd(t54, -t54) == 0.0 else 0.0
+    return t54, t55
 
 
-# s6 = (g*(0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s0, s0_l):
+def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
     t3 = ddiv(e0, m1)
@@ -7594,32 +7570,28 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t20 = dadd(t9, t18)
     t21 = t20 if t19 else t9
     t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(g, 0.5)
-    t24 = dadd(s0, -0.0)
-    t25 = dadd(t24, -s0)
-    t26 = dadd(dadd(dadd(s0, -dadd(t24, -t25)), dadd(-0.0, -t25)), s0_l)
-    t27 = dadd(t26, -t26) == 0.0
-    t28 = dadd(t24, t26)
-    t29 = (t28 if t27 else t24) == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) == 0.0
-    t30 = libdevice.dsqrt_rn(s0)
-    t31 = ddiv(1.0, t30)
-    t32 = 0.0 if t29 else t31
-    t33 = dmul(t23, t32)
-    t34 = dmul(t31, ddiv(dadd(libdevice.fma(-t30, t30, s0), s0_l), dadd(t30, t30)))
-    t35 = dmul(t23, 0.0 if t29 else ddiv(dadd(libdevice.fma(-t31, t30, 1.0), -t34), t30))
-    t36 = dadd(libdevice.fma(t23, t32, -t33), t35) if t22 else 0.0
-    t37 = dadd(t36, -t36) == 0.0
-    t38 = t33 if t22 else 0.0
-    t39 = dadd(t38, t36)
-    t40 = t39 if t37 else t38
-    t41 = (dadd(t36, -dadd(t39, -t38)) if t37 else 0.0) if dadd(t40, -t40) == 0.0 else 0.0
-    return t40, t41
+    t23 = dadd(s0, -0.0)
+    t24 = dadd(t23, -s0)
+    t25 = dadd(dadd(dadd(s0, -dadd(t23, -t24)), dadd(-0.0, -t24)), s0_l)
+    t26 = dadd(t25, -t25) == 0.0
+    t27 = dadd(t23, t25)
+    t28 = (t27 if t26 else t23) == 0.0 and (dadd(t25, -dadd(t27, -t23)) if t26 else 0.0) == 0.0
+    t29 = libdevice.dsqrt_rn(s0)
+    t30 = ddiv(1.0, t29)
+    t31 = dmul(t30, ddiv(dadd(libdevice.fma(-t29, t29, s0), s0_l), dadd(t29, t29)))
+    t32 = dmul(0.0 if t28 else ddiv(dadd(libdevice.fma(-t30, t29, 1.0), -t31), t29), 0.5) if t22 else 0.0
+    t33 = dadd(t32, -t32) == 0.0
+    t34 = dmul(0.0 if t28 else t30, 0.5) if t22 else 0.0
+    t35 = dadd(t34, t32)
+    t36 = t35 if t33 else t34
+    t37 = (dadd(t32, -dadd(t35, -t34)) if t33 else 0.0) if dadd(t36, -t36) == 0.0 else 0.0
+    return t36, t37
 
 
-# danchor[D] = (2*s5*y1[D] + 2*s6*y0[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
@@ -7648,18 +7620,20 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     t25 = dmul(y1_D, 2.0)
     t26 = dmul(t25, s5)
     t27 = dadd(t24, t26)
-    t28 = dadd(t27, -t24)
-    t29 = dadd(dadd(libdevice.fma(t23, s6, -t24), dmul(t23, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t30 = dadd(dadd(libdevice.fma(t25, s5, -t26), dmul(t25, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t31 = dadd(dadd(dadd(dadd(t24, -dadd(t27, -t28)), dadd(t26, -t28)), t29), t30) if t22 else 0.0
-    t32 = t27 if t22 else 0.0
-    return dadd(t32, t31) if dadd(t31, -t31) == 0.0 else t32
+    t28 = dmul(g, t27)
+    t29 = dadd(t27, -t24)
+    t30 = dadd(dadd(libdevice.fma(t23, s6, -t24), dmul(t23, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t31 = dadd(dadd(libdevice.fma(t25, s5, -t26), dmul(t25, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t32 = dmul(g, dadd(dadd(dadd(dadd(t24, -dadd(t27, -t29)), dadd(t26, -t29)), t30), t31))
+    t33 = dadd(libdevice.fma(g, t27, -t28), t32) if t22 else 0.0
+    t34 = t28 if t22 else 0.0
+    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
 
 
-# dpositive[D] = (2*s4*y2[D] - 2*s6*y0[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
 ):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
@@ -7688,18 +7662,20 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     t25 = dmul(y2_D, 2.0)
     t26 = dmul(t25, s4)
     t27 = dadd(t24, t26)
-    t28 = dadd(t27, -t24)
-    t29 = -dadd(dadd(libdevice.fma(t23, s6, t24), dmul(t23, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t30 = dadd(dadd(libdevice.fma(t25, s4, -t26), dmul(t25, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
-    t31 = dadd(dadd(dadd(dadd(t24, -dadd(t27, -t28)), dadd(t26, -t28)), t29), t30) if t22 else 0.0
-    t32 = t27 if t22 else 0.0
-    return dadd(t32, t31) if dadd(t31, -t31) == 0.0 else t32
+    t28 = dmul(g, t27)
+    t29 = dadd(t27, -t24)
+    t30 = -dadd(dadd(libdevice.fma(t23, s6, t24), dmul(t23, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t31 = dadd(dadd(libdevice.fma(t25, s4, -t26), dmul(t25, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
+    t32 = dmul(g, dadd(dadd(dadd(dadd(t24, -dadd(t27, -t29)), dadd(t26, -t29)), t30), t31))
+    t33 = dadd(libdevice.fma(g, t27, -t28), t32) if t22 else 0.0
+    t34 = t28 if t22 else 0.0
+    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
 
 
-# dnegative[D] = (-2*s4*y2[D] - 2*s5*y1[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
+    e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
 ):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
@@ -7728,12 +7704,14 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     t25 = dmul(y2_D, 2.0)
     t26 = -dmul(t25, s4)
     t27 = dadd(t24, t26)
-    t28 = dadd(t27, -t24)
-    t29 = -dadd(dadd(libdevice.fma(t23, s5, t24), dmul(t23, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t30 = -dadd(dadd(libdevice.fma(t25, s4, t26), dmul(t25, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
-    t31 = dadd(dadd(dadd(dadd(t24, -dadd(t27, -t28)), dadd(t26, -t28)), t29), t30) if t22 else 0.0
-    t32 = t27 if t22 else 0.0
-    return dadd(t32, t31) if dadd(t31, -t31) == 0.0 else t32
+    t28 = dmul(g, t27)
+    t29 = dadd(t27, -t24)
+    t30 = -dadd(dadd(libdevice.fma(t23, s5, t24), dmul(t23, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t31 = -dadd(dadd(libdevice.fma(t25, s4, t26), dmul(t25, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
+    t32 = dmul(g, dadd(dadd(dadd(dadd(t24, -dadd(t27, -t29)), dadd(t26, -t29)), t30), t31))
+    t33 = dadd(libdevice.fma(g, t27, -t28), t32) if t22 else 0.0
+    t34 = t28 if t22 else 0.0
+    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -8132,15 +8110,9 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp(
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
     e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
     e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8151,7 +8123,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8164,7 +8136,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8177,7 +8149,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -8252,15 +8224,9 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block(
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
     e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
     e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8271,7 +8237,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -8284,7 +8250,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -8297,7 +8263,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -8372,15 +8338,9 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp(
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
     e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
     e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8391,7 +8351,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8404,7 +8364,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8417,7 +8377,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -8492,15 +8452,9 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block(
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
     e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l)
     e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l)
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8511,7 +8465,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -8524,7 +8478,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -8537,7 +8491,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -8618,15 +8572,9 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp(
             row,
             value_and_grad_f32_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8637,7 +8585,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8650,7 +8598,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8663,7 +8611,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -8744,15 +8692,9 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block(
             row,
             value_and_grad_f32_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8763,7 +8705,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -8776,7 +8718,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -8789,7 +8731,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -8870,15 +8812,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp(
             row,
             value_and_grad_f64_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -8889,7 +8825,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8902,7 +8838,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -8915,7 +8851,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -8996,15 +8932,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block(
             row,
             value_and_grad_f64_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -9015,7 +8945,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -9028,7 +8958,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -9041,7 +8971,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -9470,10 +9400,10 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
     return t14, t15
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
     t3 = fdiv(e0, m1)
@@ -9532,25 +9462,22 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t56 = libdevice.powf(t47, t55)
     t57 = f32(0.0) if t44 else t56
     t58 = fdiv(t57, p)
-    t59 = f32(0.0) if t31 else t58 if t38 else fmul(t58, f32(0.5))
-    t60 = -fmul(g, t59)
-    t61 = fmul(t56, fmul(fsub(t52, fsub(t54, t49)) if t53 else f32(0.0), libdevice.logf(t47)))
-    t62 = fadd(fmul(t56, fmul(t55, fdiv(fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0), t47))), t61)
-    t63 = fdiv(fadd(libdevice.fmaf(-t58, p, t57), f32(0.0) if t44 else t62), p)
-    t64 = fadd(libdevice.fmaf(g, t59, t60), fmul(g, f32(0.0) if t31 else t63 if t38 else fmul(t63, f32(0.5))))
-    t65 = -t64 if t24 else f32(0.0)
-    t66 = fsub(t65, t65) == f32(0.0)
-    t67 = t60 if t24 else f32(0.0)
-    t68 = fadd(t67, t65)
-    t69 = t68 if t66 else t67
-    t70 = (fsub(t65, fsub(t68, t67)) if t66 else f32(0.0)) if fsub(t69, t69) == f32(0.0) else f32(0.0)
-    return t69, t70
+    t59 = fmul(t56, fmul(fsub(t52, fsub(t54, t49)) if t53 else f32(0.0), libdevice.logf(t47)))
+    t60 = fadd(fmul(t56, fmul(t55, fdiv(fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0), t47))), t59)
+    t61 = fdiv(fadd(libdevice.fmaf(-t58, p, t57), f32(0.0) if t44 else t60), p)
+    t62 = -(f32(0.0) if t31 else t61 if t38 else fmul(t61, f32(0.5))) if t24 else f32(0.0)
+    t63 = fsub(t62, t62) == f32(0.0)
+    t64 = -(f32(0.0) if t31 else t58 if t38 else fmul(t58, f32(0.5))) if t24 else f32(0.0)
+    t65 = fadd(t64, t62)
+    t66 = t65 if t63 else t64
+    t67 = (fsub(t62, fsub(t65, t64)) if t63 else f32(0.0)) if fsub(t66, t66) == f32(0.0) else f32(0.0)
+    return t66, t67
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
+# s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
     t3 = fdiv(e0, m1)
@@ -9602,31 +9529,28 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t49 = libdevice.powf(t40, t48)
     t50 = f32(0.0) if t37 else t49
     t51 = fdiv(t50, p)
-    t52 = fadd(t4, t15)
-    t53 = fsub(t52, t4)
-    t54 = fadd(fadd(fadd(fsub(t4, fsub(t52, t53)), fsub(t15, t53)), t18), -t16)
-    t55 = fsub(t54, t54) == f32(0.0)
-    t56 = fadd(t52, t54)
-    t57 = t56 if t55 else t52
-    t58 = t57 < f32(0.0) or t57 == f32(0.0) and (fsub(t54, fsub(t56, t52)) if t55 else f32(0.0)) < f32(0.0)
-    t59 = t51 if t31 else f32(0.0) if t58 else fmul(t51, f32(0.5))
-    t60 = -fmul(g, t59)
-    t61 = fmul(t49, fmul(fsub(t45, fsub(t47, t42)) if t46 else f32(0.0), libdevice.logf(t40)))
-    t62 = fadd(fmul(t49, fmul(t48, fdiv(fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0), t40))), t61)
-    t63 = fdiv(fadd(libdevice.fmaf(-t51, p, t50), f32(0.0) if t37 else t62), p)
-    t64 = fadd(libdevice.fmaf(g, t59, t60), fmul(g, t63 if t31 else f32(0.0) if t58 else fmul(t63, f32(0.5))))
-    t65 = -t64 if t24 else f32(0.0)
-    t66 = fsub(t65, t65) == f32(0.0)
-    t67 = t60 if t24 else f32(0.0)
-    t68 = fadd(t67, t65)
-    t69 = t68 if t66 else t67
-    t70 = (fsub(t65, fsub(t68, t67)) if t66 else f32(0.0)) if fsub(t69, t69) == f32(0.0) else f32(0.0)
-    return t69, t70
+    t52 = fmul(t49, fmul(fsub(t45, fsub(t47, t42)) if t46 else f32(0.0), libdevice.logf(t40)))
+    t53 = fadd(fmul(t49, fmul(t48, fdiv(fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0), t40))), t52)
+    t54 = fdiv(fadd(libdevice.fmaf(-t51, p, t50), f32(0.0) if t37 else t53), p)
+    t55 = fadd(t4, t15)
+    t56 = fsub(t55, t4)
+    t57 = fadd(fadd(fadd(fsub(t4, fsub(t55, t56)), fsub(t15, t56)), t18), -t16)
+    t58 = fsub(t57, t57) == f32(0.0)
+    t59 = fadd(t55, t57)
+    t60 = t59 if t58 else t55
+    t61 = t60 < f32(0.0) or t60 == f32(0.0) and (fsub(t57, fsub(t59, t55)) if t58 else f32(0.0)) < f32(0.0)
+    t62 = -(t54 if t31 else f32(0.0) if t61 else fmul(t54, f32(0.5))) if t24 else f32(0.0)
+    t63 = fsub(t62, t62) == f32(0.0)
+    t64 = -(t51 if t31 else f32(0.0) if t61 else fmul(t51, f32(0.5))) if t24 else f32(0.0)
+    t65 = fadd(t64, t62)
+    t66 = t65 if t63 else t64
+    t67 = (fsub(t62, fsub(t65, t64)) if t63 else f32(0.0)) if fsub(t66, t66) == f32(0.0) else f32(0.0)
+    return t66, t67
 
 
-# s6 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
     t1 = fdiv(e2, m0)
     t2 = fadd(margin, t1)
     t3 = fdiv(e0, m1)
@@ -9649,37 +9573,35 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t20 = fadd(t9, t18)
     t21 = t20 if t19 else t9
     t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t9)) if t19 else f32(0.0)) <= f32(0.0)
-    t23 = fdiv(g, p)
-    t24 = fadd(s0, f32(-0.0))
-    t25 = fsub(t24, s0)
-    t26 = fadd(fadd(fsub(s0, fsub(t24, t25)), fsub(f32(-0.0), t25)), s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t24, t26)
-    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
-    t30 = fsub(s0_l, s0_l) == f32(0.0)
-    t31 = fadd(s0, s0_l)
-    t32 = t31 if t30 else s0
-    t33 = fdiv(f32(1.0), p)
-    t34 = fadd(t33, f32(-1.0))
-    t35 = fsub(t34, t33)
-    t36 = fadd(fsub(t33, fsub(t34, t35)), fsub(f32(-1.0), t35))
-    t37 = fadd(t36, fdiv(libdevice.fmaf(-t33, p, f32(1.0)), p))
-    t38 = fsub(t37, t37) == f32(0.0)
-    t39 = fadd(t34, t37)
-    t40 = t39 if t38 else t34
-    t41 = libdevice.powf(t32, t40)
-    t42 = f32(0.0) if t29 else t41
-    t43 = fmul(t23, t42)
-    t44 = fmul(t41, fmul(fsub(t37, fsub(t39, t34)) if t38 else f32(0.0), libdevice.logf(t32)))
-    t45 = fadd(fmul(t41, fmul(t40, fdiv(fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0), t32))), t44)
-    t46 = fadd(libdevice.fmaf(t23, t42, -t43), fmul(t23, f32(0.0) if t29 else t45))
-    t47 = fadd(t46, fmul(fdiv(libdevice.fmaf(-t23, p, g), p), t42)) if t22 else f32(0.0)
-    t48 = fsub(t47, t47) == f32(0.0)
-    t49 = t43 if t22 else f32(0.0)
-    t50 = fadd(t49, t47)
-    t51 = t50 if t48 else t49
-    t52 = (fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)) if fsub(t51, t51) == f32(0.0) else f32(0.0)
-    return t51, t52
+    t23 = fadd(s0, f32(-0.0))
+    t24 = fsub(t23, s0)
+    t25 = fadd(fadd(fsub(s0, fsub(t23, t24)), fsub(f32(-0.0), t24)), s0_l)
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = fadd(t23, t25)
+    t28 = (t27 if t26 else t23) == f32(0.0) and (fsub(t25, fsub(t27, t23)) if t26 else f32(0.0)) == f32(0.0)
+    t29 = fsub(s0_l, s0_l) == f32(0.0)
+    t30 = fadd(s0, s0_l)
+    t31 = t30 if t29 else s0
+    t32 = fdiv(f32(1.0), p)
+    t33 = fadd(t32, f32(-1.0))
+    t34 = fsub(t33, t32)
+    t35 = fadd(fsub(t32, fsub(t33, t34)), fsub(f32(-1.0), t34))
+    t36 = fadd(t35, fdiv(libdevice.fmaf(-t32, p, f32(1.0)), p))
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t33, t36)
+    t39 = t38 if t37 else t33
+    t40 = libdevice.powf(t31, t39)
+    t41 = f32(0.0) if t28 else t40
+    t42 = fdiv(t41, p)
+    t43 = fmul(t40, fmul(fsub(t36, fsub(t38, t33)) if t37 else f32(0.0), libdevice.logf(t31)))
+    t44 = fadd(fmul(t40, fmul(t39, fdiv(fsub(s0_l, fsub(t30, s0)) if t29 else f32(0.0), t31))), t43)
+    t45 = fdiv(fadd(libdevice.fmaf(-t42, p, t41), f32(0.0) if t28 else t44), p) if t22 else f32(0.0)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = t42 if t22 else f32(0.0)
+    t48 = fadd(t47, t45)
+    t49 = t48 if t46 else t47
+    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
+    return t49, t50
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -9730,7 +9652,7 @@ def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
     return t17, t18
 
 
-# danchor[D] = (p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
+# danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
 #     else 0)
 @core
 def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
@@ -9740,6 +9662,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -9791,15 +9714,17 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
     t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
     t32 = fmul(t29, t31)
     t33 = fadd(t27, t32)
-    t34 = fsub(t33, t27)
-    t35 = fmul(fadd(libdevice.fmaf(e3_D, p, -t23), fmul(e3_D_l, p)), s5)
-    t36 = fmul(fadd(fadd(libdevice.fmaf(t23, s5, -t24), fmul(t23, s5_l)), t35), t26)
-    t37 = fmul(fadd(libdevice.fmaf(e4_D, p, -t28), fmul(e4_D_l, p)), s6)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t28, s6, -t29), fmul(t28, s6_l)), t37), t31)
-    t39 = fadd(fadd(fsub(t27, fsub(t33, t34)), fsub(t32, t34)), fadd(libdevice.fmaf(t24, t26, -t27), t36))
-    t40 = fadd(t39, fadd(libdevice.fmaf(t29, t31, -t32), t38)) if t22 else f32(0.0)
-    t41 = t33 if t22 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t34 = fmul(g, t33)
+    t35 = fsub(t33, t27)
+    t36 = fmul(fadd(libdevice.fmaf(e3_D, p, -t23), fmul(e3_D_l, p)), s5)
+    t37 = fmul(fadd(fadd(libdevice.fmaf(t23, s5, -t24), fmul(t23, s5_l)), t36), t26)
+    t38 = fmul(fadd(libdevice.fmaf(e4_D, p, -t28), fmul(e4_D_l, p)), s6)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t28, s6, -t29), fmul(t28, s6_l)), t38), t31)
+    t40 = fadd(fadd(fsub(t27, fsub(t33, t35)), fsub(t32, t35)), fadd(libdevice.fmaf(t24, t26, -t27), t37))
+    t41 = fadd(libdevice.fmaf(g, t33, -t34), fmul(g, fadd(t40, fadd(libdevice.fmaf(t29, t31, -t32), t39))))
+    t42 = t41 if t22 else f32(0.0)
+    t43 = t34 if t22 else f32(0.0)
+    return fadd(t43, t42) if fsub(t42, t42) == f32(0.0) else t43
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -9826,8 +9751,8 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
     return t17, t18
 
 
-# dpositive[D] = (p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
-#     else 0)
+# dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
+#     0 else 0)
 @core
 def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -9836,6 +9761,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -9887,19 +9813,21 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
     t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
     t32 = fmul(t29, t31)
     t33 = fadd(t27, t32)
-    t34 = fsub(t33, t27)
-    t35 = fmul(fadd(libdevice.fmaf(e4_D, p, -t23), fmul(e4_D_l, p)), s6)
-    t36 = fmul(fadd(fadd(libdevice.fmaf(t23, s6, -t24), fmul(t23, s6_l)), t35), t26)
-    t37 = fmul(fadd(libdevice.fmaf(e5_D, p, -t28), fmul(e5_D_l, p)), s4)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t28, s4, -t29), fmul(t28, s4_l)), t37), t31)
-    t39 = fadd(fadd(fsub(t27, fsub(t33, t34)), fsub(t32, t34)), -fadd(libdevice.fmaf(t24, t26, t27), t36))
-    t40 = fadd(t39, fadd(libdevice.fmaf(t29, t31, -t32), t38)) if t22 else f32(0.0)
-    t41 = t33 if t22 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t34 = fmul(g, t33)
+    t35 = fsub(t33, t27)
+    t36 = fmul(fadd(libdevice.fmaf(e4_D, p, -t23), fmul(e4_D_l, p)), s6)
+    t37 = fmul(fadd(fadd(libdevice.fmaf(t23, s6, -t24), fmul(t23, s6_l)), t36), t26)
+    t38 = fmul(fadd(libdevice.fmaf(e5_D, p, -t28), fmul(e5_D_l, p)), s4)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t28, s4, -t29), fmul(t28, s4_l)), t38), t31)
+    t40 = fadd(fadd(fsub(t27, fsub(t33, t35)), fsub(t32, t35)), -fadd(libdevice.fmaf(t24, t26, t27), t37))
+    t41 = fadd(libdevice.fmaf(g, t33, -t34), fmul(g, fadd(t40, fadd(libdevice.fmaf(t29, t31, -t32), t39))))
+    t42 = t41 if t22 else f32(0.0)
+    t43 = t34 if t22 else f32(0.0)
+    return fadd(t43, t42) if fsub(t42, t42) == f32(0.0) else t43
 
 
-# dnegative[D] = (-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
-#     else 0)
+# dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
+#     >= 0 else 0)
 @core
 def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -9908,6 +9836,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -9959,15 +9888,17 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
     t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
     t32 = -fmul(t29, t31)
     t33 = fadd(t27, t32)
-    t34 = fsub(t33, t27)
-    t35 = fmul(fadd(libdevice.fmaf(e3_D, p, -t23), fmul(e3_D_l, p)), s5)
-    t36 = fmul(fadd(fadd(libdevice.fmaf(t23, s5, -t24), fmul(t23, s5_l)), t35), t26)
-    t37 = fmul(fadd(libdevice.fmaf(e5_D, p, -t28), fmul(e5_D_l, p)), s4)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t28, s4, -t29), fmul(t28, s4_l)), t37), t31)
-    t39 = fadd(fadd(fsub(t27, fsub(t33, t34)), fsub(t32, t34)), -fadd(libdevice.fmaf(t24, t26, t27), t36))
-    t40 = fadd(t39, -fadd(libdevice.fmaf(t29, t31, t32), t38)) if t22 else f32(0.0)
-    t41 = t33 if t22 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t34 = fmul(g, t33)
+    t35 = fsub(t33, t27)
+    t36 = fmul(fadd(libdevice.fmaf(e3_D, p, -t23), fmul(e3_D_l, p)), s5)
+    t37 = fmul(fadd(fadd(libdevice.fmaf(t23, s5, -t24), fmul(t23, s5_l)), t36), t26)
+    t38 = fmul(fadd(libdevice.fmaf(e5_D, p, -t28), fmul(e5_D_l, p)), s4)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t28, s4, -t29), fmul(t28, s4_l)), t38), t31)
+    t40 = fadd(fadd(fsub(t27, fsub(t33, t35)), fsub(t32, t35)), -fadd(libdevice.fmaf(t24, t26, t27), t37))
+    t41 = fadd(libdevice.fmaf(g, t33, -t34), fmul(g, fadd(t40, -fadd(libdevice.fmaf(t29, t31, t32), t39))))
+    t42 = t41 if t22 else f32(0.0)
+    t43 = t34 if t22 else f32(0.0)
+    return fadd(t43, t42) if fsub(t42, t42) == f32(0.0) else t43
 
 
 # e0 = s1**(1/p)
@@ -10033,10 +9964,10 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
     return t14, t15
 
 
-# s4 = (-g*(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
+# s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
     t3 = ddiv(e0, m1)
@@ -10094,25 +10025,22 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t55 = pow(t47, t54)
     t56 = 0.0 if t44 else t55
     t57 = ddiv(t56, p)
-    t58 = 0.0 if t31 else t57 if t38 else dmul(t57, 0.5)
-    t59 = -dmul(g, t58)
-    t60 = dmul(t55, dmul(t54, ddiv(dadd(s2_l, -dadd(t46, -s2)) if t45 else 0.0, t47)))
-    t61 = dmul(t55, dmul(dadd(t51, -dadd(t53, -t49)) if t52 else 0.0, log(t47)))
-    t62 = ddiv(dadd(libdevice.fma(-t57, p, t56), 0.0 if t44 else dadd(dadd(pow_low(t47, t54), t60), t61)), p)
-    t63 = -dadd(libdevice.fma(g, t58, t59), dmul(g, 0.0 if t31 else t62 if t38 else dmul(t62, 0.5)))
-    t64 = t63 if t24 else 0.0
-    t65 = dadd(t64, -t64) == 0.0
-    t66 = t59 if t24 else 0.0
-    t67 = dadd(t66, t64)
-    t68 = t67 if t65 else t66
-    t69 = (dadd(t64, -dadd(t67, -t66)) if t65 else 0.0) if dadd(t68, -t68) == 0.0 else 0.0
-    return t68, t69
+    t58 = dmul(t55, dmul(t54, ddiv(dadd(s2_l, -dadd(t46, -s2)) if t45 else 0.0, t47)))
+    t59 = dmul(t55, dmul(dadd(t51, -dadd(t53, -t49)) if t52 else 0.0, log(t47)))
+    t60 = ddiv(dadd(libdevice.fma(-t57, p, t56), 0.0 if t44 else dadd(dadd(pow_low(t47, t54), t58), t59)), p)
+    t61 = -(0.0 if t31 else t60 if t38 else dmul(t60, 0.5)) if t24 else 0.0
+    t62 = dadd(t61, -t61) == 0.0
+    t63 = -(0.0 if t31 else t57 if t38 else dmul(t57, 0.5)) if t24 else 0.0
+    t64 = dadd(t63, t61)
+    t65 = t64 if t62 else t63
+    t66 = (dadd(t61, -dadd(t64, -t63)) if t62 else 0.0) if dadd(t65, -t65) == 0.0 else 0.0
+    return t65, t66
 
 
-# s5 = (-g*((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
+# s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
     t3 = ddiv(e0, m1)
@@ -10163,31 +10091,28 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t48 = pow(t40, t47)
     t49 = 0.0 if t37 else t48
     t50 = ddiv(t49, p)
-    t51 = dadd(t4, t15)
-    t52 = dadd(t51, -t4)
-    t53 = dadd(dadd(dadd(dadd(t4, -dadd(t51, -t52)), dadd(t15, -t52)), t18), -t16)
-    t54 = dadd(t53, -t53) == 0.0
-    t55 = dadd(t51, t53)
-    t56 = t55 if t54 else t51
-    t57 = t56 < 0.0 or t56 == 0.0 and (dadd(t53, -dadd(t55, -t51)) if t54 else 0.0) < 0.0
-    t58 = t50 if t31 else 0.0 if t57 else dmul(t50, 0.5)
-    t59 = -dmul(g, t58)
-    t60 = dmul(t48, dmul(t47, ddiv(dadd(s1_l, -dadd(t39, -s1)) if t38 else 0.0, t40)))
-    t61 = dmul(t48, dmul(dadd(t44, -dadd(t46, -t42)) if t45 else 0.0, log(t40)))
-    t62 = ddiv(dadd(libdevice.fma(-t50, p, t49), 0.0 if t37 else dadd(dadd(pow_low(t40, t47), t60), t61)), p)
-    t63 = -dadd(libdevice.fma(g, t58, t59), dmul(g, t62 if t31 else 0.0 if t57 else dmul(t62, 0.5)))
-    t64 = t63 if t24 else 0.0
-    t65 = dadd(t64, -t64) == 0.0
-    t66 = t59 if t24 else 0.0
-    t67 = dadd(t66, t64)
-    t68 = t67 if t65 else t66
-    t69 = (dadd(t64, -dadd(t67, -t66)) if t65 else 0.0) if dadd(t68, -t68) == 0.0 else 0.0
-    return t68, t69
+    t51 = dmul(t48, dmul(t47, ddiv(dadd(s1_l, -dadd(t39, -s1)) if t38 else 0.0, t40)))
+    t52 = dmul(t48, dmul(dadd(t44, -dadd(t46, -t42)) if t45 else 0.0, log(t40)))
+    t53 = ddiv(dadd(libdevice.fma(-t50, p, t49), 0.0 if t37 else dadd(dadd(pow_low(t40, t47), t51), t52)), p)
+    t54 = dadd(t4, t15)
+    t55 = dadd(t54, -t4)
+    t56 = dadd(dadd(dadd(dadd(t4, -dadd(t54, -t55)), dadd(t15, -t55)), t18), -t16)
+    t57 = dadd(t56, -t56) == 0.0
+    t58 = dadd(t54, t56)
+    t59 = t58 if t57 else t54
+    t60 = t59 < 0.0 or t59 == 0.0 and (dadd(t56, -dadd(t58, -t54)) if t57 else 0.0) < 0.0
+    t61 = -(t53 if t31 else 0.0 if t60 else dmul(t53, 0.5)) if t24 else 0.0
+    t62 = dadd(t61, -t61) == 0.0
+    t63 = -(t50 if t31 else 0.0 if t60 else dmul(t50, 0.5)) if t24 else 0.0
+    t64 = dadd(t63, t61)
+    t65 = t64 if t62 else t63
+    t66 = (dadd(t61, -dadd(t64, -t63)) if t62 else 0.0) if dadd(t65, -t65) == 0.0 else 0.0
+    return t65, t66
 
 
-# s6 = (g*(0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
+# s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
     t1 = ddiv(e2, m0)
     t2 = dadd(margin, t1)
     t3 = ddiv(e0, m1)
@@ -10210,37 +10135,35 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1
     t20 = dadd(t9, t18)
     t21 = t20 if t19 else t9
     t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = ddiv(g, p)
-    t24 = dadd(s0, -0.0)
-    t25 = dadd(t24, -s0)
-    t26 = dadd(dadd(dadd(s0, -dadd(t24, -t25)), dadd(-0.0, -t25)), s0_l)
-    t27 = dadd(t26, -t26) == 0.0
-    t28 = dadd(t24, t26)
-    t29 = (t28 if t27 else t24) == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) == 0.0
-    t30 = dadd(s0_l, -s0_l) == 0.0
-    t31 = dadd(s0, s0_l)
-    t32 = t31 if t30 else s0
-    t33 = ddiv(1.0, p)
-    t34 = dadd(t33, -1.0)
-    t35 = dadd(t34, -t33)
-    t36 = dadd(dadd(dadd(t33, -dadd(t34, -t35)), dadd(-1.0, -t35)), ddiv(libdevice.fma(-t33, p, 1.0), p))
-    t37 = dadd(t36, -t36) == 0.0
-    t38 = dadd(t34, t36)
-    t39 = t38 if t37 else t34
-    t40 = pow(t32, t39)
-    t41 = 0.0 if t29 else t40
-    t42 = dmul(t23, t41)
-    t43 = dmul(t40, dmul(t39, ddiv(dadd(s0_l, -dadd(t31, -s0)) if t30 else 0.0, t32)))
-    t44 = dmul(t40, dmul(dadd(t36, -dadd(t38, -t34)) if t37 else 0.0, log(t32)))
-    t45 = dmul(t23, 0.0 if t29 else dadd(dadd(pow_low(t32, t39), t43), t44))
-    t46 = dadd(dadd(libdevice.fma(t23, t41, -t42), t45), dmul(ddiv(libdevice.fma(-t23, p, g), p), t41))
-    t47 = t46 if t22 else 0.0
-    t48 = dadd(t47, -t47) == 0.0
-    t49 = t42 if t22 else 0.0
-    t50 = dadd(t49, t47)
-    t51 = t50 if t48 else t49
-    t52 = (dadd(t47, -dadd(t50, -t49)) if t48 else 0.0) if dadd(t51, -t51) == 0.0 else 0.0
-    return t51, t52
+    t23 = dadd(s0, -0.0)
+    t24 = dadd(t23, -s0)
+    t25 = dadd(dadd(dadd(s0, -dadd(t23, -t24)), dadd(-0.0, -t24)), s0_l)
+    t26 = dadd(t25, -t25) == 0.0
+    t27 = dadd(t23, t25)
+    t28 = (t27 if t26 else t23) == 0.0 and (dadd(t25, -dadd(t27, -t23)) if t26 else 0.0) == 0.0
+    t29 = dadd(s0_l, -s0_l) == 0.0
+    t30 = dadd(s0, s0_l)
+    t31 = t30 if t29 else s0
+    t32 = ddiv(1.0, p)
+    t33 = dadd(t32, -1.0)
+    t34 = dadd(t33, -t32)
+    t35 = dadd(dadd(dadd(t32, -dadd(t33, -t34)), dadd(-1.0, -t34)), ddiv(libdevice.fma(-t32, p, 1.0), p))
+    t36 = dadd(t35, -t35) == 0.0
+    t37 = dadd(t33, t35)
+    t38 = t37 if t36 else t33
+    t39 = pow(t31, t38)
+    t40 = 0.0 if t28 else t39
+    t41 = ddiv(t40, p)
+    t42 = dmul(t39, dmul(t38, ddiv(dadd(s0_l, -dadd(t30, -s0)) if t29 else 0.0, t31)))
+    t43 = dmul(t39, dmul(dadd(t35, -dadd(t37, -t33)) if t36 else 0.0, log(t31)))
+    t44 = ddiv(dadd(libdevice.fma(-t41, p, t40), 0.0 if t28 else dadd(dadd(pow_low(t31, t38), t42), t43)), p)
+    t45 = t44 if t22 else 0.0
+    t46 = dadd(t45, -t45) == 0.0
+    t47 = t41 if t22 else 0.0
+    t48 = dadd(t47, t45)
+    t49 = t48 if t46 else t47
+    t50 = (dadd(t45, -dadd(t48, -t47)) if t46 else 0.0) if dadd(t49, -t49) == 0.0 else 0.0
+    return t49, t50
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -10291,7 +10214,7 @@ def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
     return t17, t18
 
 
-# danchor[D] = (p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
+# danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
 #     else 0)
 @core
 def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
@@ -10301,6 +10224,7 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -10352,15 +10276,17 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
     t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
     t32 = dmul(t29, t31)
     t33 = dadd(t27, t32)
-    t34 = dadd(t33, -t27)
-    t35 = dmul(dadd(libdevice.fma(e3_D, p, -t23), dmul(e3_D_l, p)), s5)
-    t36 = dmul(dadd(dadd(libdevice.fma(t23, s5, -t24), dmul(t23, s5_l)), t35), t26)
-    t37 = dmul(dadd(libdevice.fma(e4_D, p, -t28), dmul(e4_D_l, p)), s6)
-    t38 = dmul(dadd(dadd(libdevice.fma(t28, s6, -t29), dmul(t28, s6_l)), t37), t31)
-    t39 = dadd(dadd(dadd(t27, -dadd(t33, -t34)), dadd(t32, -t34)), dadd(libdevice.fma(t24, t26, -t27), t36))
-    t40 = dadd(t39, dadd(libdevice.fma(t29, t31, -t32), t38)) if t22 else 0.0
-    t41 = t33 if t22 else 0.0
-    return dadd(t41, t40) if dadd(t40, -t40) == 0.0 else t41
+    t34 = dmul(g, t33)
+    t35 = dadd(t33, -t27)
+    t36 = dmul(dadd(libdevice.fma(e3_D, p, -t23), dmul(e3_D_l, p)), s5)
+    t37 = dmul(dadd(dadd(libdevice.fma(t23, s5, -t24), dmul(t23, s5_l)), t36), t26)
+    t38 = dmul(dadd(libdevice.fma(e4_D, p, -t28), dmul(e4_D_l, p)), s6)
+    t39 = dmul(dadd(dadd(libdevice.fma(t28, s6, -t29), dmul(t28, s6_l)), t38), t31)
+    t40 = dadd(dadd(dadd(t27, -dadd(t33, -t35)), dadd(t32, -t35)), dadd(libdevice.fma(t24, t26, -t27), t37))
+    t41 = dadd(libdevice.fma(g, t33, -t34), dmul(g, dadd(t40, dadd(libdevice.fma(t29, t31, -t32), t39))))
+    t42 = t41 if t22 else 0.0
+    t43 = t34 if t22 else 0.0
+    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -10387,8 +10313,8 @@ def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
     return t17, t18
 
 
-# dpositive[D] = (p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
-#     else 0)
+# dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
+#     0 else 0)
 @core
 def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -10397,6 +10323,7 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -10448,19 +10375,21 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
     t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
     t32 = dmul(t29, t31)
     t33 = dadd(t27, t32)
-    t34 = dadd(t33, -t27)
-    t35 = dmul(dadd(libdevice.fma(e4_D, p, -t23), dmul(e4_D_l, p)), s6)
-    t36 = dmul(dadd(dadd(libdevice.fma(t23, s6, -t24), dmul(t23, s6_l)), t35), t26)
-    t37 = dmul(dadd(libdevice.fma(e5_D, p, -t28), dmul(e5_D_l, p)), s4)
-    t38 = dmul(dadd(dadd(libdevice.fma(t28, s4, -t29), dmul(t28, s4_l)), t37), t31)
-    t39 = dadd(dadd(dadd(t27, -dadd(t33, -t34)), dadd(t32, -t34)), -dadd(libdevice.fma(t24, t26, t27), t36))
-    t40 = dadd(t39, dadd(libdevice.fma(t29, t31, -t32), t38)) if t22 else 0.0
-    t41 = t33 if t22 else 0.0
-    return dadd(t41, t40) if dadd(t40, -t40) == 0.0 else t41
+    t34 = dmul(g, t33)
+    t35 = dadd(t33, -t27)
+    t36 = dmul(dadd(libdevice.fma(e4_D, p, -t23), dmul(e4_D_l, p)), s6)
+    t37 = dmul(dadd(dadd(libdevice.fma(t23, s6, -t24), dmul(t23, s6_l)), t36), t26)
+    t38 = dmul(dadd(libdevice.fma(e5_D, p, -t28), dmul(e5_D_l, p)), s4)
+    t39 = dmul(dadd(dadd(libdevice.fma(t28, s4, -t29), dmul(t28, s4_l)), t38), t31)
+    t40 = dadd(dadd(dadd(t27, -dadd(t33, -t35)), dadd(t32, -t35)), -dadd(libdevice.fma(t24, t26, t27), t37))
+    t41 = dadd(libdevice.fma(g, t33, -t34), dmul(g, dadd(t40, dadd(libdevice.fma(t29, t31, -t32), t39))))
+    t42 = t41 if t22 else 0.0
+    t43 = t34 if t22 else 0.0
+    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
 
 
-# dnegative[D] = (-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D] if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
-#     else 0)
+# dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
+#     >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e0,
@@ -10469,6 +10398,7 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     e1_l,
     e2,
     e2_l,
+    g,
     m0,
     m1,
     m2,
@@ -10520,15 +10450,17 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
     t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
     t32 = -dmul(t29, t31)
     t33 = dadd(t27, t32)
-    t34 = dadd(t33, -t27)
-    t35 = dmul(dadd(libdevice.fma(e3_D, p, -t23), dmul(e3_D_l, p)), s5)
-    t36 = dmul(dadd(dadd(libdevice.fma(t23, s5, -t24), dmul(t23, s5_l)), t35), t26)
-    t37 = dmul(dadd(libdevice.fma(e5_D, p, -t28), dmul(e5_D_l, p)), s4)
-    t38 = dmul(dadd(dadd(libdevice.fma(t28, s4, -t29), dmul(t28, s4_l)), t37), t31)
-    t39 = dadd(dadd(dadd(t27, -dadd(t33, -t34)), dadd(t32, -t34)), -dadd(libdevice.fma(t24, t26, t27), t36))
-    t40 = dadd(t39, -dadd(libdevice.fma(t29, t31, t32), t38)) if t22 else 0.0
-    t41 = t33 if t22 else 0.0
-    return dadd(t41, t40) if dadd(t40, -t40) == 0.0 else t41
+    t34 = dmul(g, t33)
+    t35 = dadd(t33, -t27)
+    t36 = dmul(dadd(libdevice.fma(e3_D, p, -t23), dmul(e3_D_l, p)), s5)
+    t37 = dmul(dadd(dadd(libdevice.fma(t23, s5, -t24), dmul(t23, s5_l)), t36), t26)
+    t38 = dmul(dadd(libdevice.fma(e5_D, p, -t28), dmul(e5_D_l, p)), s4)
+    t39 = dmul(dadd(dadd(libdevice.fma(t28, s4, -t29), dmul(t28, s4_l)), t38), t31)
+    t40 = dadd(dadd(dadd(t27, -dadd(t33, -t35)), dadd(t32, -t35)), -dadd(libdevice.fma(t24, t26, t27), t37))
+    t41 = dadd(libdevice.fma(g, t33, -t34), dmul(g, dadd(t40, -dadd(libdevice.fma(t29, t31, t32), t39))))
+    t42 = t41 if t22 else 0.0
+    t43 = t34 if t22 else 0.0
+    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -10927,15 +10859,9 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp(
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
     e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -10948,7 +10874,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -10963,7 +10889,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -10978,7 +10904,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -11053,15 +10979,9 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block(
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
     e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11074,7 +10994,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11089,7 +11009,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11104,7 +11024,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -11179,15 +11099,9 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp(
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
     e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11200,7 +11114,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -11215,7 +11129,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -11230,7 +11144,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -11305,15 +11219,9 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block(
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
     e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
     e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11326,7 +11234,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11341,7 +11249,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11356,7 +11264,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -11437,15 +11345,9 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp(
             row,
             value_and_grad_f32_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11458,7 +11360,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -11473,7 +11375,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -11488,7 +11390,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -11569,15 +11471,9 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block(
             row,
             value_and_grad_f32_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11590,7 +11486,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11605,7 +11501,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11620,7 +11516,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
 
@@ -11701,15 +11597,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp(
             row,
             value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11722,7 +11612,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -11737,7 +11627,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
     i = lane
@@ -11752,7 +11642,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + warp_width)
 
@@ -11833,15 +11723,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block(
             row,
             value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin),
         )
-    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s2, s2_l
-    )
-    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s1, s1_l
-    )
-    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(
-        e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s0, s0_l
-    )
+    s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+    s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+    s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = lane
     while i < n:
         anchor_i = load(anchor, u32(at + i * inner))
@@ -11854,7 +11738,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block(
         store(
             danchor_,
             u32(at + i * inner),
-            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s5, s5_l, s6, s6_l, e3_i, e3_l_i, e4_i, e4_l_i, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11869,7 +11753,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block(
         store(
             dpositive_,
             u32(at + i * inner),
-            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
+            vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)
     i = lane
@@ -11884,6 +11768,6 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block(
         store(
             dnegative_,
             u32(at + i * inner),
-            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
+            vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i),
         )
         i = u32(i + block_width)

@@ -146,9 +146,9 @@ def value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     return dadd(t8, t19) if dadd(t19, -t19) == 0.0 else t8
 
 
-# s4 = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
+# s4 = (s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth)
 @core
-def vjp_f32_s4_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
@@ -159,133 +159,133 @@ def vjp_f32_s4_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t8 = fdiv(f32(1.0), t5)
     t9 = -t8
     t10 = fadd(t7, t9)
-    t11 = fmul(g, t10)
-    t12 = fsub(t10, t7)
-    t13 = fsub(t1, s2)
-    t14 = fadd(fadd(fsub(s2, fsub(t1, t13)), fsub(smooth, t13)), s2_l)
-    t15 = fsub(t5, t3)
-    t16 = fsub(t3, t1)
-    t17 = fadd(fadd(fsub(t1, fsub(t3, t16)), fsub(t2, t16)), t14)
-    t18 = fadd(t17, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t19 = fadd(fadd(fsub(t3, fsub(t5, t15)), fsub(t4, t15)), t18)
-    t20 = fadd(t19, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t14), fmul(t6, t20)), t5)
-    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t21), fmul(t7, t20)), t5)
-    t23 = -fdiv(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t20)), t5)
-    t24 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t10, t12)), fsub(t9, t12)), t22), t23))
-    t25 = fadd(libdevice.fmaf(g, t10, -t11), t24)
-    t26 = fsub(t25, t25) == f32(0.0)
-    t27 = fadd(t11, t25)
-    t28 = t27 if t26 else t11
-    t29 = (fsub(t25, fsub(t27, t11)) if t26 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t11 = fsub(t10, t7)
+    t12 = fsub(t1, s2)
+    t13 = fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l)
+    t14 = fsub(t5, t3)
+    t15 = fsub(t3, t1)
+    t16 = fadd(fadd(fsub(t1, fsub(t3, t15)), fsub(t2, t15)), t13)
+    t17 = fadd(t16, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
+    t18 = fadd(fadd(fsub(t3, fsub(t5, t14)), fsub(t4, t14)), t17)
+    t19 = fadd(t18, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
+    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t13), fmul(t6, t19)), t5)
+    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t20), fmul(t7, t19)), t5)
+    t22 = -fdiv(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t19)), t5)
+    t23 = fadd(fadd(fadd(fsub(t7, fsub(t10, t11)), fsub(t9, t11)), t21), t22)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t10, t23)
+    t26 = t25 if t24 else t10
+    t27 = (fsub(t23, fsub(t25, t10)) if t24 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
+    return t26, t27
 
 
-# s5 = beta*g*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+# s5 = beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f32_s5_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
     t4 = fmul(beta, s1)
     t5 = fadd(t3, t4)
     t6 = fdiv(beta, t5)
-    t7 = fmul(t6, g)
+    t7 = fmul(t6, t1)
     t8 = fdiv(t7, t5)
-    t9 = fmul(t8, t1)
-    t10 = fsub(t1, s2)
-    t11 = fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l)
-    t12 = fsub(t5, t3)
-    t13 = fsub(t3, t1)
-    t14 = fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11)
-    t15 = fadd(t14, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t16 = fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15)
-    t17 = fadd(t16, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
-    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, beta), fmul(t6, t17)), t5), g)
-    t19 = fsub(fadd(libdevice.fmaf(-t8, t5, t7), fadd(libdevice.fmaf(t6, g, -t7), t18)), fmul(t8, t17))
-    t20 = fadd(fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11)), fmul(fdiv(t19, t5), t1))
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t9 = fsub(t1, s2)
+    t10 = fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l)
+    t11 = fsub(t5, t3)
+    t12 = fsub(t3, t1)
+    t13 = fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10)
+    t14 = fadd(t13, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
+    t15 = fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14)
+    t16 = fadd(t15, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
+    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, beta), fmul(t6, t16)), t5), t1)
+    t18 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t17))
+    t19 = fdiv(fsub(t18, fmul(t8, t16)), t5)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t8, t19)
+    t22 = t21 if t20 else t8
+    t23 = (fsub(t19, fsub(t21, t8)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
 
 
-# s6 = alpha*g*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+# s6 = alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f32_s6_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
     t4 = fmul(beta, s1)
     t5 = fadd(t3, t4)
     t6 = fdiv(alpha, t5)
-    t7 = fmul(t6, g)
+    t7 = fmul(t6, t1)
     t8 = fdiv(t7, t5)
-    t9 = fmul(t8, t1)
-    t10 = fsub(t1, s2)
-    t11 = fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l)
-    t12 = fsub(t5, t3)
-    t13 = fsub(t3, t1)
-    t14 = fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11)
-    t15 = fadd(t14, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t16 = fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15)
-    t17 = fadd(t16, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
-    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, alpha), fmul(t6, t17)), t5), g)
-    t19 = fsub(fadd(libdevice.fmaf(-t8, t5, t7), fadd(libdevice.fmaf(t6, g, -t7), t18)), fmul(t8, t17))
-    t20 = fadd(fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11)), fmul(fdiv(t19, t5), t1))
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t9 = fsub(t1, s2)
+    t10 = fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l)
+    t11 = fsub(t5, t3)
+    t12 = fsub(t3, t1)
+    t13 = fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10)
+    t14 = fadd(t13, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
+    t15 = fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14)
+    t16 = fadd(t15, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
+    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, alpha), fmul(t6, t16)), t5), t1)
+    t18 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t17))
+    t19 = fdiv(fsub(t18, fmul(t8, t16)), t5)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t8, t19)
+    t22 = t21 if t20 else t8
+    t23 = (fsub(t19, fsub(t21, t8)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
 
 
-# dinput[D] = s4*target[D] - s5*target[D] + s6*(1 - target[D])
+# dinput[D] = g*(s4*target[D] - s5*target[D] + s6*(1 - target[D]))
 @core
-def vjp_f32_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_D):
+def vjp_f32_dinput_core(g, s4, s4_l, s5, s5_l, s6, s6_l, target_D):
     t1 = fmul(target_D, s4)
     t2 = -fmul(target_D, s5)
     t3 = fadd(t1, t2)
     t4 = fsub(f32(1.0), target_D)
     t5 = fmul(s6, t4)
     t6 = fadd(t3, t5)
-    t7 = fsub(t6, t3)
-    t8 = fsub(t3, t1)
-    t9 = fadd(libdevice.fmaf(target_D, s4, -t1), fmul(target_D, s4_l))
-    t10 = -fadd(libdevice.fmaf(target_D, s5, t2), fmul(target_D, s5_l))
-    t11 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t9), t10)
-    t12 = -target_D
-    t13 = fsub(t4, t12)
-    t14 = fadd(libdevice.fmaf(s6, t4, -t5), fmul(s6, fadd(fsub(t12, fsub(t4, t13)), fsub(f32(1.0), t13))))
-    t15 = fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t11), fadd(t14, fmul(s6_l, t4)))
-    return fadd(t6, t15) if fsub(t15, t15) == f32(0.0) else t6
+    t7 = fmul(g, t6)
+    t8 = fsub(t6, t3)
+    t9 = fsub(t3, t1)
+    t10 = fadd(libdevice.fmaf(target_D, s4, -t1), fmul(target_D, s4_l))
+    t11 = -fadd(libdevice.fmaf(target_D, s5, t2), fmul(target_D, s5_l))
+    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t9)), fsub(t2, t9)), t10), t11)
+    t13 = -target_D
+    t14 = fsub(t4, t13)
+    t15 = fadd(libdevice.fmaf(s6, t4, -t5), fmul(s6, fadd(fsub(t13, fsub(t4, t14)), fsub(f32(1.0), t14))))
+    t16 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t6, t8)), fsub(t5, t8)), t12), fadd(t15, fmul(s6_l, t4))))
+    t17 = fadd(libdevice.fmaf(g, t6, -t7), t16)
+    return fadd(t7, t17) if fsub(t17, t17) == f32(0.0) else t7
 
 
-# dtarget[D] = s4*input[D] + s5*(1 - input[D]) - s6*input[D]
+# dtarget[D] = g*(s4*input[D] + s5*(1 - input[D]) - s6*input[D])
 @core
-def vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_D):
+def vjp_f32_dtarget_core(g, s4, s4_l, s5, s5_l, s6, s6_l, input_D):
     t1 = fmul(input_D, s4)
     t2 = -fmul(input_D, s6)
     t3 = fadd(t1, t2)
     t4 = fsub(f32(1.0), input_D)
     t5 = fmul(s5, t4)
     t6 = fadd(t3, t5)
-    t7 = fsub(t6, t3)
-    t8 = fsub(t3, t1)
-    t9 = fadd(libdevice.fmaf(input_D, s4, -t1), fmul(input_D, s4_l))
-    t10 = -fadd(libdevice.fmaf(input_D, s6, t2), fmul(input_D, s6_l))
-    t11 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t9), t10)
-    t12 = -input_D
-    t13 = fsub(t4, t12)
-    t14 = fadd(libdevice.fmaf(s5, t4, -t5), fmul(s5, fadd(fsub(t12, fsub(t4, t13)), fsub(f32(1.0), t13))))
-    t15 = fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t11), fadd(t14, fmul(s5_l, t4)))
-    return fadd(t6, t15) if fsub(t15, t15) == f32(0.0) else t6
+    t7 = fmul(g, t6)
+    t8 = fsub(t6, t3)
+    t9 = fsub(t3, t1)
+    t10 = fadd(libdevice.fmaf(input_D, s4, -t1), fmul(input_D, s4_l))
+    t11 = -fadd(libdevice.fmaf(input_D, s6, t2), fmul(input_D, s6_l))
+    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t9)), fsub(t2, t9)), t10), t11)
+    t13 = -input_D
+    t14 = fsub(t4, t13)
+    t15 = fadd(libdevice.fmaf(s5, t4, -t5), fmul(s5, fadd(fsub(t13, fsub(t4, t14)), fsub(f32(1.0), t14))))
+    t16 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t6, t8)), fsub(t5, t8)), t12), fadd(t15, fmul(s5_l, t4))))
+    t17 = fadd(libdevice.fmaf(g, t6, -t7), t16)
+    return fadd(t7, t17) if fsub(t17, t17) == f32(0.0) else t7
 
 
-# s4 = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
+# s4 = (s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth)
 @core
-def vjp_f64_s4_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t1 = dadd(s2, smooth)
     t2 = dmul(alpha, s0)
     t3 = dadd(t1, t2)
@@ -296,128 +296,128 @@ def vjp_f64_s4_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t8 = ddiv(1.0, t5)
     t9 = -t8
     t10 = dadd(t7, t9)
-    t11 = dmul(g, t10)
-    t12 = dadd(t10, -t7)
-    t13 = dadd(t1, -s2)
-    t14 = dadd(dadd(dadd(s2, -dadd(t1, -t13)), dadd(smooth, -t13)), s2_l)
-    t15 = dadd(t5, -t3)
-    t16 = dadd(t3, -t1)
-    t17 = dadd(dadd(dadd(t1, -dadd(t3, -t16)), dadd(t2, -t16)), t14)
-    t18 = dadd(t17, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
-    t19 = dadd(dadd(dadd(t3, -dadd(t5, -t15)), dadd(t4, -t15)), t18)
-    t20 = dadd(t19, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
-    t21 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t1), t14), -dmul(t6, t20)), t5)
-    t22 = ddiv(dadd(dadd(libdevice.fma(-t7, t5, t6), t21), -dmul(t7, t20)), t5)
-    t23 = dadd(dadd(dadd(t7, -dadd(t10, -t12)), dadd(t9, -t12)), t22)
-    t24 = dmul(g, dadd(t23, -ddiv(dadd(libdevice.fma(t9, t5, 1.0), -dmul(t8, t20)), t5)))
-    t25 = dadd(libdevice.fma(g, t10, -t11), t24)
-    t26 = dadd(t25, -t25) == 0.0
-    t27 = dadd(t11, t25)
-    t28 = t27 if t26 else t11
-    t29 = (dadd(t25, -dadd(t27, -t11)) if t26 else 0.0) if dadd(t28, -t28) == 0.0 else 0.0
-    return t28, t29
+    t11 = dadd(t10, -t7)
+    t12 = dadd(t1, -s2)
+    t13 = dadd(dadd(dadd(s2, -dadd(t1, -t12)), dadd(smooth, -t12)), s2_l)
+    t14 = dadd(t5, -t3)
+    t15 = dadd(t3, -t1)
+    t16 = dadd(dadd(dadd(t1, -dadd(t3, -t15)), dadd(t2, -t15)), t13)
+    t17 = dadd(t16, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
+    t18 = dadd(dadd(dadd(t3, -dadd(t5, -t14)), dadd(t4, -t14)), t17)
+    t19 = dadd(t18, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
+    t20 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t1), t13), -dmul(t6, t19)), t5)
+    t21 = ddiv(dadd(dadd(libdevice.fma(-t7, t5, t6), t20), -dmul(t7, t19)), t5)
+    t22 = dadd(dadd(dadd(t7, -dadd(t10, -t11)), dadd(t9, -t11)), t21)
+    t23 = dadd(t22, -ddiv(dadd(libdevice.fma(t9, t5, 1.0), -dmul(t8, t19)), t5))
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t10, t23)
+    t26 = t25 if t24 else t10
+    t27 = (dadd(t23, -dadd(t25, -t10)) if t24 else 0.0) if dadd(t26, -t26) == 0.0 else 0.0
+    return t26, t27
 
 
-# s5 = beta*g*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+# s5 = beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f64_s5_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t1 = dadd(s2, smooth)
     t2 = dmul(alpha, s0)
     t3 = dadd(t1, t2)
     t4 = dmul(beta, s1)
     t5 = dadd(t3, t4)
     t6 = ddiv(beta, t5)
-    t7 = dmul(t6, g)
+    t7 = dmul(t6, t1)
     t8 = ddiv(t7, t5)
-    t9 = dmul(t8, t1)
-    t10 = dadd(t1, -s2)
-    t11 = dadd(dadd(dadd(s2, -dadd(t1, -t10)), dadd(smooth, -t10)), s2_l)
-    t12 = dadd(t5, -t3)
-    t13 = dadd(t3, -t1)
-    t14 = dadd(dadd(dadd(t1, -dadd(t3, -t13)), dadd(t2, -t13)), t11)
-    t15 = dadd(t14, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
-    t16 = dadd(dadd(dadd(t3, -dadd(t5, -t12)), dadd(t4, -t12)), t15)
-    t17 = dadd(t16, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
-    t18 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, beta), -dmul(t6, t17)), t5), g)
-    t19 = dadd(dadd(libdevice.fma(-t8, t5, t7), dadd(libdevice.fma(t6, g, -t7), t18)), -dmul(t8, t17))
-    t20 = dadd(dadd(libdevice.fma(t8, t1, -t9), dmul(t8, t11)), dmul(ddiv(t19, t5), t1))
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) if dadd(t23, -t23) == 0.0 else 0.0
-    return t23, t24
+    t9 = dadd(t1, -s2)
+    t10 = dadd(dadd(dadd(s2, -dadd(t1, -t9)), dadd(smooth, -t9)), s2_l)
+    t11 = dadd(t5, -t3)
+    t12 = dadd(t3, -t1)
+    t13 = dadd(dadd(dadd(t1, -dadd(t3, -t12)), dadd(t2, -t12)), t10)
+    t14 = dadd(t13, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
+    t15 = dadd(dadd(dadd(t3, -dadd(t5, -t11)), dadd(t4, -t11)), t14)
+    t16 = dadd(t15, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
+    t17 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, beta), -dmul(t6, t16)), t5), t1)
+    t18 = dadd(libdevice.fma(-t8, t5, t7), dadd(dadd(libdevice.fma(t6, t1, -t7), dmul(t6, t10)), t17))
+    t19 = ddiv(dadd(t18, -dmul(t8, t16)), t5)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t8, t19)
+    t22 = t21 if t20 else t8
+    t23 = (dadd(t19, -dadd(t21, -t8)) if t20 else 0.0) if dadd(t22, -t22) == 0.0 else 0.0
+    return t22, t23
 
 
-# s6 = alpha*g*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+# s6 = alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f64_s6_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t1 = dadd(s2, smooth)
     t2 = dmul(alpha, s0)
     t3 = dadd(t1, t2)
     t4 = dmul(beta, s1)
     t5 = dadd(t3, t4)
     t6 = ddiv(alpha, t5)
-    t7 = dmul(t6, g)
+    t7 = dmul(t6, t1)
     t8 = ddiv(t7, t5)
-    t9 = dmul(t8, t1)
-    t10 = dadd(t1, -s2)
-    t11 = dadd(dadd(dadd(s2, -dadd(t1, -t10)), dadd(smooth, -t10)), s2_l)
-    t12 = dadd(t5, -t3)
-    t13 = dadd(t3, -t1)
-    t14 = dadd(dadd(dadd(t1, -dadd(t3, -t13)), dadd(t2, -t13)), t11)
-    t15 = dadd(t14, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
-    t16 = dadd(dadd(dadd(t3, -dadd(t5, -t12)), dadd(t4, -t12)), t15)
-    t17 = dadd(t16, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
-    t18 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, alpha), -dmul(t6, t17)), t5), g)
-    t19 = dadd(dadd(libdevice.fma(-t8, t5, t7), dadd(libdevice.fma(t6, g, -t7), t18)), -dmul(t8, t17))
-    t20 = dadd(dadd(libdevice.fma(t8, t1, -t9), dmul(t8, t11)), dmul(ddiv(t19, t5), t1))
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) if dadd(t23, -t23) == 0.0 else 0.0
-    return t23, t24
+    t9 = dadd(t1, -s2)
+    t10 = dadd(dadd(dadd(s2, -dadd(t1, -t9)), dadd(smooth, -t9)), s2_l)
+    t11 = dadd(t5, -t3)
+    t12 = dadd(t3, -t1)
+    t13 = dadd(dadd(dadd(t1, -dadd(t3, -t12)), dadd(t2, -t12)), t10)
+    t14 = dadd(t13, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
+    t15 = dadd(dadd(dadd(t3, -dadd(t5, -t11)), dadd(t4, -t11)), t14)
+    t16 = dadd(t15, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
+    t17 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, alpha), -dmul(t6, t16)), t5), t1)
+    t18 = dadd(libdevice.fma(-t8, t5, t7), dadd(dadd(libdevice.fma(t6, t1, -t7), dmul(t6, t10)), t17))
+    t19 = ddiv(dadd(t18, -dmul(t8, t16)), t5)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t8, t19)
+    t22 = t21 if t20 else t8
+    t23 = (dadd(t19, -dadd(t21, -t8)) if t20 else 0.0) if dadd(t22, -t22) == 0.0 else 0.0
+    return t22, t23
 
 
-# dinput[D] = s4*target[D] - s5*target[D] + s6*(1 - target[D])
+# dinput[D] = g*(s4*target[D] - s5*target[D] + s6*(1 - target[D]))
 @core
-def vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_D):
+def vjp_f64_dinput_core(g, s4, s4_l, s5, s5_l, s6, s6_l, target_D):
     t1 = dmul(target_D, s4)
     t2 = -dmul(target_D, s5)
     t3 = dadd(t1, t2)
     t4 = dadd(1.0, -target_D)
     t5 = dmul(s6, t4)
     t6 = dadd(t3, t5)
-    t7 = dadd(t6, -t3)
-    t8 = dadd(t3, -t1)
-    t9 = dadd(libdevice.fma(target_D, s4, -t1), dmul(target_D, s4_l))
-    t10 = -dadd(libdevice.fma(target_D, s5, t2), dmul(target_D, s5_l))
-    t11 = dadd(dadd(dadd(dadd(t1, -dadd(t3, -t8)), dadd(t2, -t8)), t9), t10)
-    t12 = -target_D
-    t13 = dadd(t4, -t12)
-    t14 = dadd(libdevice.fma(s6, t4, -t5), dmul(s6, dadd(dadd(t12, -dadd(t4, -t13)), dadd(1.0, -t13))))
-    t15 = dadd(dadd(dadd(dadd(t3, -dadd(t6, -t7)), dadd(t5, -t7)), t11), dadd(t14, dmul(s6_l, t4)))
-    return dadd(t6, t15) if dadd(t15, -t15) == 0.0 else t6
+    t7 = dmul(g, t6)
+    t8 = dadd(t6, -t3)
+    t9 = dadd(t3, -t1)
+    t10 = dadd(libdevice.fma(target_D, s4, -t1), dmul(target_D, s4_l))
+    t11 = -dadd(libdevice.fma(target_D, s5, t2), dmul(target_D, s5_l))
+    t12 = dadd(dadd(dadd(dadd(t1, -dadd(t3, -t9)), dadd(t2, -t9)), t10), t11)
+    t13 = -target_D
+    t14 = dadd(t4, -t13)
+    t15 = dadd(libdevice.fma(s6, t4, -t5), dmul(s6, dadd(dadd(t13, -dadd(t4, -t14)), dadd(1.0, -t14))))
+    t16 = dmul(g, dadd(dadd(dadd(dadd(t3, -dadd(t6, -t8)), dadd(t5, -t8)), t12), dadd(t15, dmul(s6_l, t4))))
+    t17 = dadd(libdevice.fma(g, t6, -t7), t16)
+    return dadd(t7, t17) if dadd(t17, -t17) == 0.0 else t7
 
 
-# dtarget[D] = s4*input[D] + s5*(1 - input[D]) - s6*input[D]
+# dtarget[D] = g*(s4*input[D] + s5*(1 - input[D]) - s6*input[D])
 @core
-def vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_D):
+def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, s6, s6_l, input_D):
     t1 = dmul(input_D, s4)
     t2 = -dmul(input_D, s6)
     t3 = dadd(t1, t2)
     t4 = dadd(1.0, -input_D)
     t5 = dmul(s5, t4)
     t6 = dadd(t3, t5)
-    t7 = dadd(t6, -t3)
-    t8 = dadd(t3, -t1)
-    t9 = dadd(libdevice.fma(input_D, s4, -t1), dmul(input_D, s4_l))
-    t10 = -dadd(libdevice.fma(input_D, s6, t2), dmul(input_D, s6_l))
-    t11 = dadd(dadd(dadd(dadd(t1, -dadd(t3, -t8)), dadd(t2, -t8)), t9), t10)
-    t12 = -input_D
-    t13 = dadd(t4, -t12)
-    t14 = dadd(libdevice.fma(s5, t4, -t5), dmul(s5, dadd(dadd(t12, -dadd(t4, -t13)), dadd(1.0, -t13))))
-    t15 = dadd(dadd(dadd(dadd(t3, -dadd(t6, -t7)), dadd(t5, -t7)), t11), dadd(t14, dmul(s5_l, t4)))
-    return dadd(t6, t15) if dadd(t15, -t15) == 0.0 else t6
+    t7 = dmul(g, t6)
+    t8 = dadd(t6, -t3)
+    t9 = dadd(t3, -t1)
+    t10 = dadd(libdevice.fma(input_D, s4, -t1), dmul(input_D, s4_l))
+    t11 = -dadd(libdevice.fma(input_D, s6, t2), dmul(input_D, s6_l))
+    t12 = dadd(dadd(dadd(dadd(t1, -dadd(t3, -t9)), dadd(t2, -t9)), t10), t11)
+    t13 = -input_D
+    t14 = dadd(t4, -t13)
+    t15 = dadd(libdevice.fma(s5, t4, -t5), dmul(s5, dadd(dadd(t13, -dadd(t4, -t14)), dadd(1.0, -t14))))
+    t16 = dmul(g, dadd(dadd(dadd(dadd(t3, -dadd(t6, -t8)), dadd(t5, -t8)), t12), dadd(t15, dmul(s5_l, t4))))
+    t17 = dadd(libdevice.fma(g, t6, -t7), t16)
+    return dadd(t7, t17) if dadd(t17, -t17) == 0.0 else t7
 
 
 @kernel
@@ -607,18 +607,18 @@ def vjp_f32_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows,
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -657,18 +657,18 @@ def vjp_f32_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
 
 
@@ -707,18 +707,18 @@ def vjp_f64_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows,
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = dwarp_sum(s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s6_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -757,18 +757,18 @@ def vjp_f64_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = dblock_sum(s2, s2_l)
-    s4, s4_l = vjp_f64_s4_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s6_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
 
 
@@ -809,18 +809,18 @@ def value_and_grad_f32_warp(g, input, target, alpha, beta, smooth, out_, dinput_
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -861,18 +861,18 @@ def value_and_grad_f32_block(g, input, target, alpha, beta, smooth, out_, dinput
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
 
 
@@ -913,18 +913,18 @@ def value_and_grad_f64_warp(g, input, target, alpha, beta, smooth, out_, dinput_
     s2, s2_l = dwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f64_s4_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s6_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + warp_width)
 
 
@@ -965,16 +965,16 @@ def value_and_grad_f64_block(g, input, target, alpha, beta, smooth, out_, dinput
     s2, s2_l = dblock_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f64_s4_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f64_s5_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f64_s6_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
-        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(s4, s4_l, s5, s5_l, s6, s6_l, target_i))
+        store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(s4, s4_l, s5, s5_l, s6, s6_l, input_i))
+        store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
