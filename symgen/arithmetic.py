@@ -8,7 +8,7 @@ falls back to the plain result. References: Dekker 1971; Ogita, Rump and Oishi 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,19 +22,25 @@ ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
 
 
 _format: ContextVar[type] = ContextVar("format", default=np.float64)
+_telling: ContextVar[frozenset[str] | None] = ContextVar("telling", default=None)  # None stands for all
 
 
 @contextmanager
-def computing_in(dtype: type) -> Iterator[None]:
+def computing_in(dtype: type, telling: Collection[str] = ()) -> Iterator[None]:
     """Graphs that are built inside are for arithmetic in this dtype: their constants are rounded to it.
 
     Only constants know a precision; every operation of a graph is meant in the one that it will run in.
+
+    Args:
+        dtype: of the arithmetic.
+        telling: the elementary functions that tell there what rounding their value has lost.
     """
-    token = _format.set(dtype)
+    tokens = _format.set(dtype), _telling.set(frozenset(telling))
     try:
         yield
     finally:
-        _format.reset(token)
+        _format.reset(tokens[0])
+        _telling.reset(tokens[1])
 
 
 def number_format() -> type:
@@ -201,8 +207,8 @@ class Arithmetic:
             return Pair(call(f"{name}_short", *at))
         if self.compensated and not self.tracked and f"{name}_medium" in MEDIUM:
             return Pair(call(f"{name}_medium", *at))
-        # a GPU's own functions, which stand behind the name in float32, do not tell what they lose
-        tracked = self.compensated and self.tracked and _format.get() is np.float64
+        telling = _telling.get()  # most of a GPU's own functions, which stand behind the name in float32, do not
+        tracked = self.compensated and self.tracked and (telling is None or name in telling)
         return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
 
     def correct(self, value: Pair, a: Pair, slope: Node | None) -> Pair:

@@ -79,20 +79,25 @@ def certify_rows(
 
 def _problems(op: Op, variant: Variant, found: Sequence[Place], lengths: Sequence[int]) -> Iterator[Problem]:
     """Each hard row in each length as the first tensor, the other operands at random."""
+    several = len({a for p in found for a in p.axes}) > 1
+    for n in (*(n for n in lengths if not several or n <= MOST), *([] if several else [LONG])):
+        yield from problems(op, variant, found, n)
+
+
+def problems(op: Op, variant: Variant, found: Sequence[Place], n: int) -> Iterator[Problem]:
+    """Each hard row of one length."""
     first = next(p for p in found if p.role.kind == "tensor")
     low, high = ends(first, -np.inf, np.inf)
     axes = loops(variant.value)
-    several = len({a for p in found for a in p.axes}) > 1
-    for n in (*(n for n in lengths if not several or n <= MOST), *([] if several else [LONG])):
-        for what, _ in hard_rows(1):
-            seed = int.from_bytes(hashlib.sha256(f"{what} {n}".encode()).digest()[:4], "little")
-            arrays, sizes = sample(op, variant, n, seed)
-            count = int(np.size(arrays[first.name]))
-            row = next(r for name, r in hard_rows(count, seed) if name == what)
-            arrays[first.name] = np.clip(row, low, high).reshape(np.shape(arrays[first.name]))
-            shape = tuple(sizes[axis_of(i.name)] for i in axes)
-            cotangent = np.random.default_rng(seed).normal(size=shape)
-            yield Problem(f"{what}, {count} {'entry' if count == 1 else 'entries'}", arrays, sizes, cotangent)
+    for what, _ in hard_rows(1):
+        seed = int.from_bytes(hashlib.sha256(f"{what} {n}".encode()).digest()[:4], "little")
+        arrays, sizes = sample(op, variant, n, seed)
+        count = int(np.size(arrays[first.name]))
+        row = next(r for name, r in hard_rows(count, seed) if name == what)
+        arrays[first.name] = np.clip(row, low, high).reshape(np.shape(arrays[first.name]))
+        shape = tuple(sizes[axis_of(i.name)] for i in axes)
+        cotangent = np.random.default_rng(seed).normal(size=shape)
+        yield Problem(f"{what}, {count} {'entry' if count == 1 else 'entries'}", arrays, sizes, cotangent)
 
 
 def _measured(
@@ -110,7 +115,7 @@ def _measured(
         g = np.asarray(task.cotangent).astype(form.dtype)
         exact = {n: np.asarray(a, np.float64) if p.role.kind in ARRAYS else a for n, a, p in _named(arrays, found)}
         value, gradients = truth(variant.value, exact, task.lengths, g.astype(np.float64), targets)
-        call = _Call(op, variant, kernel, arrays)
+        call = Call(op, variant, kernel, arrays)
         rows["value"] = _worse(rows["value"], call.value(), value, task.place, dtype)
         for target in targets:
             row = rows[outputs[target]]
@@ -128,7 +133,7 @@ def _named(arrays: Arrays, found: Sequence[Place]) -> Iterator[tuple[str, Any, P
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """The public function at one sample."""
 
     op: Op
@@ -165,7 +170,7 @@ def joined(value: Any, role: Role) -> Any:
 def _has_gradient(kernel: Any, op: Op, variant: Variant, place: Place) -> bool:
     arrays, _ = sample(op, variant, 3, 0)
     try:
-        _Call(op, variant, kernel, arrays).gradient(1.0, place.name)
+        Call(op, variant, kernel, arrays).gradient(1.0, place.name)
     except ValueError as error:
         if "no derivative" not in str(error):
             raise
@@ -209,7 +214,7 @@ def _gives_nan(
     """Whether NaN in every entry of a tensor gives NaN."""
     arrays = {p.name: _stored(tasks[-1].arrays[p.name], p, form.dtype) for p in found}  # of the longest rows
     results = [
-        _Call(op, variant, kernel, {**arrays, p.name: np.full_like(arrays[p.name], np.nan)}).value()
+        Call(op, variant, kernel, {**arrays, p.name: np.full_like(arrays[p.name], np.nan)}).value()
         for p in found
         if p.role.kind == "tensor"
     ]

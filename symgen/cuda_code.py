@@ -17,7 +17,7 @@ import numpy as np
 
 from symgen import ptx
 from symgen.runtime.cuda import THREADS, Driver
-from symgen.runtime.cuda_arrays import View
+from symgen.runtime.cuda_arrays import LIBRARIES, Library, View
 
 CAPABILITIES = ((8, 0), (9, 0), (10, 0))
 
@@ -78,6 +78,30 @@ class Simulator(Driver):
             self.kernels[key] = ptx.parse(compile_ptx(kernel, signature, self.capability))
         values = [_memory(a) if isinstance(a, View) else a for a in arguments]
         self.runs.append(ptx.launch(self.kernels[key], blocks, THREADS, values, error=self.error))
+
+
+class DeviceArray:
+    """An array in main memory that shows itself as one of a GPU library, for kernels that a `Simulator` runs."""
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory = memory
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        found = self.memory.__array_interface__
+        return {**{k: found[k] for k in ("shape", "typestr", "data", "strides")}, "version": 3}
+
+
+LIBRARIES[DeviceArray.__module__.partition(".")[0]] = Library(  # results begin as NaN: what no kernel writes is seen
+    lambda a: DeviceArray(np.full_like(a.memory, np.nan)),
+    lambda a: 0,
+    lambda a, shape, dtype: DeviceArray(np.full(shape, np.nan, dtype or a.memory.dtype)),
+)
+
+
+def simulated(kernel: Any, simulator: Simulator) -> Any:
+    """``F.name.cuda`` with its launches run by the interpreter."""
+    return type(kernel)(kernel._caller, kernel._module, simulator)
 
 
 def _memory(view: View) -> Any:

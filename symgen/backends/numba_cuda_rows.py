@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
 from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text, function_name
-from symgen.backends.numba_cuda import BACKEND, PRECISIONS, Precision
+from symgen.backends.numba_cuda import BACKEND, SINGLE, Precision
+from symgen.backends.numba_cuda import PRECISIONS as ELEMENTWISE
 from symgen.backends.numba_rows import Array, RowFunction, RowVariant
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
@@ -24,6 +25,10 @@ from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step
 
 TEAMS = ("warp", "block")
+# differences of exponentials and logarithms cancel in rows: in float32 they need what these lose
+TELLING = {"exp": "expf", "exp_low": "expf_low", "log_low": "logf_low"}
+ROWS = replace(SINGLE, primitives={**SINGLE.primitives, **TELLING}, reserved=SINGLE.reserved | set(TELLING.values()))
+PRECISIONS = tuple(replace(p, dialect=ROWS) if p.name == "f32" else p for p in ELEMENTWISE)
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
 OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel"})
 
@@ -49,12 +54,12 @@ class Section:
 
 
 def printable(function: RowFunction) -> bool:
-    """Whether there is a kernel: all loops run along one axis, and no result is summed over the rows."""
+    """Whether there is a kernel: all loops run along one axis."""
     stages = [s.stage for s in function.schedule.steps]
     looped = [(*s.axes, *s.over) for s in stages]
     axes = {axis_of(i) for own in looped for i in own} | {a for x in (*function.takes, *function.gives) for a in x.axes}
     known = all(s.op in ("=", *REDUCTIONS) for s in stages)
-    return known and len(axes) == 1 and max(map(len, looped)) <= 1 and not any(a.shared for a in function.gives)
+    return known and len(axes) == 1 and max(map(len, looped)) <= 1
 
 
 def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
@@ -127,7 +132,8 @@ class _Writer:
         functions = {f"{self.prefix}{t}_{op}" for t in (*TEAMS,) for op in REDUCTIONS}
         functions |= {f"{self.prefix}{op}_step" for op in REDUCTIONS}
         taken = self.precision.dialect.reserved | OWN | functions | set(self.cores.values())
-        wanted = [a.name for a in arrays] + [n for s in self.steps for n in (s, s + LOW)]
+        numbers = [a.name + LOW for a in arrays if a.number]
+        wanted = [a.name for a in arrays] + numbers + [n for s in self.steps for n in (s, s + LOW)]
         self.names = local_names(wanted, taken)
         self.arrays = {a.name: a for a in arrays}
 
@@ -138,12 +144,17 @@ class _Writer:
                 self.line(f"{name}_row = load({name}, {'0' if array.shared else 'row'})")
         for step in self.function.schedule.steps:
             self.step(step)
-        parameters = [self.names[a.name] for a in (*self.function.takes, *self.function.gives)]
+        parameters = [n for a in (*self.function.takes, *self.function.gives) for n in self.passed(a)]
         end = f"_{self.suffix}" if self.suffix else ""
         return Function(
             f"{self.function.name}{end}_{self.team}", (*parameters, "rows", "n", "inner"), self.team,
             tuple(self.lines), frozenset(self.uses),
         )  # fmt: skip
+
+    def passed(self, array: Array) -> list[str]:
+        """The parameters of an array, or of a number: its value is a float64, which is two float32."""
+        both = array.number and self.precision.name == "f32"
+        return [self.names[n] for n in (array.name, array.name + LOW)[: 1 + both]]
 
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
@@ -155,8 +166,10 @@ class _Writer:
         if step.stage.over:
             self.reduction(step)
         elif result and step.stage.axes:
+            # what all rows share is summed over them by another kernel, of a matrix with a row for each
+            place = "u32(row * n + i)" if self.arrays[step.stage.out].shared else self.place("i")
             for _ in self.loop():
-                self.store(step, self.place("i"))
+                self.store(step, place)
         elif result:
             call = self.call(step, "")
             self.line("if lane == 0:")
@@ -225,7 +238,7 @@ class _Writer:
         array = self.arrays[name]
         own = self.names[name]
         if array.number:
-            return [own]
+            return self.passed(array)
         if not array.axes:
             return [self.number(f"{own}_row")]
         where = at if array.shared else self.place(at)

@@ -27,6 +27,7 @@ from symgen.rows.shift import Family
 
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
+TELLING = ("exp", "log")
 DEVICE = "cuda32"  # float32 arithmetic on a GPU
 TARGETS = ("f64", "f32")
 
@@ -78,14 +79,23 @@ def schedules(name: str, program: Program, families: Sequence[Family], light: Co
     )
 
 
-def device_schedule(name: str, program: Program) -> Schedule:
-    """The code of every stage for float32 arithmetic on a GPU, whose elementary functions do not say what they lose."""
-    with computing_in(np.float32):
-        return _schedule(name, lifted(program), DEVICE, UNTRACKED)
+def device_schedule(name: str, program: Program, numbers: Collection[str]) -> Schedule:
+    """The code of every stage for float32 arithmetic on a GPU, where `TELLING` alone tell what they lose.
+
+    What arguments are missing is not left out: of ``exp(x - m)`` it is as many ULP as the difference is large.
+
+    Args:
+        name: of the kernel.
+        program: with its free parameters.
+        numbers: the options, which come as pairs.
+    """
+    with computing_in(np.float32, TELLING):
+        return _schedule(name, lifted(program), DEVICE, COMPENSATED, numbers)
 
 
-def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic) -> Schedule:
-    pairs: dict[str, bool] = {}
+def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, numbers: Collection[str] = ()
+              ) -> Schedule:
+    pairs = dict.fromkeys(numbers, True)
     signs: dict[str, str] = {}
     steps = []
     estimates = _estimates(program)

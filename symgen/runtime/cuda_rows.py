@@ -12,14 +12,14 @@ import numpy as np
 from .binding import MISSING
 from .calls import Call, Plan, given_outputs
 from .conditions import number
-from .cuda import LARGEST, THREADS, DeviceCall, Launcher, Sums, bare, is_number
+from .cuda import LARGEST, SUMMING, THREADS, DeviceCall, Launcher, Sums, bare, is_number
 from .cuda_arrays import FORMATS, Face, View, face_of, library_of, step
 from .layout import Given, place
 from .losses import _reduction
 from .manifest import Argument, Variant
 from .operands import Operand
 from .options import choose_variant
-from .rows import DIFFERENTIABLE, RowCaller, _axis, _renamed, defaults
+from .rows import DIFFERENTIABLE, RowCaller, _axis, _renamed, defaults, select
 
 SHORT: Final = 1024  # entries of a row that a warp takes by itself
 WARPS: Final = THREADS // 32
@@ -55,6 +55,12 @@ class DeviceRowCall(DeviceCall):
     def rows(self) -> int:
         return math.prod(self.batch)
 
+    def own_shape(self, argument: Argument, shared: bool = False) -> tuple[int, ...]:
+        """Of the gradient in an argument, of which each sample has its own, or all have one."""
+        if shared:
+            return (self.n,) if argument.axes else ()
+        return self.shape if argument.axes else self.batch
+
     def value_shape(self, kept: bool = False) -> tuple[int, ...]:
         if self.variant is not None and self.variant.axes:
             return self.shape
@@ -83,46 +89,66 @@ class DeviceRows(Launcher):
         extras = {**defaults(self._caller.function), "wrt": None}
         call = self._prepared(f"{self.__name__}.vjp", args, kwargs, extras, "g")
         assert call.leading is not None
-        return bare(self._pulled(call, call.leading, self._targets(call, DIFFERENTIABLE), call.call.extras["out"]))
+        return bare(self._pulled(call, [call.leading], self._targets(call, DIFFERENTIABLE)))
 
     def _targets(self, call: DeviceRowCall, roles: Sequence[str]) -> list[Argument]:
         """What ``wrt`` names, or the operands of these roles that were passed as arrays."""
         wrt = call.call.extras["wrt"]
-        named = (wrt,) if isinstance(wrt, str) else wrt
-        able = [g for g in call.given if g.argument.role in DIFFERENTIABLE]
-        if named is None:
-            chosen = [g.argument for g in able if g.argument.role in roles and g.is_array]
-        else:
-            chosen = [g.argument for g in able if g.argument.name in named]
-            if len(chosen) < len(named):
-                raise NotImplementedError(
-                    f"{call.method}(): wrt={wrt!r} names what has no gradient on a GPU; "
-                    f"there is one in {', '.join(g.argument.name for g in able)}"
-                )
-        return chosen
+        return select(call.method, self._caller.function, call.plan.variant, call.given, wrt, roles)
 
-    def _pulled(self, call: DeviceRowCall, g: View, targets: Sequence[Argument], out: Any, losses: View | None = None
-                ) -> list[Any]:
-        """Gradients in some arguments; with ``losses``, those are computed on the way."""
-        outs = dict(zip([t.name for t in targets], given_outputs(call.method, out, len(targets)), strict=True))
+    def _pulled(self, call: DeviceRowCall, factors: Sequence[View], targets: Sequence[Argument],
+                losses: View | None = None, divided: Sequence[str] = ()) -> list[Any]:
+        """Gradients in some arguments; with ``losses``, those are computed on the way.
+
+        Args:
+            call: the call.
+            factors: what gradients are multiplied by, and what those of the shares.
+            targets: what to differentiate in.
+            losses: where the loss of each sample goes.
+            divided: names of targets in which what the losses are divided by has a gradient, too.
+        """
+        outs = dict(zip([t.name for t in targets], given_outputs(call.method, call.call.extras["out"], len(targets)),
+                        strict=True))
         found: dict[str, Any] = {}
-        tensors = [t.name for t in self._caller.function.tensors]
-        if losses is not None or any(t in outs for t in tensors):
-            made = {t: self._out(call, outs.get(t), call.shape) for t in tensors}
+        if losses is not None or any(t.role == "tensor" for t in targets):
+            tensors = self._caller.function.tensors
+            made = {t.name: self._out(call, outs.get(t.name), call.own_shape(t)) for t in tensors}
             written = [*([] if losses is None else [losses]), *(v for _, v in made.values())]
-            self._rows(call, "vjp" if losses is None else "value_and_grad", [g], written)
-            found |= {t: array for t, (array, _) in made.items()}
+            self._rows(call, "vjp" if losses is None else "value_and_grad", factors[:1], written)
+            found = {t: array for t, (array, _) in made.items()}
         for target in targets:
-            if target.name not in found:
-                given = next(x for x in call.given if x.argument.name == target.name)
-                if given.shared or not target.axes:
-                    raise NotImplementedError(
-                        f"{call.method}(): the gradient in {target.name} is a sum over rows, which has no CUDA kernel "
-                        "yet; name others with wrt="
-                    )
-                found[target.name], elements = self._out(call, outs[target.name], call.shape)
-                self._rows(call, f"vjp_{target.name}", [g], [elements])
+            if target.role != "tensor":
+                both = factors if target.name in divided else factors[:1]
+                found[target.name] = self._single(call, both, target, outs[target.name])
         return [found[t.name] for t in targets]
+
+    def _single(self, call: DeviceRowCall, factors: Sequence[View], target: Argument, out: Any) -> Any:
+        """The gradient in one argument that is no tensor: summed over the rows where they share it."""
+        given = next((g for g in call.given if g.argument.name == target.name), None)
+        shared = given is None or given.shared
+        array, elements = self._out(call, out, call.own_shape(target, shared))
+        kernels = (f"vjp_{target.name}", f"share_vjp_{target.name}")[: len(factors)]
+        if not shared and len(kernels) == 1:
+            self._rows(call, kernels[0], factors, [elements])
+            return array
+        size = call.rows * call.n if target.axes else call.rows
+        terms = call.scratch(max(len(kernels) * size, 1))
+        for k, (name, factor) in enumerate(zip(kernels, factors, strict=True)):
+            self._rows(call, name, [factor], [terms.part(k * size, (k + 1) * size)])
+        self._columns(call, terms.part(0, len(kernels) * size), elements)
+        return array
+
+    def _columns(self, call: DeviceRowCall, terms: View, out: View) -> None:
+        """Sum a matrix over its rows, as often as the result fits into it; in an order that its shape alone decides."""
+        n = max(out.size, 1)
+        rows, tiles = terms.size // n, -(-n // 32)
+        stripes = min(-(-rows // (8 * WARPS)), max(SUMMING // tiles, 1))
+        sums = call.scratch(max(2 * stripes * n, 2))
+        if stripes:
+            sizes = [np.uint32(rows), np.uint32(n)]
+            self._run(f"columns_{call.form.arithmetic}", call, [terms, sums, *sizes], stripes * tiles)
+        if out.size:
+            self._run("joined", call, [sums, np.uint32(stripes), np.uint32(n), out], -(-n // THREADS))
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -211,10 +237,9 @@ class DeviceRows(Launcher):
             return
         team = "warp" if call.n <= SHORT else "block"
         kernel = self._kernel([output, call.form.arithmetic, call.plan.variant.suffix, team])
-        numbers = [np.float32(v) if call.form.arithmetic == "f32" else np.float64(v) for v in call.plan.numbers]
         sizes = [np.uint32(v) for v in (call.rows, call.n, call.inner)]
         blocks = -(-call.rows // WARPS) if team == "warp" else call.rows
-        self._driver.launch(kernel, blocks, call.stream, [*factors, *call.inputs, *numbers, *outs, *sizes])
+        self._driver.launch(kernel, blocks, call.stream, [*factors, *call.inputs, *call.numbers, *outs, *sizes])
 
 
 class DeviceRowLoss(DeviceRows):
@@ -234,8 +259,8 @@ class DeviceRowLoss(DeviceRows):
     def grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradient of the loss; without reduction that of its sum, for samples are apart."""
         call, how = self._reduced(f"{self.__name__}.grad", args, kwargs, {"wrt": None})
-        g = self._factor(call, None, *self._divisor(call, how))
-        return bare(self._pulled(call, g, self._targets(call, ("tensor",)), call.call.extras["out"]))
+        targets = self._targets(call, ("tensor",))
+        return bare(self._scaled(call, targets, None, how, *self._divisor(call, how)))
 
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss and its gradient, in one kernel."""
@@ -246,8 +271,7 @@ class DeviceRowLoss(DeviceRows):
             number, losses = self._out(call, None, call.batch)
         else:
             losses = call.scratch(call.rows)
-        g = self._factor(call, None, divisor, shares)
-        found = self._pulled(call, g, self._targets(call, ("tensor",)), call.call.extras["out"], losses)
+        found = self._scaled(call, self._targets(call, ("tensor",)), None, how, divisor, shares, losses)
         if how != "none":
             number = self._number(call, self._total(call, losses), divisor, shares, None)
         return number, bare(found)
@@ -255,14 +279,26 @@ class DeviceRowLoss(DeviceRows):
     def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradients of ``sum(g * loss)``."""
         call, how = self._reduced(f"{self.__name__}.vjp", args, kwargs, {"wrt": None}, "g")
-        assert call.leading is not None
         g = call.leading
-        if how != "none":
-            if g.step and g.size != 1:
-                raise ValueError(f"{call.method}(): g has {g.size} elements; the reduced loss is one number")
-            g = self._factor(call, g, *self._divisor(call, how))
+        assert g is not None
         targets = self._targets(call, DIFFERENTIABLE)
-        return bare(self._pulled(call, g, targets, call.call.extras["out"]))
+        if how == "none":
+            return bare(self._pulled(call, [g], targets))
+        if g.step and g.size != 1:
+            raise ValueError(f"{call.method}(): g has {g.size} elements; the reduced loss is one number")
+        return bare(self._scaled(call, targets, g, how, *self._divisor(call, how)))
+
+    def _scaled(self, call: DeviceRowCall, targets: Sequence[Argument], g: View | None, how: str, divisor: float,
+                shares: Sums | None, losses: View | None = None) -> list[Any]:
+        """Gradients of the loss as it is reduced, times g: what it is divided by may depend on a target, too."""
+        outputs = call.plan.variant.outputs
+        divided = [t.name for t in targets if how == "mean" and f"share_vjp_{t.name}" in outputs]
+        total = None
+        if divided:
+            terms = call.scratch(call.rows)
+            self._rows(call, "value", [], [terms])
+            total = self._total(call, terms)
+        return self._pulled(call, self._factors(call, g, total, shares, divisor), targets, losses, divided)
 
     def _reduced(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
                  leading: str = "") -> tuple[DeviceRowCall, str]:
@@ -296,10 +332,6 @@ class DeviceRowLoss(DeviceRows):
         array, place_of_it = self._out(call, out, ())
         self._divide(call, total, place_of_it, divisor, shares)
         return array
-
-    def _factor(self, call: DeviceRowCall, g: View | None, divisor: float, shares: Sums | None) -> View:
-        """What gradients are multiplied by."""
-        return self._factors(call, g, None, shares, divisor)[0]
 
 
 FORMATS_OF_ROWS: Final = {**FORMATS, "|b1": FORMATS["<f4"].stored("|u1"), "<i8": FORMATS["<f4"].stored("<i8"),

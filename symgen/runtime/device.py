@@ -96,6 +96,65 @@ def cos_product(a: Any, b: Any) -> Any:
     return cos_sum(high, cuda.fma(a, b, -high))
 
 
+# -- what rows need to more than float32: libdevice does not tell what its functions lose
+
+# ln 2 in two, of which multiples of the first by a few hundred are exact
+LN2_HIGH, LN2_LOW = np.float32(0.693145751953125), np.float32(1.4286068203094173e-06)
+PER_LN2 = np.float32(1.4426950408889634)
+
+
+@core
+def _exponential(x: Any) -> Any:
+    """``e**x`` over a power of two, as a number and what that is missing, to about 2**-30; and two halves of the power.
+
+    With ``x = k ln 2 + r`` it is ``1 + r + r**2 / 2``, whose roundings are kept, and Taylor's terms up to r**9.
+    """
+    x = f32(-105) if x < f32(-105) else min(x, f32(90))  # beyond these it is 0 or infinite
+    k = libdevice.rintf(fmul(x, PER_LN2))
+    near, rest = libdevice.fmaf(-k, LN2_HIGH, x), fmul(-k, LN2_LOW)
+    r = fadd(near, rest)
+    back = fsub(r, near)
+    left = fadd(fsub(near, fsub(r, back)), fsub(rest, back))
+    square = fmul(r, r)
+    lost = libdevice.fmaf(r, r, -square)
+    tail = libdevice.fmaf(libdevice.fmaf(r, f32(1 / 362880), f32(1 / 40320)), r, f32(1 / 5040))
+    tail = libdevice.fmaf(libdevice.fmaf(tail, r, f32(1 / 720)), r, f32(1 / 120))
+    tail = libdevice.fmaf(libdevice.fmaf(tail, r, f32(1 / 24)), r, f32(1 / 6))
+    first = fadd(f32(1), r)
+    second = fadd(first, fmul(f32(0.5), square))
+    small = fadd(fsub(r, fsub(first, f32(1))), fsub(fmul(f32(0.5), square), fsub(second, first)))
+    small = fadd(fadd(small, fmul(left, second)), libdevice.fmaf(fmul(square, r), tail, fmul(f32(0.5), lost)))
+    high = fadd(second, small)
+    n = np.int32(k) if k == k else np.int32(0)  # noqa: PLR0124
+    half = n >> 1
+    scales = libdevice.int_as_float((half + 127) << 23), libdevice.int_as_float((n - half + 127) << 23)
+    return high, fsub(small, fsub(high, second)), scales[0], scales[1]
+
+
+@core
+def expf(x: Any) -> Any:
+    """``e**x``, rounded."""
+    high, _, s, t = _exponential(x)
+    return fmul(fmul(high, s), t)
+
+
+@core
+def expf_low(x: Any) -> Any:
+    """What `expf` is missing."""
+    _, low, s, t = _exponential(x)
+    return fmul(fmul(low, s), t)
+
+
+@core
+def logf_low(x: Any) -> Any:
+    """What libdevice's logarithm is missing, by a step of Newton's; nothing near one, where that is nearer already."""
+    value = libdevice.logf(x)
+    high, low, s, t = _exponential(-value)
+    scaled = fmul(fmul(x, s), t)
+    rest = fadd(libdevice.fmaf(high, scaled, f32(-1)), fmul(low, scaled))
+    return rest if libdevice.fabsf(value) > f32(0.0625) else f32(0)
+
+
 # -- conversions between what is stored and what is computed with
 
 

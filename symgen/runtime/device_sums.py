@@ -17,7 +17,7 @@ from .device import core, dadd, f32, fadd, kernel, load, store, thread, u32
 
 THREADS = 256  # of a block, in all kernels that sum
 WARPS = THREADS // 32
-CELLS = 2 * WARPS
+CELLS, PAIRS = 2 * WARPS, 2 * THREADS
 ALL = 0xFFFFFFFF
 
 
@@ -71,8 +71,37 @@ def _arithmetic(add: Any, kind: Any) -> tuple[Callable[..., Any], ...]:
     return plus, both, gathered, settle
 
 
-fplus, _, _, fsettle = _arithmetic(fadd, types.float32)
+def _columns(plus: Any, both: Any, kind: Any) -> Callable[..., Any]:
+    """Sums of the columns of a matrix in one arithmetic."""
+
+    @core
+    def down(values: Any, sums: Any, rows: Any, n: Any) -> None:
+        """Sum columns of a matrix over every so many rows: a block takes 32 columns, a warp one row at a time."""
+        shared = cuda.shared.array(PAIRS, kind)
+        tiles = u32((n + u32(31)) // u32(32))
+        stripe, lane = u32(cuda.blockIdx.x) // tiles, u32(cuda.threadIdx.x) & u32(31)
+        column = u32(u32(cuda.blockIdx.x) % tiles * u32(32) + lane)
+        total, lost = kind(0), kind(0)
+        row = u32(stripe * u32(WARPS) + (u32(cuda.threadIdx.x) >> u32(5)))
+        while row < rows and column < n:
+            total, lost = plus(total, lost, load(values, u32(row * n + column)))
+            row = u32(row + u32(WARPS) * (u32(cuda.gridDim.x) // tiles))
+        shared[cuda.threadIdx.x], shared[u32(THREADS) + u32(cuda.threadIdx.x)] = total, lost
+        cuda.syncthreads()
+        if cuda.threadIdx.x < 32 and column < n:
+            for k in range(1, WARPS):
+                place = u32(u32(32 * k) + lane)
+                total, lost = both(total, lost, shared[place], shared[u32(THREADS) + place])
+            place = u32(u32(2) * (stripe * n + column))
+            sums[place], sums[place + u32(1)] = total, lost
+
+    made: Callable[..., Any] = down
+    return made
+
+
+fplus, fboth, _, fsettle = _arithmetic(fadd, types.float32)
 dplus, both, gathered, dsettle = _arithmetic(dadd, types.float64)
+fdown, ddown = _columns(fplus, fboth, types.float32), _columns(dplus, both, types.float64)
 
 
 @core
@@ -119,6 +148,32 @@ def collect_f64(values: Any, sums: Any, n: Any) -> None:
 
 
 @kernel
+def columns_f32(values: Any, sums: Any, rows: Any, n: Any) -> None:
+    """Sum each column of a matrix in scratch memory, over as many stripes of rows as blocks are launched for."""
+    fdown(values, sums, rows, n)
+
+
+@kernel
+def columns_f64(values: Any, sums: Any, rows: Any, n: Any) -> None:
+    """The same in float64."""
+    ddown(values, sums, rows, n)
+
+
+@kernel
+def joined(sums: Any, stripes: Any, n: Any, out: Any) -> None:
+    """What the stripes of each column come to."""
+    column = thread()
+    if column < n:
+        total, lost = 0.0, 0.0
+        k = u32(0)
+        while k < stripes:
+            place = u32(u32(2) * (k * n + column))
+            total, lost = both(total, lost, np.float64(sums[place]), np.float64(sums[place + u32(1)]))
+            k = u32(k + u32(1))
+        store(out, column, total + lost if math.isfinite(lost) else total)
+
+
+@kernel
 def quotient(sums: Any, count: Any, shares: Any, parts: Any, divisor: Any, out: Any) -> None:
     """A sum, divided by a number and where there are shares by their sum."""
     total = added(sums, count)
@@ -145,6 +200,6 @@ def factors(g: Any, sums: Any, count: Any, shares: Any, parts: Any, divisor: Any
 
 
 __all__ = [
-    "THREADS", "collect_f32", "collect_f64", "dplus", "dsettle", "factors", "fill", "fplus", "fsettle", "quotient",
-    "threads",
+    "THREADS", "collect_f32", "collect_f64", "columns_f32", "columns_f64", "dplus", "dsettle", "factors", "fill",
+    "fplus", "fsettle", "joined", "quotient", "threads",
 ]  # fmt: skip

@@ -313,30 +313,34 @@ def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:
 
 
 def targets(caller: RowCaller, call: RowCall, roles: Sequence[str]) -> list[Argument]:
+    """What to differentiate in, of a call."""
+    return select(call.method, caller.function, call.variant, call.given, call.extras["wrt"], roles)
+
+
+def select(method: str, function: Function, variant: Variant, given: Sequence[Given], wrt: Any, roles: Sequence[str]
+           ) -> list[Argument]:
     """What to differentiate in: what ``wrt`` names, or the operands of these roles that were passed as arrays."""
-    function, outputs, wrt = caller.function, call.variant.outputs, call.extras["wrt"]
+    own = {g.argument.name: g.argument for g in given}
     known: dict[str, Argument] = {}
-    for argument in function.arguments:
-        g = call.operand(argument.name)
-        own = argument if g is None else g.argument
-        if own.role == "tensor" or f"vjp_{own.name}" in outputs:
-            known[own.name] = own
+    for argument in (own.get(a.name, a) for a in function.arguments):
+        if argument.role == "tensor" or f"vjp_{argument.name}" in variant.outputs:
+            known[argument.name] = argument
     if wrt is None:
-        candidates = [g for g in call.given if g.argument.role in roles and g.argument.name in known]
+        candidates = [g for g in given if g.argument.role in roles and g.argument.name in known]
         return [g.argument for g in [g for g in candidates if g.is_array] or [g for g in candidates if g.passed]]
     named = (wrt,) if isinstance(wrt, str) else wrt
     if not isinstance(named, tuple | list) or not named or not all(isinstance(n, str) for n in named):
-        raise TypeError(f"{call.method}(): wrt must be the name of an argument or a tuple of names, got {wrt!r}")
+        raise TypeError(f"{method}(): wrt must be the name of an argument or a tuple of names, got {wrt!r}")
     if "x" in known and "input" not in known:
         named = ["x" if n == "input" else n for n in named]
     for name in named:
         if name not in known:
             raise ValueError(
-                f"{call.method}(): there is no derivative in {name!r} for these options; "
+                f"{method}(): there is no derivative in {name!r} for these options; "
                 f"wrt may name {listing(known)}{did_you_mean(name, known)}"
             )
     if len(set(named)) < len(named):
-        raise ValueError(f"{call.method}(): wrt names the same argument twice: {wrt!r}")
+        raise ValueError(f"{method}(): wrt names the same argument twice: {wrt!r}")
     return [known[n] for n in named]
 
 

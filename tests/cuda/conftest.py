@@ -5,39 +5,19 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numpy as np
 import pytest
 
 import symgen.functional as F
 from symgen.catalogue import folder
-from symgen.runtime.cuda_arrays import LIBRARIES, Library
 from symgen.spec import load
 
 pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with numba-cuda: pip install 'symgen[cuda]'")
 pytest.importorskip("nvidia", reason="numba-cuda needs NVVM: pip install 'symgen[cuda]'")
 
-from symgen.cuda_code import CAPABILITIES, Simulator
+from symgen import cuda_code
+from symgen.cuda_code import CAPABILITIES, DeviceArray, Simulator
 
 KERNELS: dict[Any, Any] = {}
-
-
-class DeviceArray:
-    """An array as a GPU library would show it."""
-
-    def __init__(self, memory: np.ndarray) -> None:
-        self.memory = memory
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        found = self.memory.__array_interface__
-        return {**{k: found[k] for k in ("shape", "typestr", "data", "strides")}, "version": 3}
-
-
-LIBRARIES[DeviceArray.__module__.partition(".")[0]] = Library(
-    lambda a: DeviceArray(np.full_like(a.memory, np.nan)),
-    lambda a: 0,
-    lambda a, shape, dtype: DeviceArray(np.full(shape, np.nan, dtype or a.memory.dtype)),
-)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +28,7 @@ def device_array() -> type[DeviceArray]:
 @functools.cache
 def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> Any:
     """``F.name.cuda``, its launches run by the interpreter."""
-    real = getattr(F, name).cuda
-    return type(real)(real._caller, real._module, Simulator(capability, error, kernels=KERNELS))
+    return cuda_code.simulated(getattr(F, name).cuda, Simulator(capability, error, kernels=KERNELS))
 
 
 @pytest.fixture(scope="session")
@@ -98,9 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("row", [n for n in functions("activation", "rows") if takes_a_row(n)])
     if "row_loss" in metafunc.fixturenames:
         metafunc.parametrize("row_loss", [n for n in functions("loss", "rows") if takes_classes(n)])
-    if "row_sample" in metafunc.fixturenames:
-        others = [n for n in functions("activation", "rows") if not takes_a_row(n)]
-        others += [n for n in functions("loss", "rows") if not takes_classes(n)]
-        metafunc.parametrize("row_sample", others)
+    if "rows" in metafunc.fixturenames:
+        metafunc.parametrize("rows", functions("activation", "rows") + functions("loss", "rows"))
     if "capability" in metafunc.fixturenames:
         metafunc.parametrize("capability", CAPABILITIES, ids=lambda c: f"sm_{c[0]}{c[1]}")

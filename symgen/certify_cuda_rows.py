@@ -1,0 +1,161 @@
+"""Measures CUDA kernels of rows against their definitions: the hard rows of certificates, of one length at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgen import ulp
+from symgen.certify_rows import ARRAYS, Call, Problem, problems
+from symgen.cuda_code import DeviceArray
+from symgen.rows.derive import Place, places
+from symgen.rows.reference import truth
+from symgen.rows.samples import Arrays
+from symgen.spec import Op, Variant
+from symgen.truth import Truth
+
+LENGTHS = (3, 33)
+BAR = 4.0  # ULP
+Exact = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One output of a variant, over all entries of all rows.
+
+    Attributes:
+        variant: its suffix.
+        output: as the manifest calls it.
+        error: the largest, in ULP of the exact entry.
+        place: the row where that was.
+        beyond: the share of entries that miss `BAR`.
+        coarse: the largest error of these in ULP of the largest entry of their row: beside a root it is small.
+        lost: entries that are zero, infinite or NaN and should be normal numbers.
+    """
+
+    variant: str
+    output: str
+    error: float = 0.0
+    place: str = ""
+    beyond: float = 0.0
+    coarse: float = 0.0
+    lost: int = 0
+
+
+def measured(op: Op, kernel: Any, dtype: str = "float32", lengths: Sequence[int] = LENGTHS) -> list[Measured]:
+    """Errors of the value and of every gradient of a row function.
+
+    Args:
+        op: what the kernels claim to compute.
+        kernel: ``F.name.cuda`` with launches that the interpreter runs.
+        dtype: of the operands.
+        lengths: of the rows.
+    """
+    return [m for v in op.variants for m in _of_variant(op, v, kernel, dtype, lengths)]
+
+
+def _of_variant(op: Op, variant: Variant, kernel: Any, dtype: str, lengths: Sequence[int]) -> Iterator[Measured]:
+    found = places(op, variant)
+    known = next(v for v in kernel._caller.function.variants if v.suffix == variant.suffix).outputs
+    tensors = [p.name for p in found if p.role.kind == "tensor"]
+    targets = [p.name for p in found if p.name in tensors or (p.role.kind in ARRAYS and f"vjp_{p.name}" in known)]
+    results: dict[str, list[tuple[Any, Exact, str]]] = {}
+    for n in lengths:
+        batch = _Batch(op, variant, found, list(problems(op, variant, found, n)), np.dtype(ulp.format_of(dtype).dtype))
+        for name, result in batch.results(kernel, targets):
+            output = "value" if not name else "vjp" if name in tensors else f"vjp_{name}"
+            results.setdefault(output, []).extend(result)
+    return (_summary(variant.suffix, output, of, dtype) for output, of in results.items())
+
+
+@dataclass
+class _Batch:
+    """Samples of one length, as one call takes them: what all samples share is that of the first."""
+
+    op: Op
+    variant: Variant
+    found: Sequence[Place]
+    samples: list[Problem]
+    form: Any
+
+    def __post_init__(self) -> None:
+        common = {p.name: self.samples[0].arrays[p.name] for p in self.found if p.shared or p.number}
+        self.rows = [
+            {p.name: self.stored(p, {**s.arrays, **common}[p.name]) for p in self.found} for s in self.samples
+        ]
+        self.cotangents = [np.asarray(s.cotangent).astype(self.form) for s in self.samples]
+
+    def stored(self, place: Place, value: Any) -> Any:
+        return np.asarray(value).astype(self.form) if place.role.kind in ARRAYS else value
+
+    def results(self, kernel: Any, targets: Sequence[str]) -> Iterator[tuple[str, list[tuple[Any, Exact, str]]]]:
+        """The value (without a name) and the gradients: entries of each sample, or of all, with what they should be."""
+        each = zip(self.rows, self.cotangents, self.samples, strict=True)
+        exact = [self._truth(r, g, s, targets) for r, g, s in each]
+        called = Call(self.op, self.variant, _Device(kernel), self._stacked())
+        labels = [s.place for s in self.samples]
+        yield "", list(zip(called.value(), [e[0] for e in exact], labels, strict=True))
+        for place in (p for p in self.found if p.name in targets):
+            got = called.gradient(np.stack(self.cotangents), place.name)
+            wanted = [e[1][place.name] for e in exact]
+            if place.shared:
+                yield place.name, [(got, _total(wanted), f"the sum over {len(wanted)} rows")]
+            else:
+                yield place.name, list(zip(got, wanted, labels, strict=True))
+
+    def _truth(self, row: Arrays, g: Any, problem: Problem, targets: Sequence[str]) -> tuple[Exact, dict[str, Exact]]:
+        kinds = {p.name: p.role.kind for p in self.found}
+        wide = {n: np.asarray(a, np.float64) if kinds[n] in ARRAYS else a for n, a in row.items()}
+        return truth(self.variant.value, wide, problem.lengths, g.astype(np.float64), targets)
+
+    def _stacked(self) -> Arrays:
+        return {p.name: self.rows[0][p.name] if p.shared or p.number else np.stack([r[p.name] for r in self.rows])
+                for p in self.found}  # fmt: skip
+
+
+class _Device:
+    """A kernel for arrays of a GPU, called with arrays in main memory."""
+
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+
+    def _shown(self, keywords: Arrays) -> Arrays:
+        operands = {a.name for a in self.kernel._caller.function.operands}
+        return {k: DeviceArray(np.ascontiguousarray(v)) if k in operands else v for k, v in keywords.items()}
+
+    def __call__(self, **keywords: Any) -> Any:
+        return self.kernel(**self._shown(keywords)).memory
+
+    def vjp(self, g: Any, wrt: Any, **keywords: Any) -> Any:
+        return self.kernel.vjp(DeviceArray(g), wrt=wrt, **self._shown(keywords)).memory
+
+
+def _total(terms: Sequence[Exact]) -> Exact:
+    """The sum of what each sample gives, as a number and what it is missing."""
+    parts = np.stack([part for pair in terms for part in pair])
+    high = np.apply_along_axis(math.fsum, 0, parts)
+    return high, np.apply_along_axis(math.fsum, 0, np.concatenate([parts, -high[None]]))
+
+
+def _summary(suffix: str, output: str, results: Sequence[tuple[Any, Exact, str]], dtype: str) -> Measured:
+    worst, place, coarse, beyond, lost, count = 0.0, "", 0.0, 0, 0, 0
+    for got, exact, label in results:
+        high, low = (np.ravel(v) for v in exact)
+        values, finite = np.ravel(got).astype(np.float64), np.isfinite(high)
+        form = ulp.format_of(dtype)
+        normal = finite & (np.abs(high) >= form.tiny) & (np.abs(high) <= form.max)
+        with np.errstate(all="ignore"):
+            residual = np.where(finite, low / np.spacing(np.abs(high)), 0.0)
+            exactly = Truth(high, low, residual, np.zeros(len(high), bool))
+            errors = np.where(finite, ulp.error(np.ravel(got), exactly, dtype), 0.0)
+            unit = float(np.spacing(np.float32(np.abs(high[finite]).max(initial=0.0))))
+            rough = np.where(errors > BAR, np.abs(values - high) / unit, 0.0)
+        lost += int(np.count_nonzero(normal & ((values == 0) | ~np.isfinite(values))))
+        count, beyond, coarse = count + len(high), beyond + int(np.sum(errors > BAR)), max(coarse, float(rough.max()))
+        if errors.max() > worst:
+            worst, place = float(errors.max()), label
+    return Measured(suffix, output, worst, place, beyond / max(count, 1), coarse, lost)

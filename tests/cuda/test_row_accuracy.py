@@ -1,0 +1,79 @@
+"""CUDA kernels of rows against ball arithmetic, on the hard rows of certificates: value and gradients in ULP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen.certify_cuda_rows import BAR, measured
+from tests.rows.hard import OPS
+
+# entries that miss the bar stand beside a root: next to the largest entry of their row the error is nothing
+BESIDE_ROOTS = 0.1
+NEXT_TO_THE_LARGEST = 1.0
+LONG = {"triplet_margin_loss": (3,)}  # of many variants
+
+
+def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, simulated):
+    """The bar is that of the processor: 4 ULP, no lost tails, no NaN; gradients in weights are summed over ten rows."""
+    results = measured(OPS[rows], simulated(rows, (9, 0)), lengths=LONG.get(rows, (3, 33)))
+    outputs = {m.output for m in results}
+    assert {"value", "vjp"} <= outputs
+    for m in results:
+        assert m.lost == 0, m
+        assert m.output != "value" or m.error <= BAR, m
+        assert m.beyond <= BESIDE_ROOTS, m
+        assert m.coarse <= NEXT_TO_THE_LARGEST, m
+
+
+@pytest.mark.parametrize("function", ["softmax", "nll_loss"])
+def test_the_newest_devices_and_float64_keep_it_too(function, simulated):
+    for capability, dtype in (((10, 0), "float32"), ((9, 0), "float64")):
+        for m in measured(OPS[function], simulated(function, capability), dtype, (33,)):
+            assert m.error <= BAR, (capability, dtype, m)
+
+
+def columns(count: int, n: int, dtype: str = "float32") -> list[np.ndarray]:
+    rng = np.random.default_rng(count + n)
+    return [rng.normal(size=shape).astype(dtype) for shape in ((count, n), (count, n), (n,), (n,))]
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 5), (1, 1), (3, 33), (513, 31), (70, 300), (9, 1100)])
+def test_gradients_that_rows_share_are_sums_over_all_of_them(count, n, device_array, simulated):
+    """In float32 too they are those of float64, whatever the number of rows; a second call gives the same bits."""
+    g, x, weight, bias = columns(count, n)
+    kernel, more = simulated("layer_norm", (9, 0)), {"wrt": ("weight", "bias", "eps")}
+    found = [kernel.vjp(*map(device_array, (g, x)), weight=device_array(weight), bias=device_array(bias), **more)
+             for _ in range(2)]  # fmt: skip
+    wide = [v.astype(float) for v in (g, x, weight, bias)]
+    wanted = F.layer_norm.vjp(*wide[:2], weight=wide[2], bias=wide[3], **more)
+    for one, again, true, terms in zip(*found, wanted, (g * x, g, np.ones(1)), strict=True):
+        assert one.memory.shape == np.shape(true)
+        assert np.array_equal(one.memory, again.memory)
+        np.testing.assert_allclose(one.memory, true, rtol=1e-6, atol=1e-7 * np.abs(terms).sum())
+
+
+def test_a_shared_gradient_does_not_depend_on_where_its_axis_stands(device_array, simulated):
+    x, g = columns(6, 20)[:2]
+    weight = np.linspace(0.5, 1.5, 20, dtype=np.float32)
+    kernel = simulated("rms_norm", (9, 0))
+    plain = kernel.vjp(device_array(g), device_array(x), weight=device_array(weight), wrt="weight").memory
+    turned = [np.ascontiguousarray(v.T) for v in (g, x)]
+    found = kernel.vjp(*map(device_array, turned), weight=device_array(weight), wrt="weight", axis=0).memory
+    assert np.array_equal(found, plain)
+
+
+@pytest.mark.parametrize("how", ["mean", "sum", "none"])
+def test_weights_of_classes_have_gradients_also_by_what_a_mean_divides_by(how, device_array, simulated):
+    rng = np.random.default_rng(5)
+    x, target = rng.normal(size=(50, 7)).astype(np.float32), rng.integers(0, 7, 50)
+    weight = rng.uniform(0.5, 2, 7).astype(np.float32)
+    target[3] = -100
+    g = rng.normal(size=50 if how == "none" else ()).astype(np.float32)
+    for name in ("cross_entropy", "nll_loss"):
+        arrays = [device_array(v) for v in (g, x, target, weight)]
+        found = simulated(name, (9, 0)).vjp(*arrays, reduction=how)
+        wanted = getattr(F, name).vjp(g.astype(float), x.astype(float), target, weight.astype(float), reduction=how)
+        for one, true in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one.memory, true, rtol=1e-5, atol=1e-7)
