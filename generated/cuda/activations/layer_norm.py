@@ -76,9 +76,9 @@ def value_f32_s1_core(y0_C1, y0_C1_l):
 
 # h4 = sqrt(eps)
 @core
-def value_f32_h4_core(eps):
+def value_f32_h4_core(eps, eps_l):
     t1 = libdevice.fsqrt_rn(eps)
-    t2 = fdiv(libdevice.fmaf(-t1, t1, eps), fadd(t1, t1))
+    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, eps), eps_l), fadd(t1, t1))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -427,8 +427,94 @@ def vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_C, weight_C, y0_C, y0_C_
     return dadd(t7, t14) if dadd(t14, -t14) == 0.0 else t7
 
 
+# dweight[C] = g[C]*y0[C]/e0
+@core
+def vjp_weight_f32_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
+    t1 = fdiv(g_C, e0)
+    t2 = fmul(t1, y0_C)
+    t3 = fmul(fdiv(fsub(libdevice.fmaf(-t1, e0, g_C), fmul(t1, e0_l)), e0), y0_C)
+    t4 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t3)
+    return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
+
+
+# dweight[C] = g[C]*y0[C]/e0
+@core
+def vjp_weight_f64_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
+    t1 = ddiv(g_C, e0)
+    t2 = dmul(t1, y0_C)
+    t3 = dmul(ddiv(dadd(libdevice.fma(-t1, e0, g_C), -dmul(t1, e0_l)), e0), y0_C)
+    t4 = dadd(dadd(libdevice.fma(t1, y0_C, -t2), dmul(t1, y0_C_l)), t3)
+    return dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
+
+
+# dbias[C] = g[C]
+@core
+def vjp_bias_f32_dbias_core(g_C):
+    return g_C
+
+
+# dbias[C] = g[C]
+@core
+def vjp_bias_f64_dbias_core(g_C):
+    return g_C
+
+
+# s3 = -s3_of/(2*e0**3)
+@core
+def vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l):
+    t1 = fdiv(s3_of, e0)
+    t2 = fmul(t1, f32(0.5))
+    t3 = fdiv(t2, e0)
+    t4 = fdiv(t3, e0)
+    t5 = -t4
+    t6 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t1, e0, s3_of), s3_of_l), fmul(t1, e0_l)), e0), f32(0.5))
+    t7 = fdiv(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t6), fmul(t3, e0_l)), e0)
+    t8 = -fdiv(fsub(fadd(libdevice.fmaf(t5, e0, t3), t7), fmul(t4, e0_l)), e0)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (fsub(t8, fsub(t10, t5)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    return t11, t12
+
+
+# deps = m0**2*s3
+@core
+def vjp_eps_f32_deps_core(m0, s3, s3_l):
+    t1 = fmul(m0, m0)
+    t2 = fmul(t1, s3)
+    t3 = fadd(fadd(libdevice.fmaf(t1, s3, -t2), fmul(t1, s3_l)), fmul(libdevice.fmaf(m0, m0, -t1), s3))
+    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+
+
+# s3 = -s3_of/(2*e0**3)
+@core
+def vjp_eps_f64_s3_core(e0, e0_l, s3_of, s3_of_l):
+    t1 = ddiv(s3_of, e0)
+    t2 = dmul(t1, 0.5)
+    t3 = ddiv(t2, e0)
+    t4 = ddiv(t3, e0)
+    t5 = -t4
+    t6 = dmul(ddiv(dadd(dadd(libdevice.fma(-t1, e0, s3_of), s3_of_l), -dmul(t1, e0_l)), e0), 0.5)
+    t7 = ddiv(dadd(dadd(libdevice.fma(-t3, e0, t2), t6), -dmul(t3, e0_l)), e0)
+    t8 = -ddiv(dadd(dadd(libdevice.fma(t5, e0, t3), t7), -dmul(t4, e0_l)), e0)
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
+
+
+# deps = m0**2*s3
+@core
+def vjp_eps_f64_deps_core(m0, s3, s3_l):
+    t1 = dmul(m0, m0)
+    t2 = dmul(t1, s3)
+    t3 = dadd(dadd(libdevice.fma(t1, s3, -t2), dmul(t1, s3_l)), dmul(libdevice.fma(m0, m0, -t1), s3))
+    return dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
+
+
 @kernel
-def value_f32_warp(x, weight, bias, eps, out_, rows, n, inner):
+def value_f32_warp(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -459,7 +545,7 @@ def value_f32_warp(x, weight, bias, eps, out_, rows, n, inner):
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
-    h4, h4_l = value_f32_h4_core(eps)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     i = lane
     while i < n:
@@ -472,7 +558,7 @@ def value_f32_warp(x, weight, bias, eps, out_, rows, n, inner):
 
 
 @kernel
-def value_f32_block(x, weight, bias, eps, out_, rows, n, inner):
+def value_f32_block(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -503,7 +589,7 @@ def value_f32_block(x, weight, bias, eps, out_, rows, n, inner):
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
-    h4, h4_l = value_f32_h4_core(eps)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     i = lane
     while i < n:
@@ -604,7 +690,7 @@ def value_f64_block(x, weight, bias, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
+def vjp_f32_warp(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -635,7 +721,7 @@ def vjp_f32_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
-    h4, h4_l = value_f32_h4_core(eps)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     s3_of, s3_of_l = f32(0), f32(0)
     i = lane
@@ -681,7 +767,7 @@ def vjp_f32_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_block(g, x, weight, bias, eps, dx_, rows, n, inner):
+def vjp_f32_block(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -712,7 +798,7 @@ def vjp_f32_block(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
-    h4, h4_l = value_f32_h4_core(eps)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     s3_of, s3_of_l = f32(0), f32(0)
     i = lane
@@ -909,3 +995,431 @@ def vjp_f64_block(g, x, weight, bias, eps, dx_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_warp(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_block(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_warp(g, x, weight, bias, eps, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        store(dweight_, u32(row * n + i), vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_block(g, x, weight, bias, eps, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        store(dweight_, u32(row * n + i), vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_bias_f32_warp(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        store(dbias_, u32(row * n + i), vjp_bias_f32_dbias_core(g_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_bias_f32_block(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        store(dbias_, u32(row * n + i), vjp_bias_f32_dbias_core(g_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_bias_f64_warp(g, x, weight, bias, eps, dbias_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        store(dbias_, u32(row * n + i), vjp_bias_f64_dbias_core(g_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_bias_f64_block(g, x, weight, bias, eps, dbias_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        store(dbias_, u32(row * n + i), vjp_bias_f64_dbias_core(g_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_eps_f32_warp(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        weight_i = load(weight, i)
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width)
+    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(m0, s3, s3_l))
+
+
+@kernel
+def vjp_eps_f32_block(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        weight_i = load(weight, i)
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width)
+    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(m0, s3, s3_l))
+
+
+@kernel
+def vjp_eps_f64_warp(g, x, weight, bias, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    s3_of, s3_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        weight_i = load(weight, i)
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width)
+    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f64_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(m0, s3, s3_l))
+
+
+@kernel
+def vjp_eps_f64_block(g, x, weight, bias, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    s3_of, s3_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        weight_i = load(weight, i)
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width)
+    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f64_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(m0, s3, s3_l))

@@ -8,7 +8,7 @@ return log(softmax(x, where))
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core, dadd, ddiv, dmul, expf, expf_low, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, logf_low, store, u32
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -42,13 +42,20 @@ def value_f32_m0_core(where_C1, x_C1):
 # s0 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
 def value_f32_s0_core(m0, where_C1, x_C1):
-    return libdevice.expf(fsub(x_C1, m0)) if f32(0.0) < where_C1 else f32(0.0)
+    t1 = f32(0.0) < where_C1
+    t2 = fsub(x_C1, m0)
+    t3 = expf(t2)
+    t4 = fsub(t2, x_C1)
+    t5 = fadd(expf_low(t2), fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3)) if t1 else f32(0.0)
+    t6 = t3 if t1 else f32(0.0)
+    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # e0 = log(s0)
 @core
 def value_f32_e0_core(s0, s0_l):
-    t1 = fmul(s0_l, fdiv(f32(1.0), s0))
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(s0)
     t4 = fadd(t3, t1)
@@ -125,13 +132,25 @@ def value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_C, x_C):
 # e0[C] = exp(-m0 + x[C])
 @core
 def vjp_f32_e0_core(m0, x_C):
-    return libdevice.expf(fsub(x_C, m0))
+    t1 = fsub(x_C, m0)
+    t2 = fsub(t1, x_C)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s0_core(e0_C1, where_C1):
-    return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
+def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1_l if t1 else f32(0.0)
+    t3 = e0_C1 if t1 else f32(0.0)
+    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t3, t4
 
 
 # s2 = sum over C.1 of (-g[C.1]/s0 if where[C.1] > 0 else 0)
@@ -148,14 +167,14 @@ def vjp_f32_s2_core(s0, s0_l, g_C1, where_C1):
 
 # dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(s2, s2_l, e0_C, g_C, where_C):
+def vjp_f32_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = f32(0.0) < where_C
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, s2)
     t4 = f32(0.0) if t2 else t3
     t5 = fadd(g_C, t4)
     t6 = fsub(t5, g_C)
-    t7 = f32(0.0) if t2 else fadd(libdevice.fmaf(e0_C, s2, -t3), fmul(e0_C, s2_l))
+    t7 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(e0_C, s2, -t3), fmul(e0_C, s2_l)), fmul(e0_C_l, s2))
     t8 = fadd(fadd(fsub(g_C, fsub(t5, t6)), fsub(t4, t6)), t7) if t1 else f32(0.0)
     t9 = t5 if t1 else f32(0.0)
     return fadd(t9, t8) if fsub(t8, t8) == f32(0.0) else t9
@@ -244,8 +263,8 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core(s0, s0_l)
@@ -278,8 +297,8 @@ def value_f32_block(x, where, out_, rows, n, inner):
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core(s0, s0_l)
@@ -379,10 +398,10 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
@@ -397,10 +416,10 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -424,10 +443,10 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
@@ -442,10 +461,10 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
 

@@ -9,7 +9,7 @@ return 0 if size == 0 else x / max(eps, size)
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, logf_low, store, u32
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -37,7 +37,7 @@ from symgen.runtime.device_rows import (
     warp_row,
     warp_width,
 )
-from ..elementary import (log, pow, pow_low)
+from ..elementary import (log, log_low, pow, pow_low)
 
 
 # ---- Eq(p, oo)
@@ -51,7 +51,7 @@ def value_f32_s0_core_p_eq_inf(x_C1):
 
 # out[C] = (0 if Eq(s0, 0) else x[C]/first_max(eps, s0))
 @core
-def value_f32_out_core_p_eq_inf(eps, s0, s0_l, x_C):
+def value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_C):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
@@ -61,7 +61,7 @@ def value_f32_out_core_p_eq_inf(eps, s0, s0_l, x_C):
     t7 = s0 < eps
     t8 = eps if t7 else s0
     t9 = fdiv(x_C, t8)
-    t10 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, f32(0.0) if t7 else s0_l)), t8)
+    t10 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), t8)
     t11 = f32(0.0) if t6 else t9
     return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
 
@@ -100,30 +100,31 @@ def vjp_f32_s2_of_core_p_eq_inf(g_C1, x_C1):
 
 # s2 = -s2_of*(0 if eps >= s0 else 1)/first_max(eps, s0)**2
 @core
-def vjp_f32_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l):
+def vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
     t1 = s0 < eps
     t2 = eps if t1 else s0
     t3 = fdiv(s2_of, t2)
-    t4 = fsub(s0, eps)
-    t5 = fsub(t4, s0)
-    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(-eps, t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = t8 if t7 else t4
-    t10 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) <= f32(0.0)
-    t11 = f32(0.0) if t10 else f32(1.0)
-    t12 = fmul(t3, t11)
-    t13 = fdiv(t12, t2)
-    t14 = -t13
-    t15 = f32(0.0) if t1 else s0_l
-    t16 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t15)), t2), t11)
-    t17 = fsub(fadd(libdevice.fmaf(t14, t2, t12), fadd(libdevice.fmaf(t3, t11, -t12), t16)), fmul(t13, t15))
-    t18 = -fdiv(t17, t2)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t14, t18)
-    t21 = t20 if t19 else t14
-    t22 = (fsub(t18, fsub(t20, t14)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
-    return t21, t22
+    t4 = -eps
+    t5 = fadd(s0, t4)
+    t6 = fsub(t5, s0)
+    t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
+    t12 = f32(0.0) if t11 else f32(1.0)
+    t13 = fmul(t3, t12)
+    t14 = fdiv(t13, t2)
+    t15 = -t14
+    t16 = eps_l if t1 else s0_l
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
+    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
+    t19 = -fdiv(t18, t2)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t15, t19)
+    t22 = t21 if t20 else t15
+    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
 
 
 # s3 = (0 if Eq(s0, 0) else s2)
@@ -161,7 +162,7 @@ def vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_C1):
 # dx[C] = (0 if Eq(s0, 0) else g[C]/first_max(eps, s0)) + (sign(x[C])*(0 if Eq(s0, 0) else s3)/s4 if Eq(Abs(x[C]),
 #     s0) else 0)
 @core
-def vjp_f32_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C):
+def vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
@@ -187,7 +188,7 @@ def vjp_f32_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C):
     t23 = t22 if t18 else f32(0.0)
     t24 = fadd(t10, t23)
     t25 = fsub(t24, t10)
-    t26 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, f32(0.0) if t7 else s0_l)), t8)
+    t26 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), t8)
     t27 = fadd(libdevice.fmaf(t20, t21, -t22), fmul(t20, f32(0.0) if t6 else s3_l))
     t28 = fadd(t27, fmul(fdiv(fsub(libdevice.fmaf(-t20, s4, t19), fmul(t20, s4_l)), s4), t21))
     t29 = fadd(fadd(fadd(fsub(t10, fsub(t24, t25)), fsub(t23, t25)), t26), t28 if t18 else f32(0.0))
@@ -297,8 +298,92 @@ def vjp_f64_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C):
     return dadd(t24, t29) if dadd(t29, -t29) == 0.0 else t24
 
 
+# s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
+@core
+def vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = fdiv(s2_of, t2)
+    t4 = -eps
+    t5 = fadd(s0, t4)
+    t6 = fsub(t5, s0)
+    t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
+    t12 = f32(1.0) if t11 else f32(0.0)
+    t13 = fmul(t3, t12)
+    t14 = fdiv(t13, t2)
+    t15 = -t14
+    t16 = eps_l if t1 else s0_l
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
+    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
+    t19 = -fdiv(t18, t2)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t15, t19)
+    t22 = t21 if t20 else t15
+    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
+
+
+# deps = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_eps_f32_deps_core_p_eq_inf(s0, s0_l, s2, s2_l):
+    t1 = fadd(s0, f32(-0.0))
+    t2 = fsub(t1, s0)
+    t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = f32(0.0) if t6 else s2_l
+    t8 = f32(0.0) if t6 else s2
+    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+
+
+# s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
+@core
+def vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l):
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = ddiv(s2_of, t2)
+    t4 = dadd(s0, -eps)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-eps, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = t8 if t7 else t4
+    t10 = 1.0 if t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) <= 0.0 else 0.0
+    t11 = dmul(t3, t10)
+    t12 = ddiv(t11, t2)
+    t13 = -t12
+    t14 = 0.0 if t1 else s0_l
+    t15 = dmul(ddiv(dadd(dadd(libdevice.fma(-t3, t2, s2_of), s2_of_l), -dmul(t3, t14)), t2), t10)
+    t16 = dadd(dadd(libdevice.fma(t13, t2, t11), dadd(libdevice.fma(t3, t10, -t11), t15)), -dmul(t12, t14))
+    t17 = -ddiv(t16, t2)
+    t18 = dadd(t17, -t17) == 0.0
+    t19 = dadd(t13, t17)
+    t20 = t19 if t18 else t13
+    t21 = (dadd(t17, -dadd(t19, -t13)) if t18 else 0.0) if dadd(t20, -t20) == 0.0 else 0.0
+    return t20, t21
+
+
+# deps = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_eps_f64_deps_core_p_eq_inf(s0, s0_l, s2, s2_l):
+    t1 = dadd(s0, -0.0)
+    t2 = dadd(t1, -s0)
+    t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2_l
+    t8 = 0.0 if t6 else s2
+    return dadd(t8, t7) if dadd(t7, -t7) == 0.0 else t8
+
+
 @kernel
-def value_f32_p_eq_inf_warp(x, p, eps, out_, rows, n, inner):
+def value_f32_p_eq_inf_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -315,12 +400,12 @@ def value_f32_p_eq_inf_warp(x, p, eps, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_p_eq_inf(eps, s0, s0_l, x_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f32_p_eq_inf_block(x, p, eps, out_, rows, n, inner):
+def value_f32_p_eq_inf_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -337,7 +422,7 @@ def value_f32_p_eq_inf_block(x, p, eps, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_p_eq_inf(eps, s0, s0_l, x_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i))
         i = u32(i + block_width)
 
 
@@ -386,7 +471,7 @@ def value_f64_p_eq_inf_block(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -409,7 +494,7 @@ def vjp_f32_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
     s3, s3_l = vjp_f32_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
     s4, s4_l = f32(0), f32(0)
     i = lane
@@ -423,12 +508,12 @@ def vjp_f32_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f32_p_eq_inf_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -451,7 +536,7 @@ def vjp_f32_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
     s3, s3_l = vjp_f32_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
     s4, s4_l = f32(0), f32(0)
     i = lane
@@ -465,7 +550,7 @@ def vjp_f32_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i))
         i = u32(i + block_width)
 
 
@@ -553,6 +638,122 @@ def vjp_f64_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
         i = u32(i + block_width)
 
 
+@kernel
+def vjp_eps_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_max(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_eq_inf_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_max(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_eq_inf_warp(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_max(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_eq_inf_block(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_max(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
 # ---- not (Eq(p, oo)), Eq(p, 2)
 
 
@@ -597,7 +798,7 @@ def value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l):
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
+def value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -608,7 +809,7 @@ def value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
     t8 = e0 < t7
     t9 = t7 if t8 else e0
     t10 = fdiv(y0_C, t9)
-    t11 = fmul(t10, libdevice.fmaf(eps, m0, -t7) if t8 else e0_l)
+    t11 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
     t12 = f32(0.0) if t6 else fdiv(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), t9)
     t13 = f32(0.0) if t6 else t10
     return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
@@ -697,40 +898,41 @@ def vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_C1, y0_C1, y0_C1_l):
 
 # s2 = -s2_of*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else e1)/2)/first_max(eps*m0, e0)**2
 @core
-def vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, m0, s0, s0_l, s2_of, s2_of_l):
+def vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l, s2_of, s2_of_l):
     t1 = fmul(eps, m0)
     t2 = e0 < t1
     t3 = t1 if t2 else e0
     t4 = fdiv(s2_of, t3)
     t5 = fdiv(e0, m0)
-    t6 = fsub(t5, eps)
-    t7 = fsub(t6, t5)
-    t8 = fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0)
-    t9 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(-eps, t7)), t8)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t6, t9)
-    t12 = t11 if t10 else t6
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t6)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = fadd(s0, f32(-0.0))
-    t15 = fsub(t14, s0)
-    t16 = fadd(fadd(fsub(s0, fsub(t14, t15)), fsub(f32(-0.0), t15)), s0_l)
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t14, t16)
-    t19 = (t18 if t17 else t14) == f32(0.0) and (fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)) == f32(0.0)
-    t20 = f32(0.0) if t13 else fmul(f32(0.0) if t19 else e1, f32(0.5))
-    t21 = fmul(t4, t20)
-    t22 = fdiv(t21, t3)
-    t23 = -t22
-    t24 = fmul(t4, f32(0.0) if t13 else fmul(f32(0.0) if t19 else e1_l, f32(0.5)))
-    t25 = libdevice.fmaf(eps, m0, -t1) if t2 else e0_l
-    t26 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t25)), t3), t20)
-    t27 = fadd(libdevice.fmaf(t23, t3, t21), fadd(fadd(libdevice.fmaf(t4, t20, -t21), t24), t26))
-    t28 = -fdiv(fsub(t27, fmul(t22, t25)), t3)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t23, t28)
-    t31 = t30 if t29 else t23
-    t32 = (fsub(t28, fsub(t30, t23)) if t29 else f32(0.0)) if fsub(t31, t31) == f32(0.0) else f32(0.0)
-    return t31, t32
+    t6 = -eps
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
+    t10 = fadd(t9, -eps_l)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = fadd(s0, f32(-0.0))
+    t16 = fsub(t15, s0)
+    t17 = fadd(fadd(fsub(s0, fsub(t15, t16)), fsub(f32(-0.0), t16)), s0_l)
+    t18 = fsub(t17, t17) == f32(0.0)
+    t19 = fadd(t15, t17)
+    t20 = (t19 if t18 else t15) == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) == f32(0.0)
+    t21 = f32(0.0) if t14 else fmul(f32(0.0) if t20 else e1, f32(0.5))
+    t22 = fmul(t4, t21)
+    t23 = fdiv(t22, t3)
+    t24 = -t23
+    t25 = fmul(t4, f32(0.0) if t14 else fmul(f32(0.0) if t20 else e1_l, f32(0.5)))
+    t26 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
+    t27 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t26)), t3), t21)
+    t28 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t25), t27))
+    t29 = -fdiv(fsub(t28, fmul(t23, t26)), t3)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t24, t29)
+    t32 = t31 if t30 else t24
+    t33 = (fsub(t29, fsub(t31, t24)) if t30 else f32(0.0)) if fsub(t32, t32) == f32(0.0) else f32(0.0)
+    return t32, t33
 
 
 # s3 = (0 if Eq(e0, 0) else s2)
@@ -753,7 +955,7 @@ def vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l):
 
 # dx[C] = m0*(0 if Eq(e0, 0) else 2*s3*y0[C] + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_C, y0_C, y0_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -770,11 +972,12 @@ def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_C, y0_C, y0_C
     t14 = f32(0.0) if t6 else t13
     t15 = fmul(m0, t14)
     t16 = fsub(t13, t10)
-    t17 = fsub(libdevice.fmaf(-t10, t9, g_C), fmul(t10, libdevice.fmaf(eps, m0, -t7) if t8 else e0_l))
-    t18 = fadd(fadd(libdevice.fmaf(t11, s3, -t12), fmul(t11, s3_l)), fmul(fmul(y0_C_l, f32(2.0)), s3))
-    t19 = f32(0.0) if t6 else fadd(fadd(fadd(fsub(t10, fsub(t13, t16)), fsub(t12, t16)), fdiv(t17, t9)), t18)
-    t20 = fadd(libdevice.fmaf(m0, t14, -t15), fmul(m0, t19))
-    return fadd(t15, t20) if fsub(t20, t20) == f32(0.0) else t15
+    t17 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
+    t18 = fdiv(fsub(libdevice.fmaf(-t10, t9, g_C), t17), t9)
+    t19 = fadd(fadd(libdevice.fmaf(t11, s3, -t12), fmul(t11, s3_l)), fmul(fmul(y0_C_l, f32(2.0)), s3))
+    t20 = fmul(m0, f32(0.0) if t6 else fadd(fadd(fadd(fsub(t10, fsub(t13, t16)), fsub(t12, t16)), t18), t19))
+    t21 = fadd(libdevice.fmaf(m0, t14, -t15), t20)
+    return fadd(t15, t21) if fsub(t21, t21) == f32(0.0) else t15
 
 
 # e1 = 1/sqrt(s0)
@@ -881,8 +1084,100 @@ def vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_C, y0_C, y0_C
     return dadd(t15, t20) if dadd(t20, -t20) == 0.0 else t15
 
 
+# s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
+@core
+def vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l):
+    t1 = fmul(eps, m0)
+    t2 = e0 < t1
+    t3 = t1 if t2 else e0
+    t4 = fdiv(s2_of, t3)
+    t5 = fdiv(e0, m0)
+    t6 = -eps
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
+    t10 = fadd(t9, -eps_l)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = f32(1.0) if t14 else f32(0.0)
+    t16 = fmul(t4, t15)
+    t17 = fdiv(t16, t3)
+    t18 = -t17
+    t19 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
+    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t3), t15)
+    t21 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t20)), fmul(t17, t19))
+    t22 = -fdiv(t21, t3)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t18, t22)
+    t25 = t24 if t23 else t18
+    t26 = (fsub(t22, fsub(t24, t18)) if t23 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
+    return t25, t26
+
+
+# deps = m0*(0 if Eq(e0, 0) else s2)
+@core
+def vjp_eps_f32_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l):
+    t1 = fadd(e0, f32(-0.0))
+    t2 = fsub(t1, e0)
+    t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = f32(0.0) if t6 else s2
+    t8 = fmul(m0, t7)
+    t9 = fadd(libdevice.fmaf(m0, t7, -t8), fmul(m0, f32(0.0) if t6 else s2_l))
+    return fadd(t8, t9) if fsub(t9, t9) == f32(0.0) else t8
+
+
+# s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
+@core
+def vjp_eps_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s2_of, s2_of_l):
+    t1 = dmul(eps, m0)
+    t2 = e0 < t1
+    t3 = t1 if t2 else e0
+    t4 = ddiv(s2_of, t3)
+    t5 = ddiv(e0, m0)
+    t6 = dadd(t5, -eps)
+    t7 = dadd(t6, -t5)
+    t8 = ddiv(dadd(libdevice.fma(-t5, m0, e0), e0_l), m0)
+    t9 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(-eps, -t7)), t8)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t6, t9)
+    t12 = t11 if t10 else t6
+    t13 = 1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t6)) if t10 else 0.0) <= 0.0 else 0.0
+    t14 = dmul(t4, t13)
+    t15 = ddiv(t14, t3)
+    t16 = -t15
+    t17 = libdevice.fma(eps, m0, -t1) if t2 else e0_l
+    t18 = dmul(ddiv(dadd(dadd(libdevice.fma(-t4, t3, s2_of), s2_of_l), -dmul(t4, t17)), t3), t13)
+    t19 = dadd(dadd(libdevice.fma(t16, t3, t14), dadd(libdevice.fma(t4, t13, -t14), t18)), -dmul(t15, t17))
+    t20 = -ddiv(t19, t3)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t16, t20)
+    t23 = t22 if t21 else t16
+    t24 = (dadd(t20, -dadd(t22, -t16)) if t21 else 0.0) if dadd(t23, -t23) == 0.0 else 0.0
+    return t23, t24
+
+
+# deps = m0*(0 if Eq(e0, 0) else s2)
+@core
+def vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l):
+    t1 = dadd(e0, -0.0)
+    t2 = dadd(t1, -e0)
+    t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2
+    t8 = dmul(m0, t7)
+    t9 = dadd(libdevice.fma(m0, t7, -t8), dmul(m0, 0.0 if t6 else s2_l))
+    return dadd(t8, t9) if dadd(t9, -t9) == 0.0 else t8
+
+
 @kernel
-def value_f32_p_ne_inf_p_eq_2_warp(x, p, eps, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_eq_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -910,12 +1205,12 @@ def value_f32_p_ne_inf_p_eq_2_warp(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f32_p_ne_inf_p_eq_2_block(x, p, eps, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_eq_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -943,7 +1238,7 @@ def value_f32_p_ne_inf_p_eq_2_block(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
@@ -1014,7 +1309,7 @@ def value_f64_p_ne_inf_p_eq_2_block(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1049,19 +1344,23 @@ def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, eps, dx_, rows, n, inner):
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, m0, s0, s0_l, s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l, s2_of, s2_of_l)
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i))
+        store(
+            dx_,
+            u32(at + i * inner),
+            vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i),
+        )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1096,14 +1395,18 @@ def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, eps, dx_, rows, n, inner):
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, m0, s0, s0_l, s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l, s2_of, s2_of_l)
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i))
+        store(
+            dx_,
+            u32(at + i * inner),
+            vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i),
+        )
         i = u32(i + block_width)
 
 
@@ -1201,6 +1504,166 @@ def vjp_f64_p_ne_inf_p_eq_2_block(g, x, p, eps, dx_, rows, n, inner):
         i = u32(i + block_width)
 
 
+@kernel
+def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_eq_2_block(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
 # ---- not (Eq(p, oo)), not (Eq(p, 2))
 
 
@@ -1224,26 +1687,30 @@ def value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_C):
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
 @core
-def value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
+def value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_C1, y0_C1_l):
     t1 = -y0_C1_l if y0_C1 < f32(0.0) else y0_C1_l
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.fabsf(y0_C1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = libdevice.powf(t5, p)
-    t7 = fmul(t6, fmul(p, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5)))
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t6, t8
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    return t9, t12
 
 
 # e0 = s0**(1/p)
 @core
-def value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fdiv(f32(1.0), p)
-    t5 = fdiv(libdevice.fmaf(-t4, p, f32(1.0)), p)
+    t5 = fdiv(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), p)
     t6 = fsub(t5, t5) == f32(0.0)
     t7 = fadd(t4, t5)
     t8 = t7 if t6 else t4
@@ -1259,7 +1726,7 @@ def value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
+def value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -1270,7 +1737,7 @@ def value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
     t8 = e0 < t7
     t9 = t7 if t8 else e0
     t10 = fdiv(y0_C, t9)
-    t11 = fmul(t10, libdevice.fmaf(eps, m0, -t7) if t8 else e0_l)
+    t11 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
     t12 = f32(0.0) if t6 else fdiv(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), t9)
     t13 = f32(0.0) if t6 else t10
     return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
@@ -1350,25 +1817,26 @@ def value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
 
 # e1 = s0**(-1 + 1/p)
 @core
-def vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fdiv(f32(1.0), p)
     t5 = fadd(t4, f32(-1.0))
     t6 = fsub(t5, t4)
-    t7 = fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(f32(-1.0), t6)), fdiv(libdevice.fmaf(-t4, p, f32(1.0)), p))
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t5, t7)
-    t10 = t9 if t8 else t5
-    t11 = libdevice.powf(t3, t10)
-    t12 = fmul(t11, fmul(fsub(t7, fsub(t9, t5)) if t8 else f32(0.0), libdevice.logf(t3)))
-    t13 = fadd(fmul(t11, fmul(t10, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t11, t13)
-    t16 = t15 if t14 else t11
-    t17 = (fsub(t13, fsub(t15, t11)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t7 = fdiv(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), p)
+    t8 = fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(f32(-1.0), t6)), t7)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = libdevice.powf(t3, t11)
+    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t5)) if t9 else f32(0.0), libdevice.logf(t3)))
+    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
@@ -1382,42 +1850,43 @@ def vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
 
 # s2 = -s2_of*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else e1)/p)/first_max(eps*m0, e0)**2
 @core
-def vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l):
+def vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l):
     t1 = fmul(eps, m0)
     t2 = e0 < t1
     t3 = t1 if t2 else e0
     t4 = fdiv(s2_of, t3)
     t5 = fdiv(e0, m0)
-    t6 = fsub(t5, eps)
-    t7 = fsub(t6, t5)
-    t8 = fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0)
-    t9 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(-eps, t7)), t8)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t6, t9)
-    t12 = t11 if t10 else t6
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t6)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = fadd(s0, f32(-0.0))
-    t15 = fsub(t14, s0)
-    t16 = fadd(fadd(fsub(s0, fsub(t14, t15)), fsub(f32(-0.0), t15)), s0_l)
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t14, t16)
-    t19 = (t18 if t17 else t14) == f32(0.0) and (fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)) == f32(0.0)
-    t20 = f32(0.0) if t19 else e1
-    t21 = fdiv(t20, p)
-    t22 = f32(0.0) if t13 else t21
-    t23 = fmul(t4, t22)
-    t24 = fdiv(t23, t3)
-    t25 = -t24
-    t26 = f32(0.0) if t13 else fdiv(fadd(libdevice.fmaf(-t21, p, t20), f32(0.0) if t19 else e1_l), p)
-    t27 = libdevice.fmaf(eps, m0, -t1) if t2 else e0_l
-    t28 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t27)), t3), t22)
-    t29 = fadd(libdevice.fmaf(t25, t3, t23), fadd(fadd(libdevice.fmaf(t4, t22, -t23), fmul(t4, t26)), t28))
-    t30 = -fdiv(fsub(t29, fmul(t24, t27)), t3)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t25, t30)
-    t33 = t32 if t31 else t25
-    t34 = (fsub(t30, fsub(t32, t25)) if t31 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
-    return t33, t34
+    t6 = -eps
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
+    t10 = fadd(t9, -eps_l)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = fadd(s0, f32(-0.0))
+    t16 = fsub(t15, s0)
+    t17 = fadd(fadd(fsub(s0, fsub(t15, t16)), fsub(f32(-0.0), t16)), s0_l)
+    t18 = fsub(t17, t17) == f32(0.0)
+    t19 = fadd(t15, t17)
+    t20 = (t19 if t18 else t15) == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) == f32(0.0)
+    t21 = f32(0.0) if t20 else e1
+    t22 = fdiv(t21, p)
+    t23 = f32(0.0) if t14 else t22
+    t24 = fmul(t4, t23)
+    t25 = fdiv(t24, t3)
+    t26 = -t25
+    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e1_l), fmul(t22, p_l)), p)
+    t28 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
+    t29 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t28)), t3), t23)
+    t30 = fadd(fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else t27)), t29)
+    t31 = -fdiv(fsub(fadd(libdevice.fmaf(t26, t3, t24), t30), fmul(t25, t28)), t3)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t26, t31)
+    t34 = t33 if t32 else t26
+    t35 = (fsub(t31, fsub(t33, t26)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
+    return t34, t35
 
 
 # s3 = (0 if Eq(e0, 0) else s2)
@@ -1440,7 +1909,7 @@ def vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
 
 # dx[C] = m0*(0 if Eq(e0, 0) else p*s3*Abs(y0[C])**(p - 1)*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_C, y0_C, y0_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -1459,7 +1928,7 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
     t16 = t15 if t13 else t14
     t17 = fadd(p, f32(-1.0))
     t18 = fsub(t17, p)
-    t19 = fadd(fsub(p, fsub(t17, t18)), fsub(f32(-1.0), t18))
+    t19 = fadd(fadd(fsub(p, fsub(t17, t18)), fsub(f32(-1.0), t18)), p_l)
     t20 = fsub(t19, t19) == f32(0.0)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
@@ -1472,15 +1941,16 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
     t29 = f32(0.0) if t6 else t28
     t30 = fmul(m0, t29)
     t31 = fsub(t28, t10)
-    t32 = fsub(libdevice.fmaf(-t10, t9, g_C), fmul(t10, libdevice.fmaf(eps, m0, -t7) if t8 else e0_l))
-    t33 = fmul(t23, fmul(fsub(t19, fsub(t21, t17)) if t20 else f32(0.0), libdevice.logf(t16)))
-    t34 = fadd(fmul(t23, fmul(t22, fdiv(fsub(t12, fsub(t15, t14)) if t13 else f32(0.0), t16))), t33)
-    t35 = fmul(fadd(libdevice.fmaf(p, s3, -t11), fmul(p, s3_l)), t23)
-    t36 = fmul(fadd(fadd(libdevice.fmaf(t11, t23, -t24), fmul(t11, t34)), t35), t26)
-    t37 = fadd(fadd(fsub(t10, fsub(t28, t31)), fsub(t27, t31)), fdiv(t32, t9))
-    t38 = fmul(m0, f32(0.0) if t6 else fadd(t37, fadd(libdevice.fmaf(t24, t26, -t27), t36)))
-    t39 = fadd(libdevice.fmaf(m0, t29, -t30), t38)
-    return fadd(t30, t39) if fsub(t39, t39) == f32(0.0) else t30
+    t32 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
+    t33 = fdiv(fsub(libdevice.fmaf(-t10, t9, g_C), t32), t9)
+    t34 = fmul(t23, fmul(fsub(t19, fsub(t21, t17)) if t20 else f32(0.0), libdevice.logf(t16)))
+    t35 = fadd(fmul(t23, fmul(t22, fdiv(fsub(t12, fsub(t15, t14)) if t13 else f32(0.0), t16))), t34)
+    t36 = fmul(fadd(fadd(libdevice.fmaf(p, s3, -t11), fmul(p, s3_l)), fmul(p_l, s3)), t23)
+    t37 = fmul(fadd(fadd(libdevice.fmaf(t11, t23, -t24), fmul(t11, t35)), t36), t26)
+    t38 = fadd(fadd(fsub(t10, fsub(t28, t31)), fsub(t27, t31)), t33)
+    t39 = fmul(m0, f32(0.0) if t6 else fadd(t38, fadd(libdevice.fmaf(t24, t26, -t27), t37)))
+    t40 = fadd(libdevice.fmaf(m0, t29, -t30), t39)
+    return fadd(t30, t40) if fsub(t40, t40) == f32(0.0) else t30
 
 
 # e1 = s0**(-1 + 1/p)
@@ -1618,8 +2088,490 @@ def vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
     return dadd(t30, t39) if dadd(t39, -t39) == 0.0 else t30
 
 
+# e0[C] = Abs(y0[C])**p
+@core
+def vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_C, y0_C_l):
+    t1 = -y0_C_l if y0_C < f32(0.0) else y0_C_l
+    t2 = fsub(t1, t1) == f32(0.0)
+    t3 = libdevice.fabsf(y0_C)
+    t4 = fadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
+
+
+# s0 = sum over C.1 of e0[C.1]
+@core
+def vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_C1, e0_C1_l):
+    t1 = e0_C1_l if fsub(e0_C1_l, e0_C1_l) == f32(0.0) else f32(0.0)
+    return e0_C1, t1
+
+
+# e2 = log(m0)
+@core
+def vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0):
+    t1 = logf_low(m0)
+    t2 = fsub(t1, t1) == f32(0.0)
+    t3 = libdevice.logf(m0)
+    t4 = fadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# e3 = log(s0)
+@core
+def vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t2 = fsub(t1, t1) == f32(0.0)
+    t3 = libdevice.logf(s0)
+    t4 = fadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
+@core
+def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l):
+    t1 = fmul(eps, m0)
+    t2 = e1 < t1
+    t3 = t1 if t2 else e1
+    t4 = fdiv(s2_of, t3)
+    t5 = fdiv(e1, m0)
+    t6 = -eps
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), m0))
+    t10 = fadd(t9, -eps_l)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = fdiv(e1, p)
+    t16 = -fmul(e2, p)
+    t17 = fadd(e3, t16)
+    t18 = fmul(t15, t17)
+    t19 = fdiv(t18, p)
+    t20 = -t19
+    t21 = f32(0.0) if t14 else t20
+    t22 = fmul(t4, t21)
+    t23 = fdiv(t22, t3)
+    t24 = -t23
+    t25 = fsub(t17, e3)
+    t26 = -fadd(fadd(libdevice.fmaf(e2, p, t16), fmul(e2, p_l)), fmul(e2_l, p))
+    t27 = fmul(t15, fadd(fadd(fadd(fsub(e3, fsub(t17, t25)), fsub(t16, t25)), e3_l), t26))
+    t28 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t15, p, e1), e1_l), fmul(t15, p_l)), p), t17)
+    t29 = fadd(libdevice.fmaf(t20, p, t18), fadd(fadd(libdevice.fmaf(t15, t17, -t18), t27), t28))
+    t30 = fmul(t4, f32(0.0) if t14 else -fdiv(fsub(t29, fmul(t19, p_l)), p))
+    t31 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
+    t32 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t31)), t3), t21)
+    t33 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t30), t32))
+    t34 = -fdiv(fsub(t33, fmul(t23, t31)), t3)
+    t35 = fsub(t34, t34) == f32(0.0)
+    t36 = fadd(t24, t34)
+    t37 = t36 if t35 else t24
+    t38 = (fsub(t34, fsub(t36, t24)) if t35 else f32(0.0)) if fsub(t37, t37) == f32(0.0) else f32(0.0)
+    return t37, t38
+
+
+# s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
+@core
+def vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l):
+    t1 = fmul(eps, m0)
+    t2 = e1 < t1
+    t3 = t1 if t2 else e1
+    t4 = fdiv(s3_of, t3)
+    t5 = fdiv(e1, m0)
+    t6 = -eps
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), m0))
+    t10 = fadd(t9, -eps_l)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = fadd(s0, f32(-0.0))
+    t16 = fsub(t15, s0)
+    t17 = fadd(fadd(fsub(s0, fsub(t15, t16)), fsub(f32(-0.0), t16)), s0_l)
+    t18 = fsub(t17, t17) == f32(0.0)
+    t19 = fadd(t15, t17)
+    t20 = (t19 if t18 else t15) == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) == f32(0.0)
+    t21 = f32(0.0) if t20 else e4
+    t22 = fdiv(t21, p)
+    t23 = f32(0.0) if t14 else t22
+    t24 = fmul(t4, t23)
+    t25 = fdiv(t24, t3)
+    t26 = -t25
+    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e4_l), fmul(t22, p_l)), p)
+    t28 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
+    t29 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s3_of), s3_of_l), fmul(t4, t28)), t3), t23)
+    t30 = fadd(fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else t27)), t29)
+    t31 = -fdiv(fsub(fadd(libdevice.fmaf(t26, t3, t24), t30), fmul(t25, t28)), t3)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t26, t31)
+    t34 = t33 if t32 else t26
+    t35 = (fsub(t31, fsub(t33, t26)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
+    return t34, t35
+
+
+# s4 = (0 if Eq(e1, 0) else s3)
+@core
+def vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
+    t1 = fadd(e1, f32(-0.0))
+    t2 = fsub(t1, e1)
+    t3 = fadd(fadd(fsub(e1, fsub(t1, t2)), fsub(f32(-0.0), t2)), e1_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = f32(0.0) if t6 else s3_l
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = f32(0.0) if t6 else s3
+    t10 = fadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    return t11, t12
+
+
+# s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
+@core
+def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+    t1 = -e2
+    t2 = libdevice.fabsf(y0_C1)
+    t3 = libdevice.logf(t2)
+    t4 = fadd(t1, t3)
+    t5 = fmul(e0_C1, t4)
+    t6 = fsub(t4, t1)
+    t7 = fadd(logf_low(t2), fmul(-y0_C1_l if y0_C1 < f32(0.0) else y0_C1_l, fdiv(f32(1.0), t2)))
+    t8 = fmul(e0_C1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e2_l), t7))
+    t9 = fadd(fadd(libdevice.fmaf(e0_C1, t4, -t5), t8), fmul(e0_C1_l, t4))
+    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    return t5, t10
+
+
+# s5 = s4*s5_of
+@core
+def vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
+    t1 = fmul(s4, s5_of)
+    t2 = fadd(fadd(libdevice.fmaf(s4, s5_of, -t1), fmul(s4, s5_of_l)), fmul(s4_l, s5_of))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# dp = (0 if Eq(e1, 0) else s2 + s5)
+@core
+def vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
+    t1 = fadd(e1, f32(-0.0))
+    t2 = fsub(t1, e1)
+    t3 = fadd(fadd(fsub(e1, fsub(t1, t2)), fsub(f32(-0.0), t2)), e1_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = fadd(s2, s5)
+    t8 = fsub(t7, s2)
+    t9 = f32(0.0) if t6 else fadd(fadd(fadd(fsub(s2, fsub(t7, t8)), fsub(s5, t8)), s2_l), s5_l)
+    t10 = f32(0.0) if t6 else t7
+    return fadd(t10, t9) if fsub(t9, t9) == f32(0.0) else t10
+
+
+# e0[C] = Abs(y0[C])**p
+@core
+def vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
+    t1 = -y0_C_l if y0_C < 0.0 else y0_C_l
+    t2 = dadd(t1, -t1) == 0.0
+    t3 = libdevice.fabs(y0_C)
+    t4 = dadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = pow(t5, p)
+    t7 = dadd(pow_low(t5, p), dmul(t6, dmul(p, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t8 = dadd(t7, -t7) == 0.0
+    t9 = dadd(t6, t7)
+    t10 = t9 if t8 else t6
+    t11 = (dadd(t7, -dadd(t9, -t6)) if t8 else 0.0) if dadd(t10, -t10) == 0.0 else 0.0
+    return t10, t11
+
+
+# s0 = sum over C.1 of e0[C.1]
+@core
+def vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_C1, e0_C1_l):
+    t1 = e0_C1_l if dadd(e0_C1_l, -e0_C1_l) == 0.0 else 0.0
+    return e0_C1, t1
+
+
+# e2 = log(m0)
+@core
+def vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0):
+    t1 = log_low(m0)
+    t2 = dadd(t1, -t1) == 0.0
+    t3 = log(m0)
+    t4 = dadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = (dadd(t1, -dadd(t4, -t3)) if t2 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
+    return t5, t6
+
+
+# e3 = log(s0)
+@core
+def vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
+    t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t2 = dadd(t1, -t1) == 0.0
+    t3 = log(s0)
+    t4 = dadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = (dadd(t1, -dadd(t4, -t3)) if t2 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
+    return t5, t6
+
+
+# s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
+@core
+def vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
+    t1 = dmul(eps, m0)
+    t2 = e1 < t1
+    t3 = t1 if t2 else e1
+    t4 = ddiv(s2_of, t3)
+    t5 = ddiv(e1, m0)
+    t6 = dadd(t5, -eps)
+    t7 = dadd(t6, -t5)
+    t8 = ddiv(dadd(libdevice.fma(-t5, m0, e1), e1_l), m0)
+    t9 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(-eps, -t7)), t8)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t6, t9)
+    t12 = t11 if t10 else t6
+    t13 = t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t6)) if t10 else 0.0) <= 0.0
+    t14 = ddiv(e1, p)
+    t15 = -dmul(e2, p)
+    t16 = dadd(e3, t15)
+    t17 = dmul(t14, t16)
+    t18 = -ddiv(t17, p)
+    t19 = 0.0 if t13 else t18
+    t20 = dmul(t4, t19)
+    t21 = ddiv(t20, t3)
+    t22 = -t21
+    t23 = dadd(t16, -e3)
+    t24 = dadd(dadd(dadd(e3, -dadd(t16, -t23)), dadd(t15, -t23)), e3_l)
+    t25 = dmul(t14, dadd(t24, -dadd(libdevice.fma(e2, p, t15), dmul(e2_l, p))))
+    t26 = dmul(ddiv(dadd(libdevice.fma(-t14, p, e1), e1_l), p), t16)
+    t27 = -ddiv(dadd(libdevice.fma(t18, p, t17), dadd(dadd(libdevice.fma(t14, t16, -t17), t25), t26)), p)
+    t28 = libdevice.fma(eps, m0, -t1) if t2 else e1_l
+    t29 = dmul(ddiv(dadd(dadd(libdevice.fma(-t4, t3, s2_of), s2_of_l), -dmul(t4, t28)), t3), t19)
+    t30 = dadd(dadd(libdevice.fma(t4, t19, -t20), dmul(t4, 0.0 if t13 else t27)), t29)
+    t31 = -ddiv(dadd(dadd(libdevice.fma(t22, t3, t20), t30), -dmul(t21, t28)), t3)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t22, t31)
+    t34 = t33 if t32 else t22
+    t35 = (dadd(t31, -dadd(t33, -t22)) if t32 else 0.0) if dadd(t34, -t34) == 0.0 else 0.0
+    return t34, t35
+
+
+# s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
+@core
+def vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l):
+    t1 = dmul(eps, m0)
+    t2 = e1 < t1
+    t3 = t1 if t2 else e1
+    t4 = ddiv(s3_of, t3)
+    t5 = ddiv(e1, m0)
+    t6 = dadd(t5, -eps)
+    t7 = dadd(t6, -t5)
+    t8 = ddiv(dadd(libdevice.fma(-t5, m0, e1), e1_l), m0)
+    t9 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(-eps, -t7)), t8)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t6, t9)
+    t12 = t11 if t10 else t6
+    t13 = t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t6)) if t10 else 0.0) <= 0.0
+    t14 = dadd(s0, -0.0)
+    t15 = dadd(t14, -s0)
+    t16 = dadd(dadd(dadd(s0, -dadd(t14, -t15)), dadd(-0.0, -t15)), s0_l)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t14, t16)
+    t19 = (t18 if t17 else t14) == 0.0 and (dadd(t16, -dadd(t18, -t14)) if t17 else 0.0) == 0.0
+    t20 = 0.0 if t19 else e4
+    t21 = ddiv(t20, p)
+    t22 = 0.0 if t13 else t21
+    t23 = dmul(t4, t22)
+    t24 = ddiv(t23, t3)
+    t25 = -t24
+    t26 = dmul(t4, 0.0 if t13 else ddiv(dadd(libdevice.fma(-t21, p, t20), 0.0 if t19 else e4_l), p))
+    t27 = libdevice.fma(eps, m0, -t1) if t2 else e1_l
+    t28 = dmul(ddiv(dadd(dadd(libdevice.fma(-t4, t3, s3_of), s3_of_l), -dmul(t4, t27)), t3), t22)
+    t29 = dadd(libdevice.fma(t25, t3, t23), dadd(dadd(libdevice.fma(t4, t22, -t23), t26), t28))
+    t30 = -ddiv(dadd(t29, -dmul(t24, t27)), t3)
+    t31 = dadd(t30, -t30) == 0.0
+    t32 = dadd(t25, t30)
+    t33 = t32 if t31 else t25
+    t34 = (dadd(t30, -dadd(t32, -t25)) if t31 else 0.0) if dadd(t33, -t33) == 0.0 else 0.0
+    return t33, t34
+
+
+# s4 = (0 if Eq(e1, 0) else s3)
+@core
+def vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
+    t1 = dadd(e1, -0.0)
+    t2 = dadd(t1, -e1)
+    t3 = dadd(dadd(dadd(e1, -dadd(t1, -t2)), dadd(-0.0, -t2)), e1_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s3_l
+    t8 = dadd(t7, -t7) == 0.0
+    t9 = 0.0 if t6 else s3
+    t10 = dadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (dadd(t7, -dadd(t10, -t9)) if t8 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
+
+
+# s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
+@core
+def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+    t1 = -e2
+    t2 = libdevice.fabs(y0_C1)
+    t3 = log(t2)
+    t4 = dadd(t1, t3)
+    t5 = dmul(e0_C1, t4)
+    t6 = dadd(t4, -t1)
+    t7 = dadd(log_low(t2), dmul(-y0_C1_l if y0_C1 < 0.0 else y0_C1_l, ddiv(1.0, t2)))
+    t8 = dmul(e0_C1, dadd(dadd(dadd(dadd(t1, -dadd(t4, -t6)), dadd(t3, -t6)), -e2_l), t7))
+    t9 = dadd(dadd(libdevice.fma(e0_C1, t4, -t5), t8), dmul(e0_C1_l, t4))
+    t10 = t9 if dadd(t9, -t9) == 0.0 else 0.0
+    return t5, t10
+
+
+# s5 = s4*s5_of
+@core
+def vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
+    t1 = dmul(s4, s5_of)
+    t2 = dadd(dadd(libdevice.fma(s4, s5_of, -t1), dmul(s4, s5_of_l)), dmul(s4_l, s5_of))
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = dadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
+    return t5, t6
+
+
+# dp = (0 if Eq(e1, 0) else s2 + s5)
+@core
+def vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
+    t1 = dadd(e1, -0.0)
+    t2 = dadd(t1, -e1)
+    t3 = dadd(dadd(dadd(e1, -dadd(t1, -t2)), dadd(-0.0, -t2)), e1_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = dadd(s2, s5)
+    t8 = dadd(t7, -s2)
+    t9 = 0.0 if t6 else dadd(dadd(dadd(dadd(s2, -dadd(t7, -t8)), dadd(s5, -t8)), s2_l), s5_l)
+    t10 = 0.0 if t6 else t7
+    return dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10
+
+
+# s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
+@core
+def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l):
+    t1 = fmul(eps, m0)
+    t2 = e0 < t1
+    t3 = t1 if t2 else e0
+    t4 = fdiv(s2_of, t3)
+    t5 = fdiv(e0, m0)
+    t6 = -eps
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
+    t10 = fadd(t9, -eps_l)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = f32(1.0) if t14 else f32(0.0)
+    t16 = fmul(t4, t15)
+    t17 = fdiv(t16, t3)
+    t18 = -t17
+    t19 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
+    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t3), t15)
+    t21 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t20)), fmul(t17, t19))
+    t22 = -fdiv(t21, t3)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t18, t22)
+    t25 = t24 if t23 else t18
+    t26 = (fsub(t22, fsub(t24, t18)) if t23 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
+    return t25, t26
+
+
+# deps = m0*(0 if Eq(e0, 0) else s2)
+@core
+def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
+    t1 = fadd(e0, f32(-0.0))
+    t2 = fsub(t1, e0)
+    t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = f32(0.0) if t6 else s2
+    t8 = fmul(m0, t7)
+    t9 = fadd(libdevice.fmaf(m0, t7, -t8), fmul(m0, f32(0.0) if t6 else s2_l))
+    return fadd(t8, t9) if fsub(t9, t9) == f32(0.0) else t8
+
+
+# s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
+@core
+def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l):
+    t1 = dmul(eps, m0)
+    t2 = e0 < t1
+    t3 = t1 if t2 else e0
+    t4 = ddiv(s2_of, t3)
+    t5 = ddiv(e0, m0)
+    t6 = dadd(t5, -eps)
+    t7 = dadd(t6, -t5)
+    t8 = ddiv(dadd(libdevice.fma(-t5, m0, e0), e0_l), m0)
+    t9 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(-eps, -t7)), t8)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t6, t9)
+    t12 = t11 if t10 else t6
+    t13 = 1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t6)) if t10 else 0.0) <= 0.0 else 0.0
+    t14 = dmul(t4, t13)
+    t15 = ddiv(t14, t3)
+    t16 = -t15
+    t17 = libdevice.fma(eps, m0, -t1) if t2 else e0_l
+    t18 = dmul(ddiv(dadd(dadd(libdevice.fma(-t4, t3, s2_of), s2_of_l), -dmul(t4, t17)), t3), t13)
+    t19 = dadd(dadd(libdevice.fma(t16, t3, t14), dadd(libdevice.fma(t4, t13, -t14), t18)), -dmul(t15, t17))
+    t20 = -ddiv(t19, t3)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t16, t20)
+    t23 = t22 if t21 else t16
+    t24 = (dadd(t20, -dadd(t22, -t16)) if t21 else 0.0) if dadd(t23, -t23) == 0.0 else 0.0
+    return t23, t24
+
+
+# deps = m0*(0 if Eq(e0, 0) else s2)
+@core
+def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
+    t1 = dadd(e0, -0.0)
+    t2 = dadd(t1, -e0)
+    t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2
+    t8 = dmul(m0, t7)
+    t9 = dadd(libdevice.fma(m0, t7, -t8), dmul(m0, 0.0 if t6 else s2_l))
+    return dadd(t8, t9) if dadd(t9, -t9) == 0.0 else t8
+
+
 @kernel
-def value_f32_p_ne_inf_p_ne_2_warp(x, p, eps, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_ne_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1638,21 +2590,21 @@ def value_f32_p_ne_inf_p_ne_2_warp(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f32_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_ne_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1671,16 +2623,16 @@ def value_f32_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
@@ -1751,7 +2703,7 @@ def value_f64_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1770,12 +2722,12 @@ def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1786,7 +2738,7 @@ def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
@@ -1794,13 +2746,15 @@ def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         store(
-            dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i)
+            dx_,
+            u32(at + i * inner),
+            vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1819,12 +2773,12 @@ def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1835,7 +2789,7 @@ def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
@@ -1843,7 +2797,9 @@ def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         store(
-            dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i)
+            dx_,
+            u32(at + i * inner),
+            vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1944,3 +2900,431 @@ def vjp_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
             dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i)
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_p_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width)
+    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width)
+    s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
+def vjp_p_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width)
+    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width)
+    s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
+def vjp_p_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dp_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s3_of, s3_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width)
+    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width)
+    s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
+def vjp_p_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dp_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s3_of, s3_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width)
+    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width)
+    s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))

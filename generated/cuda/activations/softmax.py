@@ -9,7 +9,7 @@ return p / sum(p, C)
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core, dadd, ddiv, dmul, expf, expf_low, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -43,22 +43,35 @@ def value_f32_m0_core(where_C1, x_C1):
 # e0[C] = exp(-m0 + x[C])
 @core
 def value_f32_e0_core(m0, x_C):
-    return libdevice.expf(fsub(x_C, m0))
+    t1 = fsub(x_C, m0)
+    t2 = fsub(t1, x_C)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def value_f32_s0_core(e0_C1, where_C1):
-    return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
+def value_f32_s0_core(e0_C1, e0_C1_l, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1_l if t1 else f32(0.0)
+    t3 = e0_C1 if t1 else f32(0.0)
+    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t3, t4
 
 
 # out[C] = (e0[C] if where[C] > 0 else 0)/s0
 @core
-def value_f32_out_core(s0, s0_l, e0_C, where_C):
-    t1 = e0_C if f32(0.0) < where_C else f32(0.0)
-    t2 = fdiv(t1, s0)
-    t3 = fdiv(fsub(libdevice.fmaf(-t2, s0, t1), fmul(t2, s0_l)), s0)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+def value_f32_out_core(s0, s0_l, e0_C, e0_C_l, where_C):
+    t1 = f32(0.0) < where_C
+    t2 = e0_C if t1 else f32(0.0)
+    t3 = fdiv(t2, s0)
+    t4 = fdiv(fsub(fadd(libdevice.fmaf(-t3, s0, t2), e0_C_l if t1 else f32(0.0)), fmul(t3, s0_l)), s0)
+    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
@@ -115,11 +128,12 @@ def value_f64_out_core(r_s0, r_s0_l, e0_C, e0_C_l, where_C):
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
 @core
-def vjp_f32_s3_core(e0_C1, g_C1, where_C1):
-    t1 = e0_C1 if f32(0.0) < where_C1 else f32(0.0)
-    t2 = fmul(g_C1, t1)
-    t3 = libdevice.fmaf(g_C1, t1, -t2)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+def vjp_f32_s3_core(e0_C1, e0_C1_l, g_C1, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1 if t1 else f32(0.0)
+    t3 = fmul(g_C1, t2)
+    t4 = fadd(libdevice.fmaf(g_C1, t2, -t3), fmul(g_C1, e0_C1_l if t1 else f32(0.0)))
+    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
 # c0 = nearest(s3/s0)
@@ -132,14 +146,16 @@ def vjp_f32_c0_core(s0, s0_l, s3):
 
 # s2_of = sum over C.1 of (-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s2_of_core(c0, e0_C1, g_C1, where_C1):
+def vjp_f32_s2_of_core(c0, e0_C1, e0_C1_l, g_C1, where_C1):
     t1 = fsub(g_C1, c0)
-    t2 = e0_C1 if f32(0.0) < where_C1 else f32(0.0)
-    t3 = fmul(t1, t2)
-    t4 = fsub(t1, g_C1)
-    t5 = fadd(libdevice.fmaf(t1, t2, -t3), fmul(fadd(fsub(g_C1, fsub(t1, t4)), fsub(-c0, t4)), t2))
-    t6 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t3, t6
+    t2 = f32(0.0) < where_C1
+    t3 = e0_C1 if t2 else f32(0.0)
+    t4 = fmul(t1, t3)
+    t5 = fsub(t1, g_C1)
+    t6 = fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, e0_C1_l if t2 else f32(0.0)))
+    t7 = fadd(t6, fmul(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3))
+    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t4, t8
 
 
 # s2 = -s2_of/s0**2
@@ -159,7 +175,7 @@ def vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l):
 
 # dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0) + (-c0 + g[C])*(e0[C] if where[C] > 0 else 0)/s0
 @core
-def vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_C, g_C, where_C):
+def vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = fsub(g_C, c0)
     t2 = fdiv(t1, s0)
     t3 = f32(0.0) < where_C
@@ -172,10 +188,11 @@ def vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_C, g_C, where_C):
     t10 = fsub(t9, t5)
     t11 = fsub(t1, g_C)
     t12 = fadd(libdevice.fmaf(-t2, s0, t1), fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11)))
-    t13 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(fdiv(fsub(t12, fmul(t2, s0_l)), s0), t4))
-    t14 = (f32(0.0) if t6 else fadd(libdevice.fmaf(e0_C, s2, -t7), fmul(e0_C, s2_l))) if t3 else f32(0.0)
-    t15 = fadd(fadd(fadd(fsub(t5, fsub(t9, t10)), fsub(t8, t10)), t13), t14)
-    return fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9
+    t13 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, e0_C_l if t3 else f32(0.0)))
+    t14 = fadd(t13, fmul(fdiv(fsub(t12, fmul(t2, s0_l)), s0), t4))
+    t15 = f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(e0_C, s2, -t7), fmul(e0_C, s2_l)), fmul(e0_C_l, s2))
+    t16 = fadd(fadd(fadd(fsub(t5, fsub(t9, t10)), fsub(t8, t10)), t14), t15 if t3 else f32(0.0))
+    return fadd(t9, t16) if fsub(t16, t16) == f32(0.0) else t9
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -267,18 +284,18 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -302,18 +319,18 @@ def value_f32_block(x, where, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
 
@@ -409,20 +426,20 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s3_here = vjp_f32_s3_core(e0_i, g_i, where_i)
+        s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
@@ -431,10 +448,10 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, g_i, where_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -442,10 +459,10 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -469,20 +486,20 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s3_here = vjp_f32_s3_core(e0_i, g_i, where_i)
+        s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
@@ -491,10 +508,10 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, g_i, where_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -502,10 +519,10 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
 

@@ -13,13 +13,19 @@ from symgen.runtime.device_rows import (block_lane, block_row, block_width, insi
 
 # out = (0 if Eq(target, ignore_index) else -weighted(weight[target], input[target]))
 @core
-def value_f32_out_core(ignore_index, target, input_target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fmul(input_target, weight_target)
-    t4 = f32(0.0) if t1 else -(f32(0.0) if t2 else libdevice.fmaf(input_target, weight_target, -t3))
-    t5 = f32(0.0) if t1 else -(f32(0.0) if t2 else t3)
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+def value_f32_out_core(ignore_index, ignore_index_l, target, input_target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fmul(input_target, weight_target)
+    t10 = f32(0.0) if t7 else -(f32(0.0) if t8 else libdevice.fmaf(input_target, weight_target, -t9))
+    t11 = f32(0.0) if t7 else -(f32(0.0) if t8 else t9)
+    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
 
 
 # out = (0 if Eq(target, ignore_index) else -weighted(weight[target], input[target]))
@@ -35,14 +41,20 @@ def value_f64_out_core(ignore_index, target, input_target, weight_target):
 
 # dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0)
 @core
-def vjp_f32_dinput_core(i_K, g, ignore_index, target, weight_target):
+def vjp_f32_dinput_core(i_K, g, ignore_index, ignore_index_l, target, weight_target):
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = f32(0.0) if weight_target == f32(0.0) else weight_target
-    t4 = -fmul(g, t3)
-    t5 = (f32(0.0) if t2 else -libdevice.fmaf(g, t3, t4)) if t1 else f32(0.0)
-    t6 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = f32(0.0) if weight_target == f32(0.0) else weight_target
+    t10 = -fmul(g, t9)
+    t11 = (f32(0.0) if t8 else -libdevice.fmaf(g, t9, t10)) if t1 else f32(0.0)
+    t12 = (f32(0.0) if t8 else t10) if t1 else f32(0.0)
+    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
 
 
 # dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0)
@@ -57,10 +69,45 @@ def vjp_f64_dinput_core(i_K, g, ignore_index, target, weight_target):
     return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
+@core
+def vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, target, input_target):
+    t1 = i_K == target
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = -fmul(input_target, g)
+    t10 = (f32(0.0) if t8 else -libdevice.fmaf(input_target, g, t9)) if t1 else f32(0.0)
+    t11 = (f32(0.0) if t8 else t9) if t1 else f32(0.0)
+    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
+@core
+def vjp_weight_f64_dweight_core(i_K, g, ignore_index, target, input_target):
+    t1 = i_K == target
+    t2 = target == ignore_index
+    t3 = -dmul(input_target, g)
+    t4 = (0.0 if t2 else -libdevice.fma(input_target, g, t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    return dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
+
+
 # out = (0 if Eq(target, ignore_index) else weight[target])
 @core
-def share_f32_out_core(ignore_index, target, weight_target):
-    return f32(0.0) if target == ignore_index else weight_target
+def share_f32_out_core(ignore_index, ignore_index_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return f32(0.0) if t7 else weight_target
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -69,8 +116,27 @@ def share_f64_out_core(ignore_index, target, weight_target):
     return 0.0 if target == ignore_index else weight_target
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
+    return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
 @kernel
-def value_f32_warp(input, target, weight, ignore_index, out_, rows, n, inner):
+def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -83,12 +149,12 @@ def value_f32_warp(input, target, weight, ignore_index, out_, rows, n, inner):
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
 @kernel
-def value_f32_block(input, target, weight, ignore_index, out_, rows, n, inner):
+def value_f32_block(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -101,7 +167,7 @@ def value_f32_block(input, target, weight, ignore_index, out_, rows, n, inner):
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
@@ -142,7 +208,7 @@ def value_f64_block(input, target, weight, ignore_index, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
+def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -156,13 +222,13 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, dinput_, rows, n, inner
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, f32(target_row), weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_block(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
+def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -176,7 +242,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, dinput_, rows, n, inne
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, f32(target_row), weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -222,7 +288,7 @@ def vjp_f64_block(g, input, target, weight, ignore_index, dinput_, rows, n, inne
 
 
 @kernel
-def value_and_grad_f32_warp(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
+def value_and_grad_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -236,20 +302,20 @@ def value_and_grad_f32_warp(g, input, target, weight, ignore_index, out_, dinput
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
     i = lane
     while i < n:
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, f32(target_row), weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_block(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
+def value_and_grad_f32_block(g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -263,14 +329,14 @@ def value_and_grad_f32_block(g, input, target, weight, ignore_index, out_, dinpu
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
     i = lane
     while i < n:
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, f32(target_row), weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -330,7 +396,87 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, out_, dinpu
 
 
 @kernel
-def share_f32_warp(input, target, weight, ignore_index, out_, rows, n, inner):
+def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_block(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_block(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -339,11 +485,11 @@ def share_f32_warp(input, target, weight, ignore_index, out_, rows, n, inner):
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
-        store(out_, row, share_f32_out_core(ignore_index, f32(target_row), weight_inside_target_row__n))
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
 
 
 @kernel
-def share_f32_block(input, target, weight, ignore_index, out_, rows, n, inner):
+def share_f32_block(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -352,7 +498,7 @@ def share_f32_block(input, target, weight, ignore_index, out_, rows, n, inner):
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
-        store(out_, row, share_f32_out_core(ignore_index, f32(target_row), weight_inside_target_row__n))
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
 
 
 @kernel
@@ -379,3 +525,79 @@ def share_f64_block(input, target, weight, ignore_index, out_, rows, n, inner):
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f32_block(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f64_block(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + block_width)
