@@ -1,13 +1,14 @@
 """Prints schedules of row functions as Numba CUDA modules: a warp on each row where rows are short, else a block.
 
-Threads of the team take every so many entries of a row. A stage with an entry for each position is computed again where
-it is read: a row is read from memory once and after that from the cache, and nothing is stored between.
+Threads of the team take every so many entries of a row, one by one or, where addresses and lengths allow it, as many as
+16 bytes hold. A stage with an entry for each position is computed again where it is read: a row is read from memory
+once and after that from the cache, and nothing is stored between.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,12 +26,14 @@ from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step
 
 TEAMS = ("warp", "block")
+WIDE = "wide"  # ends the names of kernels with vector accesses
 # differences of exponentials and logarithms cancel in rows: in float32 they need what these lose
 TELLING = {"exp": "expf", "exp_low": "expf_low", "log_low": "logf_low"}
 ROWS = replace(SINGLE, primitives={**SINGLE.primitives, **TELLING}, reserved=SINGLE.reserved | set(TELLING.values()))
 PRECISIONS = tuple(replace(p, dialect=ROWS) if p.name == "f32" else p for p in ELEMENTWISE)
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
-OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel"})
+OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel",
+                 *(f"{a}{k}" for a in ("load", "store", "i_") for k in (1, 2, 3, 4))})
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Function:
     team: str
     lines: tuple[str, ...]
     uses: frozenset[str]
+    accesses: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
     sections = tuple(_section(v) for v in variants)
     needs = frozenset().union(*(c.body.needs for s in sections for c in s.cores))
     uses = frozenset().union(*(f.uses for s in sections for f in s.functions))
-    imported = {"core", "f32", "kernel", "load", "store", "u32"}
+    accesses = (f.accesses for s in sections for f in s.functions)
+    imported = {"core", "f32", "kernel", "load", "store", "u32"}.union(*accesses)
     values = {
         "module": module,
         "documentation": doc_text(module),
@@ -93,7 +98,11 @@ def _section(variant: RowVariant) -> Section:
     for function in variant.functions:
         precision = next(p for p in PRECISIONS if function.name.endswith(f"_{p.name}"))
         names = {s.stage.out: _core(cores, function, s, variant.suffix, precision) for s in function.schedule.steps}
-        functions += [_Writer(function, names, variant.suffix, precision, team).written() for team in TEAMS]
+        functions += [
+            _Writer(function, names, variant.suffix, precision, team, lanes).written()
+            for team in TEAMS
+            for lanes in (1, precision.lanes)
+        ]
     return Section(variant.title, tuple(cores.values()), tuple(functions))
 
 
@@ -120,8 +129,10 @@ class _Writer:
     suffix: str
     precision: Precision
     team: str
+    lanes: int
     lines: list[str] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
+    uses_access: set[str] = field(default_factory=set)
     depth: int = 1
     here: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # what is at hand, by its name and position
 
@@ -146,9 +157,10 @@ class _Writer:
             self.step(step)
         parameters = [n for a in (*self.function.takes, *self.function.gives) for n in self.passed(a)]
         end = f"_{self.suffix}" if self.suffix else ""
+        wide = f"_{WIDE}" if self.lanes > 1 else ""
         return Function(
-            f"{self.function.name}{end}_{self.team}", (*parameters, "rows", "n", "inner"), self.team,
-            tuple(self.lines), frozenset(self.uses),
+            f"{self.function.name}{end}_{self.team}{wide}", (*parameters, "rows", "n", "inner"), self.team,
+            tuple(self.lines), frozenset(self.uses), frozenset(self.uses_access),
         )  # fmt: skip
 
     def passed(self, array: Array) -> list[str]:
@@ -168,8 +180,11 @@ class _Writer:
         elif result and step.stage.axes:
             # what all rows share is summed over them by another kernel, of a matrix with a row for each
             place = "u32(row * n + i)" if self.arrays[step.stage.out].shared else self.place("i")
-            for _ in self.loop():
-                self.store(step, place)
+            results = []
+            for position in self.loop():
+                results.append(self.call(step, position))
+                if len(results) == self.lanes:
+                    self.store(step.stage.out, place, results)
         elif result:
             call = self.call(step, "")
             self.line("if lane == 0:")
@@ -177,14 +192,18 @@ class _Writer:
         elif not step.stage.axes:
             self.line(f"{', '.join(self.parts(step))} = {self.call(step, '')}")
 
-    def loop(self) -> Iterator[None]:
-        """The statements that follow are for every entry that this thread takes."""
-        self.line("i = lane")
+    def loop(self) -> Iterator[str]:
+        """The statements that follow are for every entry that this thread takes, at the position that is given."""
+        several = self.lanes > 1
+        self.line(f"i = u32(lane * u32({self.lanes}))" if several else "i = lane")
         self.line("while i < n:")
         self.depth += 1
         before, self.here = self.here, dict(self.here)
-        yield
-        self.line(f"i = u32(i + {self.team}_width)")
+        for k in range(self.lanes):
+            if k:
+                self.line(f"i_{k} = u32(i + u32({k}))")
+            yield f"i_{k}" if k else "i"
+        self.line(f"i = u32(i + {self.team}_width{f' * u32({self.lanes})' if several else ''})")
         self.here = before
         self.depth -= 1
 
@@ -198,8 +217,8 @@ class _Writer:
         self.line(f"{', '.join(names)} = {', '.join(starts)}")
         one_more, joined = f"{self.prefix}{stage.op}_step", f"{self.prefix}{self.team}_{stage.op}"
         self.uses |= {one_more, joined}
-        for _ in self.loop():
-            given = self.call(step, "i")
+        for position in self.loop():
+            given = self.call(step, position)
             entry = [f"{n}_here" for n in names[: len(step.core.results)]]
             self.line(f"{', '.join(entry)} = {given}")
             entry += [self.precision.zero] * (len(names) - len(entry))
@@ -210,8 +229,15 @@ class _Writer:
     def infinity(self) -> str:
         return "f32(math.inf)" if self.precision.name == "f32" else "math.inf"
 
-    def store(self, step: Step, place: str) -> None:
-        self.line(f"store({self.names[step.stage.out]}, {place}, {self.call(step, 'i')})")
+    def store(self, name: str, place: str, values: Sequence[str]) -> None:
+        """Write the entries of a result from a place on."""
+        if len(values) > 1:
+            made = [f"{self.names[name]}_{k}" for k in range(len(values))]
+            self.line(f"{', '.join(made)} = {', '.join(values)}")
+            values = made
+        access = f"store{len(values)}" if len(values) > 1 else "store"
+        self.uses_access.add(access)
+        self.line(f"{access}({self.names[name]}, {place}, {', '.join(values)})")
 
     def parts(self, step: Step) -> list[str]:
         """The names of a stage's number and of what it is missing."""
@@ -241,8 +267,27 @@ class _Writer:
             return self.passed(array)
         if not array.axes:
             return [self.number(f"{own}_row")]
+        if self.lanes > 1 and at in self.positions:
+            return self.vector(name)[at]
         where = at if array.shared else self.place(at)
         return self.at_hand(name, at, [f"load({own}, {where})"])
+
+    @property
+    def positions(self) -> list[str]:
+        """Where a thread's entries are."""
+        return ["i", *(f"i_{k}" for k in range(1, self.lanes))]
+
+    def vector(self, name: str) -> dict[str, list[str]]:
+        """The entries of an array that this thread has at hand, by their positions."""
+        positions = self.positions
+        if (name, "i") not in self.here:
+            own = self.names[name]
+            locals_ = [f"{own}_{p}" for p in positions]
+            self.uses_access.add(f"load{self.lanes}")
+            where = "i" if self.arrays[name].shared else self.place("i")
+            self.line(f"{', '.join(locals_)} = load{self.lanes}({own}, {where})")
+            self.here |= {(name, p): [x] for p, x in zip(positions, locals_, strict=True)}
+        return {p: self.here[name, p] for p in positions}
 
     def entry(self, step: Step, at: str) -> list[str]:
         """A stage with an entry for each position, at one of them."""

@@ -236,7 +236,9 @@ class DeviceRows(Launcher):
         if not call.rows:
             return
         team = "warp" if call.n <= SHORT else "block"
-        kernel = self._kernel([output, call.form.arithmetic, call.plan.variant.suffix, team])
+        arrays = (*factors, *call.inputs, *outs)
+        wide = call.inner == 1 and call.n % call.form.lanes == 0 and all(v.suits_vectors for v in arrays)
+        kernel = self._kernel([output, call.form.arithmetic, call.plan.variant.suffix, team, "wide" if wide else ""])
         sizes = [np.uint32(v) for v in (call.rows, call.n, call.inner)]
         blocks = -(-call.rows // WARPS) if team == "warp" else call.rows
         self._driver.launch(kernel, blocks, call.stream, [*factors, *call.inputs, *call.numbers, *outs, *sizes])

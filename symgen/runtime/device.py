@@ -109,7 +109,8 @@ def _exponential(x: Any) -> Any:
 
     With ``x = k ln 2 + r`` it is ``1 + r + r**2 / 2``, whose roundings are kept, and Taylor's terms up to r**9.
     """
-    x = f32(-105) if x < f32(-105) else min(x, f32(90))  # beyond these it is 0 or infinite
+    x = f32(90) if x > f32(90) else x  # noqa: FURB136 - beyond it is infinite; of NaN `min` would make a number
+    x = f32(-105) if x < f32(-105) else x  # noqa: FURB136 - and below it zero
     k = libdevice.rintf(fmul(x, PER_LN2))
     near, rest = libdevice.fmaf(-k, LN2_HIGH, x), fmul(-k, LN2_LOW)
     r = fadd(near, rest)
