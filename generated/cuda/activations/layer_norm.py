@@ -7,7 +7,24 @@ return centred / sqrt(mean(centred**2, C) + eps) * weight + bias
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -558,6 +575,89 @@ def value_f32_warp(x, weight, bias, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
+            e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_f32_block(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -599,6 +699,89 @@ def value_f32_block(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
+            e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -646,6 +829,65 @@ def value_f64_warp(x, weight, bias, eps, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        bias_i, bias_i_1 = load2(bias, i)
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        out__0, out__1 = value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f64_out_core(
+            e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_f64_block(x, weight, bias, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -687,6 +929,65 @@ def value_f64_block(x, weight, bias, eps, out_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        bias_i, bias_i_1 = load2(bias, i)
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        out__0, out__1 = value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f64_out_core(
+            e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -767,6 +1068,155 @@ def vjp_f32_warp(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_1, weight_i_1)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_2 = u32(i + u32(2))
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_2, weight_i_2)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_3 = u32(i + u32(3))
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_3, weight_i_3)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_f32_s3_core(e0, e0_l, s3_of, s3_of_l, f32(n))
+    s4_of, s4_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, s4_of, s4_of_l, f32(n))
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i, y0_l_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_2, y0_l_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_3, y0_l_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f32_s5_core(s4, s4_l, s5_of, s5_of_l, f32(n))
+    s6, s6_l = vjp_f32_s6_core(s3, s3_l, s5, s5_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
+            e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_block(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -841,6 +1291,155 @@ def vjp_f32_block(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_1, weight_i_1)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_2 = u32(i + u32(2))
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_2, weight_i_2)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_3 = u32(i + u32(3))
+        s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_3, weight_i_3)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_f32_s3_core(e0, e0_l, s3_of, s3_of_l, f32(n))
+    s4_of, s4_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, s4_of, s4_of_l, f32(n))
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i, y0_l_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_2, y0_l_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_3, y0_l_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f32_s5_core(s4, s4_l, s5_of, s5_of_l, f32(n))
+    s6, s6_l = vjp_f32_s6_core(s3, s3_l, s5, s5_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
+            e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -921,6 +1520,109 @@ def vjp_f64_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    s3_of, s3_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i_1, weight_i_1)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_f64_s3_core(e0, e0_l, s3_of, s3_of_l, float(n))
+    s4_of, s4_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s4_of, s4_of_l = dwarp_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, s4_of, s4_of_l, float(n))
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i, y0_l_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f64_s5_core(s4, s4_l, s5_of, s5_of_l, float(n))
+    s6, s6_l = vjp_f64_s6_core(s3, s3_l, s5, s5_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
+            e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, x, weight, bias, eps, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -998,6 +1700,109 @@ def vjp_f64_block(g, x, weight, bias, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    s3_of, s3_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i_1, weight_i_1)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_f64_s3_core(e0, e0_l, s3_of, s3_of_l, float(n))
+    s4_of, s4_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s4_of, s4_of_l = dblock_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, s4_of, s4_of_l, float(n))
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i, y0_l_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f64_s5_core(s4, s4_l, s5_of, s5_of_l, float(n))
+    s6, s6_l = vjp_f64_s6_core(s3, s3_l, s5, s5_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
+            e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_weight_f32_warp(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1038,6 +1843,88 @@ def vjp_weight_f32_warp(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
+            e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -1084,6 +1971,88 @@ def vjp_weight_f32_block(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inne
 
 
 @kernel
+def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
+            e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_weight_f64_warp(g, x, weight, bias, eps, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1124,6 +2093,64 @@ def vjp_weight_f64_warp(g, x, weight, bias, eps, dweight_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         store(dweight_, u32(row * n + i), vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
+            e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
 
 
 @kernel
@@ -1170,6 +2197,64 @@ def vjp_weight_f64_block(g, x, weight, bias, eps, dweight_, rows, n, inner):
 
 
 @kernel
+def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
+            e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_bias_f32_warp(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1181,6 +2266,26 @@ def vjp_bias_f32_warp(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         store(dbias_, u32(row * n + i), vjp_bias_f32_dbias_core(g_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_bias_f32_warp_wide(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dbias__0, dbias__1, dbias__2, dbias__3 = vjp_bias_f32_dbias_core(g_i), vjp_bias_f32_dbias_core(g_i_1), vjp_bias_f32_dbias_core(g_i_2), vjp_bias_f32_dbias_core(
+            g_i_3
+        )
+        store4(dbias_, u32(row * n + i), dbias__0, dbias__1, dbias__2, dbias__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -1198,6 +2303,26 @@ def vjp_bias_f32_block(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
 
 
 @kernel
+def vjp_bias_f32_block_wide(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dbias__0, dbias__1, dbias__2, dbias__3 = vjp_bias_f32_dbias_core(g_i), vjp_bias_f32_dbias_core(g_i_1), vjp_bias_f32_dbias_core(g_i_2), vjp_bias_f32_dbias_core(
+            g_i_3
+        )
+        store4(dbias_, u32(row * n + i), dbias__0, dbias__1, dbias__2, dbias__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_bias_f64_warp(g, x, weight, bias, eps, dbias_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1212,6 +2337,22 @@ def vjp_bias_f64_warp(g, x, weight, bias, eps, dbias_, rows, n, inner):
 
 
 @kernel
+def vjp_bias_f64_warp_wide(g, x, weight, bias, eps, dbias_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dbias__0, dbias__1 = vjp_bias_f64_dbias_core(g_i), vjp_bias_f64_dbias_core(g_i_1)
+        store2(dbias_, u32(row * n + i), dbias__0, dbias__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_bias_f64_block(g, x, weight, bias, eps, dbias_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1223,6 +2364,22 @@ def vjp_bias_f64_block(g, x, weight, bias, eps, dbias_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         store(dbias_, u32(row * n + i), vjp_bias_f64_dbias_core(g_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_bias_f64_block_wide(g, x, weight, bias, eps, dbias_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dbias__0, dbias__1 = vjp_bias_f64_dbias_core(g_i), vjp_bias_f64_dbias_core(g_i_1)
+        store2(dbias_, u32(row * n + i), dbias__0, dbias__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -1269,6 +2426,98 @@ def vjp_eps_f32_warp(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width)
+    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(m0, s3, s3_l))
+
+
+@kernel
+def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width * u32(4))
     s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
     s3, s3_l = vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l)
     if lane == 0:
@@ -1326,6 +2575,98 @@ def vjp_eps_f32_block(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    h4, h4_l = value_f32_h4_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(m0, s3, s3_l))
+
+
+@kernel
 def vjp_eps_f64_warp(g, x, weight, bias, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1376,6 +2717,70 @@ def vjp_eps_f64_warp(g, x, weight, bias, eps, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    s3_of, s3_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f64_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(m0, s3, s3_l))
+
+
+@kernel
 def vjp_eps_f64_block(g, x, weight, bias, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1419,6 +2824,70 @@ def vjp_eps_f64_block(g, x, weight, bias, eps, deps_, rows, n, inner):
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width)
+    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_eps_f64_s3_core(e0, e0_l, s3_of, s3_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(m0, s3, s3_l))
+
+
+@kernel
+def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    h4, h4_l = value_f64_h4_core(eps)
+    e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
+    s3_of, s3_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width * u32(2))
     s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
     s3, s3_l = vjp_eps_f64_s3_core(e0, e0_l, s3_of, s3_of_l)
     if lane == 0:

@@ -8,7 +8,27 @@ return log(softmax(x, where))
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, expf, expf_low, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, logf_low, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -277,6 +297,64 @@ def value_f32_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_warp_wide(x, where, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_2, x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_3, x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core(
+            e0, e0_l, m0, s0, s0_l, where_i_3, x_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_f32_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -308,6 +386,64 @@ def value_f32_block(x, where, out_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f32_block_wide(x, where, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_2, x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_3, x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core(
+            e0, e0_l, m0, s0, s0_l, where_i_3, x_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -345,6 +481,50 @@ def value_f64_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(x, where, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        out__0, out__1 = value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core(
+            e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_f64_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -376,6 +556,50 @@ def value_f64_block(x, where, out_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f64_block_wide(x, where, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        out__0, out__1 = value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core(
+            e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -424,6 +648,90 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_2, where_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_3, where_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
+            s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -466,6 +774,90 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         where_i = load(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_2, where_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_3, where_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
+            s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -515,6 +907,67 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
+            s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -558,3 +1011,64 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         where_i = load(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
+            s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))

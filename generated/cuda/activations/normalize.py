@@ -9,7 +9,25 @@ return 0 if size == 0 else x / max(eps, size)
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, logf_low, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -405,6 +423,43 @@ def value_f32_p_eq_inf_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_p_eq_inf_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_2)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_3)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_max(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_eq_inf(
+            eps, eps_l, s0, s0_l, x_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_f32_p_eq_inf_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -424,6 +479,43 @@ def value_f32_p_eq_inf_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f32_p_eq_inf_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_2)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_3)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_max(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_eq_inf(
+            eps, eps_l, s0, s0_l, x_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -449,6 +541,35 @@ def value_f64_p_eq_inf_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_p_eq_inf_warp_wide(x, p, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_max(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        out__0, out__1 = value_f64_out_core_p_eq_inf(eps, s0, s0_l, x_i), value_f64_out_core_p_eq_inf(
+            eps, s0, s0_l, x_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_f64_p_eq_inf_block(x, p, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -468,6 +589,35 @@ def value_f64_p_eq_inf_block(x, p, eps, out_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core_p_eq_inf(eps, s0, s0_l, x_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f64_p_eq_inf_block_wide(x, p, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_max(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        out__0, out__1 = value_f64_out_core_p_eq_inf(eps, s0, s0_l, x_i), value_f64_out_core_p_eq_inf(
+            eps, s0, s0_l, x_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -513,6 +663,81 @@ def vjp_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_2)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_3)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_max(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
+    s4, s4_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_1)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_2)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_3)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s4, s4_l = fwarp_sum(s4, s4_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_2, x_i_2), vjp_f32_dx_core_p_eq_inf(
+            eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_3, x_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_p_eq_inf_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -552,6 +777,81 @@ def vjp_f32_p_eq_inf_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_2)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_3)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_max(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
+    s4, s4_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_1)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_2)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_3)
+        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s4, s4_l = fblock_sum(s4, s4_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_2, x_i_2), vjp_f32_dx_core_p_eq_inf(
+            eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_3, x_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -597,6 +897,61 @@ def vjp_f64_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_p_eq_inf_warp_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_max(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
+    s4, s4_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
+        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i_1)
+        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s4, s4_l = dwarp_sum(s4, s4_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dx__0, dx__1 = vjp_f64_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f64_dx_core_p_eq_inf(
+            eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -639,6 +994,61 @@ def vjp_f64_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_p_eq_inf_block_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_max(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
+    s4, s4_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
+        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i_1)
+        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s4, s4_l = dblock_sum(s4, s4_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dx__0, dx__1 = vjp_f64_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f64_dx_core_p_eq_inf(
+            eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_eps_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -661,6 +1071,53 @@ def vjp_eps_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_2)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_3)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_max(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
     if lane == 0:
@@ -697,6 +1154,53 @@ def vjp_eps_f32_p_eq_inf_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -f32(math.inf), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_2)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_eq_inf(x_i_3)
+        s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_max(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_p_eq_inf_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -726,6 +1230,41 @@ def vjp_eps_f64_p_eq_inf_warp(g, x, p, eps, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f64_p_eq_inf_warp_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_max(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_p_eq_inf_block(g, x, p, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -748,6 +1287,41 @@ def vjp_eps_f64_p_eq_inf_block(g, x, p, eps, deps_, rows, n, inner):
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_eq_inf(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_eq_inf_block_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = -math.inf, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_eq_inf(x_i_1)
+        s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_max(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
     if lane == 0:
@@ -1210,6 +1784,69 @@ def value_f32_p_ne_inf_p_eq_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_f32_p_ne_inf_p_eq_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1240,6 +1877,69 @@ def value_f32_p_ne_inf_p_eq_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner)
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -1276,6 +1976,51 @@ def value_f64_p_ne_inf_p_eq_2_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_f64_p_ne_inf_p_eq_2_block(x, p, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1306,6 +2051,51 @@ def value_f64_p_ne_inf_p_eq_2_block(x, p, eps, out_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -1360,6 +2150,95 @@ def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1411,6 +2290,95 @@ def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
 
 
 @kernel
+def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1455,6 +2423,69 @@ def vjp_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, dx_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         store(dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, m0, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
 
 
 @kernel
@@ -1505,6 +2536,69 @@ def vjp_f64_p_ne_inf_p_eq_2_block(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, m0, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1538,6 +2632,79 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
     if lane == 0:
@@ -1585,6 +2752,79 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, 
 
 
 @kernel
+def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1625,6 +2865,57 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_p_ne_inf_p_eq_2_block(g, x, p, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1658,6 +2949,57 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block(g, x, p, eps, deps_, rows, n, inner):
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
     if lane == 0:
@@ -2604,6 +3946,69 @@ def value_f32_p_ne_inf_p_ne_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_f32_p_ne_inf_p_ne_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -2634,6 +4039,69 @@ def value_f32_p_ne_inf_p_ne_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner)
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -2670,6 +4138,51 @@ def value_f64_p_ne_inf_p_ne_2_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_f64_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -2700,6 +4213,51 @@ def value_f64_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -2754,6 +4312,95 @@ def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -2802,6 +4449,95 @@ def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
             vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -2854,6 +4590,69 @@ def vjp_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -2900,6 +4699,69 @@ def vjp_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
             dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i)
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2(
+            e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -2963,6 +4825,136 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
+    s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
+def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(4))
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
@@ -3037,6 +5029,136 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dp_, rows, n, inne
 
 
 @kernel
+def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s3_of, s3_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
 def vjp_p_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3097,6 +5219,94 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dp_, rows, n, inner):
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
+    s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
+def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s3_of, s3_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(2))
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
@@ -3171,6 +5381,94 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dp_, rows, n, inner):
 
 
 @kernel
+def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s3_of, s3_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    if lane == 0:
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+
+
+@kernel
 def vjp_eps_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3204,6 +5502,79 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
     if lane == 0:
@@ -3251,6 +5622,79 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, 
 
 
 @kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3291,6 +5735,57 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -3324,6 +5819,57 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, deps_, rows, n, inner):
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
     if lane == 0:

@@ -6,7 +6,24 @@ return x / sqrt(mean(x**2, C) + eps) * weight
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -378,6 +395,71 @@ def value_f32_warp(x, weight, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
+            e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_f32_block(x, weight, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -410,6 +492,71 @@ def value_f32_block(x, weight, eps, eps_l, out_, rows, n, inner):
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
+            e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -448,6 +595,53 @@ def value_f64_warp(x, weight, eps, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f64_out_core(
+            e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_f64_block(x, weight, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -480,6 +674,53 @@ def value_f64_block(x, weight, eps, out_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f64_out_core(
+            e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -531,6 +772,96 @@ def vjp_f32_warp(g, x, weight, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core(e0, e0_l, s2_of, s2_of_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
+            e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_block(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -576,6 +907,96 @@ def vjp_f32_block(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core(e0, e0_l, s2_of, s2_of_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
+            e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -627,6 +1048,70 @@ def vjp_f64_warp(g, x, weight, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core(e0, e0_l, s2_of, s2_of_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
+            e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, x, weight, eps, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -675,6 +1160,70 @@ def vjp_f64_block(g, x, weight, eps, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core(e0, e0_l, s2_of, s2_of_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
+            e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_weight_f32_warp(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -707,6 +1256,71 @@ def vjp_weight_f32_warp(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
+            e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -745,6 +1359,71 @@ def vjp_weight_f32_block(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
 
 
 @kernel
+def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
+            e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_weight_f64_warp(g, x, weight, eps, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -777,6 +1456,53 @@ def vjp_weight_f64_warp(g, x, weight, eps, dweight_, rows, n, inner):
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         store(dweight_, u32(row * n + i), vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
+            e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
 
 
 @kernel
@@ -815,6 +1541,53 @@ def vjp_weight_f64_block(g, x, weight, eps, dweight_, rows, n, inner):
 
 
 @kernel
+def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
+            e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_eps_f32_warp(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -850,6 +1623,81 @@ def vjp_eps_f32_warp(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core(e0, e0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f32_s2_core(e0, e0_l, s2_of, s2_of_l)
     if lane == 0:
@@ -899,6 +1747,81 @@ def vjp_eps_f32_block(g, x, weight, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    h3, h3_l = value_f32_h3_core(eps, eps_l)
+    e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core(e0, e0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(m0, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_warp(g, x, weight, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -941,6 +1864,59 @@ def vjp_eps_f64_warp(g, x, weight, eps, deps_, rows, n, inner):
 
 
 @kernel
+def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core(e0, e0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(m0, s2, s2_l))
+
+
+@kernel
 def vjp_eps_f64_block(g, x, weight, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -976,6 +1952,59 @@ def vjp_eps_f64_block(g, x, weight, eps, deps_, rows, n, inner):
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core(e0, e0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(m0, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    h3, h3_l = value_f64_h3_core(eps)
+    e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_eps_f64_s2_core(e0, e0_l, s2_of, s2_of_l)
     if lane == 0:

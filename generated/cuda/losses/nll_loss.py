@@ -7,7 +7,9 @@ if target == ignore_index:
 return -weight[target] * input[target], weight[target]
 """
 
-from symgen.runtime.device import (core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, store, u32)
+from symgen.runtime.device import (
+    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, store, store2, store4, u32
+)
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, inside, warp_lane, warp_row, warp_width)
 
 
@@ -154,7 +156,43 @@ def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, ro
 
 
 @kernel
+def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
 def value_f32_block(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -190,7 +228,43 @@ def value_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(input, target, weight, ignore_index, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
 def value_f64_block(input, target, weight, ignore_index, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f64_block_wide(input, target, weight, ignore_index, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -228,6 +302,28 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dinput_
 
 
 @kernel
+def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_inside_target_row__n = load(weight, inside(target_row, n))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -245,6 +341,28 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, dinput
             vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_inside_target_row__n = load(weight, inside(target_row, n))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -268,6 +386,26 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, dinput_, rows, n, inner
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_inside_target_row__n = load(weight, inside(target_row, n))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -285,6 +423,26 @@ def vjp_f64_block(g, input, target, weight, ignore_index, dinput_, rows, n, inne
             vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_block_wide(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_inside_target_row__n = load(weight, inside(target_row, n))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -315,6 +473,35 @@ def value_and_grad_f32_warp(g, input, target, weight, ignore_index, ignore_index
 
 
 @kernel
+def value_and_grad_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_and_grad_f32_block(g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -339,6 +526,37 @@ def value_and_grad_f32_block(g, input, target, weight, ignore_index, ignore_inde
             vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -369,6 +587,33 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, out_, dinput
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -396,6 +641,33 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, out_, dinpu
 
 
 @kernel
+def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -413,6 +685,28 @@ def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, 
             vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n),
         )
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -436,6 +730,28 @@ def vjp_weight_f32_block(g, input, target, weight, ignore_index, ignore_index_l,
 
 
 @kernel
+def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), input_inside_target_row__n
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -453,6 +769,26 @@ def vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, 
             vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n),
         )
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row), input_inside_target_row__n
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
 
 
 @kernel
@@ -476,7 +812,40 @@ def vjp_weight_f64_block(g, input, target, weight, ignore_index, dweight_, rows,
 
 
 @kernel
+def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row), input_inside_target_row__n
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -502,6 +871,19 @@ def share_f32_block(input, target, weight, ignore_index, ignore_index_l, out_, r
 
 
 @kernel
+def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
+
+
+@kernel
 def share_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -515,7 +897,33 @@ def share_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
 
 
 @kernel
+def share_f64_warp_wide(input, target, weight, ignore_index, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
 def share_f64_block(input, target, weight, ignore_index, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f64_block_wide(input, target, weight, ignore_index, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -547,6 +955,27 @@ def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_ind
 
 
 @kernel
+def share_vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def share_vjp_weight_f32_block(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -563,6 +992,27 @@ def share_vjp_weight_f32_block(g, input, target, weight, ignore_index, ignore_in
             share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -585,6 +1035,25 @@ def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, 
 
 
 @kernel
+def share_vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def share_vjp_weight_f64_block(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -601,3 +1070,22 @@ def share_vjp_weight_f64_block(g, input, target, weight, ignore_index, dweight_,
             share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
