@@ -7,7 +7,24 @@ return 0 if n1 == 0 or n2 == 0 else sum(x1 * x2, C) / (max(eps, n1) * max(eps, n
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -96,7 +113,7 @@ def value_f32_s2_core(y0_C1, y0_C1_l, y1_C1, y1_C1_l):
 
 # out = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else s2/(first_max(eps*m0, sqrt(s0))*first_max(eps*m1, sqrt(s1))))
 @core
-def value_f32_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
+def value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fadd(t1, f32(-0.0))
     t3 = fsub(t2, t1)
@@ -121,9 +138,9 @@ def value_f32_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t22 = t8 < t21
     t23 = t21 if t22 else t8
     t24 = fdiv(t20, t23)
-    t25 = fmul(t20, libdevice.fmaf(eps, m0, -t17) if t18 else t4)
+    t25 = fmul(t20, fadd(libdevice.fmaf(eps, m0, -t17), fmul(eps_l, m0)) if t18 else t4)
     t26 = fdiv(fsub(fadd(libdevice.fmaf(-t20, t19, s2), s2_l), t25), t19)
-    t27 = fmul(t24, libdevice.fmaf(eps, m1, -t21) if t22 else t11)
+    t27 = fmul(t24, fadd(libdevice.fmaf(eps, m1, -t21), fmul(eps_l, m1)) if t22 else t11)
     t28 = f32(0.0) if t16 else fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t20), t26), t27), t23)
     t29 = f32(0.0) if t16 else t24
     return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
@@ -252,7 +269,7 @@ def vjp_f32_e1_core(s1, s1_l):
 
 # s4 = (0 if Eq(e0, 0) | Eq(e1, 0) else 1/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
 @core
-def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1):
+def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -273,21 +290,22 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1):
     t18 = e1 < t17
     t19 = t17 if t18 else e1
     t20 = fdiv(t16, t19)
-    t21 = fsub(libdevice.fmaf(-t16, t15, f32(1.0)), fmul(t16, libdevice.fmaf(eps, m0, -t13) if t14 else e0_l))
-    t22 = fmul(t20, libdevice.fmaf(eps, m1, -t17) if t18 else e1_l)
-    t23 = f32(0.0) if t12 else fdiv(fsub(fadd(libdevice.fmaf(-t20, t19, t16), fdiv(t21, t15)), t22), t19)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = f32(0.0) if t12 else t20
-    t26 = fadd(t25, t23)
-    t27 = t26 if t24 else t25
-    t28 = (fsub(t23, fsub(t26, t25)) if t24 else f32(0.0)) if fsub(t27, t27) == f32(0.0) else f32(0.0)
-    return t27, t28
+    t21 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
+    t22 = fadd(libdevice.fmaf(-t20, t19, t16), fdiv(fsub(libdevice.fmaf(-t16, t15, f32(1.0)), t21), t15))
+    t23 = fsub(t22, fmul(t20, fadd(libdevice.fmaf(eps, m1, -t17), fmul(eps_l, m1)) if t18 else e1_l))
+    t24 = f32(0.0) if t12 else fdiv(t23, t19)
+    t25 = fsub(t24, t24) == f32(0.0)
+    t26 = f32(0.0) if t12 else t20
+    t27 = fadd(t26, t24)
+    t28 = t27 if t25 else t26
+    t29 = (fsub(t24, fsub(t27, t26)) if t25 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    return t28, t29
 
 
 # s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/2)/(first_max(eps*m0, e0)*first_max(eps*m1, e1)**2))
 @core
-def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l):
+def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -305,50 +323,51 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l):
     t15 = t13 if t14 else e0
     t16 = fdiv(s2, t15)
     t17 = fdiv(e1, m1)
-    t18 = fsub(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = fdiv(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), m1)
-    t21 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(-eps, t19)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t18, t21)
-    t24 = t23 if t22 else t18
-    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t18)) if t22 else f32(0.0)) <= f32(0.0)
-    t26 = fadd(s1, f32(-0.0))
-    t27 = fsub(t26, s1)
-    t28 = fadd(fadd(fsub(s1, fsub(t26, t27)), fsub(f32(-0.0), t27)), s1_l)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t26, t28)
-    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
-    t32 = libdevice.fsqrt_rn(s1)
-    t33 = fdiv(f32(1.0), t32)
-    t34 = f32(0.0) if t25 else fmul(f32(0.0) if t31 else t33, f32(0.5))
-    t35 = fmul(t16, t34)
-    t36 = fmul(eps, m1)
-    t37 = e1 < t36
-    t38 = t36 if t37 else e1
-    t39 = fdiv(t35, t38)
-    t40 = fdiv(t39, t38)
-    t41 = -t40
-    t42 = fmul(t33, fdiv(fadd(libdevice.fmaf(-t32, t32, s1), s1_l), fadd(t32, t32)))
-    t43 = fmul(f32(0.0) if t31 else fdiv(fsub(libdevice.fmaf(-t33, t32, f32(1.0)), t42), t32), f32(0.5))
-    t44 = fmul(t16, libdevice.fmaf(eps, m0, -t13) if t14 else e0_l)
-    t45 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t44), t15), t34)
-    t46 = fadd(fadd(libdevice.fmaf(t16, t34, -t35), fmul(t16, f32(0.0) if t25 else t43)), t45)
-    t47 = libdevice.fmaf(eps, m1, -t36) if t37 else e1_l
-    t48 = fdiv(fsub(fadd(libdevice.fmaf(-t39, t38, t35), t46), fmul(t39, t47)), t38)
-    t49 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t41, t38, t39), t48), fmul(t40, t47)), t38)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = f32(0.0) if t12 else t41
-    t52 = fadd(t51, t49)
-    t53 = t52 if t50 else t51
-    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
-    return t53, t54
+    t18 = -eps
+    t19 = fadd(t17, t18)
+    t20 = fsub(t19, t17)
+    t21 = fdiv(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), m1)
+    t22 = fadd(fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t21), -eps_l)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t19, t22)
+    t25 = t24 if t23 else t19
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t19)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(s1, f32(-0.0))
+    t28 = fsub(t27, s1)
+    t29 = fadd(fadd(fsub(s1, fsub(t27, t28)), fsub(f32(-0.0), t28)), s1_l)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = (t31 if t30 else t27) == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) == f32(0.0)
+    t33 = libdevice.fsqrt_rn(s1)
+    t34 = fdiv(f32(1.0), t33)
+    t35 = f32(0.0) if t26 else fmul(f32(0.0) if t32 else t34, f32(0.5))
+    t36 = fmul(t16, t35)
+    t37 = fmul(eps, m1)
+    t38 = e1 < t37
+    t39 = t37 if t38 else e1
+    t40 = fdiv(t36, t39)
+    t41 = fdiv(t40, t39)
+    t42 = -t41
+    t43 = fmul(t34, fdiv(fadd(libdevice.fmaf(-t33, t33, s1), s1_l), fadd(t33, t33)))
+    t44 = fmul(f32(0.0) if t32 else fdiv(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), t33), f32(0.5))
+    t45 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
+    t46 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t45), t15), t35)
+    t47 = fadd(fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else t44)), t46)
+    t48 = fadd(libdevice.fmaf(eps, m1, -t37), fmul(eps_l, m1)) if t38 else e1_l
+    t49 = fdiv(fsub(fadd(libdevice.fmaf(-t40, t39, t36), t47), fmul(t40, t48)), t39)
+    t50 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t42, t39, t40), t49), fmul(t41, t48)), t39)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = f32(0.0) if t12 else t42
+    t53 = fadd(t52, t50)
+    t54 = t53 if t51 else t52
+    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
+    return t54, t55
 
 
 # s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
 #     1/sqrt(s0))/2)/(first_max(eps*m0, e0)**2*first_max(eps*m1, e1)))
 @core
-def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l):
+def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -366,44 +385,45 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l):
     t15 = t13 if t14 else e0
     t16 = fdiv(s2, t15)
     t17 = fdiv(e0, m0)
-    t18 = fsub(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = fdiv(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), m0)
-    t21 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(-eps, t19)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t18, t21)
-    t24 = t23 if t22 else t18
-    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t18)) if t22 else f32(0.0)) <= f32(0.0)
-    t26 = fadd(s0, f32(-0.0))
-    t27 = fsub(t26, s0)
-    t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t26, t28)
-    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
-    t32 = libdevice.fsqrt_rn(s0)
-    t33 = fdiv(f32(1.0), t32)
-    t34 = f32(0.0) if t25 else fmul(f32(0.0) if t31 else t33, f32(0.5))
-    t35 = fmul(t16, t34)
-    t36 = fdiv(t35, t15)
-    t37 = fmul(eps, m1)
-    t38 = e1 < t37
-    t39 = t37 if t38 else e1
-    t40 = fdiv(t36, t39)
-    t41 = -t40
-    t42 = fmul(t33, fdiv(fadd(libdevice.fmaf(-t32, t32, s0), s0_l), fadd(t32, t32)))
-    t43 = fmul(f32(0.0) if t31 else fdiv(fsub(libdevice.fmaf(-t33, t32, f32(1.0)), t42), t32), f32(0.5))
-    t44 = libdevice.fmaf(eps, m0, -t13) if t14 else e0_l
-    t45 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), fmul(t16, t44)), t15), t34)
-    t46 = fadd(fadd(libdevice.fmaf(t16, t34, -t35), fmul(t16, f32(0.0) if t25 else t43)), t45)
-    t47 = fdiv(fsub(fadd(libdevice.fmaf(-t36, t15, t35), t46), fmul(t36, t44)), t15)
-    t48 = fmul(t40, libdevice.fmaf(eps, m1, -t37) if t38 else e1_l)
-    t49 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t41, t39, t36), t47), t48), t39)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = f32(0.0) if t12 else t41
-    t52 = fadd(t51, t49)
-    t53 = t52 if t50 else t51
-    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
-    return t53, t54
+    t18 = -eps
+    t19 = fadd(t17, t18)
+    t20 = fsub(t19, t17)
+    t21 = fdiv(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), m0)
+    t22 = fadd(fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t21), -eps_l)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t19, t22)
+    t25 = t24 if t23 else t19
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t19)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(s0, f32(-0.0))
+    t28 = fsub(t27, s0)
+    t29 = fadd(fadd(fsub(s0, fsub(t27, t28)), fsub(f32(-0.0), t28)), s0_l)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = (t31 if t30 else t27) == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) == f32(0.0)
+    t33 = libdevice.fsqrt_rn(s0)
+    t34 = fdiv(f32(1.0), t33)
+    t35 = f32(0.0) if t26 else fmul(f32(0.0) if t32 else t34, f32(0.5))
+    t36 = fmul(t16, t35)
+    t37 = fdiv(t36, t15)
+    t38 = fmul(eps, m1)
+    t39 = e1 < t38
+    t40 = t38 if t39 else e1
+    t41 = fdiv(t37, t40)
+    t42 = -t41
+    t43 = fmul(t34, fdiv(fadd(libdevice.fmaf(-t33, t33, s0), s0_l), fadd(t33, t33)))
+    t44 = fmul(f32(0.0) if t32 else fdiv(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), t33), f32(0.5))
+    t45 = fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l
+    t46 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), fmul(t16, t45)), t15), t35)
+    t47 = fadd(fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else t44)), t46)
+    t48 = fdiv(fsub(fadd(libdevice.fmaf(-t37, t15, t36), t47), fmul(t37, t45)), t15)
+    t49 = fmul(t41, fadd(libdevice.fmaf(eps, m1, -t38), fmul(eps_l, m1)) if t39 else e1_l)
+    t50 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t42, t40, t37), t48), t49), t40)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = f32(0.0) if t12 else t42
+    t53 = fadd(t52, t50)
+    t54 = t53 if t51 else t52
+    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
+    return t54, t55
 
 
 # dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y1[C] + 2*s6*y0[C]))
@@ -707,8 +727,165 @@ def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l
     return dadd(t19, t24) if dadd(t24, -t24) == 0.0 else t19
 
 
+# deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else
+#     0)/(first_max(eps*m0, sqrt(s0))**2*first_max(eps*m1, sqrt(s1))) - m1*s2*(1 if eps >= sqrt(s1)/m1 else
+#     0)/(first_max(eps*m0, sqrt(s0))*first_max(eps*m1, sqrt(s1))**2)))
+@core
+def vjp_eps_f32_deps_core(eps, eps_l, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
+    t1 = libdevice.fsqrt_rn(s0)
+    t2 = fadd(t1, f32(-0.0))
+    t3 = fsub(t2, t1)
+    t4 = fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1))
+    t5 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(-0.0), t3)), t4)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t2, t5)
+    t8 = libdevice.fsqrt_rn(s1)
+    t9 = fadd(t8, f32(-0.0))
+    t10 = fsub(t9, t8)
+    t11 = fdiv(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), fadd(t8, t8))
+    t12 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t11)
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t9, t12)
+    t15 = (t14 if t13 else t9) == f32(0.0) and (fsub(t12, fsub(t14, t9)) if t13 else f32(0.0)) == f32(0.0)
+    t16 = (t7 if t6 else t2) == f32(0.0) and (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) == f32(0.0) or t15
+    t17 = fmul(eps, m0)
+    t18 = t1 < t17
+    t19 = t17 if t18 else t1
+    t20 = fdiv(m0, t19)
+    t21 = fmul(t20, s2)
+    t22 = fdiv(t21, t19)
+    t23 = fdiv(t1, m0)
+    t24 = -eps
+    t25 = fadd(t23, t24)
+    t26 = fsub(t25, t23)
+    t27 = fdiv(fadd(libdevice.fmaf(-t23, m0, t1), t4), m0)
+    t28 = -eps_l
+    t29 = fadd(fadd(fadd(fsub(t23, fsub(t25, t26)), fsub(t24, t26)), t27), t28)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t25, t29)
+    t32 = t31 if t30 else t25
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t25)) if t30 else f32(0.0)) <= f32(0.0)
+    t34 = f32(1.0) if t33 else f32(0.0)
+    t35 = fmul(t22, t34)
+    t36 = fmul(eps, m1)
+    t37 = t8 < t36
+    t38 = t36 if t37 else t8
+    t39 = fdiv(t35, t38)
+    t40 = -t39
+    t41 = fdiv(m1, t19)
+    t42 = fmul(t41, s2)
+    t43 = fdiv(t42, t38)
+    t44 = fdiv(t8, m1)
+    t45 = fadd(t44, t24)
+    t46 = fsub(t45, t44)
+    t47 = fdiv(fadd(libdevice.fmaf(-t44, m1, t8), t11), m1)
+    t48 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t24, t46)), t47), t28)
+    t49 = fsub(t48, t48) == f32(0.0)
+    t50 = fadd(t45, t48)
+    t51 = t50 if t49 else t45
+    t52 = t51 < f32(0.0) or t51 == f32(0.0) and (fsub(t48, fsub(t50, t45)) if t49 else f32(0.0)) <= f32(0.0)
+    t53 = f32(1.0) if t52 else f32(0.0)
+    t54 = fmul(t43, t53)
+    t55 = fdiv(t54, t38)
+    t56 = -t55
+    t57 = fadd(t40, t56)
+    t58 = fmul(g, t57)
+    t59 = fsub(t57, t40)
+    t60 = fadd(libdevice.fmaf(eps, m0, -t17), fmul(eps_l, m0)) if t18 else t4
+    t61 = fmul(fdiv(fsub(libdevice.fmaf(-t20, t19, m0), fmul(t20, t60)), t19), s2)
+    t62 = fadd(fadd(libdevice.fmaf(t20, s2, -t21), fmul(t20, s2_l)), t61)
+    t63 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t22, t19, t21), t62), fmul(t22, t60)), t19), t34)
+    t64 = fadd(libdevice.fmaf(eps, m1, -t36), fmul(eps_l, m1)) if t37 else t11
+    t65 = fsub(fadd(libdevice.fmaf(t40, t38, t35), fadd(libdevice.fmaf(t22, t34, -t35), t63)), fmul(t39, t64))
+    t66 = fmul(fdiv(fsub(libdevice.fmaf(-t41, t19, m1), fmul(t41, t60)), t19), s2)
+    t67 = fadd(fadd(libdevice.fmaf(t41, s2, -t42), fmul(t41, s2_l)), t66)
+    t68 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t43, t38, t42), t67), fmul(t43, t64)), t38), t53)
+    t69 = fsub(fadd(libdevice.fmaf(t56, t38, t54), fadd(libdevice.fmaf(t43, t53, -t54), t68)), fmul(t55, t64))
+    t70 = fadd(fadd(fadd(fsub(t40, fsub(t57, t59)), fsub(t56, t59)), -fdiv(t65, t38)), -fdiv(t69, t38))
+    t71 = f32(0.0) if t16 else fadd(libdevice.fmaf(g, t57, -t58), fmul(g, t70))
+    t72 = f32(0.0) if t16 else t58
+    return fadd(t72, t71) if fsub(t71, t71) == f32(0.0) else t72
+
+
+# deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else
+#     0)/(first_max(eps*m0, sqrt(s0))**2*first_max(eps*m1, sqrt(s1))) - m1*s2*(1 if eps >= sqrt(s1)/m1 else
+#     0)/(first_max(eps*m0, sqrt(s0))*first_max(eps*m1, sqrt(s1))**2)))
+@core
+def vjp_eps_f64_deps_core(eps, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
+    t1 = libdevice.dsqrt_rn(s0)
+    t2 = dadd(t1, -0.0)
+    t3 = dadd(t2, -t1)
+    t4 = ddiv(dadd(libdevice.fma(-t1, t1, s0), s0_l), dadd(t1, t1))
+    t5 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(-0.0, -t3)), t4)
+    t6 = dadd(t5, -t5) == 0.0
+    t7 = dadd(t2, t5)
+    t8 = libdevice.dsqrt_rn(s1)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t9, -t8)
+    t11 = ddiv(dadd(libdevice.fma(-t8, t8, s1), s1_l), dadd(t8, t8))
+    t12 = dadd(dadd(dadd(t8, -dadd(t9, -t10)), dadd(-0.0, -t10)), t11)
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t9, t12)
+    t15 = (t14 if t13 else t9) == 0.0 and (dadd(t12, -dadd(t14, -t9)) if t13 else 0.0) == 0.0
+    t16 = (t7 if t6 else t2) == 0.0 and (dadd(t5, -dadd(t7, -t2)) if t6 else 0.0) == 0.0 or t15
+    t17 = dmul(eps, m0)
+    t18 = t1 < t17
+    t19 = t17 if t18 else t1
+    t20 = ddiv(m0, t19)
+    t21 = dmul(t20, s2)
+    t22 = ddiv(t21, t19)
+    t23 = ddiv(t1, m0)
+    t24 = dadd(t23, -eps)
+    t25 = dadd(t24, -t23)
+    t26 = -eps
+    t27 = dadd(dadd(t23, -dadd(t24, -t25)), dadd(t26, -t25))
+    t28 = dadd(t27, ddiv(dadd(libdevice.fma(-t23, m0, t1), t4), m0))
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = dadd(t24, t28)
+    t31 = t30 if t29 else t24
+    t32 = 1.0 if t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t24)) if t29 else 0.0) <= 0.0 else 0.0
+    t33 = dmul(t22, t32)
+    t34 = dmul(eps, m1)
+    t35 = t8 < t34
+    t36 = t34 if t35 else t8
+    t37 = ddiv(t33, t36)
+    t38 = -t37
+    t39 = ddiv(m1, t19)
+    t40 = dmul(t39, s2)
+    t41 = ddiv(t40, t36)
+    t42 = ddiv(t8, m1)
+    t43 = dadd(t42, -eps)
+    t44 = dadd(t43, -t42)
+    t45 = dadd(dadd(t42, -dadd(t43, -t44)), dadd(t26, -t44))
+    t46 = dadd(t45, ddiv(dadd(libdevice.fma(-t42, m1, t8), t11), m1))
+    t47 = dadd(t46, -t46) == 0.0
+    t48 = dadd(t43, t46)
+    t49 = t48 if t47 else t43
+    t50 = 1.0 if t49 < 0.0 or t49 == 0.0 and (dadd(t46, -dadd(t48, -t43)) if t47 else 0.0) <= 0.0 else 0.0
+    t51 = dmul(t41, t50)
+    t52 = ddiv(t51, t36)
+    t53 = -t52
+    t54 = dadd(t38, t53)
+    t55 = dmul(g, t54)
+    t56 = dadd(t54, -t38)
+    t57 = libdevice.fma(eps, m0, -t17) if t18 else t4
+    t58 = dmul(ddiv(dadd(libdevice.fma(-t20, t19, m0), -dmul(t20, t57)), t19), s2)
+    t59 = dadd(libdevice.fma(-t22, t19, t21), dadd(dadd(libdevice.fma(t20, s2, -t21), dmul(t20, s2_l)), t58))
+    t60 = dadd(libdevice.fma(t22, t32, -t33), dmul(ddiv(dadd(t59, -dmul(t22, t57)), t19), t32))
+    t61 = libdevice.fma(eps, m1, -t34) if t35 else t11
+    t62 = -ddiv(dadd(dadd(libdevice.fma(t38, t36, t33), t60), -dmul(t37, t61)), t36)
+    t63 = dmul(ddiv(dadd(libdevice.fma(-t39, t19, m1), -dmul(t39, t57)), t19), s2)
+    t64 = dadd(libdevice.fma(-t41, t36, t40), dadd(dadd(libdevice.fma(t39, s2, -t40), dmul(t39, s2_l)), t63))
+    t65 = dadd(libdevice.fma(t41, t50, -t51), dmul(ddiv(dadd(t64, -dmul(t41, t61)), t36), t50))
+    t66 = -ddiv(dadd(dadd(libdevice.fma(t53, t36, t51), t65), -dmul(t52, t61)), t36)
+    t67 = dmul(g, dadd(dadd(dadd(dadd(t38, -dadd(t54, -t56)), dadd(t53, -t56)), t62), t66))
+    t68 = 0.0 if t16 else dadd(libdevice.fma(g, t54, -t55), t67)
+    t69 = 0.0 if t16 else t55
+    return dadd(t69, t68) if dadd(t68, -t68) == 0.0 else t69
+
+
 @kernel
-def value_f32_warp(x1, x2, eps, out_, rows, n, inner):
+def value_f32_warp(x1, x2, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -760,11 +937,124 @@ def value_f32_warp(x1, x2, eps, out_, rows, n, inner):
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+        store(out_, row, value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
 
 
 @kernel
-def value_f32_block(x1, x2, eps, out_, rows, n, inner):
+def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def value_f32_block(x1, x2, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -816,7 +1106,120 @@ def value_f32_block(x1, x2, eps, out_, rows, n, inner):
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+        store(out_, row, value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
 
 
 @kernel
@@ -870,6 +1273,81 @@ def value_f64_warp(x1, x2, eps, out_, rows, n, inner):
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
@@ -932,7 +1410,82 @@ def value_f64_block(x1, x2, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
+def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -986,9 +1539,9 @@ def vjp_f32_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core(s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
@@ -1016,7 +1569,164 @@ def vjp_f32_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
+def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    e0, e0_l = vjp_f32_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_block(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1070,9 +1780,9 @@ def vjp_f32_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core(s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
@@ -1097,6 +1807,163 @@ def vjp_f32_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
             vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    e0, e0_l = vjp_f32_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -1184,6 +2051,113 @@ def vjp_f64_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
+            e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
+            e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1265,3 +2239,718 @@ def vjp_f64_block(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
             vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
+            e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
+            e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_eps_f32_warp(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width)
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_block(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width)
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_warp(g, x1, x2, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width)
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(eps, float(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(eps, float(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_block(g, x1, x2, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width)
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(eps, float(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core(eps, float(g_row), m0, m1, s0, s0_l, s1, s1_l, s2, s2_l))

@@ -8,7 +8,27 @@ return log(sum(exp(x), C) / size(C))
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -42,7 +62,12 @@ def value_f32_m0_core(x_C1):
 # s0 = sum over C.1 of exp(-m0 + x[C.1])
 @core
 def value_f32_s0_core(m0, x_C1):
-    return libdevice.expf(fsub(x_C1, m0))
+    t1 = fsub(x_C1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, x_C1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # out = m0 + log(s0/|C|)
@@ -52,7 +77,7 @@ def value_f32_out_core(m0, s0, s0_l, n_C):
     t2 = libdevice.logf(t1)
     t3 = fadd(m0, t2)
     t4 = fsub(t3, m0)
-    t5 = fmul(fdiv(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), n_C), fdiv(f32(1.0), t1))
+    t5 = fadd(logf_low(t1), fmul(fdiv(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), n_C), fdiv(f32(1.0), t1)))
     t6 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), t5)
     return fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
 
@@ -89,13 +114,22 @@ def value_f64_out_core(m0, s0, s0_l, n_C):
 # e0[C] = exp(-m0 + x[C])
 @core
 def vjp_f32_e0_core(m0, x_C):
-    return libdevice.expf(fsub(x_C, m0))
+    t1 = fsub(x_C, m0)
+    t2 = fsub(t1, x_C)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over C.1 of e0[C.1]
 @core
-def vjp_f32_s0_core(e0_C1):
-    return e0_C1
+def vjp_f32_s0_core(e0_C1, e0_C1_l):
+    t1 = e0_C1_l if fsub(e0_C1_l, e0_C1_l) == f32(0.0) else f32(0.0)
+    return e0_C1, t1
 
 
 # s2 = 1/s0
@@ -112,12 +146,12 @@ def vjp_f32_s2_core(s0, s0_l):
 
 # dx[C] = weighted(e0[C], g*s2)
 @core
-def vjp_f32_dx_core(g, s2, s2_l, e0_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l):
     t1 = e0_C == f32(0.0)
     t2 = fmul(e0_C, s2)
     t3 = fmul(t2, g)
-    t4 = fadd(libdevice.fmaf(t2, g, -t3), fmul(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), g))
-    t5 = f32(0.0) if t1 else t4
+    t4 = fmul(fadd(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)), g)
+    t5 = f32(0.0) if t1 else fadd(libdevice.fmaf(t2, g, -t3), t4)
     t6 = f32(0.0) if t1 else t3
     return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
 
@@ -186,9 +220,54 @@ def value_f32_warp(x, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
+
+
+@kernel
+def value_f32_warp_wide(x, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
@@ -213,9 +292,54 @@ def value_f32_block(x, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
+
+
+@kernel
+def value_f32_block_wide(x, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
@@ -249,6 +373,39 @@ def value_f64_warp(x, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(x, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
+
+
+@kernel
 def value_f64_block(x, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -276,6 +433,39 @@ def value_f64_block(x, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_block_wide(x, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
+
+
+@kernel
 def vjp_f32_warp(g, x, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -295,18 +485,82 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -329,18 +583,82 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -378,6 +696,52 @@ def vjp_f64_warp(g, x, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
+            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, x, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -409,3 +773,49 @@ def vjp_f64_block(g, x, dx_, rows, n, inner):
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
+            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))

@@ -8,7 +8,27 @@ return log(sum(exp(x[k]) for k in C if where[k]))
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -42,7 +62,14 @@ def value_f32_m0_core(where_C1, x_C1):
 # s0 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
 def value_f32_s0_core(m0, where_C1, x_C1):
-    return libdevice.expf(fsub(x_C1, m0)) if f32(0.0) < where_C1 else f32(0.0)
+    t1 = f32(0.0) < where_C1
+    t2 = fsub(x_C1, m0)
+    t3 = expf(t2)
+    t4 = fsub(t2, x_C1)
+    t5 = fadd(expf_low(t2), fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3)) if t1 else f32(0.0)
+    t6 = t3 if t1 else f32(0.0)
+    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # out = m0 + log(s0)
@@ -51,7 +78,7 @@ def value_f32_out_core(m0, s0, s0_l):
     t1 = libdevice.logf(s0)
     t2 = fadd(m0, t1)
     t3 = fsub(t2, m0)
-    t4 = fadd(fadd(fsub(m0, fsub(t2, t3)), fsub(t1, t3)), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t4 = fadd(fadd(fsub(m0, fsub(t2, t3)), fsub(t1, t3)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
     return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
 
 
@@ -87,13 +114,25 @@ def value_f64_out_core(m0, s0, s0_l):
 # e0[C] = exp(-m0 + x[C])
 @core
 def vjp_f32_e0_core(m0, x_C):
-    return libdevice.expf(fsub(x_C, m0))
+    t1 = fsub(x_C, m0)
+    t2 = fsub(t1, x_C)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s0_core(e0_C1, where_C1):
-    return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
+def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1_l if t1 else f32(0.0)
+    t3 = e0_C1 if t1 else f32(0.0)
+    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t3, t4
 
 
 # s2 = 1/s0
@@ -110,15 +149,16 @@ def vjp_f32_s2_core(s0, s0_l):
 
 # dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(g, s2, s2_l, e0_C, where_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
     t1 = f32(0.0) < where_C
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, g)
     t4 = fmul(t3, s2)
-    t5 = fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), fmul(libdevice.fmaf(e0_C, g, -t3), s2))
-    t6 = (f32(0.0) if t2 else t5) if t1 else f32(0.0)
-    t7 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
+    t5 = fmul(fadd(libdevice.fmaf(e0_C, g, -t3), fmul(e0_C_l, g)), s2)
+    t6 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), t5)
+    t7 = t6 if t1 else f32(0.0)
+    t8 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
+    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -191,9 +231,56 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l))
+
+
+@kernel
+def value_f32_warp_wide(x, where, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_2, x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_3, x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(m0, s0, s0_l))
@@ -220,9 +307,56 @@ def value_f32_block(x, where, out_, rows, n, inner):
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l))
+
+
+@kernel
+def value_f32_block_wide(x, where, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_2, x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_3, x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(m0, s0, s0_l))
@@ -258,6 +392,41 @@ def value_f64_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(x, where, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l))
+
+
+@kernel
 def value_f64_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -287,6 +456,41 @@ def value_f64_block(x, where, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_block_wide(x, where, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i_1, x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l))
+
+
+@kernel
 def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -307,20 +511,87 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -344,20 +615,87 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -398,6 +736,55 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -432,3 +819,52 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         where_i = load(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))

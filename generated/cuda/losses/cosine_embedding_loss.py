@@ -11,7 +11,24 @@ return max(cosine - margin, 0) if target == -1 else 0
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -114,7 +131,7 @@ def value_f32_h7_core():
 #     else (first_max(-margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0), h7*m0)*hypot(sqrt(s1),
 #     h7*m1))), 0) if Eq(target, -1) else 0))
 @core
-def value_f32_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -165,14 +182,14 @@ def value_f32_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, t
     t48 = fmul(t21, fadd(fadd(fdiv(t45, fadd(t20, t20)), t46), t47))
     t49 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t37), t48), t20)
     t50 = target == f32(-1.0)
-    t51 = fsub(t22, margin)
-    t52 = -margin
-    t53 = fsub(t51, t52)
-    t54 = fadd(fadd(fsub(t52, fsub(t51, t53)), fsub(t22, t53)), t49)
-    t55 = t51 < f32(0.0) or t51 == f32(0.0) and t54 < f32(0.0)
+    t51 = -margin
+    t52 = fadd(t51, t22)
+    t53 = fsub(t52, t51)
+    t54 = fadd(fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(t22, t53)), -margin_l), t49)
+    t55 = t52 < f32(0.0) or t52 == f32(0.0) and t54 < f32(0.0)
     t56 = f32(0.0) if t55 else t54
     t57 = fsub(t56, t56) == f32(0.0)
-    t58 = f32(0.0) if t55 else t51
+    t58 = f32(0.0) if t55 else t52
     t59 = fadd(t58, t56)
     t60 = (fsub(t56, fsub(t59, t58)) if t57 else f32(0.0)) if t50 else f32(0.0)
     t61 = fadd(fadd(fsub(t23, fsub(t24, t25)), fsub(f32(1.0), t25)), -t49) if t1 else t60
@@ -355,7 +372,7 @@ def vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l):
 # s4 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
 #     1/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -374,23 +391,23 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
     t16 = fdiv(fsub(libdevice.fmaf(-t14, e0, f32(1.0)), fmul(t14, e0_l)), e0)
     t17 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t16), fmul(t15, e1_l)), e1)
     t18 = target == f32(-1.0)
-    t19 = fdiv(s2, e0)
-    t20 = fdiv(t19, e1)
-    t21 = f32(0.0) if t13 else t20
-    t22 = fsub(t21, margin)
-    t23 = -t22
-    t24 = fadd(f32(0.0), t23)
-    t25 = fsub(t24, f32(0.0))
-    t26 = -margin
-    t27 = fsub(t22, t26)
-    t28 = fdiv(fsub(fadd(libdevice.fmaf(-t19, e0, s2), s2_l), fmul(t19, e0_l)), e0)
-    t29 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t20, e1, t19), t28), fmul(t20, e1_l)), e1)
-    t30 = -fadd(fadd(fsub(t26, fsub(t22, t27)), fsub(t21, t27)), t29)
-    t31 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t30)
+    t19 = -margin
+    t20 = fdiv(s2, e0)
+    t21 = fdiv(t20, e1)
+    t22 = f32(0.0) if t13 else t21
+    t23 = fadd(t19, t22)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t19)
+    t28 = fdiv(fsub(fadd(libdevice.fmaf(-t20, e0, s2), s2_l), fmul(t20, e0_l)), e0)
+    t29 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t21, e1, t20), t28), fmul(t21, e1_l)), e1)
+    t30 = -fadd(fadd(fadd(fsub(t19, fsub(t23, t27)), fsub(t22, t27)), -margin_l), t29)
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
     t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t24, t31)
-    t34 = t33 if t32 else t24
-    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t24)) if t32 else f32(0.0)) <= f32(0.0)
+    t33 = fadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
     t36 = -t17 if t1 else (t17 if t35 else f32(0.0)) if t18 else f32(0.0)
     t37 = fsub(t36, t36) == f32(0.0)
     t38 = f32(0.0) if t13 else t15
@@ -405,7 +422,7 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
 #     else -s2/(2*e0*e1**3)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
 #     -1) else 0))
 @core
-def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -430,21 +447,21 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
     t22 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t21), fmul(t17, e1_l)), e1)
     t23 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t22), fmul(t18, e1_l)), e1)
     t24 = target == f32(-1.0)
-    t25 = fdiv(t14, e1)
-    t26 = f32(0.0) if t13 else t25
-    t27 = fsub(t26, margin)
-    t28 = -t27
-    t29 = fadd(f32(0.0), t28)
-    t30 = fsub(t29, f32(0.0))
-    t31 = -margin
-    t32 = fsub(t27, t31)
-    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t25, e1, t14), t20), fmul(t25, e1_l)), e1)
-    t34 = -fadd(fadd(fsub(t31, fsub(t27, t32)), fsub(t26, t32)), t33)
-    t35 = fadd(fadd(fsub(f32(0.0), fsub(t29, t30)), fsub(t28, t30)), t34)
+    t25 = -margin
+    t26 = fdiv(t14, e1)
+    t27 = f32(0.0) if t13 else t26
+    t28 = fadd(t25, t27)
+    t29 = -t28
+    t30 = fadd(f32(0.0), t29)
+    t31 = fsub(t30, f32(0.0))
+    t32 = fsub(t28, t25)
+    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t26, e1, t14), t20), fmul(t26, e1_l)), e1)
+    t34 = -fadd(fadd(fadd(fsub(t25, fsub(t28, t32)), fsub(t27, t32)), -margin_l), t33)
+    t35 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t34)
     t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t29, t35)
-    t38 = t37 if t36 else t29
-    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t29)) if t36 else f32(0.0)) <= f32(0.0)
+    t37 = fadd(t30, t35)
+    t38 = t37 if t36 else t30
+    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t30)) if t36 else f32(0.0)) <= f32(0.0)
     t40 = -t23 if t1 else (t23 if t39 else f32(0.0)) if t24 else f32(0.0)
     t41 = fsub(t40, t40) == f32(0.0)
     t42 = f32(0.0) if t13 else t19
@@ -459,7 +476,7 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
 #     else -s2/(2*e0**3*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target,
 #     -1) else 0))
 @core
-def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -484,21 +501,21 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
     t22 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e0, t16), t21), fmul(t17, e0_l)), e0)
     t23 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t22), fmul(t18, e1_l)), e1)
     t24 = target == f32(-1.0)
-    t25 = fdiv(t14, e1)
-    t26 = f32(0.0) if t13 else t25
-    t27 = fsub(t26, margin)
-    t28 = -t27
-    t29 = fadd(f32(0.0), t28)
-    t30 = fsub(t29, f32(0.0))
-    t31 = -margin
-    t32 = fsub(t27, t31)
-    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t25, e1, t14), t20), fmul(t25, e1_l)), e1)
-    t34 = -fadd(fadd(fsub(t31, fsub(t27, t32)), fsub(t26, t32)), t33)
-    t35 = fadd(fadd(fsub(f32(0.0), fsub(t29, t30)), fsub(t28, t30)), t34)
+    t25 = -margin
+    t26 = fdiv(t14, e1)
+    t27 = f32(0.0) if t13 else t26
+    t28 = fadd(t25, t27)
+    t29 = -t28
+    t30 = fadd(f32(0.0), t29)
+    t31 = fsub(t30, f32(0.0))
+    t32 = fsub(t28, t25)
+    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t26, e1, t14), t20), fmul(t26, e1_l)), e1)
+    t34 = -fadd(fadd(fadd(fsub(t25, fsub(t28, t32)), fsub(t27, t32)), -margin_l), t33)
+    t35 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t34)
     t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t29, t35)
-    t38 = t37 if t36 else t29
-    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t29)) if t36 else f32(0.0)) <= f32(0.0)
+    t37 = fadd(t30, t35)
+    t38 = t37 if t36 else t30
+    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t30)) if t36 else f32(0.0)) <= f32(0.0)
     t40 = -t23 if t1 else (t23 if t39 else f32(0.0)) if t24 else f32(0.0)
     t41 = fsub(t40, t40) == f32(0.0)
     t42 = f32(0.0) if t13 else t19
@@ -781,7 +798,7 @@ def vjp_f64_dtarget_core():
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) if Eq(target, 1) else (first_max(-margin + (0 if Eq(s0,
 #     0) | Eq(s1, 0) else s2/(e0*e1)), 0) if Eq(target, -1) else 0))
 @core
-def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = target == f32(1.0)
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -804,14 +821,14 @@ def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, 
     t20 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
     t21 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t20), fmul(t15, e1_l)), e1)
     t22 = target == f32(-1.0)
-    t23 = fsub(t16, margin)
-    t24 = -margin
-    t25 = fsub(t23, t24)
-    t26 = fadd(fadd(fsub(t24, fsub(t23, t25)), fsub(t16, t25)), t21)
-    t27 = t23 < f32(0.0) or t23 == f32(0.0) and t26 < f32(0.0)
+    t23 = -margin
+    t24 = fadd(t23, t16)
+    t25 = fsub(t24, t23)
+    t26 = fadd(fadd(fadd(fsub(t23, fsub(t24, t25)), fsub(t16, t25)), -margin_l), t21)
+    t27 = t24 < f32(0.0) or t24 == f32(0.0) and t26 < f32(0.0)
     t28 = f32(0.0) if t27 else t26
     t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t27 else t23
+    t30 = f32(0.0) if t27 else t24
     t31 = fadd(t30, t28)
     t32 = (fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)) if t22 else f32(0.0)
     t33 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(f32(1.0), t19)), -t21) if t1 else t32
@@ -860,8 +877,119 @@ def value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, 
     return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
 
 
+# dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
+#     h7*m0)*hypot(sqrt(s1), h7*m1))) >= 0 else 0) if Eq(target, -1) else 0))
+@core
+def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
+    t1 = -margin
+    t2 = fadd(s0, f32(-0.0))
+    t3 = fsub(t2, s0)
+    t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = fadd(s1, f32(-0.0))
+    t8 = fsub(t7, s1)
+    t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
+    t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
+    t14 = libdevice.fsqrt_rn(s0)
+    t15 = fmul(h7, m0)
+    t16 = libdevice.hypotf(t14, t15)
+    t17 = fdiv(s2, t16)
+    t18 = libdevice.fsqrt_rn(s1)
+    t19 = fmul(h7, m1)
+    t20 = libdevice.hypotf(t18, t19)
+    t21 = fdiv(t17, t20)
+    t22 = f32(0.0) if t13 else t21
+    t23 = fadd(t1, t22)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t1)
+    t28 = libdevice.fabsf(t15) < libdevice.fabsf(t14)
+    t29 = t14 if t28 else t15
+    t30 = fmul(t29, t29)
+    t31 = fmul(t16, t16)
+    t32 = t15 if t28 else t14
+    t33 = fmul(t32, t32)
+    t34 = fadd(fadd(fsub(t30, t31), t33), libdevice.fmaf(t29, t29, -t30))
+    t35 = fadd(fsub(t34, libdevice.fmaf(t16, t16, -t31)), libdevice.fmaf(t32, t32, -t33))
+    t36 = fmul(fdiv(t14, t16), fdiv(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), fadd(t14, t14)))
+    t37 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h7, m0, -t15), fmul(h7_l, m0)))
+    t38 = fmul(t17, fadd(fadd(fdiv(t35, fadd(t16, t16)), t36), t37))
+    t39 = fdiv(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t38), t16)
+    t40 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
+    t41 = t18 if t40 else t19
+    t42 = fmul(t41, t41)
+    t43 = fmul(t20, t20)
+    t44 = t19 if t40 else t18
+    t45 = fmul(t44, t44)
+    t46 = fadd(fadd(fsub(t42, t43), t45), libdevice.fmaf(t41, t41, -t42))
+    t47 = fadd(fsub(t46, libdevice.fmaf(t20, t20, -t43)), libdevice.fmaf(t44, t44, -t45))
+    t48 = fmul(fdiv(t18, t20), fdiv(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), fadd(t18, t18)))
+    t49 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h7, m1, -t19), fmul(h7_l, m1)))
+    t50 = fmul(t21, fadd(fadd(fdiv(t47, fadd(t20, t20)), t48), t49))
+    t51 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t39), t50), t20)
+    t52 = -fadd(fadd(fadd(fsub(t1, fsub(t23, t27)), fsub(t22, t27)), -margin_l), t51)
+    t53 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t52)
+    t54 = fsub(t53, t53) == f32(0.0)
+    t55 = fadd(t25, t53)
+    t56 = t55 if t54 else t25
+    t57 = t56 < f32(0.0) or t56 == f32(0.0) and (fsub(t53, fsub(t55, t25)) if t54 else f32(0.0)) <= f32(0.0)
+    return f32(0.0) if target == f32(1.0) else (-g if t57 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
+
+
+# dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
+#     h7*m0)*hypot(sqrt(s1), h7*m1))) >= 0 else 0) if Eq(target, -1) else 0))
+@core
+def vjp_margin_f64_dmargin_core(g, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+    t1 = dadd(s0, -0.0)
+    t2 = dadd(t1, -s0)
+    t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = dadd(s1, -0.0)
+    t7 = dadd(t6, -s1)
+    t8 = dadd(dadd(dadd(s1, -dadd(t6, -t7)), dadd(-0.0, -t7)), s1_l)
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t6, t8)
+    t11 = (t10 if t9 else t6) == 0.0 and (dadd(t8, -dadd(t10, -t6)) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0 or t11
+    t13 = libdevice.dsqrt_rn(s0)
+    t14 = dmul(h7, m0)
+    t15 = hypot(t13, t14)
+    t16 = ddiv(s2, t15)
+    t17 = libdevice.dsqrt_rn(s1)
+    t18 = dmul(h7, m1)
+    t19 = hypot(t17, t18)
+    t20 = ddiv(t16, t19)
+    t21 = 0.0 if t12 else t20
+    t22 = dadd(t21, -margin)
+    t23 = -t22
+    t24 = dadd(0.0, t23)
+    t25 = dadd(t24, -0.0)
+    t26 = -margin
+    t27 = dadd(t22, -t26)
+    t28 = dmul(ddiv(t13, t15), ddiv(dadd(libdevice.fma(-t13, t13, s0), s0_l), dadd(t13, t13)))
+    t29 = dmul(ddiv(t14, t15), dadd(libdevice.fma(h7, m0, -t14), dmul(h7_l, m0)))
+    t30 = dmul(t16, dadd(dadd(hypot_low(t13, t14), t28), t29))
+    t31 = dmul(ddiv(t17, t19), ddiv(dadd(libdevice.fma(-t17, t17, s1), s1_l), dadd(t17, t17)))
+    t32 = dmul(ddiv(t18, t19), dadd(libdevice.fma(h7, m1, -t18), dmul(h7_l, m1)))
+    t33 = dadd(libdevice.fma(-t20, t19, t16), ddiv(dadd(dadd(libdevice.fma(-t16, t15, s2), s2_l), -t30), t15))
+    t34 = 0.0 if t12 else ddiv(dadd(t33, -dmul(t20, dadd(dadd(hypot_low(t17, t18), t31), t32))), t19)
+    t35 = -dadd(dadd(dadd(t26, -dadd(t22, -t27)), dadd(t21, -t27)), t34)
+    t36 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t35)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t24, t36)
+    t39 = t38 if t37 else t24
+    t40 = -g if t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t24)) if t37 else 0.0) <= 0.0 else 0.0
+    return 0.0 if target == 1.0 else t40 if target == -1.0 else 0.0
+
+
 @kernel
-def value_f32_warp(input1, input2, target, margin, out_, rows, n, inner):
+def value_f32_warp(input1, input2, target, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -915,11 +1043,134 @@ def value_f32_warp(input1, input2, target, margin, out_, rows, n, inner):
     s2, s2_l = fwarp_sum(s2, s2_l)
     h7, h7_l = value_f32_h7_core()
     if lane == 0:
-        store(out_, row, value_f32_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)))
+        store(
+            out_,
+            row,
+            value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
 
 
 @kernel
-def value_f32_block(input1, input2, target, margin, out_, rows, n, inner):
+def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+
+
+@kernel
+def value_f32_block(input1, input2, target, margin, margin_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -973,7 +1224,130 @@ def value_f32_block(input1, input2, target, margin, out_, rows, n, inner):
     s2, s2_l = fblock_sum(s2, s2_l)
     h7, h7_l = value_f32_h7_core()
     if lane == 0:
-        store(out_, row, value_f32_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)))
+        store(
+            out_,
+            row,
+            value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+
+
+@kernel
+def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
 
 
 @kernel
@@ -1028,6 +1402,83 @@ def value_f64_warp(input1, input2, target, margin, out_, rows, n, inner):
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    if lane == 0:
+        store(out_, row, value_f64_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)))
+
+
+@kernel
+def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     h7, h7_l = value_f64_h7_core()
     if lane == 0:
@@ -1093,7 +1544,84 @@ def value_f64_block(input1, input2, target, margin, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
+def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    if lane == 0:
+        store(out_, row, value_f64_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)))
+
+
+@kernel
+def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1149,9 +1677,9 @@ def vjp_f32_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
     h7, h7_l = value_f32_h7_core()
     e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
@@ -1181,7 +1709,168 @@ def vjp_f32_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
 
 
 @kernel
-def vjp_f32_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
+def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        i = u32(i + warp_width * u32(4))
+    if lane == 0:
+        store(dtarget_, row, vjp_f32_dtarget_core())
+
+
+@kernel
+def vjp_f32_block(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1237,9 +1926,9 @@ def vjp_f32_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
     h7, h7_l = value_f32_h7_core()
     e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
     e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
@@ -1264,6 +1953,167 @@ def vjp_f32_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
             vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
+    if lane == 0:
+        store(dtarget_, row, vjp_f32_dtarget_core())
+
+
+@kernel
+def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        i = u32(i + block_width * u32(4))
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
 
@@ -1357,6 +2207,117 @@ def vjp_f64_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
 
 
 @kernel
+def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
+            float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
+            float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        i = u32(i + warp_width * u32(2))
+    if lane == 0:
+        store(dtarget_, row, vjp_f64_dtarget_core())
+
+
+@kernel
 def vjp_f64_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1445,7 +2406,120 @@ def vjp_f64_block(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget
 
 
 @kernel
-def value_and_grad_f32_warp(g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner):
+def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
+            float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
+            float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        i = u32(i + block_width * u32(2))
+    if lane == 0:
+        store(dtarget_, row, vjp_f64_dtarget_core())
+
+
+@kernel
+def value_and_grad_f32_warp(
+    g, input1, input2, target, margin, margin_l, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
+):
     row = warp_row()
     if row >= rows:
         return
@@ -1505,11 +2579,11 @@ def value_and_grad_f32_warp(g, input1, input2, target, margin, out_, dinput1_, d
         store(
             out_,
             row,
-            value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+            value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
@@ -1539,7 +2613,178 @@ def value_and_grad_f32_warp(g, input1, input2, target, margin, out_, dinput1_, d
 
 
 @kernel
-def value_and_grad_f32_block(g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner):
+def value_and_grad_f32_warp_wide(
+    g, input1, input2, target, margin, margin_l, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        i = u32(i + warp_width * u32(4))
+    if lane == 0:
+        store(dtarget_, row, vjp_f32_dtarget_core())
+
+
+@kernel
+def value_and_grad_f32_block(
+    g, input1, input2, target, margin, margin_l, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
+):
     row = block_row()
     if row >= rows:
         return
@@ -1599,11 +2844,11 @@ def value_and_grad_f32_block(g, input1, input2, target, margin, out_, dinput1_, 
         store(
             out_,
             row,
-            value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+            value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
-    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
-    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
@@ -1628,6 +2873,175 @@ def value_and_grad_f32_block(g, input1, input2, target, margin, out_, dinput1_, 
             vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
         )
         i = u32(i + block_width)
+    if lane == 0:
+        store(dtarget_, row, vjp_f32_dtarget_core())
+
+
+@kernel
+def value_and_grad_f32_block_wide(
+    g, input1, input2, target, margin, margin_l, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    e0, e0_l = vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        i = u32(i + block_width * u32(4))
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
 
@@ -1727,6 +3141,123 @@ def value_and_grad_f64_warp(g, input1, input2, target, margin, out_, dinput1_, d
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+        )
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
+            float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
+            float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        i = u32(i + warp_width * u32(2))
+    if lane == 0:
+        store(dtarget_, row, vjp_f64_dtarget_core())
+
+
+@kernel
 def value_and_grad_f64_block(g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1818,3 +3349,778 @@ def value_and_grad_f64_block(g, input1, input2, target, margin, out_, dinput1_, 
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
+
+
+@kernel
+def value_and_grad_f64_block_wide(
+    g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    e0, e0_l = vjp_f64_e0_core(h7, h7_l, m0, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+        )
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
+            float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
+            float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        i = u32(i + block_width * u32(2))
+    if lane == 0:
+        store(dtarget_, row, vjp_f64_dtarget_core())
+
+
+@kernel
+def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width)
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width)
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input1_i)
+        m0 = fscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(input2_i)
+        m1 = fscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f32_m1_core(input2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        i_2 = u32(i + u32(2))
+        m1_here = value_f32_m1_core(input2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        i_3 = u32(i + u32(3))
+        m1_here = value_f32_m1_core(input2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    h7, h7_l = value_f32_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f64_warp(g, input1, input2, target, margin, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width)
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f64_block(g, input1, input2, target, margin, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width)
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input1_i = load(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i = load(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input1_i)
+        m0 = dscale_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(input2_i)
+        m1 = dscale_step(m1, m1_here)
+        i_1 = u32(i + u32(1))
+        m1_here = value_f64_m1_core(input2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    h7, h7_l = value_f64_h7_core()
+    if lane == 0:
+        store(
+            dmargin_,
+            row,
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+        )

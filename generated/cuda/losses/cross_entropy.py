@@ -15,7 +15,27 @@ return (1 - label_smoothing) * surprise[target] + more, weight[target]
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -53,43 +73,54 @@ def value_f32_m0_core_index_label_smoothing_eq_0(input_K1):
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def value_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
-    return libdevice.expf(fsub(input_K1, m0))
+    t1 = fsub(input_K1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(z_loss, (m0 + log(s0))**2) - weighted(weight[target], -m0 -
 #     log(s0) + input[target]))
 @core
 def value_f32_out_core_index_label_smoothing_eq_0(
-    ignore_index, m0, s0, s0_l, target, z_loss, input_target, weight_target
+    ignore_index, ignore_index_l, m0, s0, s0_l, target, z_loss, z_loss_l, input_target, weight_target
 ):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fsub(input_target, m0)
-    t4 = libdevice.logf(s0)
-    t5 = -t4
-    t6 = fadd(t3, t5)
-    t7 = fmul(weight_target, t6)
-    t8 = -(f32(0.0) if t2 else t7)
-    t9 = z_loss == f32(0.0)
-    t10 = fadd(m0, t4)
-    t11 = fmul(z_loss, t10)
-    t12 = fmul(t11, t10)
-    t13 = f32(0.0) if t9 else t12
-    t14 = fadd(t8, t13)
-    t15 = fsub(t14, t8)
-    t16 = fsub(t6, t3)
-    t17 = fsub(t3, input_target)
-    t18 = fadd(fsub(input_target, fsub(t3, t17)), fsub(-m0, t17))
-    t19 = fmul(s0_l, fdiv(f32(1.0), s0))
-    t20 = fmul(weight_target, fadd(fadd(fadd(fsub(t3, fsub(t6, t16)), fsub(t5, t16)), t18), -t19))
-    t21 = -(f32(0.0) if t2 else fadd(libdevice.fmaf(weight_target, t6, -t7), t20))
-    t22 = fsub(t10, m0)
-    t23 = fadd(fadd(fsub(m0, fsub(t10, t22)), fsub(t4, t22)), t19)
-    t24 = fmul(fadd(libdevice.fmaf(z_loss, t10, -t11), fmul(z_loss, t23)), t10)
-    t25 = f32(0.0) if t9 else fadd(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t11, t23)), t24)
-    t26 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t8, fsub(t14, t15)), fsub(t13, t15)), t21), t25)
-    t27 = f32(0.0) if t1 else t14
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fsub(input_target, m0)
+    t10 = libdevice.logf(s0)
+    t11 = -t10
+    t12 = fadd(t9, t11)
+    t13 = fmul(weight_target, t12)
+    t14 = -(f32(0.0) if t8 else t13)
+    t15 = z_loss == f32(0.0)
+    t16 = fadd(m0, t10)
+    t17 = fmul(z_loss, t16)
+    t18 = fmul(t17, t16)
+    t19 = f32(0.0) if t15 else t18
+    t20 = fadd(t14, t19)
+    t21 = fsub(t20, t14)
+    t22 = fsub(t12, t9)
+    t23 = fsub(t9, input_target)
+    t24 = fadd(fsub(input_target, fsub(t9, t23)), fsub(-m0, t23))
+    t25 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t26 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t12, t22)), fsub(t11, t22)), t24), -t25))
+    t27 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t12, -t13), t26))
+    t28 = fsub(t16, m0)
+    t29 = fadd(fadd(fsub(m0, fsub(t16, t28)), fsub(t10, t28)), t25)
+    t30 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t16, -t17), fmul(z_loss, t29)), fmul(z_loss_l, t16)), t16)
+    t31 = f32(0.0) if t15 else fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t29)), t30)
+    t32 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t20, t21)), fsub(t19, t21)), t27), t31)
+    t33 = f32(0.0) if t7 else t20
+    return fadd(t33, t32) if fsub(t32, t32) == f32(0.0) else t33
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -148,62 +179,89 @@ def value_f64_out_core_index_label_smoothing_eq_0(
 # e0[K] = exp(-m0 + input[K])
 @core
 def vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_K):
-    return libdevice.expf(fsub(input_K, m0))
+    t1 = fsub(input_K, m0)
+    t2 = fsub(t1, input_K)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_s0_core_index_label_smoothing_eq_0(e0_K1):
-    return e0_K1
+def vjp_f32_s0_core_index_label_smoothing_eq_0(e0_K1, e0_K1_l):
+    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    return e0_K1, t1
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
 #     -1/s0))
 @core
-def vjp_f32_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, target, z_loss, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(weight_target, s0)
-    t4 = -t3
-    t5 = -(f32(0.0) if t2 else t4)
-    t6 = z_loss == f32(0.0)
-    t7 = fdiv(z_loss, s0)
-    t8 = libdevice.logf(s0)
-    t9 = fadd(m0, t8)
-    t10 = fmul(t7, t9)
-    t11 = f32(0.0) if t6 else fmul(t10, f32(2.0))
-    t12 = fadd(t5, t11)
-    t13 = fsub(t12, t5)
-    t14 = -(f32(0.0) if t2 else -fdiv(fsub(libdevice.fmaf(t4, s0, weight_target), fmul(t3, s0_l)), s0))
-    t15 = fsub(t9, m0)
-    t16 = fmul(t7, fadd(fadd(fsub(m0, fsub(t9, t15)), fsub(t8, t15)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t7, s0, z_loss), fmul(t7, s0_l)), s0), t9)
-    t18 = f32(0.0) if t6 else fmul(fadd(fadd(libdevice.fmaf(t7, t9, -t10), t16), t17), f32(2.0))
-    t19 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t5, fsub(t12, t13)), fsub(t11, t13)), t14), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = f32(0.0) if t1 else t12
-    t22 = fadd(t21, t19)
-    t23 = t22 if t20 else t21
-    t24 = (fsub(t19, fsub(t22, t21)) if t20 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+def vjp_f32_s2_core_index_label_smoothing_eq_0(
+    ignore_index, ignore_index_l, m0, s0, s0_l, target, z_loss, z_loss_l, weight_target
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(weight_target, s0)
+    t10 = -t9
+    t11 = -(f32(0.0) if t8 else t10)
+    t12 = z_loss == f32(0.0)
+    t13 = fdiv(z_loss, s0)
+    t14 = libdevice.logf(s0)
+    t15 = fadd(m0, t14)
+    t16 = fmul(t13, t15)
+    t17 = f32(0.0) if t12 else fmul(t16, f32(2.0))
+    t18 = fadd(t11, t17)
+    t19 = fsub(t18, t11)
+    t20 = -(f32(0.0) if t8 else -fdiv(fsub(libdevice.fmaf(t10, s0, weight_target), fmul(t9, s0_l)), s0))
+    t21 = fsub(t15, m0)
+    t22 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t23 = fmul(t13, fadd(fadd(fsub(m0, fsub(t15, t21)), fsub(t14, t21)), t22))
+    t24 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, s0, z_loss), z_loss_l), fmul(t13, s0_l)), s0), t15)
+    t25 = f32(0.0) if t12 else fmul(fadd(fadd(libdevice.fmaf(t13, t15, -t16), t23), t24), f32(2.0))
+    t26 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t11, fsub(t18, t19)), fsub(t17, t19)), t20), t25)
+    t27 = fsub(t26, t26) == f32(0.0)
+    t28 = f32(0.0) if t7 else t18
+    t29 = fadd(t28, t26)
+    t30 = t29 if t27 else t28
+    t31 = (fsub(t26, fsub(t29, t28)) if t27 else f32(0.0)) if fsub(t30, t30) == f32(0.0) else f32(0.0)
+    return t30, t31
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
 #     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
-def vjp_f32_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
-    t1 = target == ignore_index
-    t2 = f32(0.0) if t1 else -(f32(0.0) if weight_target == f32(0.0) else weight_target)
-    t3 = t2 if i_K == target else f32(0.0)
-    t4 = e0_K == f32(0.0)
-    t5 = fmul(e0_K, s2)
-    t6 = f32(0.0) if t1 else f32(0.0) if t4 else t5
-    t7 = fadd(t3, t6)
-    t8 = fmul(g, t7)
-    t9 = fsub(t7, t3)
-    t10 = f32(0.0) if t1 else f32(0.0) if t4 else fadd(libdevice.fmaf(e0_K, s2, -t5), fmul(e0_K, s2_l))
-    t11 = fadd(libdevice.fmaf(g, t7, -t8), fmul(g, fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t10)))
-    return fadd(t8, t11) if fsub(t11, t11) == f32(0.0) else t8
+def vjp_f32_dinput_core_index_label_smoothing_eq_0(
+    i_K, g, ignore_index, ignore_index_l, s2, s2_l, target, e0_K, e0_K_l, weight_target
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = f32(0.0) if t7 else -(f32(0.0) if weight_target == f32(0.0) else weight_target)
+    t9 = t8 if i_K == target else f32(0.0)
+    t10 = e0_K == f32(0.0)
+    t11 = fmul(e0_K, s2)
+    t12 = f32(0.0) if t7 else f32(0.0) if t10 else t11
+    t13 = fadd(t9, t12)
+    t14 = fmul(g, t13)
+    t15 = fsub(t13, t9)
+    t16 = f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t11), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
+    t17 = fmul(g, fadd(fadd(fsub(t9, fsub(t13, t15)), fsub(t12, t15)), f32(0.0) if t7 else t16))
+    t18 = fadd(libdevice.fmaf(g, t13, -t14), t17)
+    return fadd(t14, t18) if fsub(t18, t18) == f32(0.0) else t14
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -279,7 +337,7 @@ def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
 # e1 = log(s0)
 @core
 def value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l):
-    t1 = fmul(s0_l, fdiv(f32(1.0), s0))
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(s0)
     t4 = fadd(t3, t1)
@@ -292,65 +350,77 @@ def value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l):
 #     input[target]))
 @core
 def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
-    e1, e1_l, ignore_index, m0, target, z_loss, input_target, weight_target
+    e1, e1_l, ignore_index, ignore_index_l, m0, target, z_loss, z_loss_l, input_target, weight_target
 ):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = -e1
-    t4 = fadd(input_target, t3)
-    t5 = fsub(t4, m0)
-    t6 = fmul(weight_target, t5)
-    t7 = -(f32(0.0) if t2 else t6)
-    t8 = z_loss == f32(0.0)
-    t9 = fadd(e1, m0)
-    t10 = fmul(z_loss, t9)
-    t11 = fmul(t10, t9)
-    t12 = f32(0.0) if t8 else t11
-    t13 = fadd(t7, t12)
-    t14 = fsub(t13, t7)
-    t15 = fsub(t5, t4)
-    t16 = fsub(t4, input_target)
-    t17 = fadd(fadd(fsub(input_target, fsub(t4, t16)), fsub(t3, t16)), -e1_l)
-    t18 = fmul(weight_target, fadd(fadd(fsub(t4, fsub(t5, t15)), fsub(-m0, t15)), t17))
-    t19 = -(f32(0.0) if t2 else fadd(libdevice.fmaf(weight_target, t5, -t6), t18))
-    t20 = fsub(t9, e1)
-    t21 = fadd(fadd(fsub(e1, fsub(t9, t20)), fsub(m0, t20)), e1_l)
-    t22 = fmul(fadd(libdevice.fmaf(z_loss, t9, -t10), fmul(z_loss, t21)), t9)
-    t23 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t21)), t22)
-    t24 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t7, fsub(t13, t14)), fsub(t12, t14)), t19), t23)
-    t25 = f32(0.0) if t1 else t13
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = -e1
+    t10 = fadd(input_target, t9)
+    t11 = fsub(t10, m0)
+    t12 = fmul(weight_target, t11)
+    t13 = -(f32(0.0) if t8 else t12)
+    t14 = z_loss == f32(0.0)
+    t15 = fadd(e1, m0)
+    t16 = fmul(z_loss, t15)
+    t17 = fmul(t16, t15)
+    t18 = f32(0.0) if t14 else t17
+    t19 = fadd(t13, t18)
+    t20 = fsub(t19, t13)
+    t21 = fsub(t11, t10)
+    t22 = fsub(t10, input_target)
+    t23 = fadd(fadd(fsub(input_target, fsub(t10, t22)), fsub(t9, t22)), -e1_l)
+    t24 = fmul(weight_target, fadd(fadd(fsub(t10, fsub(t11, t21)), fsub(-m0, t21)), t23))
+    t25 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t11, -t12), t24))
+    t26 = fsub(t15, e1)
+    t27 = fadd(fadd(fsub(e1, fsub(t15, t26)), fsub(m0, t26)), e1_l)
+    t28 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t15, -t16), fmul(z_loss, t27)), fmul(z_loss_l, t15)), t15)
+    t29 = f32(0.0) if t14 else fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t27)), t28)
+    t30 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t13, fsub(t19, t20)), fsub(t18, t20)), t25), t29)
+    t31 = f32(0.0) if t7 else t19
+    return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
 @core
 def value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
-    e1, e1_l, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
+    e1, e1_l, ignore_index, ignore_index_l, m0, s0, s0_l, target, z_loss, z_loss_l, weight_target
 ):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(weight_target, s0)
-    t4 = -t3
-    t5 = -(f32(0.0) if t2 else t4)
-    t6 = z_loss == f32(0.0)
-    t7 = fdiv(z_loss, s0)
-    t8 = fadd(e1, m0)
-    t9 = fmul(t7, t8)
-    t10 = f32(0.0) if t6 else fmul(t9, f32(2.0))
-    t11 = fadd(t5, t10)
-    t12 = fsub(t11, t5)
-    t13 = -(f32(0.0) if t2 else -fdiv(fsub(libdevice.fmaf(t4, s0, weight_target), fmul(t3, s0_l)), s0))
-    t14 = fsub(t8, e1)
-    t15 = fmul(t7, fadd(fadd(fsub(e1, fsub(t8, t14)), fsub(m0, t14)), e1_l))
-    t16 = fmul(fdiv(fsub(libdevice.fmaf(-t7, s0, z_loss), fmul(t7, s0_l)), s0), t8)
-    t17 = f32(0.0) if t6 else fmul(fadd(fadd(libdevice.fmaf(t7, t8, -t9), t15), t16), f32(2.0))
-    t18 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t5, fsub(t11, t12)), fsub(t10, t12)), t13), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = f32(0.0) if t1 else t11
-    t21 = fadd(t20, t18)
-    t22 = t21 if t19 else t20
-    t23 = (fsub(t18, fsub(t21, t20)) if t19 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(weight_target, s0)
+    t10 = -t9
+    t11 = -(f32(0.0) if t8 else t10)
+    t12 = z_loss == f32(0.0)
+    t13 = fdiv(z_loss, s0)
+    t14 = fadd(e1, m0)
+    t15 = fmul(t13, t14)
+    t16 = f32(0.0) if t12 else fmul(t15, f32(2.0))
+    t17 = fadd(t11, t16)
+    t18 = fsub(t17, t11)
+    t19 = -(f32(0.0) if t8 else -fdiv(fsub(libdevice.fmaf(t10, s0, weight_target), fmul(t9, s0_l)), s0))
+    t20 = fsub(t14, e1)
+    t21 = fmul(t13, fadd(fadd(fsub(e1, fsub(t14, t20)), fsub(m0, t20)), e1_l))
+    t22 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, s0, z_loss), z_loss_l), fmul(t13, s0_l)), s0), t14)
+    t23 = f32(0.0) if t12 else fmul(fadd(fadd(libdevice.fmaf(t13, t14, -t15), t21), t22), f32(2.0))
+    t24 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t11, fsub(t17, t18)), fsub(t16, t18)), t19), t23)
+    t25 = fsub(t24, t24) == f32(0.0)
+    t26 = f32(0.0) if t7 else t17
+    t27 = fadd(t26, t24)
+    t28 = t27 if t25 else t26
+    t29 = (fsub(t24, fsub(t27, t26)) if t25 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    return t28, t29
 
 
 # e1 = log(s0)
@@ -430,10 +500,100 @@ def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
     return t22, t23
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
+@core
+def vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
+    i_K, e0, e0_l, g, ignore_index, ignore_index_l, m0, target, input_target
+):
+    t1 = i_K == target
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = fsub(e0, input_target)
+    t10 = fadd(t9, m0)
+    t11 = fmul(g, t10)
+    t12 = fsub(t10, t9)
+    t13 = -input_target
+    t14 = fsub(t9, t13)
+    t15 = fadd(fadd(fsub(t13, fsub(t9, t14)), fsub(e0, t14)), e0_l)
+    t16 = fmul(g, fadd(fadd(fsub(t9, fsub(t10, t12)), fsub(m0, t12)), t15))
+    t17 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t10, -t11), t16)) if t1 else f32(0.0)
+    t18 = (f32(0.0) if t8 else t11) if t1 else f32(0.0)
+    return fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
+@core
+def vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(i_K, e0, e0_l, g, ignore_index, m0, target, input_target):
+    t1 = i_K == target
+    t2 = target == ignore_index
+    t3 = dadd(e0, -input_target)
+    t4 = dadd(t3, m0)
+    t5 = dmul(g, t4)
+    t6 = dadd(t4, -t3)
+    t7 = -input_target
+    t8 = dadd(t3, -t7)
+    t9 = dadd(dadd(dadd(t7, -dadd(t3, -t8)), dadd(e0, -t8)), e0_l)
+    t10 = dadd(libdevice.fma(g, t4, -t5), dmul(g, dadd(dadd(dadd(t3, -dadd(t4, -t6)), dadd(m0, -t6)), t9)))
+    t11 = (0.0 if t2 else t10) if t1 else 0.0
+    t12 = (0.0 if t2 else t5) if t1 else 0.0
+    return dadd(t12, t11) if dadd(t11, -t11) == 0.0 else t12
+
+
+# dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
+@core
+def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, ignore_index_l, m0, s0, s0_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = libdevice.logf(s0)
+    t9 = fadd(m0, t8)
+    t10 = fmul(g, t9)
+    t11 = fmul(t10, t9)
+    t12 = fsub(t9, m0)
+    t13 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t14 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t13)
+    t15 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t14)), t9)
+    t16 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t14)), t15)
+    t17 = f32(0.0) if t7 else t11
+    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+
+
+# dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
+@core
+def vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, target):
+    t1 = target == ignore_index
+    t2 = log(s0)
+    t3 = dadd(m0, t2)
+    t4 = dmul(g, t3)
+    t5 = dmul(t4, t3)
+    t6 = dadd(t3, -m0)
+    t7 = dadd(dadd(dadd(m0, -dadd(t3, -t6)), dadd(t2, -t6)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t8 = dmul(dadd(libdevice.fma(g, t3, -t4), dmul(g, t7)), t3)
+    t9 = 0.0 if t1 else dadd(dadd(libdevice.fma(t4, t3, -t5), dmul(t4, t7)), t8)
+    t10 = 0.0 if t1 else t5
+    return dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10
+
+
 # out = (0 if Eq(target, ignore_index) else weight[target])
 @core
-def share_f32_out_core_index_label_smoothing_eq_0(ignore_index, target, weight_target):
-    return f32(0.0) if target == ignore_index else weight_target
+def share_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return f32(0.0) if t7 else weight_target
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -442,9 +602,40 @@ def share_f64_out_core_index_label_smoothing_eq_0(ignore_index, target, weight_t
     return 0.0 if target == ignore_index else weight_target
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(i_K, g, ignore_index, ignore_index_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(i_K, g, ignore_index, target):
+    return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
 @kernel
 def value_f32_index_label_smoothing_eq_0_warp(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -464,8 +655,8 @@ def value_f32_index_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -474,13 +665,91 @@ def value_f32_index_label_smoothing_eq_0_warp(
         store(
             out_,
             row,
-            value_f32_out_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, f32(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_index_label_smoothing_eq_0_warp_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
 @kernel
 def value_f32_index_label_smoothing_eq_0_block(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -500,8 +769,8 @@ def value_f32_index_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -510,7 +779,73 @@ def value_f32_index_label_smoothing_eq_0_block(
         store(
             out_,
             row,
-            value_f32_out_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, f32(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_index_label_smoothing_eq_0_block_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
@@ -539,6 +874,48 @@ def value_f64_index_label_smoothing_eq_0_warp(
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, float(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f64_index_label_smoothing_eq_0_warp_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -587,8 +964,63 @@ def value_f64_index_label_smoothing_eq_0_block(
 
 
 @kernel
+def value_f64_index_label_smoothing_eq_0_block_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, float(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
 def vjp_f32_index_label_smoothing_eq_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -609,30 +1041,135 @@ def vjp_f32_index_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
-        ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, weight_inside_target_row__n
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def vjp_f32_index_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
+        ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_index_label_smoothing_eq_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -653,25 +1190,117 @@ def vjp_f32_index_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
-        ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, weight_inside_target_row__n
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_index_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_index_label_smoothing_eq_0(
+        ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), z_loss, z_loss_l, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -719,6 +1348,66 @@ def vjp_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+def vjp_f64_index_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_index_label_smoothing_eq_0(
+        ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_index_label_smoothing_eq_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -763,8 +1452,82 @@ def vjp_f64_index_label_smoothing_eq_0_block(
 
 
 @kernel
+def vjp_f64_index_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_index_label_smoothing_eq_0(
+        ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def value_and_grad_f32_index_label_smoothing_eq_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -785,9 +1548,9 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -797,26 +1560,161 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp(
         store(
             out_,
             row,
-            value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, f32(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+            value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, ignore_index_l, m0, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
         )
     s2, s2_l = value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
-        e1, e1_l, ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        e1,
+        e1_l,
+        ignore_index,
+        ignore_index_l,
+        m0,
+        s0,
+        s0_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, ignore_index_l, m0, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
+        e1,
+        e1_l,
+        ignore_index,
+        ignore_index_l,
+        m0,
+        s0,
+        s0_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_and_grad_f32_index_label_smoothing_eq_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -837,9 +1735,9 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -849,21 +1747,142 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block(
         store(
             out_,
             row,
-            value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, f32(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+            value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, ignore_index_l, m0, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
         )
     s2, s2_l = value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
-        e1, e1_l, ignore_index, m0, s0, s0_l, f32(target_row), z_loss, weight_inside_target_row__n
+        e1,
+        e1_l,
+        ignore_index,
+        ignore_index_l,
+        m0,
+        s0,
+        s0_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, ignore_index_l, m0, f32(target_row), z_loss, z_loss_l, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
+        e1,
+        e1_l,
+        ignore_index,
+        ignore_index_l,
+        m0,
+        s0,
+        s0_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -919,6 +1938,74 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, float(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
+        e1, e1_l, ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_index_label_smoothing_eq_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -971,7 +2058,1011 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block(
 
 
 @kernel
+def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core_index_label_smoothing_eq_0(e1, e1_l, ignore_index, m0, float(target_row), z_loss, input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
+        e1, e1_l, ignore_index, m0, s0, s0_l, float(target_row), z_loss, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_eq_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_1), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_2), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
+            f32(i_3),
+            e0,
+            e0_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            m0,
+            f32(target_row),
+            input_inside_target_row__n,
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_eq_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_1), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_2), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
+            f32(i_3),
+            e0,
+            e0_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            m0,
+            f32(target_row),
+            input_inside_target_row__n,
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_eq_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(
+            float(i_1), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_eq_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(
+            float(i_1), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_eq_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_eq_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_eq_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_eq_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
 def share_f32_index_label_smoothing_eq_0_warp(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_index_label_smoothing_eq_0_warp_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_index_label_smoothing_eq_0_block(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_index_label_smoothing_eq_0_block_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f64_index_label_smoothing_eq_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
     row = warp_row()
@@ -985,31 +3076,12 @@ def share_f32_index_label_smoothing_eq_0_warp(
         store(
             out_,
             row,
-            share_f32_out_core_index_label_smoothing_eq_0(ignore_index, f32(target_row), weight_inside_target_row__n),
+            share_f64_out_core_index_label_smoothing_eq_0(ignore_index, float(target_row), weight_inside_target_row__n),
         )
 
 
 @kernel
-def share_f32_index_label_smoothing_eq_0_block(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
-):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    target_row = load(target, row)
-    weight_inside_target_row__n = load(weight, inside(target_row, n))
-    if lane == 0:
-        store(
-            out_,
-            row,
-            share_f32_out_core_index_label_smoothing_eq_0(ignore_index, f32(target_row), weight_inside_target_row__n),
-        )
-
-
-@kernel
-def share_f64_index_label_smoothing_eq_0_warp(
+def share_f64_index_label_smoothing_eq_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
     row = warp_row()
@@ -1046,6 +3118,249 @@ def share_f64_index_label_smoothing_eq_0_block(
         )
 
 
+@kernel
+def share_f64_index_label_smoothing_eq_0_block_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f64_out_core_index_label_smoothing_eq_0(ignore_index, float(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_eq_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_eq_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_eq_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_eq_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
 # ---- target='index', not (Eq(label_smoothing, 0))
 
 
@@ -1058,13 +3373,18 @@ def value_f32_m0_core_index_label_smoothing_ne_0(input_K1):
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def value_f32_s0_core_index_label_smoothing_ne_0(m0, input_K1):
-    return libdevice.expf(fsub(input_K1, m0))
+    t1 = fsub(input_K1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # e0 = log(s0)
 @core
 def value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l):
-    t1 = fmul(s0_l, fdiv(f32(1.0), s0))
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(s0)
     t4 = fadd(t3, t1)
@@ -1095,47 +3415,67 @@ def value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_K1, weight_
 #     weighted(weight[target], (1 - label_smoothing)*(-e0 - m0 + input[target])))
 @core
 def value_f32_out_core_index_label_smoothing_ne_0(
-    e0, e0_l, ignore_index, label_smoothing, m0, s1, s1_l, target, z_loss, n_K, input_target, weight_target
+    e0,
+    e0_l,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    m0,
+    s1,
+    s1_l,
+    target,
+    z_loss,
+    z_loss_l,
+    n_K,
+    input_target,
+    weight_target,
 ):
-    t1 = target == ignore_index
-    t2 = fdiv(label_smoothing, n_K)
-    t3 = fmul(t2, s1)
-    t4 = weight_target == f32(0.0)
-    t5 = fsub(f32(1.0), label_smoothing)
-    t6 = fmul(weight_target, t5)
-    t7 = -e0
-    t8 = fadd(input_target, t7)
-    t9 = fsub(t8, m0)
-    t10 = fmul(t6, t9)
-    t11 = -(f32(0.0) if t4 else t10)
-    t12 = fadd(t3, t11)
-    t13 = z_loss == f32(0.0)
-    t14 = fadd(e0, m0)
-    t15 = fmul(z_loss, t14)
-    t16 = fmul(t15, t14)
-    t17 = f32(0.0) if t13 else t16
-    t18 = fadd(t12, t17)
-    t19 = fsub(t18, t12)
-    t20 = fsub(t12, t3)
-    t21 = fmul(fdiv(libdevice.fmaf(-t2, n_K, label_smoothing), n_K), s1)
-    t22 = fadd(fadd(libdevice.fmaf(t2, s1, -t3), fmul(t2, s1_l)), t21)
-    t23 = fsub(t9, t8)
-    t24 = fsub(t8, input_target)
-    t25 = fadd(fadd(fsub(input_target, fsub(t8, t24)), fsub(t7, t24)), -e0_l)
-    t26 = fmul(t6, fadd(fadd(fsub(t8, fsub(t9, t23)), fsub(-m0, t23)), t25))
-    t27 = -label_smoothing
-    t28 = fsub(t5, t27)
-    t29 = fmul(weight_target, fadd(fsub(t27, fsub(t5, t28)), fsub(f32(1.0), t28)))
-    t30 = fmul(fadd(libdevice.fmaf(weight_target, t5, -t6), t29), t9)
-    t31 = -(f32(0.0) if t4 else fadd(fadd(libdevice.fmaf(t6, t9, -t10), t26), t30))
-    t32 = fadd(fadd(fadd(fsub(t3, fsub(t12, t20)), fsub(t11, t20)), t22), t31)
-    t33 = fsub(t14, e0)
-    t34 = fadd(fadd(fsub(e0, fsub(t14, t33)), fsub(m0, t33)), e0_l)
-    t35 = fmul(fadd(libdevice.fmaf(z_loss, t14, -t15), fmul(z_loss, t34)), t14)
-    t36 = f32(0.0) if t13 else fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t34)), t35)
-    t37 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t12, fsub(t18, t19)), fsub(t17, t19)), t32), t36)
-    t38 = f32(0.0) if t1 else t18
-    return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = fdiv(label_smoothing, n_K)
+    t9 = fmul(t8, s1)
+    t10 = weight_target == f32(0.0)
+    t11 = -label_smoothing
+    t12 = fadd(t11, f32(1.0))
+    t13 = fmul(weight_target, t12)
+    t14 = -e0
+    t15 = fadd(input_target, t14)
+    t16 = fsub(t15, m0)
+    t17 = fmul(t13, t16)
+    t18 = -(f32(0.0) if t10 else t17)
+    t19 = fadd(t9, t18)
+    t20 = z_loss == f32(0.0)
+    t21 = fadd(e0, m0)
+    t22 = fmul(z_loss, t21)
+    t23 = fmul(t22, t21)
+    t24 = f32(0.0) if t20 else t23
+    t25 = fadd(t19, t24)
+    t26 = fsub(t25, t19)
+    t27 = fsub(t19, t9)
+    t28 = fmul(fdiv(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), n_K), s1)
+    t29 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t28)
+    t30 = fsub(t16, t15)
+    t31 = fsub(t15, input_target)
+    t32 = fadd(fadd(fsub(input_target, fsub(t15, t31)), fsub(t14, t31)), -e0_l)
+    t33 = fmul(t13, fadd(fadd(fsub(t15, fsub(t16, t30)), fsub(-m0, t30)), t32))
+    t34 = fsub(t12, t11)
+    t35 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t34)), fsub(f32(1.0), t34)), -label_smoothing_l))
+    t36 = fmul(fadd(libdevice.fmaf(weight_target, t12, -t13), t35), t16)
+    t37 = -(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t13, t16, -t17), t33), t36))
+    t38 = fadd(fadd(fadd(fsub(t9, fsub(t19, t27)), fsub(t18, t27)), t29), t37)
+    t39 = fsub(t21, e0)
+    t40 = fadd(fadd(fsub(e0, fsub(t21, t39)), fsub(m0, t39)), e0_l)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t21, -t22), fmul(z_loss, t40)), fmul(z_loss_l, t21)), t21)
+    t42 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t22, t21, -t23), fmul(t22, t40)), t41)
+    t43 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t19, fsub(t25, t26)), fsub(t24, t26)), t38), t42)
+    t44 = f32(0.0) if t7 else t25
+    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -1235,27 +3575,44 @@ def value_f64_out_core_index_label_smoothing_ne_0(
 # e0[K] = exp(-m0 + input[K])
 @core
 def vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_K):
-    return libdevice.expf(fsub(input_K, m0))
+    t1 = fsub(input_K, m0)
+    t2 = fsub(t1, input_K)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_s0_core_index_label_smoothing_ne_0(e0_K1):
-    return e0_K1
+def vjp_f32_s0_core_index_label_smoothing_ne_0(e0_K1, e0_K1_l):
+    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    return e0_K1, t1
 
 
 # s3 = (0 if Eq(target, ignore_index) else label_smoothing/|K|)
 @core
-def vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target, n_K):
-    t1 = target == ignore_index
-    t2 = fdiv(label_smoothing, n_K)
-    t3 = f32(0.0) if t1 else fdiv(libdevice.fmaf(-t2, n_K, label_smoothing), n_K)
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = f32(0.0) if t1 else t2
-    t6 = fadd(t5, t3)
-    t7 = t6 if t4 else t5
-    t8 = (fsub(t3, fsub(t6, t5)) if t4 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+def vjp_f32_s3_core_index_label_smoothing_ne_0(
+    ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, target, n_K
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = fdiv(label_smoothing, n_K)
+    t9 = f32(0.0) if t7 else fdiv(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), n_K)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = f32(0.0) if t7 else t8
+    t12 = fadd(t11, t9)
+    t13 = t12 if t10 else t11
+    t14 = (fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
+    return t13, t14
 
 
 # s4_of = sum over K.1 of weighted(weight[K.1], -1/s0)
@@ -1286,40 +3643,60 @@ def vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l):
 #     -(1 - label_smoothing)/s0))
 @core
 def vjp_f32_s5_core_index_label_smoothing_ne_0(
-    ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    m0,
+    s0,
+    s0_l,
+    s4,
+    s4_l,
+    target,
+    z_loss,
+    z_loss_l,
+    weight_target,
 ):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(weight_target, s0)
-    t4 = fsub(f32(1.0), label_smoothing)
-    t5 = -fmul(t3, t4)
-    t6 = -(f32(0.0) if t2 else t5)
-    t7 = fadd(s4, t6)
-    t8 = z_loss == f32(0.0)
-    t9 = fdiv(z_loss, s0)
-    t10 = libdevice.logf(s0)
-    t11 = fadd(m0, t10)
-    t12 = fmul(t9, t11)
-    t13 = f32(0.0) if t8 else fmul(t12, f32(2.0))
-    t14 = fadd(t7, t13)
-    t15 = fsub(t14, t7)
-    t16 = fsub(t7, s4)
-    t17 = -label_smoothing
-    t18 = fsub(t4, t17)
-    t19 = fadd(libdevice.fmaf(t3, t4, t5), fmul(t3, fadd(fsub(t17, fsub(t4, t18)), fsub(f32(1.0), t18))))
-    t20 = -fadd(t19, fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), t4))
-    t21 = fadd(fadd(fadd(fsub(s4, fsub(t7, t16)), fsub(t6, t16)), s4_l), -(f32(0.0) if t2 else t20))
-    t22 = fsub(t11, m0)
-    t23 = fmul(t9, fadd(fadd(fsub(m0, fsub(t11, t22)), fsub(t10, t22)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t24 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, z_loss), fmul(t9, s0_l)), s0), t11)
-    t25 = f32(0.0) if t8 else fmul(fadd(fadd(libdevice.fmaf(t9, t11, -t12), t23), t24), f32(2.0))
-    t26 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t7, fsub(t14, t15)), fsub(t13, t15)), t21), t25)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = f32(0.0) if t1 else t14
-    t29 = fadd(t28, t26)
-    t30 = t29 if t27 else t28
-    t31 = (fsub(t26, fsub(t29, t28)) if t27 else f32(0.0)) if fsub(t30, t30) == f32(0.0) else f32(0.0)
-    return t30, t31
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(weight_target, s0)
+    t10 = -label_smoothing
+    t11 = fadd(t10, f32(1.0))
+    t12 = -fmul(t9, t11)
+    t13 = -(f32(0.0) if t8 else t12)
+    t14 = fadd(s4, t13)
+    t15 = z_loss == f32(0.0)
+    t16 = fdiv(z_loss, s0)
+    t17 = libdevice.logf(s0)
+    t18 = fadd(m0, t17)
+    t19 = fmul(t16, t18)
+    t20 = f32(0.0) if t15 else fmul(t19, f32(2.0))
+    t21 = fadd(t14, t20)
+    t22 = fsub(t21, t14)
+    t23 = fsub(t14, s4)
+    t24 = fsub(t11, t10)
+    t25 = fmul(t9, fadd(fadd(fsub(t10, fsub(t11, t24)), fsub(f32(1.0), t24)), -label_smoothing_l))
+    t26 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, weight_target), fmul(t9, s0_l)), s0), t11)
+    t27 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t11, t12), t25), t26))
+    t28 = fadd(fadd(fadd(fsub(s4, fsub(t14, t23)), fsub(t13, t23)), s4_l), t27)
+    t29 = fsub(t18, m0)
+    t30 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t31 = fmul(t16, fadd(fadd(fsub(m0, fsub(t18, t29)), fsub(t17, t29)), t30))
+    t32 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, s0, z_loss), z_loss_l), fmul(t16, s0_l)), s0), t18)
+    t33 = f32(0.0) if t15 else fmul(fadd(fadd(libdevice.fmaf(t16, t18, -t19), t31), t32), f32(2.0))
+    t34 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t21, t22)), fsub(t20, t22)), t28), t33)
+    t35 = fsub(t34, t34) == f32(0.0)
+    t36 = f32(0.0) if t7 else t21
+    t37 = fadd(t36, t34)
+    t38 = t37 if t35 else t36
+    t39 = (fsub(t34, fsub(t37, t36)) if t35 else f32(0.0)) if fsub(t38, t38) == f32(0.0) else f32(0.0)
+    return t38, t39
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
@@ -1327,35 +3704,55 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
 #     ignore_index) else weighted(e0[K], s5)))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_ne_0(
-    i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, weight_K, weight_target
+    i_K,
+    g,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    s3,
+    s3_l,
+    s5,
+    s5_l,
+    target,
+    e0_K,
+    e0_K_l,
+    weight_K,
+    weight_target,
 ):
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == f32(0.0)
-    t4 = fsub(f32(1.0), label_smoothing)
-    t5 = fmul(weight_target, t4)
-    t6 = (f32(0.0) if t2 else -(f32(0.0) if t3 else t5)) if t1 else f32(0.0)
-    t7 = f32(0.0) if weight_K == f32(0.0) else weight_K
-    t8 = -fmul(s3, t7)
-    t9 = f32(0.0) if t2 else t8
-    t10 = fadd(t6, t9)
-    t11 = e0_K == f32(0.0)
-    t12 = fmul(e0_K, s5)
-    t13 = f32(0.0) if t2 else f32(0.0) if t11 else t12
-    t14 = fadd(t10, t13)
-    t15 = fmul(g, t14)
-    t16 = fsub(t14, t10)
-    t17 = fsub(t10, t6)
-    t18 = -label_smoothing
-    t19 = fsub(t4, t18)
-    t20 = fmul(weight_target, fadd(fsub(t18, fsub(t4, t19)), fsub(f32(1.0), t19)))
-    t21 = f32(0.0) if t2 else -(f32(0.0) if t3 else fadd(libdevice.fmaf(weight_target, t4, -t5), t20))
-    t22 = fadd(fadd(fsub(t6, fsub(t10, t17)), fsub(t9, t17)), t21 if t1 else f32(0.0))
-    t23 = fadd(t22, f32(0.0) if t2 else -fadd(libdevice.fmaf(s3, t7, t8), fmul(s3_l, t7)))
-    t24 = f32(0.0) if t2 else f32(0.0) if t11 else fadd(libdevice.fmaf(e0_K, s5, -t12), fmul(e0_K, s5_l))
-    t25 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t14, t16)), fsub(t13, t16)), t23), t24))
-    t26 = fadd(libdevice.fmaf(g, t14, -t15), t25)
-    return fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = weight_target == f32(0.0)
+    t10 = -label_smoothing
+    t11 = fadd(t10, f32(1.0))
+    t12 = fmul(weight_target, t11)
+    t13 = (f32(0.0) if t8 else -(f32(0.0) if t9 else t12)) if t1 else f32(0.0)
+    t14 = f32(0.0) if weight_K == f32(0.0) else weight_K
+    t15 = -fmul(s3, t14)
+    t16 = f32(0.0) if t8 else t15
+    t17 = fadd(t13, t16)
+    t18 = e0_K == f32(0.0)
+    t19 = fmul(e0_K, s5)
+    t20 = f32(0.0) if t8 else f32(0.0) if t18 else t19
+    t21 = fadd(t17, t20)
+    t22 = fmul(g, t21)
+    t23 = fsub(t21, t17)
+    t24 = fsub(t17, t13)
+    t25 = fsub(t11, t10)
+    t26 = fmul(weight_target, fadd(fadd(fsub(t10, fsub(t11, t25)), fsub(f32(1.0), t25)), -label_smoothing_l))
+    t27 = f32(0.0) if t8 else -(f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t11, -t12), t26))
+    t28 = fadd(fadd(fsub(t13, fsub(t17, t24)), fsub(t16, t24)), t27 if t1 else f32(0.0))
+    t29 = fadd(t28, f32(0.0) if t8 else -fadd(libdevice.fmaf(s3, t14, t15), fmul(s3_l, t14)))
+    t30 = f32(0.0) if t18 else fadd(fadd(libdevice.fmaf(e0_K, s5, -t19), fmul(e0_K, s5_l)), fmul(e0_K_l, s5))
+    t31 = fmul(g, fadd(fadd(fadd(fsub(t17, fsub(t21, t23)), fsub(t20, t23)), t29), f32(0.0) if t8 else t30))
+    t32 = fadd(libdevice.fmaf(g, t21, -t22), t31)
+    return fadd(t22, t32) if fsub(t32, t32) == f32(0.0) else t22
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -1527,86 +3924,127 @@ def value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_K1
 #     weighted(weight[target], (1 - label_smoothing)*(-e1 - m0 + input[target])))
 @core
 def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
-    e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, target, z_loss, n_K, input_target, weight_target
+    e1,
+    e1_l,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    m0,
+    s1,
+    s1_l,
+    target,
+    z_loss,
+    z_loss_l,
+    n_K,
+    input_target,
+    weight_target,
 ):
-    t1 = target == ignore_index
-    t2 = fdiv(label_smoothing, n_K)
-    t3 = fmul(t2, s1)
-    t4 = weight_target == f32(0.0)
-    t5 = fsub(f32(1.0), label_smoothing)
-    t6 = fmul(weight_target, t5)
-    t7 = -e1
-    t8 = fadd(input_target, t7)
-    t9 = fsub(t8, m0)
-    t10 = fmul(t6, t9)
-    t11 = -(f32(0.0) if t4 else t10)
-    t12 = fadd(t3, t11)
-    t13 = z_loss == f32(0.0)
-    t14 = fadd(e1, m0)
-    t15 = fmul(z_loss, t14)
-    t16 = fmul(t15, t14)
-    t17 = f32(0.0) if t13 else t16
-    t18 = fadd(t12, t17)
-    t19 = fsub(t18, t12)
-    t20 = fsub(t12, t3)
-    t21 = fmul(fdiv(libdevice.fmaf(-t2, n_K, label_smoothing), n_K), s1)
-    t22 = fadd(fadd(libdevice.fmaf(t2, s1, -t3), fmul(t2, s1_l)), t21)
-    t23 = fsub(t9, t8)
-    t24 = fsub(t8, input_target)
-    t25 = fadd(fadd(fsub(input_target, fsub(t8, t24)), fsub(t7, t24)), -e1_l)
-    t26 = fmul(t6, fadd(fadd(fsub(t8, fsub(t9, t23)), fsub(-m0, t23)), t25))
-    t27 = -label_smoothing
-    t28 = fsub(t5, t27)
-    t29 = fmul(weight_target, fadd(fsub(t27, fsub(t5, t28)), fsub(f32(1.0), t28)))
-    t30 = fmul(fadd(libdevice.fmaf(weight_target, t5, -t6), t29), t9)
-    t31 = -(f32(0.0) if t4 else fadd(fadd(libdevice.fmaf(t6, t9, -t10), t26), t30))
-    t32 = fadd(fadd(fadd(fsub(t3, fsub(t12, t20)), fsub(t11, t20)), t22), t31)
-    t33 = fsub(t14, e1)
-    t34 = fadd(fadd(fsub(e1, fsub(t14, t33)), fsub(m0, t33)), e1_l)
-    t35 = fmul(fadd(libdevice.fmaf(z_loss, t14, -t15), fmul(z_loss, t34)), t14)
-    t36 = f32(0.0) if t13 else fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t34)), t35)
-    t37 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t12, fsub(t18, t19)), fsub(t17, t19)), t32), t36)
-    t38 = f32(0.0) if t1 else t18
-    return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = fdiv(label_smoothing, n_K)
+    t9 = fmul(t8, s1)
+    t10 = weight_target == f32(0.0)
+    t11 = -label_smoothing
+    t12 = fadd(t11, f32(1.0))
+    t13 = fmul(weight_target, t12)
+    t14 = -e1
+    t15 = fadd(input_target, t14)
+    t16 = fsub(t15, m0)
+    t17 = fmul(t13, t16)
+    t18 = -(f32(0.0) if t10 else t17)
+    t19 = fadd(t9, t18)
+    t20 = z_loss == f32(0.0)
+    t21 = fadd(e1, m0)
+    t22 = fmul(z_loss, t21)
+    t23 = fmul(t22, t21)
+    t24 = f32(0.0) if t20 else t23
+    t25 = fadd(t19, t24)
+    t26 = fsub(t25, t19)
+    t27 = fsub(t19, t9)
+    t28 = fmul(fdiv(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), n_K), s1)
+    t29 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t28)
+    t30 = fsub(t16, t15)
+    t31 = fsub(t15, input_target)
+    t32 = fadd(fadd(fsub(input_target, fsub(t15, t31)), fsub(t14, t31)), -e1_l)
+    t33 = fmul(t13, fadd(fadd(fsub(t15, fsub(t16, t30)), fsub(-m0, t30)), t32))
+    t34 = fsub(t12, t11)
+    t35 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t34)), fsub(f32(1.0), t34)), -label_smoothing_l))
+    t36 = fmul(fadd(libdevice.fmaf(weight_target, t12, -t13), t35), t16)
+    t37 = -(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t13, t16, -t17), t33), t36))
+    t38 = fadd(fadd(fadd(fsub(t9, fsub(t19, t27)), fsub(t18, t27)), t29), t37)
+    t39 = fsub(t21, e1)
+    t40 = fadd(fadd(fsub(e1, fsub(t21, t39)), fsub(m0, t39)), e1_l)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t21, -t22), fmul(z_loss, t40)), fmul(z_loss_l, t21)), t21)
+    t42 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t22, t21, -t23), fmul(t22, t40)), t41)
+    t43 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t19, fsub(t25, t26)), fsub(t24, t26)), t38), t42)
+    t44 = f32(0.0) if t7 else t25
+    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
 
 
 # s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
 #     label_smoothing)/s0))
 @core
 def value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
-    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
+    e1,
+    e1_l,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    m0,
+    s0,
+    s0_l,
+    s4,
+    s4_l,
+    target,
+    z_loss,
+    z_loss_l,
+    weight_target,
 ):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(weight_target, s0)
-    t4 = fsub(f32(1.0), label_smoothing)
-    t5 = -fmul(t3, t4)
-    t6 = -(f32(0.0) if t2 else t5)
-    t7 = fadd(s4, t6)
-    t8 = z_loss == f32(0.0)
-    t9 = fdiv(z_loss, s0)
-    t10 = fadd(e1, m0)
-    t11 = fmul(t9, t10)
-    t12 = f32(0.0) if t8 else fmul(t11, f32(2.0))
-    t13 = fadd(t7, t12)
-    t14 = fsub(t13, t7)
-    t15 = fsub(t7, s4)
-    t16 = -label_smoothing
-    t17 = fsub(t4, t16)
-    t18 = fadd(libdevice.fmaf(t3, t4, t5), fmul(t3, fadd(fsub(t16, fsub(t4, t17)), fsub(f32(1.0), t17))))
-    t19 = -fadd(t18, fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), t4))
-    t20 = fadd(fadd(fadd(fsub(s4, fsub(t7, t15)), fsub(t6, t15)), s4_l), -(f32(0.0) if t2 else t19))
-    t21 = fsub(t10, e1)
-    t22 = fmul(t9, fadd(fadd(fsub(e1, fsub(t10, t21)), fsub(m0, t21)), e1_l))
-    t23 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, z_loss), fmul(t9, s0_l)), s0), t10)
-    t24 = f32(0.0) if t8 else fmul(fadd(fadd(libdevice.fmaf(t9, t10, -t11), t22), t23), f32(2.0))
-    t25 = f32(0.0) if t1 else fadd(fadd(fadd(fsub(t7, fsub(t13, t14)), fsub(t12, t14)), t20), t24)
-    t26 = fsub(t25, t25) == f32(0.0)
-    t27 = f32(0.0) if t1 else t13
-    t28 = fadd(t27, t25)
-    t29 = t28 if t26 else t27
-    t30 = (fsub(t25, fsub(t28, t27)) if t26 else f32(0.0)) if fsub(t29, t29) == f32(0.0) else f32(0.0)
-    return t29, t30
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(weight_target, s0)
+    t10 = -label_smoothing
+    t11 = fadd(t10, f32(1.0))
+    t12 = -fmul(t9, t11)
+    t13 = -(f32(0.0) if t8 else t12)
+    t14 = fadd(s4, t13)
+    t15 = z_loss == f32(0.0)
+    t16 = fdiv(z_loss, s0)
+    t17 = fadd(e1, m0)
+    t18 = fmul(t16, t17)
+    t19 = f32(0.0) if t15 else fmul(t18, f32(2.0))
+    t20 = fadd(t14, t19)
+    t21 = fsub(t20, t14)
+    t22 = fsub(t14, s4)
+    t23 = fsub(t11, t10)
+    t24 = fmul(t9, fadd(fadd(fsub(t10, fsub(t11, t23)), fsub(f32(1.0), t23)), -label_smoothing_l))
+    t25 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, weight_target), fmul(t9, s0_l)), s0), t11)
+    t26 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t11, t12), t24), t25))
+    t27 = fadd(fadd(fadd(fsub(s4, fsub(t14, t22)), fsub(t13, t22)), s4_l), t26)
+    t28 = fsub(t17, e1)
+    t29 = fmul(t16, fadd(fadd(fsub(e1, fsub(t17, t28)), fsub(m0, t28)), e1_l))
+    t30 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, s0, z_loss), z_loss_l), fmul(t16, s0_l)), s0), t17)
+    t31 = f32(0.0) if t15 else fmul(fadd(fadd(libdevice.fmaf(t16, t17, -t18), t29), t30), f32(2.0))
+    t32 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t20, t21)), fsub(t19, t21)), t27), t31)
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = f32(0.0) if t7 else t20
+    t35 = fadd(t34, t32)
+    t36 = t35 if t33 else t34
+    t37 = (fsub(t32, fsub(t35, t34)) if t33 else f32(0.0)) if fsub(t36, t36) == f32(0.0) else f32(0.0)
+    return t36, t37
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -1713,10 +4151,219 @@ def value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
     return t29, t30
 
 
+# dweight[K] = g*(((0 if Eq(target, ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
+#     target) else 0) + (0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K])))
+@core
+def vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
+    i_K,
+    e0,
+    e0_l,
+    g,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    m0,
+    s3,
+    s3_l,
+    target,
+    input_K,
+    input_target,
+):
+    t1 = i_K == target
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = -label_smoothing
+    t10 = fadd(t9, f32(1.0))
+    t11 = -e0
+    t12 = fadd(input_target, t11)
+    t13 = fsub(t12, m0)
+    t14 = -fmul(t10, t13)
+    t15 = (f32(0.0) if t8 else t14) if t1 else f32(0.0)
+    t16 = fsub(e0, input_K)
+    t17 = fadd(t16, m0)
+    t18 = fmul(s3, t17)
+    t19 = f32(0.0) if t8 else t18
+    t20 = fadd(t15, t19)
+    t21 = fmul(g, t20)
+    t22 = fsub(t20, t15)
+    t23 = fsub(t13, t12)
+    t24 = fsub(t12, input_target)
+    t25 = fadd(fadd(fsub(input_target, fsub(t12, t24)), fsub(t11, t24)), -e0_l)
+    t26 = fmul(t10, fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(-m0, t23)), t25))
+    t27 = fsub(t10, t9)
+    t28 = fmul(fadd(fadd(fsub(t9, fsub(t10, t27)), fsub(f32(1.0), t27)), -label_smoothing_l), t13)
+    t29 = (f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t10, t13, t14), t26), t28)) if t1 else f32(0.0)
+    t30 = fsub(t17, t16)
+    t31 = -input_K
+    t32 = fsub(t16, t31)
+    t33 = fadd(fadd(fsub(t31, fsub(t16, t32)), fsub(e0, t32)), e0_l)
+    t34 = fmul(s3, fadd(fadd(fsub(t16, fsub(t17, t30)), fsub(m0, t30)), t33))
+    t35 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(s3, t17, -t18), t34), fmul(s3_l, t17))
+    t36 = fmul(g, fadd(fadd(fadd(fsub(t15, fsub(t20, t22)), fsub(t19, t22)), t29), t35))
+    t37 = fadd(libdevice.fmaf(g, t20, -t21), t36)
+    return fadd(t21, t37) if fsub(t37, t37) == f32(0.0) else t21
+
+
+# dweight[K] = g*(((0 if Eq(target, ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
+#     target) else 0) + (0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K])))
+@core
+def vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
+    i_K, e0, e0_l, g, ignore_index, label_smoothing, m0, s3, s3_l, target, input_K, input_target
+):
+    t1 = i_K == target
+    t2 = target == ignore_index
+    t3 = dadd(1.0, -label_smoothing)
+    t4 = -e0
+    t5 = dadd(input_target, t4)
+    t6 = dadd(t5, -m0)
+    t7 = -dmul(t3, t6)
+    t8 = (0.0 if t2 else t7) if t1 else 0.0
+    t9 = dadd(e0, -input_K)
+    t10 = dadd(t9, m0)
+    t11 = dmul(s3, t10)
+    t12 = 0.0 if t2 else t11
+    t13 = dadd(t8, t12)
+    t14 = dmul(g, t13)
+    t15 = dadd(t13, -t8)
+    t16 = dadd(t6, -t5)
+    t17 = dadd(t5, -input_target)
+    t18 = dadd(dadd(dadd(input_target, -dadd(t5, -t17)), dadd(t4, -t17)), -e0_l)
+    t19 = dmul(t3, dadd(dadd(dadd(t5, -dadd(t6, -t16)), dadd(-m0, -t16)), t18))
+    t20 = -label_smoothing
+    t21 = dadd(t3, -t20)
+    t22 = dmul(dadd(dadd(t20, -dadd(t3, -t21)), dadd(1.0, -t21)), t6)
+    t23 = (0.0 if t2 else -dadd(dadd(libdevice.fma(t3, t6, t7), t19), t22)) if t1 else 0.0
+    t24 = dadd(t10, -t9)
+    t25 = -input_K
+    t26 = dadd(t9, -t25)
+    t27 = dadd(dadd(dadd(t25, -dadd(t9, -t26)), dadd(e0, -t26)), e0_l)
+    t28 = dmul(s3, dadd(dadd(dadd(t9, -dadd(t10, -t24)), dadd(m0, -t24)), t27))
+    t29 = 0.0 if t2 else dadd(dadd(libdevice.fma(s3, t10, -t11), t28), dmul(s3_l, t10))
+    t30 = dmul(g, dadd(dadd(dadd(dadd(t8, -dadd(t13, -t15)), dadd(t12, -t15)), t23), t29))
+    t31 = dadd(libdevice.fma(g, t13, -t14), t30)
+    return dadd(t14, t31) if dadd(t31, -t31) == 0.0 else t14
+
+
+# dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
+#     input[target])))
+@core
+def vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(
+    e0, e0_l, g, ignore_index, ignore_index_l, m0, s1, s1_l, target, n_K, input_target, weight_target
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = fdiv(s1, n_K)
+    t9 = weight_target == f32(0.0)
+    t10 = fsub(e0, input_target)
+    t11 = fadd(t10, m0)
+    t12 = fmul(weight_target, t11)
+    t13 = -(f32(0.0) if t9 else t12)
+    t14 = fadd(t8, t13)
+    t15 = fmul(g, t14)
+    t16 = fsub(t14, t8)
+    t17 = fdiv(fadd(libdevice.fmaf(-t8, n_K, s1), s1_l), n_K)
+    t18 = fsub(t11, t10)
+    t19 = -input_target
+    t20 = fsub(t10, t19)
+    t21 = fadd(fadd(fsub(t19, fsub(t10, t20)), fsub(e0, t20)), e0_l)
+    t22 = fmul(weight_target, fadd(fadd(fsub(t10, fsub(t11, t18)), fsub(m0, t18)), t21))
+    t23 = -(f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t11, -t12), t22))
+    t24 = fmul(g, fadd(fadd(fadd(fsub(t8, fsub(t14, t16)), fsub(t13, t16)), t17), t23))
+    t25 = f32(0.0) if t7 else fadd(libdevice.fmaf(g, t14, -t15), t24)
+    t26 = f32(0.0) if t7 else t15
+    return fadd(t26, t25) if fsub(t25, t25) == f32(0.0) else t26
+
+
+# dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
+#     input[target])))
+@core
+def vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(
+    e0, e0_l, g, ignore_index, m0, s1, s1_l, target, n_K, input_target, weight_target
+):
+    t1 = target == ignore_index
+    t2 = ddiv(s1, n_K)
+    t3 = weight_target == 0.0
+    t4 = dadd(e0, -input_target)
+    t5 = dadd(t4, m0)
+    t6 = dmul(weight_target, t5)
+    t7 = -(0.0 if t3 else t6)
+    t8 = dadd(t2, t7)
+    t9 = dmul(g, t8)
+    t10 = dadd(t8, -t2)
+    t11 = ddiv(dadd(libdevice.fma(-t2, n_K, s1), s1_l), n_K)
+    t12 = dadd(t5, -t4)
+    t13 = -input_target
+    t14 = dadd(t4, -t13)
+    t15 = dadd(dadd(dadd(t13, -dadd(t4, -t14)), dadd(e0, -t14)), e0_l)
+    t16 = dmul(weight_target, dadd(dadd(dadd(t4, -dadd(t5, -t12)), dadd(m0, -t12)), t15))
+    t17 = -(0.0 if t3 else dadd(libdevice.fma(weight_target, t5, -t6), t16))
+    t18 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t8, -t10)), dadd(t7, -t10)), t11), t17))
+    t19 = 0.0 if t1 else dadd(libdevice.fma(g, t8, -t9), t18)
+    t20 = 0.0 if t1 else t9
+    return dadd(t20, t19) if dadd(t19, -t19) == 0.0 else t20
+
+
+# dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
+@core
+def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, ignore_index_l, m0, s0, s0_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = libdevice.logf(s0)
+    t9 = fadd(m0, t8)
+    t10 = fmul(g, t9)
+    t11 = fmul(t10, t9)
+    t12 = fsub(t9, m0)
+    t13 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t14 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t13)
+    t15 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t14)), t9)
+    t16 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t14)), t15)
+    t17 = f32(0.0) if t7 else t11
+    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+
+
+# dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
+@core
+def vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, m0, s0, s0_l, target):
+    t1 = target == ignore_index
+    t2 = log(s0)
+    t3 = dadd(m0, t2)
+    t4 = dmul(g, t3)
+    t5 = dmul(t4, t3)
+    t6 = dadd(t3, -m0)
+    t7 = dadd(dadd(dadd(m0, -dadd(t3, -t6)), dadd(t2, -t6)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t8 = dmul(dadd(libdevice.fma(g, t3, -t4), dmul(g, t7)), t3)
+    t9 = 0.0 if t1 else dadd(dadd(libdevice.fma(t4, t3, -t5), dmul(t4, t7)), t8)
+    t10 = 0.0 if t1 else t5
+    return dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10
+
+
 # out = (0 if Eq(target, ignore_index) else weight[target])
 @core
-def share_f32_out_core_index_label_smoothing_ne_0(ignore_index, target, weight_target):
-    return f32(0.0) if target == ignore_index else weight_target
+def share_f32_out_core_index_label_smoothing_ne_0(ignore_index, ignore_index_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return f32(0.0) if t7 else weight_target
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -1725,9 +4372,40 @@ def share_f64_out_core_index_label_smoothing_ne_0(ignore_index, target, weight_t
     return 0.0 if target == ignore_index else weight_target
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(i_K, g, ignore_index, ignore_index_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(i_K, g, ignore_index, target):
+    return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
 @kernel
 def value_f32_index_label_smoothing_ne_0_warp(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -1747,8 +4425,8 @@ def value_f32_index_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -1767,13 +4445,110 @@ def value_f32_index_label_smoothing_ne_0_warp(
         store(
             out_,
             row,
-            value_f32_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, label_smoothing, m0, s1, s1_l, f32(target_row), z_loss, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_index_label_smoothing_ne_0_warp_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
 @kernel
 def value_f32_index_label_smoothing_ne_0_block(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -1793,8 +4568,8 @@ def value_f32_index_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -1813,7 +4588,92 @@ def value_f32_index_label_smoothing_ne_0_block(
         store(
             out_,
             row,
-            value_f32_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, label_smoothing, m0, s1, s1_l, f32(target_row), z_loss, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_index_label_smoothing_ne_0_block_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
@@ -1852,6 +4712,61 @@ def value_f64_index_label_smoothing_ne_0_warp(
         s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, label_smoothing, m0, s1, s1_l, float(target_row), z_loss, float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f64_index_label_smoothing_ne_0_warp_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1910,8 +4825,76 @@ def value_f64_index_label_smoothing_ne_0_block(
 
 
 @kernel
+def value_f64_index_label_smoothing_ne_0_block_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core_index_label_smoothing_ne_0(e0, e0_l, ignore_index, label_smoothing, m0, s1, s1_l, float(target_row), z_loss, float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
 def vjp_f32_index_label_smoothing_ne_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -1932,12 +4915,14 @@ def vjp_f32_index_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -1949,24 +4934,180 @@ def vjp_f32_index_label_smoothing_ne_0_warp(
     s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
-        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, f32(target_row), z_loss, weight_inside_target_row__n
+        ignore_index,
+        ignore_index_l,
+        label_smoothing,
+        label_smoothing_l,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, f32(target_row), e0_i, weight_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def vjp_f32_index_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    s4_of, s4_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_2 = u32(i + u32(2))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_3 = u32(i + u32(3))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
+        ignore_index,
+        ignore_index_l,
+        label_smoothing,
+        label_smoothing_l,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            label_smoothing,
+            label_smoothing_l,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_index_label_smoothing_ne_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -1987,12 +5128,14 @@ def vjp_f32_index_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -2004,19 +5147,162 @@ def vjp_f32_index_label_smoothing_ne_0_block(
     s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
-        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, f32(target_row), z_loss, weight_inside_target_row__n
+        ignore_index,
+        ignore_index_l,
+        label_smoothing,
+        label_smoothing_l,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, f32(target_row), e0_i, weight_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_index_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    s4_of, s4_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_2 = u32(i + u32(2))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_3 = u32(i + u32(3))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s5, s5_l = vjp_f32_s5_core_index_label_smoothing_ne_0(
+        ignore_index,
+        ignore_index_l,
+        label_smoothing,
+        label_smoothing_l,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            label_smoothing,
+            label_smoothing_l,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -2076,6 +5362,85 @@ def vjp_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+def vjp_f64_index_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s4_of, s4_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s4_of, s4_of_l = dwarp_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s5, s5_l = vjp_f64_s5_core_index_label_smoothing_ne_0(
+        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, float(target_row), z_loss, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            label_smoothing,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_index_label_smoothing_ne_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -2132,8 +5497,101 @@ def vjp_f64_index_label_smoothing_ne_0_block(
 
 
 @kernel
+def vjp_f64_index_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s4_of, s4_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s4_of, s4_of_l = dblock_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s5, s5_l = vjp_f64_s5_core_index_label_smoothing_ne_0(
+        ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, float(target_row), z_loss, weight_inside_target_row__n
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            label_smoothing,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def value_and_grad_f32_index_label_smoothing_ne_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -2154,9 +5612,9 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -2175,9 +5633,11 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
         store(
             out_,
             row,
-            value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, f32(target_row), z_loss, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+            value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -2191,7 +5651,9 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
         e1,
         e1_l,
         ignore_index,
+        ignore_index_l,
         label_smoothing,
+        label_smoothing_l,
         m0,
         s0,
         s0_l,
@@ -2199,24 +5661,199 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
         s4_l,
         f32(target_row),
         z_loss,
+        z_loss_l,
         weight_inside_target_row__n,
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, f32(target_row), e0_i, weight_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    s4_of, s4_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_2 = u32(i + u32(2))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_3 = u32(i + u32(3))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    s5, s5_l = value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
+        e1,
+        e1_l,
+        ignore_index,
+        ignore_index_l,
+        label_smoothing,
+        label_smoothing_l,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            label_smoothing,
+            label_smoothing_l,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_and_grad_f32_index_label_smoothing_ne_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -2237,9 +5874,9 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -2258,9 +5895,11 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
         store(
             out_,
             row,
-            value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, f32(target_row), z_loss, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+            value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, f32(target_row), f32(n))
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -2274,7 +5913,9 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
         e1,
         e1_l,
         ignore_index,
+        ignore_index_l,
         label_smoothing,
+        label_smoothing_l,
         m0,
         s0,
         s0_l,
@@ -2282,19 +5923,180 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
         s4_l,
         f32(target_row),
         z_loss,
+        z_loss_l,
         weight_inside_target_row__n,
     )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, f32(target_row), e0_i, weight_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, f32(target_row), z_loss, z_loss_l, f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    s4_of, s4_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_2 = u32(i + u32(2))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_3 = u32(i + u32(3))
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    s5, s5_l = value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
+        e1,
+        e1_l,
+        ignore_index,
+        ignore_index_l,
+        label_smoothing,
+        label_smoothing_l,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        f32(target_row),
+        z_loss,
+        z_loss_l,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
+            f32(i_3),
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            label_smoothing,
+            label_smoothing_l,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -2382,6 +6184,116 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, float(target_row), z_loss, float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s4_of, s4_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s4_of, s4_of_l = dwarp_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    s5, s5_l = value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
+        e1,
+        e1_l,
+        ignore_index,
+        label_smoothing,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        float(target_row),
+        z_loss,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            label_smoothing,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_index_label_smoothing_ne_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -2466,7 +6378,1609 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block(
 
 
 @kernel
+def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core_index_label_smoothing_ne_0(e1, e1_l, ignore_index, label_smoothing, m0, s1, s1_l, float(target_row), z_loss, float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s4_of, s4_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i_1 = u32(i + u32(1))
+        s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s4_of, s4_of_l = dblock_sum(s4_of, s4_of_l)
+    s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
+    s5, s5_l = value_and_grad_f64_s5_core_index_label_smoothing_ne_0(
+        e1,
+        e1_l,
+        ignore_index,
+        label_smoothing,
+        m0,
+        s0,
+        s0_l,
+        s4,
+        s4_l,
+        float(target_row),
+        z_loss,
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
+            float(i_1),
+            float(g_row),
+            ignore_index,
+            label_smoothing,
+            s3,
+            s3_l,
+            s5,
+            s5_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_1), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_2), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
+            f32(i_3),
+            e0,
+            e0_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            label_smoothing,
+            label_smoothing_l,
+            m0,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
+        ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
+    )
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_1), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_2), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, m0, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
+            f32(i_3),
+            e0,
+            e0_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            label_smoothing,
+            label_smoothing_l,
+            m0,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), e0, e0_l, float(g_row), ignore_index, label_smoothing, m0, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), e0, e0_l, float(g_row), ignore_index, label_smoothing, m0, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
+            float(i_1),
+            e0,
+            e0_l,
+            float(g_row),
+            ignore_index,
+            label_smoothing,
+            m0,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), e0, e0_l, float(g_row), ignore_index, label_smoothing, m0, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), e0, e0_l, float(g_row), ignore_index, label_smoothing, m0, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
+            float(i_1),
+            e0,
+            e0_l,
+            float(g_row),
+            ignore_index,
+            label_smoothing,
+            m0,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, s1, s1_l, f32(target_row), f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, s1, s1_l, f32(target_row), f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, s1, s1_l, f32(target_row), f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, f32(g_row), ignore_index, ignore_index_l, m0, s1, s1_l, f32(target_row), f32(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, float(g_row), ignore_index, m0, s1, s1_l, float(target_row), float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, float(g_row), ignore_index, m0, s1, s1_l, float(target_row), float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, float(g_row), ignore_index, m0, s1, s1_l, float(target_row), float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, float(g_row), ignore_index, m0, s1, s1_l, float(target_row), float(n), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_index_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
+def vjp_z_loss_f64_index_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(
+            dz_loss_,
+            row,
+            vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(float(g_row), ignore_index, m0, s0, s0_l, float(target_row)),
+        )
+
+
+@kernel
 def share_f32_index_label_smoothing_ne_0_warp(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_ne_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_index_label_smoothing_ne_0_warp_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_ne_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_index_label_smoothing_ne_0_block(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_ne_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_index_label_smoothing_ne_0_block_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f32_out_core_index_label_smoothing_ne_0(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f64_index_label_smoothing_ne_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
     row = warp_row()
@@ -2480,31 +7994,12 @@ def share_f32_index_label_smoothing_ne_0_warp(
         store(
             out_,
             row,
-            share_f32_out_core_index_label_smoothing_ne_0(ignore_index, f32(target_row), weight_inside_target_row__n),
+            share_f64_out_core_index_label_smoothing_ne_0(ignore_index, float(target_row), weight_inside_target_row__n),
         )
 
 
 @kernel
-def share_f32_index_label_smoothing_ne_0_block(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
-):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    target_row = load(target, row)
-    weight_inside_target_row__n = load(weight, inside(target_row, n))
-    if lane == 0:
-        store(
-            out_,
-            row,
-            share_f32_out_core_index_label_smoothing_ne_0(ignore_index, f32(target_row), weight_inside_target_row__n),
-        )
-
-
-@kernel
-def share_f64_index_label_smoothing_ne_0_warp(
+def share_f64_index_label_smoothing_ne_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
     row = warp_row()
@@ -2541,6 +8036,249 @@ def share_f64_index_label_smoothing_ne_0_block(
         )
 
 
+@kernel
+def share_f64_index_label_smoothing_ne_0_block_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            share_f64_out_core_index_label_smoothing_ne_0(ignore_index, float(target_row), weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
 # ---- target='prob', Eq(label_smoothing, 0)
 
 
@@ -2553,13 +8291,18 @@ def value_f32_m0_core_prob_label_smoothing_eq_0(input_K1):
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
-    return libdevice.expf(fsub(input_K1, m0))
+    t1 = fsub(input_K1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # e0 = log(s0)
 @core
 def value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l):
-    t1 = fmul(s0_l, fdiv(f32(1.0), s0))
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(s0)
     t4 = fadd(t3, t1)
@@ -2589,7 +8332,7 @@ def value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_K1, target_K
 
 # out = s1 + weighted(z_loss, (e0 + m0)**2)
 @core
-def value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss):
+def value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
     t2 = fadd(e0, m0)
     t3 = fmul(z_loss, t2)
@@ -2599,7 +8342,7 @@ def value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss)
     t7 = fsub(t6, s1)
     t8 = fsub(t2, e0)
     t9 = fadd(fadd(fsub(e0, fsub(t2, t8)), fsub(m0, t8)), e0_l)
-    t10 = fmul(fadd(libdevice.fmaf(z_loss, t2, -t3), fmul(z_loss, t9)), t2)
+    t10 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t2, -t3), fmul(z_loss, t9)), fmul(z_loss_l, t2)), t2)
     t11 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t9)), t10)
     t12 = fadd(fadd(fadd(fsub(s1, fsub(t6, t7)), fsub(t5, t7)), s1_l), t11)
     return fadd(t6, t12) if fsub(t12, t12) == f32(0.0) else t6
@@ -2674,13 +8417,22 @@ def value_f64_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss)
 # e0[K] = exp(-m0 + input[K])
 @core
 def vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_K):
-    return libdevice.expf(fsub(input_K, m0))
+    t1 = fsub(input_K, m0)
+    t2 = fsub(t1, input_K)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1):
-    return e0_K1
+def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1, e0_K1_l):
+    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    return e0_K1, t1
 
 
 # s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -1/s0)
@@ -2698,7 +8450,7 @@ def vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_K1, weight_K1):
 
 # s4 = s3 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
+def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
     t2 = fdiv(z_loss, s0)
     t3 = libdevice.logf(s0)
@@ -2708,9 +8460,9 @@ def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     t7 = fadd(s3, t6)
     t8 = fsub(t7, s3)
     t9 = fsub(t4, m0)
-    t10 = fmul(t2, fadd(fadd(fsub(m0, fsub(t4, t9)), fsub(t3, t9)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, z_loss), fmul(t2, s0_l)), s0), t4)
-    t12 = f32(0.0) if t1 else fmul(fadd(fadd(libdevice.fmaf(t2, t4, -t5), t10), t11), f32(2.0))
+    t10 = fadd(fadd(fsub(m0, fsub(t4, t9)), fsub(t3, t9)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t11 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t2, s0, z_loss), z_loss_l), fmul(t2, s0_l)), s0), t4)
+    t12 = f32(0.0) if t1 else fmul(fadd(fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, t10)), t11), f32(2.0))
     t13 = fadd(fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l), t12)
     t14 = fsub(t13, t13) == f32(0.0)
     t15 = fadd(t7, t13)
@@ -2721,7 +8473,7 @@ def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
 
 # dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
 @core
-def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, weight_K):
+def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, target_K, weight_K):
     t1 = e0_K == f32(0.0)
     t2 = fmul(e0_K, s4)
     t3 = f32(0.0) if t1 else t2
@@ -2731,7 +8483,7 @@ def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, w
     t7 = fadd(t3, t6)
     t8 = fmul(g, t7)
     t9 = fsub(t7, t3)
-    t10 = f32(0.0) if t1 else fadd(libdevice.fmaf(e0_K, s4, -t2), fmul(e0_K, s4_l))
+    t10 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(e0_K, s4, -t2), fmul(e0_K, s4_l)), fmul(e0_K_l, s4))
     t11 = -(f32(0.0) if t5 else libdevice.fmaf(target_K, weight_K, -t4))
     t12 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t10), t11))
     t13 = fadd(libdevice.fmaf(g, t7, -t8), t12)
@@ -2847,7 +8599,7 @@ def value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(e1, e1_l, m0, input_K1,
 
 # out = s1 + weighted(z_loss, (e1 + m0)**2)
 @core
-def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss):
+def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
     t2 = fadd(e1, m0)
     t3 = fmul(z_loss, t2)
@@ -2857,7 +8609,7 @@ def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     t7 = fsub(t6, s1)
     t8 = fsub(t2, e1)
     t9 = fadd(fadd(fsub(e1, fsub(t2, t8)), fsub(m0, t8)), e1_l)
-    t10 = fmul(fadd(libdevice.fmaf(z_loss, t2, -t3), fmul(z_loss, t9)), t2)
+    t10 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t2, -t3), fmul(z_loss, t9)), fmul(z_loss_l, t2)), t2)
     t11 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t9)), t10)
     t12 = fadd(fadd(fadd(fsub(s1, fsub(t6, t7)), fsub(t5, t7)), s1_l), t11)
     return fadd(t6, t12) if fsub(t12, t12) == f32(0.0) else t6
@@ -2865,7 +8617,7 @@ def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
 
 # s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss):
+def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
     t2 = fdiv(z_loss, s0)
     t3 = fadd(e1, m0)
@@ -2875,13 +8627,14 @@ def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l,
     t7 = fsub(t6, s3)
     t8 = fsub(t3, e1)
     t9 = fadd(libdevice.fmaf(t2, t3, -t4), fmul(t2, fadd(fadd(fsub(e1, fsub(t3, t8)), fsub(m0, t8)), e1_l)))
-    t10 = fmul(fadd(t9, fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, z_loss), fmul(t2, s0_l)), s0), t3)), f32(2.0))
-    t11 = fadd(fadd(fadd(fsub(s3, fsub(t6, t7)), fsub(t5, t7)), s3_l), f32(0.0) if t1 else t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t6, t11)
-    t14 = t13 if t12 else t6
-    t15 = (fsub(t11, fsub(t13, t6)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t10 = fadd(t9, fmul(fdiv(fsub(fadd(libdevice.fmaf(-t2, s0, z_loss), z_loss_l), fmul(t2, s0_l)), s0), t3))
+    t11 = fadd(fadd(fsub(s3, fsub(t6, t7)), fsub(t5, t7)), s3_l)
+    t12 = fadd(t11, f32(0.0) if t1 else fmul(t10, f32(2.0)))
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t6, t12)
+    t15 = t14 if t13 else t6
+    t16 = (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -2980,9 +8733,86 @@ def vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input
     return dadd(t7, t12) if dadd(t12, -t12) == 0.0 else t7
 
 
+# dweight[K] = -g*weighted(target[K], -e0 - m0 + input[K])
+@core
+def vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input_K, target_K):
+    t1 = target_K == f32(0.0)
+    t2 = -e0
+    t3 = fadd(input_K, t2)
+    t4 = fsub(t3, m0)
+    t5 = fmul(target_K, t4)
+    t6 = f32(0.0) if t1 else t5
+    t7 = -fmul(g, t6)
+    t8 = fsub(t4, t3)
+    t9 = fsub(t3, input_K)
+    t10 = fadd(fadd(fsub(input_K, fsub(t3, t9)), fsub(t2, t9)), -e0_l)
+    t11 = fmul(target_K, fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(-m0, t8)), t10))
+    t12 = fmul(g, f32(0.0) if t1 else fadd(libdevice.fmaf(target_K, t4, -t5), t11))
+    t13 = -fadd(libdevice.fmaf(g, t6, t7), t12)
+    return fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7
+
+
+# dweight[K] = -g*weighted(target[K], -e0 - m0 + input[K])
+@core
+def vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input_K, target_K):
+    t1 = target_K == 0.0
+    t2 = -e0
+    t3 = dadd(input_K, t2)
+    t4 = dadd(t3, -m0)
+    t5 = dmul(target_K, t4)
+    t6 = 0.0 if t1 else t5
+    t7 = -dmul(g, t6)
+    t8 = dadd(t4, -t3)
+    t9 = dadd(t3, -input_K)
+    t10 = dadd(dadd(dadd(input_K, -dadd(t3, -t9)), dadd(t2, -t9)), -e0_l)
+    t11 = dmul(target_K, dadd(dadd(dadd(t3, -dadd(t4, -t8)), dadd(-m0, -t8)), t10))
+    t12 = -dadd(libdevice.fma(g, t6, t7), dmul(g, 0.0 if t1 else dadd(libdevice.fma(target_K, t4, -t5), t11)))
+    return dadd(t7, t12) if dadd(t12, -t12) == 0.0 else t7
+
+
+# dz_loss = g*(m0 + log(s0))**2
+@core
+def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
+    t1 = libdevice.logf(s0)
+    t2 = fadd(m0, t1)
+    t3 = fmul(g, t2)
+    t4 = fmul(t3, t2)
+    t5 = fsub(t2, m0)
+    t6 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t7 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t6)), t2)
+    t8 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t6)), t7)
+    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+
+
+# dz_loss = g*(m0 + log(s0))**2
+@core
+def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
+    t1 = log(s0)
+    t2 = dadd(m0, t1)
+    t3 = dmul(g, t2)
+    t4 = dmul(t3, t2)
+    t5 = dadd(t2, -m0)
+    t6 = dadd(dadd(dadd(m0, -dadd(t2, -t5)), dadd(t1, -t5)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t7 = dmul(dadd(libdevice.fma(g, t2, -t3), dmul(g, t6)), t2)
+    t8 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t6)), t7)
+    return dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+
+
 @kernel
 def value_f32_prob_label_smoothing_eq_0_warp(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -3001,8 +8831,8 @@ def value_f32_prob_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -3017,12 +8847,109 @@ def value_f32_prob_label_smoothing_eq_0_warp(
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss))
+        store(out_, row, value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss, z_loss_l))
+
+
+@kernel
+def value_f32_prob_label_smoothing_eq_0_warp_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss, z_loss_l))
 
 
 @kernel
 def value_f32_prob_label_smoothing_eq_0_block(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -3041,8 +8968,8 @@ def value_f32_prob_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -3057,7 +8984,92 @@ def value_f32_prob_label_smoothing_eq_0_block(
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss))
+        store(out_, row, value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss, z_loss_l))
+
+
+@kernel
+def value_f32_prob_label_smoothing_eq_0_block_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss, z_loss_l))
 
 
 @kernel
@@ -3095,6 +9107,57 @@ def value_f64_prob_label_smoothing_eq_0_warp(
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss))
+
+
+@kernel
+def value_f64_prob_label_smoothing_eq_0_warp_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss))
@@ -3141,8 +9204,72 @@ def value_f64_prob_label_smoothing_eq_0_block(
 
 
 @kernel
+def value_f64_prob_label_smoothing_eq_0_block_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss))
+
+
+@kernel
 def vjp_f32_prob_label_smoothing_eq_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -3162,9 +9289,9 @@ def vjp_f32_prob_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -3176,24 +9303,136 @@ def vjp_f32_prob_label_smoothing_eq_0_warp(
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
+            f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_prob_label_smoothing_eq_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -3213,9 +9452,9 @@ def vjp_f32_prob_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -3227,19 +9466,118 @@ def vjp_f32_prob_label_smoothing_eq_0_block(
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_prob_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
+            f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -3295,6 +9633,69 @@ def vjp_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
+            float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_prob_label_smoothing_eq_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -3347,8 +9748,85 @@ def vjp_f64_prob_label_smoothing_eq_0_block(
 
 
 @kernel
+def vjp_f64_prob_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
+            float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -3368,9 +9846,9 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -3387,7 +9865,9 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
+        store(
+            out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
+        )
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -3397,24 +9877,170 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
-    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
+    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(
+            out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
+        )
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
+            f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_and_grad_f32_prob_label_smoothing_eq_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -3434,9 +10060,9 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -3453,7 +10079,9 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block(
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
+        store(
+            out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
+        )
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -3463,19 +10091,151 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block(
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
-    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
+    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    if lane == 0:
+        store(
+            out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
+        )
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
+            f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -3546,6 +10306,89 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
+            float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_prob_label_smoothing_eq_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -3613,8 +10456,104 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block(
 
 
 @kernel
+def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
+            float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_target_f32_prob_label_smoothing_eq_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -3634,8 +10573,8 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -3652,8 +10591,93 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(
+            e0, e0_l, f32(g_row), m0, input_i_3, weight_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_target_f32_prob_label_smoothing_eq_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -3673,8 +10697,8 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -3688,6 +10712,78 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block(
             vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_target_f32_prob_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(
+            e0, e0_l, f32(g_row), m0, input_i_3, weight_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -3730,6 +10826,51 @@ def vjp_target_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+def vjp_target_f64_prob_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(
+            e0, e0_l, float(g_row), m0, input_i_1, weight_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_target_f64_prob_label_smoothing_eq_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
 ):
@@ -3768,6 +10909,807 @@ def vjp_target_f64_prob_label_smoothing_eq_0_block(
         i = u32(i + block_width)
 
 
+@kernel
+def vjp_target_f64_prob_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(
+            e0, e0_l, float(g_row), m0, input_i_1, weight_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_eq_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, target_i),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, target_i), vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_1, target_i_1), vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_2, target_i_2), vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(
+            e0, e0_l, f32(g_row), m0, input_i_3, target_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_eq_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, target_i),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, target_i), vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_1, target_i_1), vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_2, target_i_2), vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(
+            e0, e0_l, f32(g_row), m0, input_i_3, target_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_eq_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, target_i),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(
+            e0, e0_l, float(g_row), m0, input_i_1, target_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_eq_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, target_i),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(
+            e0, e0_l, float(g_row), m0, input_i_1, target_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_eq_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_eq_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(float(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(float(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_eq_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(float(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_eq_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(float(g_row), m0, s0, s0_l))
+
+
 # ---- target='prob', not (Eq(label_smoothing, 0))
 
 
@@ -3780,13 +11722,18 @@ def value_f32_m0_core_prob_label_smoothing_ne_0(input_K1):
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
-    return libdevice.expf(fsub(input_K1, m0))
+    t1 = fsub(input_K1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # e0 = log(s0)
 @core
 def value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
-    t1 = fmul(s0_l, fdiv(f32(1.0), s0))
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(s0)
     t4 = fadd(t3, t1)
@@ -3834,32 +11781,35 @@ def value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_K1, weight_K
 
 # out = label_smoothing*s2/|K| + s1*(1 - label_smoothing) + weighted(z_loss, (e0 + m0)**2)
 @core
-def value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, n_K):
-    t1 = fsub(f32(1.0), label_smoothing)
-    t2 = fmul(s1, t1)
-    t3 = fdiv(label_smoothing, n_K)
-    t4 = fmul(t3, s2)
-    t5 = fadd(t2, t4)
-    t6 = z_loss == f32(0.0)
-    t7 = fadd(e0, m0)
-    t8 = fmul(z_loss, t7)
-    t9 = fmul(t8, t7)
-    t10 = f32(0.0) if t6 else t9
-    t11 = fadd(t5, t10)
-    t12 = fsub(t11, t5)
-    t13 = fsub(t5, t2)
-    t14 = -label_smoothing
-    t15 = fsub(t1, t14)
-    t16 = fadd(libdevice.fmaf(s1, t1, -t2), fmul(s1, fadd(fsub(t14, fsub(t1, t15)), fsub(f32(1.0), t15))))
-    t17 = fmul(fdiv(libdevice.fmaf(-t3, n_K, label_smoothing), n_K), s2)
-    t18 = fadd(fadd(fsub(t2, fsub(t5, t13)), fsub(t4, t13)), fadd(t16, fmul(s1_l, t1)))
-    t19 = fadd(t18, fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), t17))
-    t20 = fsub(t7, e0)
-    t21 = fadd(fadd(fsub(e0, fsub(t7, t20)), fsub(m0, t20)), e0_l)
-    t22 = fmul(fadd(libdevice.fmaf(z_loss, t7, -t8), fmul(z_loss, t21)), t7)
-    t23 = f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t8, t7, -t9), fmul(t8, t21)), t22)
-    t24 = fadd(fadd(fadd(fsub(t5, fsub(t11, t12)), fsub(t10, t12)), t19), t23)
-    return fadd(t11, t24) if fsub(t24, t24) == f32(0.0) else t11
+def value_f32_out_core_prob_label_smoothing_ne_0(
+    e0, e0_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, n_K
+):
+    t1 = -label_smoothing
+    t2 = fadd(t1, f32(1.0))
+    t3 = fmul(s1, t2)
+    t4 = fdiv(label_smoothing, n_K)
+    t5 = fmul(t4, s2)
+    t6 = fadd(t3, t5)
+    t7 = z_loss == f32(0.0)
+    t8 = fadd(e0, m0)
+    t9 = fmul(z_loss, t8)
+    t10 = fmul(t9, t8)
+    t11 = f32(0.0) if t7 else t10
+    t12 = fadd(t6, t11)
+    t13 = fsub(t12, t6)
+    t14 = fsub(t6, t3)
+    t15 = fsub(t2, t1)
+    t16 = fmul(s1, fadd(fadd(fsub(t1, fsub(t2, t15)), fsub(f32(1.0), t15)), -label_smoothing_l))
+    t17 = fadd(fadd(libdevice.fmaf(s1, t2, -t3), t16), fmul(s1_l, t2))
+    t18 = fmul(fdiv(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), n_K), s2)
+    t19 = fadd(fadd(libdevice.fmaf(t4, s2, -t5), fmul(t4, s2_l)), t18)
+    t20 = fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), t17), t19)
+    t21 = fsub(t8, e0)
+    t22 = fadd(fadd(fsub(e0, fsub(t8, t21)), fsub(m0, t21)), e0_l)
+    t23 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t8, -t9), fmul(z_loss, t22)), fmul(z_loss_l, t8)), t8)
+    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t9, t8, -t10), fmul(t9, t22)), t23)
+    t25 = fadd(fadd(fadd(fsub(t6, fsub(t12, t13)), fsub(t11, t13)), t20), t24)
+    return fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -3961,20 +11911,29 @@ def value_f64_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, 
 # e0[K] = exp(-m0 + input[K])
 @core
 def vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_K):
-    return libdevice.expf(fsub(input_K, m0))
+    t1 = fsub(input_K, m0)
+    t2 = fsub(t1, input_K)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1):
-    return e0_K1
+def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
+    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    return e0_K1, t1
 
 
 # s4 = label_smoothing/|K|
 @core
-def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
+def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, n_K):
     t1 = fdiv(label_smoothing, n_K)
-    t2 = fdiv(libdevice.fmaf(-t1, n_K, label_smoothing), n_K)
+    t2 = fdiv(fadd(libdevice.fmaf(-t1, n_K, label_smoothing), label_smoothing_l), n_K)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -4008,11 +11967,11 @@ def vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l):
 
 # s6 = 1 - label_smoothing
 @core
-def vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing):
+def vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l):
     t1 = -label_smoothing
-    t2 = fsub(f32(1.0), label_smoothing)
+    t2 = fadd(t1, f32(1.0))
     t3 = fsub(t2, t1)
-    t4 = fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3))
+    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -label_smoothing_l)
     t5 = fsub(t4, t4) == f32(0.0)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
@@ -4047,7 +12006,7 @@ def vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
 @core
-def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l):
     t1 = fadd(s5, s7)
     t2 = z_loss == f32(0.0)
     t3 = fdiv(z_loss, s0)
@@ -4060,10 +12019,10 @@ def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
     t10 = fsub(t1, s5)
     t11 = fadd(fadd(fadd(fsub(s5, fsub(t1, t10)), fsub(s7, t10)), s5_l), s7_l)
     t12 = fsub(t5, m0)
-    t13 = fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t12)), fsub(t4, t12)), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t14 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, z_loss), fmul(t3, s0_l)), s0), t5)
-    t15 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t3, t5, -t6), t13), t14), f32(2.0))
-    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), t15)
+    t13 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t14 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t12)), fsub(t4, t12)), t13)))
+    t15 = fadd(t14, fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), s0), t5))
+    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), f32(0.0) if t2 else fmul(t15, f32(2.0)))
     t17 = fsub(t16, t16) == f32(0.0)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
@@ -4073,7 +12032,7 @@ def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
 
 # dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
 @core
-def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
+def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
     t1 = f32(0.0) if weight_K == f32(0.0) else weight_K
     t2 = -fmul(s4, t1)
     t3 = fmul(target_K, weight_K)
@@ -4092,7 +12051,7 @@ def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     t16 = fmul(s6, f32(0.0) if t4 else libdevice.fmaf(target_K, weight_K, -t3))
     t17 = -fadd(fadd(libdevice.fmaf(s6, t5, t6), t16), fmul(s6_l, t5))
     t18 = fadd(fadd(fadd(fsub(t2, fsub(t7, t14)), fsub(t6, t14)), t15), t17)
-    t19 = f32(0.0) if t8 else fadd(libdevice.fmaf(e0_K, s8, -t9), fmul(e0_K, s8_l))
+    t19 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(e0_K, s8, -t9), fmul(e0_K, s8_l)), fmul(e0_K_l, s8))
     t20 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t11, t13)), fsub(t10, t13)), t18), t19))
     t21 = fadd(libdevice.fmaf(g, t11, -t12), t20)
     return fadd(t12, t21) if fsub(t21, t21) == f32(0.0) else t12
@@ -4297,38 +12256,39 @@ def value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_K1,
 # out = label_smoothing*s2/|K| + s1*(1 - label_smoothing) + weighted(z_loss, (e1 + m0)**2)
 @core
 def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
-    e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, n_K
+    e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, n_K
 ):
-    t1 = fsub(f32(1.0), label_smoothing)
-    t2 = fmul(s1, t1)
-    t3 = fdiv(label_smoothing, n_K)
-    t4 = fmul(t3, s2)
-    t5 = fadd(t2, t4)
-    t6 = z_loss == f32(0.0)
-    t7 = fadd(e1, m0)
-    t8 = fmul(z_loss, t7)
-    t9 = fmul(t8, t7)
-    t10 = f32(0.0) if t6 else t9
-    t11 = fadd(t5, t10)
-    t12 = fsub(t11, t5)
-    t13 = fsub(t5, t2)
-    t14 = -label_smoothing
-    t15 = fsub(t1, t14)
-    t16 = fadd(libdevice.fmaf(s1, t1, -t2), fmul(s1, fadd(fsub(t14, fsub(t1, t15)), fsub(f32(1.0), t15))))
-    t17 = fmul(fdiv(libdevice.fmaf(-t3, n_K, label_smoothing), n_K), s2)
-    t18 = fadd(fadd(fsub(t2, fsub(t5, t13)), fsub(t4, t13)), fadd(t16, fmul(s1_l, t1)))
-    t19 = fadd(t18, fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), t17))
-    t20 = fsub(t7, e1)
-    t21 = fadd(fadd(fsub(e1, fsub(t7, t20)), fsub(m0, t20)), e1_l)
-    t22 = fmul(fadd(libdevice.fmaf(z_loss, t7, -t8), fmul(z_loss, t21)), t7)
-    t23 = f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t8, t7, -t9), fmul(t8, t21)), t22)
-    t24 = fadd(fadd(fadd(fsub(t5, fsub(t11, t12)), fsub(t10, t12)), t19), t23)
-    return fadd(t11, t24) if fsub(t24, t24) == f32(0.0) else t11
+    t1 = -label_smoothing
+    t2 = fadd(t1, f32(1.0))
+    t3 = fmul(s1, t2)
+    t4 = fdiv(label_smoothing, n_K)
+    t5 = fmul(t4, s2)
+    t6 = fadd(t3, t5)
+    t7 = z_loss == f32(0.0)
+    t8 = fadd(e1, m0)
+    t9 = fmul(z_loss, t8)
+    t10 = fmul(t9, t8)
+    t11 = f32(0.0) if t7 else t10
+    t12 = fadd(t6, t11)
+    t13 = fsub(t12, t6)
+    t14 = fsub(t6, t3)
+    t15 = fsub(t2, t1)
+    t16 = fmul(s1, fadd(fadd(fsub(t1, fsub(t2, t15)), fsub(f32(1.0), t15)), -label_smoothing_l))
+    t17 = fadd(fadd(libdevice.fmaf(s1, t2, -t3), t16), fmul(s1_l, t2))
+    t18 = fmul(fdiv(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), n_K), s2)
+    t19 = fadd(fadd(libdevice.fmaf(t4, s2, -t5), fmul(t4, s2_l)), t18)
+    t20 = fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), t17), t19)
+    t21 = fsub(t8, e1)
+    t22 = fadd(fadd(fsub(e1, fsub(t8, t21)), fsub(m0, t21)), e1_l)
+    t23 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t8, -t9), fmul(z_loss, t22)), fmul(z_loss_l, t8)), t8)
+    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t9, t8, -t10), fmul(t9, t22)), t23)
+    t25 = fadd(fadd(fadd(fsub(t6, fsub(t12, t13)), fsub(t11, t13)), t20), t24)
+    return fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12
 
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
 @core
-def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
+def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l):
     t1 = fadd(s5, s7)
     t2 = z_loss == f32(0.0)
     t3 = fdiv(z_loss, s0)
@@ -4341,7 +12301,7 @@ def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l,
     t10 = fadd(fadd(fadd(fsub(s5, fsub(t1, t9)), fsub(s7, t9)), s5_l), s7_l)
     t11 = fsub(t4, e1)
     t12 = fmul(t3, fadd(fadd(fsub(e1, fsub(t4, t11)), fsub(m0, t11)), e1_l))
-    t13 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, z_loss), fmul(t3, s0_l)), s0), t4)
+    t13 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), s0), t4)
     t14 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t3, t4, -t5), t12), t13), f32(2.0))
     t15 = fadd(fadd(fadd(fsub(t1, fsub(t7, t8)), fsub(t6, t8)), t10), t14)
     t16 = fsub(t15, t15) == f32(0.0)
@@ -4487,9 +12447,142 @@ def vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s6, s
     return dadd(t8, t15) if dadd(t15, -t15) == 0.0 else t8
 
 
+# dweight[K] = g*(s4*(e0 + m0 - input[K]) - s6*weighted(target[K], -e0 - m0 + input[K]))
+@core
+def vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s4, s4_l, s6, s6_l, input_K, target_K):
+    t1 = fsub(e0, input_K)
+    t2 = fadd(t1, m0)
+    t3 = fmul(s4, t2)
+    t4 = target_K == f32(0.0)
+    t5 = -e0
+    t6 = fadd(input_K, t5)
+    t7 = fsub(t6, m0)
+    t8 = fmul(target_K, t7)
+    t9 = f32(0.0) if t4 else t8
+    t10 = -fmul(s6, t9)
+    t11 = fadd(t3, t10)
+    t12 = fmul(g, t11)
+    t13 = fsub(t11, t3)
+    t14 = fsub(t2, t1)
+    t15 = -input_K
+    t16 = fsub(t1, t15)
+    t17 = fadd(fadd(fsub(t15, fsub(t1, t16)), fsub(e0, t16)), e0_l)
+    t18 = fadd(libdevice.fmaf(s4, t2, -t3), fmul(s4, fadd(fadd(fsub(t1, fsub(t2, t14)), fsub(m0, t14)), t17)))
+    t19 = fsub(t7, t6)
+    t20 = fsub(t6, input_K)
+    t21 = fadd(fadd(fsub(input_K, fsub(t6, t20)), fsub(t5, t20)), -e0_l)
+    t22 = fmul(target_K, fadd(fadd(fsub(t6, fsub(t7, t19)), fsub(-m0, t19)), t21))
+    t23 = fmul(s6, f32(0.0) if t4 else fadd(libdevice.fmaf(target_K, t7, -t8), t22))
+    t24 = fadd(fadd(fsub(t3, fsub(t11, t13)), fsub(t10, t13)), fadd(t18, fmul(s4_l, t2)))
+    t25 = fmul(g, fadd(t24, -fadd(fadd(libdevice.fmaf(s6, t9, t10), t23), fmul(s6_l, t9))))
+    t26 = fadd(libdevice.fmaf(g, t11, -t12), t25)
+    return fadd(t12, t26) if fsub(t26, t26) == f32(0.0) else t12
+
+
+# dweight[K] = g*(s4*(e0 + m0 - input[K]) - s6*weighted(target[K], -e0 - m0 + input[K]))
+@core
+def vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s4, s4_l, s6, s6_l, input_K, target_K):
+    t1 = dadd(e0, -input_K)
+    t2 = dadd(t1, m0)
+    t3 = dmul(s4, t2)
+    t4 = target_K == 0.0
+    t5 = -e0
+    t6 = dadd(input_K, t5)
+    t7 = dadd(t6, -m0)
+    t8 = dmul(target_K, t7)
+    t9 = 0.0 if t4 else t8
+    t10 = -dmul(s6, t9)
+    t11 = dadd(t3, t10)
+    t12 = dmul(g, t11)
+    t13 = dadd(t11, -t3)
+    t14 = dadd(t2, -t1)
+    t15 = -input_K
+    t16 = dadd(t1, -t15)
+    t17 = dadd(dadd(dadd(t15, -dadd(t1, -t16)), dadd(e0, -t16)), e0_l)
+    t18 = dmul(s4, dadd(dadd(dadd(t1, -dadd(t2, -t14)), dadd(m0, -t14)), t17))
+    t19 = dadd(dadd(libdevice.fma(s4, t2, -t3), t18), dmul(s4_l, t2))
+    t20 = dadd(t7, -t6)
+    t21 = dadd(t6, -input_K)
+    t22 = dadd(dadd(dadd(input_K, -dadd(t6, -t21)), dadd(t5, -t21)), -e0_l)
+    t23 = dmul(target_K, dadd(dadd(dadd(t6, -dadd(t7, -t20)), dadd(-m0, -t20)), t22))
+    t24 = dmul(s6, 0.0 if t4 else dadd(libdevice.fma(target_K, t7, -t8), t23))
+    t25 = dadd(dadd(dadd(t3, -dadd(t11, -t13)), dadd(t10, -t13)), t19)
+    t26 = dmul(g, dadd(t25, -dadd(dadd(libdevice.fma(s6, t9, t10), t24), dmul(s6_l, t9))))
+    t27 = dadd(libdevice.fma(g, t11, -t12), t26)
+    return dadd(t12, t27) if dadd(t27, -t27) == 0.0 else t12
+
+
+# dlabel_smoothing = g*(-s1 + s2/|K|)
+@core
+def vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s1, s1_l, s2, s2_l, n_K):
+    t1 = -s1
+    t2 = fdiv(s2, n_K)
+    t3 = fadd(t1, t2)
+    t4 = fmul(g, t3)
+    t5 = fsub(t3, t1)
+    t6 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), -s1_l)
+    t7 = fmul(g, fadd(t6, fdiv(fadd(libdevice.fmaf(-t2, n_K, s2), s2_l), n_K)))
+    t8 = fadd(libdevice.fmaf(g, t3, -t4), t7)
+    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+
+
+# dlabel_smoothing = g*(-s1 + s2/|K|)
+@core
+def vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s1, s1_l, s2, s2_l, n_K):
+    t1 = -s1
+    t2 = ddiv(s2, n_K)
+    t3 = dadd(t1, t2)
+    t4 = dmul(g, t3)
+    t5 = dadd(t3, -t1)
+    t6 = dadd(dadd(dadd(t1, -dadd(t3, -t5)), dadd(t2, -t5)), -s1_l)
+    t7 = dmul(g, dadd(t6, ddiv(dadd(libdevice.fma(-t2, n_K, s2), s2_l), n_K)))
+    t8 = dadd(libdevice.fma(g, t3, -t4), t7)
+    return dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+
+
+# dz_loss = g*(m0 + log(s0))**2
+@core
+def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
+    t1 = libdevice.logf(s0)
+    t2 = fadd(m0, t1)
+    t3 = fmul(g, t2)
+    t4 = fmul(t3, t2)
+    t5 = fsub(t2, m0)
+    t6 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t7 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t6)), t2)
+    t8 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t6)), t7)
+    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+
+
+# dz_loss = g*(m0 + log(s0))**2
+@core
+def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
+    t1 = log(s0)
+    t2 = dadd(m0, t1)
+    t3 = dmul(g, t2)
+    t4 = dmul(t3, t2)
+    t5 = dadd(t2, -m0)
+    t6 = dadd(dadd(dadd(m0, -dadd(t2, -t5)), dadd(t1, -t5)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t7 = dmul(dadd(libdevice.fma(g, t2, -t3), dmul(g, t6)), t2)
+    t8 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t6)), t7)
+    return dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+
+
 @kernel
 def value_f32_prob_label_smoothing_ne_0_warp(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -4508,8 +12601,8 @@ def value_f32_prob_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -4536,13 +12629,132 @@ def value_f32_prob_label_smoothing_ne_0_warp(
         store(
             out_,
             row,
-            value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, f32(n)),
+            value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
+        )
+
+
+@kernel
+def value_f32_prob_label_smoothing_ne_0_warp_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
 
 
 @kernel
 def value_f32_prob_label_smoothing_ne_0_block(
-    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -4561,8 +12773,8 @@ def value_f32_prob_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -4589,7 +12801,114 @@ def value_f32_prob_label_smoothing_ne_0_block(
         store(
             out_,
             row,
-            value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, f32(n)),
+            value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
+        )
+
+
+@kernel
+def value_f32_prob_label_smoothing_ne_0_block_wide(
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
 
 
@@ -4637,6 +12956,73 @@ def value_f64_prob_label_smoothing_ne_0_warp(
         s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, float(n)),
+        )
+
+
+@kernel
+def value_f64_prob_label_smoothing_ne_0_warp_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     if lane == 0:
         store(
@@ -4700,8 +13086,88 @@ def value_f64_prob_label_smoothing_ne_0_block(
 
 
 @kernel
+def value_f64_prob_label_smoothing_ne_0_block_wide(
+    input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, float(n)),
+        )
+
+
+@kernel
 def vjp_f32_prob_label_smoothing_ne_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -4721,12 +13187,12 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4736,7 +13202,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4747,24 +13213,157 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    s7_of, s7_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_2 = u32(i + u32(2))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_3 = u32(i + u32(3))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
+            f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_f32_prob_label_smoothing_ne_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -4784,12 +13383,12 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4799,7 +13398,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -4810,19 +13409,139 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_prob_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    s7_of, s7_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_2 = u32(i + u32(2))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_3 = u32(i + u32(3))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
+            f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -4890,6 +13609,84 @@ def vjp_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s7_of, s7_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s7_of, s7_of_l = dwarp_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
+            float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_prob_label_smoothing_ne_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -4954,8 +13751,100 @@ def vjp_f64_prob_label_smoothing_ne_0_block(
 
 
 @kernel
+def vjp_f64_prob_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s7_of, s7_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s7_of, s7_of_l = dblock_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
+            float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -4975,9 +13864,9 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -5006,9 +13895,9 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
         store(
             out_,
             row,
-            value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, f32(n)),
+            value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5018,7 +13907,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5029,24 +13918,215 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(
+        e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
+def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
+        )
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    s7_of, s7_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_2 = u32(i + u32(2))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_3 = u32(i + u32(3))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(
+        e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
+            f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_and_grad_f32_prob_label_smoothing_ne_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -5066,9 +14146,9 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -5097,9 +14177,9 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
         store(
             out_,
             row,
-            value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, f32(n)),
+            value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
-    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, f32(n))
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5109,7 +14189,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
     s7_of, s7_of_l = f32(0), f32(0)
     i = lane
     while i < n:
@@ -5120,19 +14200,196 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(
+        e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, target_i, weight_i),
+            vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    out_,
+    dinput_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
+        )
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s5_of, s5_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_2 = u32(i + u32(2))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_3 = u32(i + u32(3))
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    s7_of, s7_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_2 = u32(i + u32(2))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_3 = u32(i + u32(3))
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(
+        e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
+            f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -5228,6 +14485,120 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, float(n)),
+        )
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s7_of, s7_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s7_of, s7_of_l = dwarp_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
+            float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_prob_label_smoothing_ne_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -5320,8 +14691,135 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block(
 
 
 @kernel
+def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i, target_i, weight_i
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, m0, s1, s1_l, s2, s2_l, z_loss, float(n)),
+        )
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s5_of, s5_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        weight_i, weight_i_1 = load2(weight, i)
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i_1 = u32(i + u32(1))
+        s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
+        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
+    s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s7_of, s7_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i_1 = u32(i + u32(1))
+        s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
+        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s7_of, s7_of_l = dblock_sum(s7_of, s7_of_l)
+    s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
+    s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
+            float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_target_f32_prob_label_smoothing_ne_0_warp(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
 ):
     row = warp_row()
     if row >= rows:
@@ -5341,11 +14839,11 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
@@ -5360,8 +14858,94 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(
+            e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_3, weight_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def vjp_target_f32_prob_label_smoothing_ne_0_block(
-    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
 ):
     row = block_row()
     if row >= rows:
@@ -5381,11 +14965,11 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
@@ -5397,6 +14981,79 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block(
             vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_target_f32_prob_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dtarget_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(
+            e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_3, weight_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -5440,6 +15097,52 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+def vjp_target_f64_prob_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(
+            e0, e0_l, float(g_row), m0, s6, s6_l, input_i_1, weight_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_target_f64_prob_label_smoothing_ne_0_block(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
 ):
@@ -5477,3 +15180,1417 @@ def vjp_target_f64_prob_label_smoothing_ne_0_block(
             vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_target_f64_prob_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(
+            e0, e0_l, float(g_row), m0, s6, s6_l, input_i_1, weight_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i), vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i_1, target_i_1), vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i_2, target_i_2), vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(
+            e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i_3, target_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_prob_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dweight_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i), vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i_1, target_i_1), vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i_2, target_i_2), vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(
+            e0, e0_l, f32(g_row), m0, s4, s4_l, s6, s6_l, input_i_3, target_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(
+            e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i_1, target_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_prob_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
+    s6, s6_l = vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(
+            e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i_1, target_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(f32(g_row), s1, s1_l, s2, s2_l, f32(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(f32(g_row), s1, s1_l, s2, s2_l, f32(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(f32(g_row), s1, s1_l, s2, s2_l, f32(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dlabel_smoothing_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_2, target_i_2, weight_i_2
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_3, target_i_3, weight_i_3
+        )
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_2, weight_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_3, weight_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(f32(g_row), s1, s1_l, s2, s2_l, f32(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(float(g_row), s1, s1_l, s2, s2_l, float(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(float(g_row), s1, s1_l, s2, s2_l, float(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        weight_i = load(weight, i)
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(float(g_row), s1, s1_l, s2, s2_l, float(n)),
+        )
+
+
+@kernel
+def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(
+            e0, e0_l, m0, input_i_1, target_i_1, weight_i_1
+        )
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i_1, weight_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dlabel_smoothing_,
+            row,
+            vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(float(g_row), s1, s1_l, s2, s2_l, float(n)),
+        )
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_ne_0_block(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f32_prob_label_smoothing_ne_0_block_wide(
+    g,
+    input,
+    target,
+    weight,
+    ignore_index,
+    ignore_index_l,
+    label_smoothing,
+    label_smoothing_l,
+    z_loss,
+    z_loss_l,
+    dz_loss_,
+    rows,
+    n,
+    inner,
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(f32(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(float(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(float(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_ne_0_block(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(float(g_row), m0, s0, s0_l))
+
+
+@kernel
+def vjp_z_loss_f64_prob_label_smoothing_ne_0_block_wide(
+    g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(dz_loss_, row, vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(float(g_row), m0, s0, s0_l))

@@ -6,7 +6,24 @@ return 1 - (2 * sum(input * target, D) + smooth) / (sum(input, D) + sum(target, 
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -47,7 +64,7 @@ def value_f32_s2_core(input_D1, target_D1):
 
 # out = -(2*s2 + smooth)/(s0 + s1 + smooth) + 1
 @core
-def value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t1 = fmul(s2, f32(2.0))
     t2 = fadd(t1, smooth)
     t3 = fadd(s0, s1)
@@ -57,11 +74,11 @@ def value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t7 = fadd(t6, f32(1.0))
     t8 = fsub(t7, t6)
     t9 = fsub(t2, t1)
-    t10 = fadd(fadd(fsub(t1, fsub(t2, t9)), fsub(smooth, t9)), fmul(s2_l, f32(2.0)))
+    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t9)), fsub(smooth, t9)), fmul(s2_l, f32(2.0))), smooth_l)
     t11 = fsub(t4, t3)
     t12 = fsub(t3, s0)
     t13 = fadd(fadd(fadd(fsub(s0, fsub(t3, t12)), fsub(s1, t12)), s0_l), s1_l)
-    t14 = fmul(t5, fadd(fadd(fsub(t3, fsub(t4, t11)), fsub(smooth, t11)), t13))
+    t14 = fmul(t5, fadd(fadd(fadd(fsub(t3, fsub(t4, t11)), fsub(smooth, t11)), t13), smooth_l))
     t15 = -fdiv(fsub(fadd(libdevice.fmaf(t6, t4, t2), t10), t14), t4)
     t16 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t15)
     return fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
@@ -112,7 +129,7 @@ def value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
 
 # s4 = -2/(s0 + s1 + smooth)
 @core
-def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth):
+def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l):
     t1 = fadd(s0, s1)
     t2 = fadd(t1, smooth)
     t3 = fdiv(f32(2.0), t2)
@@ -120,7 +137,7 @@ def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth):
     t5 = fsub(t2, t1)
     t6 = fsub(t1, s0)
     t7 = fadd(fadd(fadd(fsub(s0, fsub(t1, t6)), fsub(s1, t6)), s0_l), s1_l)
-    t8 = fmul(t3, fadd(fadd(fsub(t1, fsub(t2, t5)), fsub(smooth, t5)), t7))
+    t8 = fmul(t3, fadd(fadd(fadd(fsub(t1, fsub(t2, t5)), fsub(smooth, t5)), t7), smooth_l))
     t9 = -fdiv(fsub(libdevice.fmaf(t4, t2, f32(2.0)), t8), t2)
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
@@ -131,7 +148,7 @@ def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth):
 
 # s5 = (2*s2 + smooth)/(s0 + s1 + smooth)**2
 @core
-def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t1 = fmul(s2, f32(2.0))
     t2 = fadd(t1, smooth)
     t3 = fadd(s0, s1)
@@ -139,11 +156,11 @@ def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t5 = fdiv(t2, t4)
     t6 = fdiv(t5, t4)
     t7 = fsub(t2, t1)
-    t8 = fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(smooth, t7)), fmul(s2_l, f32(2.0)))
+    t8 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(smooth, t7)), fmul(s2_l, f32(2.0))), smooth_l)
     t9 = fsub(t4, t3)
     t10 = fsub(t3, s0)
     t11 = fadd(fadd(fadd(fsub(s0, fsub(t3, t10)), fsub(s1, t10)), s0_l), s1_l)
-    t12 = fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(smooth, t9)), t11)
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(smooth, t9)), t11), smooth_l)
     t13 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t8), fmul(t5, t12)), t4)
     t14 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t13), fmul(t6, t12)), t4)
     t15 = fsub(t14, t14) == f32(0.0)
@@ -248,8 +265,64 @@ def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, input_D):
     return dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3
 
 
+# dsmooth = g*((2*s2 + smooth)/(s0 + s1 + smooth)**2 - 1/(s0 + s1 + smooth))
+@core
+def vjp_smooth_f32_dsmooth_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
+    t1 = fmul(s2, f32(2.0))
+    t2 = fadd(t1, smooth)
+    t3 = fadd(s0, s1)
+    t4 = fadd(t3, smooth)
+    t5 = fdiv(t2, t4)
+    t6 = fdiv(t5, t4)
+    t7 = fdiv(f32(1.0), t4)
+    t8 = -t7
+    t9 = fadd(t6, t8)
+    t10 = fmul(g, t9)
+    t11 = fsub(t9, t6)
+    t12 = fsub(t2, t1)
+    t13 = fadd(fadd(fadd(fsub(t1, fsub(t2, t12)), fsub(smooth, t12)), fmul(s2_l, f32(2.0))), smooth_l)
+    t14 = fsub(t4, t3)
+    t15 = fsub(t3, s0)
+    t16 = fadd(fadd(fadd(fsub(s0, fsub(t3, t15)), fsub(s1, t15)), s0_l), s1_l)
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t4, t14)), fsub(smooth, t14)), t16), smooth_l)
+    t18 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t13), fmul(t5, t17)), t4)
+    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t18), fmul(t6, t17)), t4)
+    t20 = -fdiv(fsub(libdevice.fmaf(t8, t4, f32(1.0)), fmul(t7, t17)), t4)
+    t21 = fmul(g, fadd(fadd(fadd(fsub(t6, fsub(t9, t11)), fsub(t8, t11)), t19), t20))
+    t22 = fadd(libdevice.fmaf(g, t9, -t10), t21)
+    return fadd(t10, t22) if fsub(t22, t22) == f32(0.0) else t10
+
+
+# dsmooth = g*((2*s2 + smooth)/(s0 + s1 + smooth)**2 - 1/(s0 + s1 + smooth))
+@core
+def vjp_smooth_f64_dsmooth_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+    t1 = dmul(s2, 2.0)
+    t2 = dadd(t1, smooth)
+    t3 = dadd(s0, s1)
+    t4 = dadd(t3, smooth)
+    t5 = ddiv(t2, t4)
+    t6 = ddiv(t5, t4)
+    t7 = ddiv(1.0, t4)
+    t8 = -t7
+    t9 = dadd(t6, t8)
+    t10 = dmul(g, t9)
+    t11 = dadd(t9, -t6)
+    t12 = dadd(t2, -t1)
+    t13 = dadd(dadd(dadd(t1, -dadd(t2, -t12)), dadd(smooth, -t12)), dmul(s2_l, 2.0))
+    t14 = dadd(t4, -t3)
+    t15 = dadd(t3, -s0)
+    t16 = dadd(dadd(dadd(dadd(s0, -dadd(t3, -t15)), dadd(s1, -t15)), s0_l), s1_l)
+    t17 = dadd(dadd(dadd(t3, -dadd(t4, -t14)), dadd(smooth, -t14)), t16)
+    t18 = ddiv(dadd(dadd(libdevice.fma(-t5, t4, t2), t13), -dmul(t5, t17)), t4)
+    t19 = ddiv(dadd(dadd(libdevice.fma(-t6, t4, t5), t18), -dmul(t6, t17)), t4)
+    t20 = -ddiv(dadd(libdevice.fma(t8, t4, 1.0), -dmul(t7, t17)), t4)
+    t21 = dmul(g, dadd(dadd(dadd(dadd(t6, -dadd(t9, -t11)), dadd(t8, -t11)), t19), t20))
+    t22 = dadd(libdevice.fma(g, t9, -t10), t21)
+    return dadd(t10, t22) if dadd(t22, -t22) == 0.0 else t10
+
+
 @kernel
-def value_f32_warp(input, target, smooth, out_, rows, n, inner):
+def value_f32_warp(input, target, smooth, smooth_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -281,11 +354,74 @@ def value_f32_warp(input, target, smooth, out_, rows, n, inner):
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
 
 
 @kernel
-def value_f32_block(input, target, smooth, out_, rows, n, inner):
+def value_f32_warp_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+
+
+@kernel
+def value_f32_block(input, target, smooth, smooth_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -317,7 +453,70 @@ def value_f32_block(input, target, smooth, out_, rows, n, inner):
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+
+
+@kernel
+def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
 
 
 @kernel
@@ -351,6 +550,51 @@ def value_f64_warp(input, target, smooth, out_, rows, n, inner):
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def value_f64_warp_wide(input, target, smooth, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
@@ -393,7 +637,52 @@ def value_f64_block(input, target, smooth, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
+def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_f32_warp(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -425,9 +714,9 @@ def vjp_f32_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -441,7 +730,94 @@ def vjp_f32_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
+def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_block(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -473,9 +849,9 @@ def vjp_f32_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -486,6 +862,93 @@ def vjp_f32_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
         input_i = load(input, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -537,6 +1000,71 @@ def vjp_f64_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -585,7 +1113,72 @@ def vjp_f64_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
-def value_and_grad_f32_warp(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
+def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(g, input, target, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -618,10 +1211,10 @@ def value_and_grad_f32_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -635,7 +1228,96 @@ def value_and_grad_f32_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
 
 
 @kernel
-def value_and_grad_f32_block(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
+def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(g, input, target, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -668,10 +1350,10 @@ def value_and_grad_f32_block(g, input, target, smooth, out_, dinput_, dtarget_, 
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -682,6 +1364,95 @@ def value_and_grad_f32_block(g, input, target, smooth, out_, dinput_, dtarget_, 
         input_i = load(input, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+    s4, s4_l = vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -735,6 +1506,73 @@ def value_and_grad_f64_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -782,3 +1620,438 @@ def value_and_grad_f64_block(g, input, target, smooth, out_, dinput_, dtarget_, 
         input_i = load(input, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+    s4, s4_l = vjp_f64_s4_core(s0, s0_l, s1, s1_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_smooth_f32_warp(g, input, target, smooth, smooth_l, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        target_i = load(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f32_dsmooth_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+
+
+@kernel
+def vjp_smooth_f32_warp_wide(g, input, target, smooth, smooth_l, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f32_dsmooth_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+
+
+@kernel
+def vjp_smooth_f32_block(g, input, target, smooth, smooth_l, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        target_i = load(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f32_dsmooth_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+
+
+@kernel
+def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here = value_f32_s0_core(input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here = value_f32_s1_core(target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s1_here = value_f32_s1_core(target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s1_here = value_f32_s1_core(target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s1_here = value_f32_s1_core(target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f32_dsmooth_core(f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l))
+
+
+@kernel
+def vjp_smooth_f64_warp(g, input, target, smooth, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        target_i = load(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f64_dsmooth_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_smooth_f64_warp_wide(g, input, target, smooth, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f64_dsmooth_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_smooth_f64_block(g, input, target, smooth, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        target_i = load(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f64_dsmooth_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_smooth_f64_block_wide(g, input, target, smooth, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here = value_f64_s0_core(input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here = value_f64_s1_core(target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s1_here = value_f64_s1_core(target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dsmooth_, row, vjp_smooth_f64_dsmooth_core(float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))

@@ -10,7 +10,27 @@ return weight[target] * (1 - softmax(input)[target]**q) / q, weight[target]
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -45,30 +65,42 @@ def value_f32_m0_core(input_K1):
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def value_f32_s0_core(m0, input_K1):
-    return libdevice.expf(fsub(input_K1, m0))
+    t1 = fsub(input_K1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], -expm1(q*(-m0 - log(s0) + input[target]))/q))
 @core
-def value_f32_out_core(ignore_index, m0, q, s0, s0_l, target, input_target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(weight_target, q)
-    t4 = fsub(input_target, m0)
-    t5 = -libdevice.logf(s0)
-    t6 = fadd(t4, t5)
-    t7 = fmul(q, t6)
-    t8 = libdevice.expm1f(t7)
-    t9 = -fmul(t3, t8)
-    t10 = fsub(t6, t4)
-    t11 = fsub(t4, input_target)
-    t12 = fadd(fsub(input_target, fsub(t4, t11)), fsub(-m0, t11))
-    t13 = fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t12), -fmul(s0_l, fdiv(f32(1.0), s0)))
-    t14 = fmul(t3, fmul(fadd(libdevice.fmaf(q, t6, -t7), fmul(q, t13)), fadd(t8, f32(1.0))))
-    t15 = fmul(fdiv(libdevice.fmaf(-t3, q, weight_target), q), t8)
-    t16 = f32(0.0) if t1 else f32(0.0) if t2 else -fadd(fadd(libdevice.fmaf(t3, t8, t9), t14), t15)
-    t17 = f32(0.0) if t1 else f32(0.0) if t2 else t9
-    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+def value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, target, input_target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(weight_target, q)
+    t10 = fsub(input_target, m0)
+    t11 = -libdevice.logf(s0)
+    t12 = fadd(t10, t11)
+    t13 = fmul(q, t12)
+    t14 = libdevice.expm1f(t13)
+    t15 = -fmul(t9, t14)
+    t16 = fsub(t12, t10)
+    t17 = fsub(t10, input_target)
+    t18 = fadd(fsub(input_target, fsub(t10, t17)), fsub(-m0, t17))
+    t19 = fadd(fadd(fsub(t10, fsub(t12, t16)), fsub(t11, t16)), t18)
+    t20 = fmul(q, fadd(t19, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t21 = fmul(t9, fmul(fadd(fadd(libdevice.fmaf(q, t12, -t13), t20), fmul(q_l, t12)), fadd(t14, f32(1.0))))
+    t22 = fmul(fdiv(fsub(libdevice.fmaf(-t9, q, weight_target), fmul(t9, q_l)), q), t14)
+    t23 = f32(0.0) if t7 else f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t14, t15), t21), t22)
+    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t15
+    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -114,58 +146,95 @@ def value_f64_out_core(ignore_index, m0, q, s0, s0_l, target, input_target, weig
 # e0[K] = exp(-m0 + input[K])
 @core
 def vjp_f32_e0_core(m0, input_K):
-    return libdevice.expf(fsub(input_K, m0))
+    t1 = fsub(input_K, m0)
+    t2 = fsub(t1, input_K)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_s0_core(e0_K1):
-    return e0_K1
+def vjp_f32_s0_core(e0_K1, e0_K1_l):
+    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    return e0_K1, t1
 
 
 # e1 = exp(q*(-m0 - log(s0) + input[target]))
 @core
-def vjp_f32_e1_core(m0, q, s0, s0_l, input_target):
-    return libdevice.expf(fmul(q, fadd(fsub(input_target, m0), -libdevice.logf(s0))))
+def vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_target):
+    t1 = fsub(input_target, m0)
+    t2 = -libdevice.logf(s0)
+    t3 = fadd(t1, t2)
+    t4 = fmul(q, t3)
+    t5 = fsub(t3, t1)
+    t6 = fsub(t1, input_target)
+    t7 = fadd(fsub(input_target, fsub(t1, t6)), fsub(-m0, t6))
+    t8 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7)
+    t9 = fmul(q, fadd(t8, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t10 = expf(t4)
+    t11 = fadd(expf_low(t4), fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t9), fmul(q_l, t3)), t10))
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t10, t11)
+    t14 = t13 if t12 else t10
+    t15 = (fsub(t11, fsub(t13, t10)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
 @core
-def vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(weight_target, s0)
-    t4 = fmul(t3, e1)
-    t5 = fmul(fdiv(fsub(libdevice.fmaf(-t3, s0, weight_target), fmul(t3, s0_l)), s0), e1)
-    t6 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(t3, e1, -t4), t5)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = f32(0.0) if t1 else f32(0.0) if t2 else t4
-    t9 = fadd(t8, t6)
-    t10 = t9 if t7 else t8
-    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if fsub(t10, t10) == f32(0.0) else f32(0.0)
-    return t10, t11
+def vjp_f32_s2_core(e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(weight_target, s0)
+    t10 = fmul(t9, e1)
+    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, weight_target), fmul(t9, s0_l)), s0), e1)
+    t12 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t9, e1, -t10), fmul(t9, e1_l)), t11)
+    t13 = f32(0.0) if t7 else t12
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = f32(0.0) if t7 else f32(0.0) if t8 else t10
+    t16 = fadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = (fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
 #     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
-def vjp_f32_dinput_core(i_K, e1, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
+def vjp_f32_dinput_core(i_K, e1, e1_l, g, ignore_index, ignore_index_l, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == f32(0.0)
-    t4 = -fmul(weight_target, e1)
-    t5 = (f32(0.0) if t2 else f32(0.0) if t3 else t4) if t1 else f32(0.0)
-    t6 = e0_K == f32(0.0)
-    t7 = fmul(e0_K, s2)
-    t8 = f32(0.0) if t2 else f32(0.0) if t6 else t7
-    t9 = fadd(t5, t8)
-    t10 = fmul(g, t9)
-    t11 = fsub(t9, t5)
-    t12 = (f32(0.0) if t2 else f32(0.0) if t3 else -libdevice.fmaf(weight_target, e1, t4)) if t1 else f32(0.0)
-    t13 = f32(0.0) if t2 else f32(0.0) if t6 else fadd(libdevice.fmaf(e0_K, s2, -t7), fmul(e0_K, s2_l))
-    t14 = fmul(g, fadd(fadd(fadd(fsub(t5, fsub(t9, t11)), fsub(t8, t11)), t12), t13))
-    t15 = fadd(libdevice.fmaf(g, t9, -t10), t14)
-    return fadd(t10, t15) if fsub(t15, t15) == f32(0.0) else t10
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = weight_target == f32(0.0)
+    t10 = -fmul(weight_target, e1)
+    t11 = (f32(0.0) if t8 else f32(0.0) if t9 else t10) if t1 else f32(0.0)
+    t12 = e0_K == f32(0.0)
+    t13 = fmul(e0_K, s2)
+    t14 = f32(0.0) if t8 else f32(0.0) if t12 else t13
+    t15 = fadd(t11, t14)
+    t16 = fmul(g, t15)
+    t17 = fsub(t15, t11)
+    t18 = f32(0.0) if t9 else -fadd(libdevice.fmaf(weight_target, e1, t10), fmul(weight_target, e1_l))
+    t19 = f32(0.0) if t12 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t13), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
+    t20 = fadd(fadd(fsub(t11, fsub(t15, t17)), fsub(t14, t17)), (f32(0.0) if t8 else t18) if t1 else f32(0.0))
+    t21 = fadd(libdevice.fmaf(g, t15, -t16), fmul(g, fadd(t20, f32(0.0) if t8 else t19)))
+    return fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -249,10 +318,171 @@ def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, 
     return dadd(t10, t15) if dadd(t15, -t15) == 0.0 else t10
 
 
+# e0 = expm1(q*(-m0 - log(s0) + input[target]))
+@core
+def vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_target):
+    t1 = fsub(input_target, m0)
+    t2 = -libdevice.logf(s0)
+    t3 = fadd(t1, t2)
+    t4 = fmul(q, t3)
+    t5 = fsub(t3, t1)
+    t6 = fsub(t1, input_target)
+    t7 = fadd(fsub(input_target, fsub(t1, t6)), fsub(-m0, t6))
+    t8 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7)
+    t9 = fmul(q, fadd(t8, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t10 = libdevice.expm1f(t4)
+    t11 = fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t9), fmul(q_l, t3)), fadd(t10, f32(1.0)))
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t10, t11)
+    t14 = t13 if t12 else t10
+    t15 = (fsub(t11, fsub(t13, t10)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else -e0*g/q) if Eq(K, target) else 0)
+@core
+def vjp_weight_f32_dweight_core(i_K, e0, e0_l, g, ignore_index, ignore_index_l, q, q_l, target):
+    t1 = i_K == target
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = fdiv(e0, q)
+    t10 = -fmul(t9, g)
+    t11 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t9, q, e0), e0_l), fmul(t9, q_l)), q), g)
+    t12 = (f32(0.0) if t8 else -fadd(libdevice.fmaf(t9, g, t10), t11)) if t1 else f32(0.0)
+    t13 = (f32(0.0) if t8 else t10) if t1 else f32(0.0)
+    return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
+
+
+# e0 = expm1(q*(-m0 - log(s0) + input[target]))
+@core
+def vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_target):
+    t1 = dadd(input_target, -m0)
+    t2 = -log(s0)
+    t3 = dadd(t1, t2)
+    t4 = dmul(q, t3)
+    t5 = dadd(t3, -t1)
+    t6 = dadd(t1, -input_target)
+    t7 = dadd(dadd(input_target, -dadd(t1, -t6)), dadd(-m0, -t6))
+    t8 = dadd(dadd(dadd(t1, -dadd(t3, -t5)), dadd(t2, -t5)), t7)
+    t9 = expm1(t4)
+    t10 = dadd(libdevice.fma(q, t3, -t4), dmul(q, dadd(t8, -dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))))
+    t11 = dadd(expm1_low(t4), dmul(t10, dadd(t9, 1.0)))
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else -e0*g/q) if Eq(K, target) else 0)
+@core
+def vjp_weight_f64_dweight_core(i_K, e0, e0_l, g, ignore_index, q, target):
+    t1 = i_K == target
+    t2 = target == ignore_index
+    t3 = ddiv(e0, q)
+    t4 = -dmul(t3, g)
+    t5 = -dadd(libdevice.fma(t3, g, t4), dmul(ddiv(dadd(libdevice.fma(-t3, q, e0), e0_l), q), g))
+    t6 = (0.0 if t2 else t5) if t1 else 0.0
+    t7 = (0.0 if t2 else t4) if t1 else 0.0
+    return dadd(t7, t6) if dadd(t6, -t6) == 0.0 else t7
+
+
+# dq = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(-(-m0 - log(s0) + input[target])*exp(q*(-m0
+#     - log(s0) + input[target]))/q + expm1(q*(-m0 - log(s0) + input[target]))/q**2)))
+@core
+def vjp_q_f32_dq_core(g, ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, target, input_target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fmul(weight_target, g)
+    t10 = fsub(input_target, m0)
+    t11 = -libdevice.logf(s0)
+    t12 = fadd(t10, t11)
+    t13 = fmul(q, t12)
+    t14 = libdevice.expm1f(t13)
+    t15 = fdiv(t14, q)
+    t16 = fdiv(t15, q)
+    t17 = fdiv(t12, q)
+    t18 = expf(t13)
+    t19 = -fmul(t17, t18)
+    t20 = fadd(t16, t19)
+    t21 = fmul(t9, t20)
+    t22 = fsub(t20, t16)
+    t23 = fsub(t12, t10)
+    t24 = fsub(t10, input_target)
+    t25 = fadd(fsub(input_target, fsub(t10, t24)), fsub(-m0, t24))
+    t26 = fadd(fadd(fsub(t10, fsub(t12, t23)), fsub(t11, t23)), t25)
+    t27 = fadd(t26, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
+    t28 = fadd(fadd(libdevice.fmaf(q, t12, -t13), fmul(q, t27)), fmul(q_l, t12))
+    t29 = fdiv(fsub(fadd(libdevice.fmaf(-t15, q, t14), fmul(t28, fadd(t14, f32(1.0)))), fmul(t15, q_l)), q)
+    t30 = fdiv(fsub(fadd(libdevice.fmaf(-t16, q, t15), t29), fmul(t16, q_l)), q)
+    t31 = fadd(libdevice.fmaf(t17, t18, t19), fmul(t17, fadd(expf_low(t13), fmul(t28, t18))))
+    t32 = -fadd(t31, fmul(fdiv(fsub(fadd(libdevice.fmaf(-t17, q, t12), t27), fmul(t17, q_l)), q), t18))
+    t33 = fmul(t9, fadd(fadd(fadd(fsub(t16, fsub(t20, t22)), fsub(t19, t22)), t30), t32))
+    t34 = fadd(fadd(libdevice.fmaf(t9, t20, -t21), t33), fmul(libdevice.fmaf(weight_target, g, -t9), t20))
+    t35 = f32(0.0) if t7 else f32(0.0) if t8 else t34
+    t36 = f32(0.0) if t7 else f32(0.0) if t8 else t21
+    return fadd(t36, t35) if fsub(t35, t35) == f32(0.0) else t36
+
+
+# dq = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(-(-m0 - log(s0) + input[target])*exp(q*(-m0
+#     - log(s0) + input[target]))/q + expm1(q*(-m0 - log(s0) + input[target]))/q**2)))
+@core
+def vjp_q_f64_dq_core(g, ignore_index, m0, q, s0, s0_l, target, input_target, weight_target):
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = dmul(weight_target, g)
+    t4 = dadd(input_target, -m0)
+    t5 = -log(s0)
+    t6 = dadd(t4, t5)
+    t7 = dmul(q, t6)
+    t8 = expm1(t7)
+    t9 = ddiv(t8, q)
+    t10 = ddiv(t9, q)
+    t11 = ddiv(t6, q)
+    t12 = exp(t7)
+    t13 = -dmul(t11, t12)
+    t14 = dadd(t10, t13)
+    t15 = dmul(t3, t14)
+    t16 = dadd(t14, -t10)
+    t17 = dadd(t6, -t4)
+    t18 = dadd(t4, -input_target)
+    t19 = dadd(dadd(input_target, -dadd(t4, -t18)), dadd(-m0, -t18))
+    t20 = dadd(dadd(dadd(t4, -dadd(t6, -t17)), dadd(t5, -t17)), t19)
+    t21 = dadd(t20, -dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
+    t22 = dadd(libdevice.fma(q, t6, -t7), dmul(q, t21))
+    t23 = ddiv(dadd(libdevice.fma(-t9, q, t8), dadd(expm1_low(t7), dmul(t22, dadd(t8, 1.0)))), q)
+    t24 = dadd(dadd(t10, -dadd(t14, -t16)), dadd(t13, -t16))
+    t25 = dadd(libdevice.fma(t11, t12, t13), dmul(t11, dadd(exp_low(t7), dmul(t22, t12))))
+    t26 = -dadd(t25, dmul(ddiv(dadd(libdevice.fma(-t11, q, t6), t21), q), t12))
+    t27 = dmul(t3, dadd(dadd(t24, ddiv(dadd(libdevice.fma(-t10, q, t9), t23), q)), t26))
+    t28 = dadd(dadd(libdevice.fma(t3, t14, -t15), t27), dmul(libdevice.fma(weight_target, g, -t3), t14))
+    t29 = 0.0 if t1 else 0.0 if t2 else t28
+    t30 = 0.0 if t1 else 0.0 if t2 else t15
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
+
+
 # out = (0 if Eq(target, ignore_index) else weight[target])
 @core
-def share_f32_out_core(ignore_index, target, weight_target):
-    return f32(0.0) if target == ignore_index else weight_target
+def share_f32_out_core(ignore_index, ignore_index_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return f32(0.0) if t7 else weight_target
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -261,8 +491,27 @@ def share_f64_out_core(ignore_index, target, weight_target):
     return 0.0 if target == ignore_index else weight_target
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
+    return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
 @kernel
-def value_f32_warp(input, target, weight, ignore_index, q, out_, rows, n, inner):
+def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -281,8 +530,8 @@ def value_f32_warp(input, target, weight, ignore_index, q, out_, rows, n, inner)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -291,12 +540,64 @@ def value_f32_warp(input, target, weight, ignore_index, q, out_, rows, n, inner)
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, m0, q, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
 @kernel
-def value_f32_block(input, target, weight, ignore_index, q, out_, rows, n, inner):
+def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_block(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -315,8 +616,8 @@ def value_f32_block(input, target, weight, ignore_index, q, out_, rows, n, inner
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -325,7 +626,59 @@ def value_f32_block(input, target, weight, ignore_index, q, out_, rows, n, inner
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, m0, q, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
@@ -352,6 +705,46 @@ def value_f64_warp(input, target, weight, ignore_index, q, out_, rows, n, inner)
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f64_warp_wide(input, target, weight, ignore_index, q, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -398,7 +791,47 @@ def value_f64_block(input, target, weight, ignore_index, q, out_, rows, n, inner
 
 
 @kernel
-def vjp_f32_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
+def value_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -418,29 +851,112 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, in
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_block(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
+def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -460,25 +976,108 @@ def vjp_f32_block(g, input, target, weight, ignore_index, q, dinput_, rows, n, i
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -524,6 +1123,66 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, in
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -566,7 +1225,69 @@ def vjp_f64_block(g, input, target, weight, ignore_index, q, dinput_, rows, n, i
 
 
 @kernel
-def value_and_grad_f32_warp(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
+def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, dinput_, rows, n, inner
+):
     row = warp_row()
     if row >= rows:
         return
@@ -586,9 +1307,9 @@ def value_and_grad_f32_warp(g, input, target, weight, ignore_index, q, out_, din
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -597,24 +1318,117 @@ def value_and_grad_f32_warp(g, input, target, weight, ignore_index, q, out_, din
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, m0, q, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_block(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
+def value_and_grad_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, dinput_, rows, n, inner
+):
     row = block_row()
     if row >= rows:
         return
@@ -634,9 +1448,9 @@ def value_and_grad_f32_block(g, input, target, weight, ignore_index, q, out_, di
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -645,20 +1459,111 @@ def value_and_grad_f32_block(g, input, target, weight, ignore_index, q, out_, di
         store(
             out_,
             row,
-            value_f32_out_core(ignore_index, m0, q, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, f32(g_row), ignore_index, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -710,6 +1615,72 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, q, out_, din
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -758,7 +1729,749 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, q, out_, di
 
 
 @kernel
-def share_f32_warp(input, target, weight, ignore_index, q, out_, rows, n, inner):
+def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            float(g_row),
+            ignore_index,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)), vjp_weight_f32_dweight_core(
+            f32(i_3), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)), vjp_weight_f32_dweight_core(
+            f32(i_3), e0, e0_l, f32(g_row), ignore_index, ignore_index_l, q, q_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_warp(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core(float(i), e0, e0_l, float(g_row), ignore_index, q, float(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), e0, e0_l, float(g_row), ignore_index, q, float(target_row)), vjp_weight_f64_dweight_core(
+            float(i_1), e0, e0_l, float(g_row), ignore_index, q, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_block(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core(float(i), e0, e0_l, float(g_row), ignore_index, q, float(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_inside_target_row__n)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), e0, e0_l, float(g_row), ignore_index, q, float(target_row)), vjp_weight_f64_dweight_core(
+            float(i_1), e0, e0_l, float(g_row), ignore_index, q, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_q_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dq_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f32_dq_core(f32(g_row), ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dq_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f32_dq_core(f32(g_row), ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dq_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f32_dq_core(f32(g_row), ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dq_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f32_dq_core(f32(g_row), ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f64_warp(g, input, target, weight, ignore_index, q, dq_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f64_dq_core(float(g_row), ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f64_warp_wide(g, input, target, weight, ignore_index, q, dq_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f64_dq_core(float(g_row), ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f64_block(g, input, target, weight, ignore_index, q, dq_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f64_dq_core(float(g_row), ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_q_f64_block_wide(g, input, target, weight, ignore_index, q, dq_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            dq_,
+            row,
+            vjp_q_f64_dq_core(float(g_row), ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -767,11 +2480,24 @@ def share_f32_warp(input, target, weight, ignore_index, q, out_, rows, n, inner)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
-        store(out_, row, share_f32_out_core(ignore_index, f32(target_row), weight_inside_target_row__n))
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
 
 
 @kernel
-def share_f32_block(input, target, weight, ignore_index, q, out_, rows, n, inner):
+def share_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f32_block(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -780,11 +2506,37 @@ def share_f32_block(input, target, weight, ignore_index, q, out_, rows, n, inner
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
-        store(out_, row, share_f32_out_core(ignore_index, f32(target_row), weight_inside_target_row__n))
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
 
 
 @kernel
 def share_f64_warp(input, target, weight, ignore_index, q, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f64_warp_wide(input, target, weight, ignore_index, q, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -807,3 +2559,178 @@ def share_f64_block(input, target, weight, ignore_index, q, out_, rows, n, inner
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f32_block(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def share_vjp_weight_f64_block(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))

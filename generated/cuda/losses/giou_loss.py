@@ -12,7 +12,7 @@ return 1 - both / (either + eps) + (hull - either) / (hull + eps)
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, store2, store4, u32
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp_lane, warp_row, warp_width)
 
@@ -32,7 +32,7 @@ from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp
 #     (first_max(input[2], target[2]) - first_min(input[0], target[0]))*(first_max(input[3], target[3]) -
 #     first_min(input[1], target[1])))
 @core
-def value_f32_out_core(eps, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
+def value_f32_out_core(eps, eps_l, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
     t1 = fsub(input_2, input_0)
     t2 = fsub(input_3, input_1)
     t3 = fmul(t1, t2)
@@ -101,12 +101,12 @@ def value_f32_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
     t66 = fadd(t65, fmul(fadd(fsub(t63, fsub(t23, t64)), fsub(t19, t64)), t24)) if t22 else f32(0.0)
     t67 = fadd(fadd(fadd(fsub(t17, fsub(t27, t40)), fsub(t26, t40)), t60), t66)
     t68 = fsub(t28, eps)
-    t69 = fmul(t29, fadd(fadd(fsub(eps, fsub(t28, t68)), fsub(t16, t68)), t59))
+    t69 = fmul(t29, fadd(fadd(fadd(fsub(eps, fsub(t28, t68)), fsub(t16, t68)), eps_l), t59))
     t70 = fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, t27), t67), t69), t28)
     t71 = fsub(t33, t31)
     t72 = fsub(t31, t30)
     t73 = fsub(t30, eps)
-    t74 = fadd(fadd(fsub(eps, fsub(t30, t73)), fsub(t3, t73)), t48)
+    t74 = fadd(fadd(fadd(fsub(eps, fsub(t30, t73)), fsub(t3, t73)), eps_l), t48)
     t75 = fadd(fadd(fadd(fsub(t30, fsub(t31, t72)), fsub(t7, t72)), t74), t54)
     t76 = fmul(t34, fadd(fadd(fadd(fsub(t31, fsub(t33, t71)), fsub(t32, t71)), t75), -t66))
     t77 = -fdiv(fsub(fadd(libdevice.fmaf(t35, t33, t26), t66), t76), t33)
@@ -331,7 +331,7 @@ def value_f64_out_core(eps, input_0, input_1, input_2, input_3, target_0, target
 #     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
 #     Eq(4, 3) else 0))
 @core
-def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
+def vjp_f32_dinput_core(i_4, eps, eps_l, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
     t1 = i_4 == f32(0.0)
     t2 = fsub(input_3, input_1)
     t3 = input_3 if target_3 < input_3 else target_3
@@ -484,7 +484,7 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
     t150 = fsub(t21, t19)
     t151 = fadd(fsub(t19, fsub(t21, t150)), fsub(-t20, t150))
     t152 = fadd(fadd(libdevice.fmaf(t21, t5, -t22), fmul(t21, t141)), fmul(t151, t5))
-    t153 = fadd(fadd(fsub(eps, fsub(t23, t149)), fsub(t22, t149)), t152)
+    t153 = fadd(fadd(fadd(fsub(eps, fsub(t23, t149)), fsub(t22, t149)), eps_l), t152)
     t154 = fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t18), t148), fmul(t24, t153)), t23)
     t155 = fsub(t36, t31)
     t156 = fsub(t31, t27)
@@ -493,7 +493,7 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
     t159 = fsub(t25, t158)
     t160 = fadd(fsub(t158, fsub(t25, t159)), fsub(input_2, t159))
     t161 = fadd(fadd(libdevice.fmaf(t25, t2, t48), fmul(t25, t139)), fmul(t160, t2))
-    t162 = fadd(fadd(fsub(eps, fsub(t27, t157)), fsub(t26, t157)), t161)
+    t162 = fadd(fadd(fadd(fsub(eps, fsub(t27, t157)), fsub(t26, t157)), eps_l), t161)
     t163 = -target_1
     t164 = fsub(t29, t163)
     t165 = fmul(t28, fadd(fsub(t163, fsub(t29, t164)), fsub(target_3, t164)))
@@ -718,7 +718,9 @@ def vjp_f32_dinput_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_
 #     first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1], target[1])))**2 if
 #     Eq(4, 3) else 0))
 @core
-def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
+def vjp_f32_dtarget_core(
+    i_4, eps, eps_l, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3
+):
     t1 = i_4 == f32(0.0)
     t2 = fsub(target_3, target_1)
     t3 = input_3 if target_3 < input_3 else target_3
@@ -871,7 +873,7 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
     t150 = fsub(t21, t19)
     t151 = fadd(fsub(t19, fsub(t21, t150)), fsub(-t20, t150))
     t152 = fadd(fadd(libdevice.fmaf(t21, t5, -t22), fmul(t21, t141)), fmul(t151, t5))
-    t153 = fadd(fadd(fsub(eps, fsub(t23, t149)), fsub(t22, t149)), t152)
+    t153 = fadd(fadd(fadd(fsub(eps, fsub(t23, t149)), fsub(t22, t149)), eps_l), t152)
     t154 = fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t18), t148), fmul(t24, t153)), t23)
     t155 = fsub(t36, t31)
     t156 = fsub(t31, t28)
@@ -883,7 +885,7 @@ def vjp_f32_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
     t162 = fsub(t25, t161)
     t163 = fmul(fadd(fsub(t161, fsub(t25, t162)), fsub(input_2, t162)), t26)
     t164 = fadd(fadd(libdevice.fmaf(t25, t26, t48), t160), t163)
-    t165 = fadd(fadd(fsub(eps, fsub(t28, t157)), fsub(t27, t157)), t164)
+    t165 = fadd(fadd(fadd(fsub(eps, fsub(t28, t157)), fsub(t27, t157)), eps_l), t164)
     t166 = -target_0
     t167 = fsub(t29, t166)
     t168 = fadd(fsub(t166, fsub(t29, t167)), fsub(target_2, t167))
@@ -1761,8 +1763,210 @@ def vjp_f64_dtarget_core(i_4, eps, g, input_0, input_1, input_2, input_3, target
     return dadd(t128, t265) if dadd(t265, -t265) == 0.0 else t128
 
 
+# deps = g*(((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1], target[1]) +
+#     first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0)/(eps + (-input[0] +
+#     input[2])*(-input[1] + input[3]) + (-target[0] + target[2])*(-target[1] + target[3]) -
+#     ((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1], target[1]) +
+#     first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0))**2 - ((first_max(input[2],
+#     target[2]) - first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1],
+#     target[1])) - (-input[0] + input[2])*(-input[1] + input[3]) - (-target[0] + target[2])*(-target[1] +
+#     target[3]) + ((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
+#     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
+#     target[0])) & (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0))/(eps +
+#     (first_max(input[2], target[2]) - first_min(input[0], target[0]))*(first_max(input[3], target[3]) -
+#     first_min(input[1], target[1])))**2)
+@core
+def vjp_eps_f32_deps_core(eps, eps_l, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
+    t1 = fsub(input_2, input_0)
+    t2 = fsub(input_3, input_1)
+    t3 = fmul(t1, t2)
+    t4 = -t3
+    t5 = fsub(target_2, target_0)
+    t6 = fsub(target_3, target_1)
+    t7 = fmul(t5, t6)
+    t8 = -t7
+    t9 = fadd(t4, t8)
+    t10 = input_2 if target_2 < input_2 else target_2
+    t11 = input_0 if input_0 < target_0 else target_0
+    t12 = fsub(t10, t11)
+    t13 = input_3 if target_3 < input_3 else target_3
+    t14 = input_1 if input_1 < target_1 else target_1
+    t15 = fsub(t13, t14)
+    t16 = fmul(t12, t15)
+    t17 = fadd(t9, t16)
+    t18 = input_0 if target_0 < input_0 else target_0
+    t19 = input_2 if input_2 < target_2 else target_2
+    t20 = input_1 if target_1 < input_1 else target_1
+    t21 = input_3 if input_3 < target_3 else target_3
+    t22 = t18 < t19 and t20 < t21
+    t23 = fsub(t19, t18)
+    t24 = fsub(t21, t20)
+    t25 = fmul(t23, t24)
+    t26 = t25 if t22 else f32(0.0)
+    t27 = fadd(t17, t26)
+    t28 = fadd(eps, t16)
+    t29 = fdiv(t27, t28)
+    t30 = fdiv(t29, t28)
+    t31 = -t30
+    t32 = fadd(eps, t3)
+    t33 = fadd(t32, t7)
+    t34 = -t26
+    t35 = fadd(t33, t34)
+    t36 = fdiv(t26, t35)
+    t37 = fdiv(t36, t35)
+    t38 = fadd(t31, t37)
+    t39 = fmul(g, t38)
+    t40 = fsub(t38, t31)
+    t41 = fsub(t27, t17)
+    t42 = fsub(t17, t9)
+    t43 = fsub(t9, t4)
+    t44 = -input_1
+    t45 = fsub(t2, t44)
+    t46 = -input_0
+    t47 = fsub(t1, t46)
+    t48 = fadd(libdevice.fmaf(t1, t2, t4), fmul(t1, fadd(fsub(t44, fsub(t2, t45)), fsub(input_3, t45))))
+    t49 = fadd(t48, fmul(fadd(fsub(t46, fsub(t1, t47)), fsub(input_2, t47)), t2))
+    t50 = -target_1
+    t51 = fsub(t6, t50)
+    t52 = -target_0
+    t53 = fsub(t5, t52)
+    t54 = fadd(libdevice.fmaf(t5, t6, t8), fmul(t5, fadd(fsub(t50, fsub(t6, t51)), fsub(target_3, t51))))
+    t55 = fadd(t54, fmul(fadd(fsub(t52, fsub(t5, t53)), fsub(target_2, t53)), t6))
+    t56 = fadd(fadd(fadd(fsub(t4, fsub(t9, t43)), fsub(t8, t43)), -t49), -t55)
+    t57 = fsub(t15, t13)
+    t58 = fsub(t12, t10)
+    t59 = fadd(libdevice.fmaf(t12, t15, -t16), fmul(t12, fadd(fsub(t13, fsub(t15, t57)), fsub(-t14, t57))))
+    t60 = fadd(t59, fmul(fadd(fsub(t10, fsub(t12, t58)), fsub(-t11, t58)), t15))
+    t61 = fadd(fadd(fadd(fsub(t9, fsub(t17, t42)), fsub(t16, t42)), t56), t60)
+    t62 = -t20
+    t63 = fsub(t24, t62)
+    t64 = -t18
+    t65 = fsub(t23, t64)
+    t66 = fadd(libdevice.fmaf(t23, t24, -t25), fmul(t23, fadd(fsub(t62, fsub(t24, t63)), fsub(t21, t63))))
+    t67 = fadd(t66, fmul(fadd(fsub(t64, fsub(t23, t65)), fsub(t19, t65)), t24)) if t22 else f32(0.0)
+    t68 = fadd(fadd(fadd(fsub(t17, fsub(t27, t41)), fsub(t26, t41)), t61), t67)
+    t69 = fsub(t28, eps)
+    t70 = fadd(fadd(fadd(fsub(eps, fsub(t28, t69)), fsub(t16, t69)), eps_l), t60)
+    t71 = fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, t27), t68), fmul(t29, t70)), t28)
+    t72 = -fdiv(fsub(fadd(libdevice.fmaf(t31, t28, t29), t71), fmul(t30, t70)), t28)
+    t73 = fsub(t35, t33)
+    t74 = fsub(t33, t32)
+    t75 = fsub(t32, eps)
+    t76 = fadd(fadd(fadd(fsub(eps, fsub(t32, t75)), fsub(t3, t75)), eps_l), t49)
+    t77 = fadd(fadd(fadd(fsub(t32, fsub(t33, t74)), fsub(t7, t74)), t76), t55)
+    t78 = fadd(fadd(fadd(fsub(t33, fsub(t35, t73)), fsub(t34, t73)), t77), -t67)
+    t79 = fdiv(fsub(fadd(libdevice.fmaf(-t36, t35, t26), t67), fmul(t36, t78)), t35)
+    t80 = fdiv(fsub(fadd(libdevice.fmaf(-t37, t35, t36), t79), fmul(t37, t78)), t35)
+    t81 = fmul(g, fadd(fadd(fadd(fsub(t31, fsub(t38, t40)), fsub(t37, t40)), t72), t80))
+    t82 = fadd(libdevice.fmaf(g, t38, -t39), t81)
+    return fadd(t39, t82) if fsub(t82, t82) == f32(0.0) else t39
+
+
+# deps = g*(((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1], target[1]) +
+#     first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0)/(eps + (-input[0] +
+#     input[2])*(-input[1] + input[3]) + (-target[0] + target[2])*(-target[1] + target[3]) -
+#     ((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1], target[1]) +
+#     first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0], target[0])) &
+#     (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0))**2 - ((first_max(input[2],
+#     target[2]) - first_min(input[0], target[0]))*(first_max(input[3], target[3]) - first_min(input[1],
+#     target[1])) - (-input[0] + input[2])*(-input[1] + input[3]) - (-target[0] + target[2])*(-target[1] +
+#     target[3]) + ((-first_max(input[0], target[0]) + first_min(input[2], target[2]))*(-first_max(input[1],
+#     target[1]) + first_min(input[3], target[3])) if (first_min(input[2], target[2]) > first_max(input[0],
+#     target[0])) & (first_min(input[3], target[3]) > first_max(input[1], target[1])) else 0))/(eps +
+#     (first_max(input[2], target[2]) - first_min(input[0], target[0]))*(first_max(input[3], target[3]) -
+#     first_min(input[1], target[1])))**2)
+@core
+def vjp_eps_f64_deps_core(eps, g, input_0, input_1, input_2, input_3, target_0, target_1, target_2, target_3):
+    t1 = dadd(input_2, -input_0)
+    t2 = dadd(input_3, -input_1)
+    t3 = dmul(t1, t2)
+    t4 = -t3
+    t5 = dadd(target_2, -target_0)
+    t6 = dadd(target_3, -target_1)
+    t7 = dmul(t5, t6)
+    t8 = -t7
+    t9 = dadd(t4, t8)
+    t10 = input_2 if target_2 < input_2 else target_2
+    t11 = input_0 if input_0 < target_0 else target_0
+    t12 = dadd(t10, -t11)
+    t13 = input_3 if target_3 < input_3 else target_3
+    t14 = input_1 if input_1 < target_1 else target_1
+    t15 = dadd(t13, -t14)
+    t16 = dmul(t12, t15)
+    t17 = dadd(t9, t16)
+    t18 = input_0 if target_0 < input_0 else target_0
+    t19 = input_2 if input_2 < target_2 else target_2
+    t20 = input_1 if target_1 < input_1 else target_1
+    t21 = input_3 if input_3 < target_3 else target_3
+    t22 = t18 < t19 and t20 < t21
+    t23 = dadd(t19, -t18)
+    t24 = dadd(t21, -t20)
+    t25 = dmul(t23, t24)
+    t26 = t25 if t22 else 0.0
+    t27 = dadd(t17, t26)
+    t28 = dadd(eps, t16)
+    t29 = ddiv(t27, t28)
+    t30 = ddiv(t29, t28)
+    t31 = -t30
+    t32 = dadd(eps, t3)
+    t33 = dadd(t32, t7)
+    t34 = -t26
+    t35 = dadd(t33, t34)
+    t36 = ddiv(t26, t35)
+    t37 = ddiv(t36, t35)
+    t38 = dadd(t31, t37)
+    t39 = dmul(g, t38)
+    t40 = dadd(t38, -t31)
+    t41 = dadd(t27, -t17)
+    t42 = dadd(t17, -t9)
+    t43 = dadd(t9, -t4)
+    t44 = -input_1
+    t45 = dadd(t2, -t44)
+    t46 = -input_0
+    t47 = dadd(t1, -t46)
+    t48 = dadd(libdevice.fma(t1, t2, t4), dmul(t1, dadd(dadd(t44, -dadd(t2, -t45)), dadd(input_3, -t45))))
+    t49 = dadd(t48, dmul(dadd(dadd(t46, -dadd(t1, -t47)), dadd(input_2, -t47)), t2))
+    t50 = -target_1
+    t51 = dadd(t6, -t50)
+    t52 = -target_0
+    t53 = dadd(t5, -t52)
+    t54 = dadd(libdevice.fma(t5, t6, t8), dmul(t5, dadd(dadd(t50, -dadd(t6, -t51)), dadd(target_3, -t51))))
+    t55 = dadd(t54, dmul(dadd(dadd(t52, -dadd(t5, -t53)), dadd(target_2, -t53)), t6))
+    t56 = dadd(dadd(dadd(dadd(t4, -dadd(t9, -t43)), dadd(t8, -t43)), -t49), -t55)
+    t57 = dadd(t15, -t13)
+    t58 = dadd(t12, -t10)
+    t59 = dadd(libdevice.fma(t12, t15, -t16), dmul(t12, dadd(dadd(t13, -dadd(t15, -t57)), dadd(-t14, -t57))))
+    t60 = dadd(t59, dmul(dadd(dadd(t10, -dadd(t12, -t58)), dadd(-t11, -t58)), t15))
+    t61 = dadd(dadd(dadd(dadd(t9, -dadd(t17, -t42)), dadd(t16, -t42)), t56), t60)
+    t62 = -t20
+    t63 = dadd(t24, -t62)
+    t64 = -t18
+    t65 = dadd(t23, -t64)
+    t66 = dadd(libdevice.fma(t23, t24, -t25), dmul(t23, dadd(dadd(t62, -dadd(t24, -t63)), dadd(t21, -t63))))
+    t67 = dadd(t66, dmul(dadd(dadd(t64, -dadd(t23, -t65)), dadd(t19, -t65)), t24)) if t22 else 0.0
+    t68 = dadd(dadd(dadd(dadd(t17, -dadd(t27, -t41)), dadd(t26, -t41)), t61), t67)
+    t69 = dadd(t28, -eps)
+    t70 = dadd(dadd(dadd(eps, -dadd(t28, -t69)), dadd(t16, -t69)), t60)
+    t71 = ddiv(dadd(dadd(libdevice.fma(-t29, t28, t27), t68), -dmul(t29, t70)), t28)
+    t72 = -ddiv(dadd(dadd(libdevice.fma(t31, t28, t29), t71), -dmul(t30, t70)), t28)
+    t73 = dadd(t35, -t33)
+    t74 = dadd(t33, -t32)
+    t75 = dadd(t32, -eps)
+    t76 = dadd(dadd(dadd(eps, -dadd(t32, -t75)), dadd(t3, -t75)), t49)
+    t77 = dadd(dadd(dadd(dadd(t32, -dadd(t33, -t74)), dadd(t7, -t74)), t76), t55)
+    t78 = dadd(dadd(dadd(dadd(t33, -dadd(t35, -t73)), dadd(t34, -t73)), t77), -t67)
+    t79 = ddiv(dadd(dadd(libdevice.fma(-t36, t35, t26), t67), -dmul(t36, t78)), t35)
+    t80 = ddiv(dadd(dadd(libdevice.fma(-t37, t35, t36), t79), -dmul(t37, t78)), t35)
+    t81 = dmul(g, dadd(dadd(dadd(dadd(t31, -dadd(t38, -t40)), dadd(t37, -t40)), t72), t80))
+    t82 = dadd(libdevice.fma(g, t38, -t39), t81)
+    return dadd(t39, t82) if dadd(t82, -t82) == 0.0 else t39
+
+
 @kernel
-def value_f32_warp(input, target, eps, out_, rows, n, inner):
+def value_f32_warp(input, target, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1780,12 +1984,35 @@ def value_f32_warp(input, target, eps, out_, rows, n, inner):
         store(
             out_,
             row,
-            value_f32_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
 
 
 @kernel
-def value_f32_block(input, target, eps, out_, rows, n, inner):
+def value_f32_warp_wide(input, target, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def value_f32_block(input, target, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1803,12 +2030,58 @@ def value_f32_block(input, target, eps, out_, rows, n, inner):
         store(
             out_,
             row,
-            value_f32_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def value_f32_block_wide(input, target, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
 
 
 @kernel
 def value_f64_warp(input, target, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def value_f64_warp_wide(input, target, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1854,7 +2127,30 @@ def value_f64_block(input, target, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
+def value_f64_block_wide(input, target, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_f32_warp(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1874,7 +2170,7 @@ def vjp_f32_warp(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + warp_width)
     i = lane
@@ -1890,13 +2186,81 @@ def vjp_f32_warp(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_f32_dtarget_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_block(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
+def vjp_f32_warp_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_block(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1916,7 +2280,7 @@ def vjp_f32_block(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + block_width)
     i = lane
@@ -1932,9 +2296,77 @@ def vjp_f32_block(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_f32_dtarget_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -1980,6 +2412,68 @@ def vjp_f64_warp(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dinput_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dtarget_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -2022,7 +2516,69 @@ def vjp_f64_block(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
-def value_and_grad_f32_warp(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
+def vjp_f64_block_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dinput_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_u32_0 = load(input, u32(at + u32(0) * inner))
+        input_u32_1 = load(input, u32(at + u32(1) * inner))
+        input_u32_2 = load(input, u32(at + u32(2) * inner))
+        input_u32_3 = load(input, u32(at + u32(3) * inner))
+        target_u32_0 = load(target, u32(at + u32(0) * inner))
+        target_u32_1 = load(target, u32(at + u32(1) * inner))
+        target_u32_2 = load(target, u32(at + u32(2) * inner))
+        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dtarget_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(g, input, target, eps, eps_l, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -2041,14 +2597,14 @@ def value_and_grad_f32_warp(g, input, target, eps, out_, dinput_, dtarget_, rows
         store(
             out_,
             row,
-            value_f32_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
     i = lane
     while i < n:
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + warp_width)
     i = lane
@@ -2056,13 +2612,79 @@ def value_and_grad_f32_warp(g, input, target, eps, out_, dinput_, dtarget_, rows
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_f32_dtarget_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_block(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
+def value_and_grad_f32_warp_wide(g, input, target, eps, eps_l, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(g, input, target, eps, eps_l, out_, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -2081,14 +2703,14 @@ def value_and_grad_f32_block(g, input, target, eps, out_, dinput_, dtarget_, row
         store(
             out_,
             row,
-            value_f32_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
     i = lane
     while i < n:
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + block_width)
     i = lane
@@ -2096,9 +2718,75 @@ def value_and_grad_f32_block(g, input, target, eps, out_, dinput_, dtarget_, row
         store(
             dtarget_,
             u32(at + i * inner),
-            vjp_f32_dtarget_core(f32(i), eps, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+            vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(g, input, target, eps, eps_l, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(eps, eps_l, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dinput_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(i), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_1), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(f32(i_2), eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f32_dtarget_core(
+            f32(i_3),
+            eps,
+            eps_l,
+            f32(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -2142,6 +2830,66 @@ def value_and_grad_f64_warp(g, input, target, eps, out_, dinput_, dtarget_, rows
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dinput_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dtarget_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -2179,3 +2927,255 @@ def value_and_grad_f64_block(g, input, target, eps, out_, dinput_, dtarget_, row
             vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_block_wide(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(eps, input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dinput_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dtarget_core(
+            float(i_1),
+            eps,
+            float(g_row),
+            input_u32_0,
+            input_u32_1,
+            input_u32_2,
+            input_u32_3,
+            target_u32_0,
+            target_u32_1,
+            target_u32_2,
+            target_u32_3,
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_eps_f32_warp(g, input, target, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f32_warp_wide(g, input, target, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f32_block(g, input, target, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f32_block_wide(g, input, target, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f32_deps_core(eps, eps_l, f32(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f64_warp(g, input, target, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f64_deps_core(eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f64_warp_wide(g, input, target, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f64_deps_core(eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f64_block(g, input, target, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f64_deps_core(eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )
+
+
+@kernel
+def vjp_eps_f64_block_wide(g, input, target, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    input_u32_0 = load(input, u32(at + u32(0) * inner))
+    input_u32_1 = load(input, u32(at + u32(1) * inner))
+    input_u32_2 = load(input, u32(at + u32(2) * inner))
+    input_u32_3 = load(input, u32(at + u32(3) * inner))
+    target_u32_0 = load(target, u32(at + u32(0) * inner))
+    target_u32_1 = load(target, u32(at + u32(1) * inner))
+    target_u32_2 = load(target, u32(at + u32(2) * inner))
+    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    if lane == 0:
+        store(
+            deps_,
+            row,
+            vjp_eps_f64_deps_core(eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3),
+        )

@@ -9,7 +9,25 @@ return (left + right) / 2
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -40,8 +58,8 @@ def value_f32_s0_core(input_D1, target_D1):
     t7 = fmul(input_D1, t6)
     t8 = fsub(t4, t2)
     t9 = fsub(libdevice.fmaf(-t5, t4, input_D1), fmul(t5, fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8))))
-    t10 = fadd(libdevice.fmaf(input_D1, t6, -t7), fmul(input_D1, fmul(fdiv(t9, t4), fdiv(f32(1.0), t5))))
-    t11 = f32(0.0) if t1 else t10
+    t10 = fmul(input_D1, fadd(logf_low(t5), fmul(fdiv(t9, t4), fdiv(f32(1.0), t5))))
+    t11 = f32(0.0) if t1 else fadd(libdevice.fmaf(input_D1, t6, -t7), t10)
     t12 = f32(0.0) if t1 else t7
     t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
     return t12, t13
@@ -59,8 +77,8 @@ def value_f32_s1_core(input_D1, target_D1):
     t7 = fmul(target_D1, t6)
     t8 = fsub(t4, t2)
     t9 = fsub(libdevice.fmaf(-t5, t4, target_D1), fmul(t5, fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8))))
-    t10 = fadd(libdevice.fmaf(target_D1, t6, -t7), fmul(target_D1, fmul(fdiv(t9, t4), fdiv(f32(1.0), t5))))
-    t11 = f32(0.0) if t1 else t10
+    t10 = fmul(target_D1, fadd(logf_low(t5), fmul(fdiv(t9, t4), fdiv(f32(1.0), t5))))
+    t11 = f32(0.0) if t1 else fadd(libdevice.fmaf(target_D1, t6, -t7), t10)
     t12 = f32(0.0) if t1 else t7
     t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
     return t12, t13
@@ -155,16 +173,17 @@ def vjp_f32_dinput_core(g, input_D, target_D):
     t22 = fsub(t3, t1)
     t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
     t24 = fdiv(fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, t23)), t3)
-    t25 = fsub(t11, t9)
-    t26 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t24, f32(0.5))), fmul(t8, t23)), t3)
-    t27 = fdiv(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t23)), t3)
-    t28 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t25)), fsub(t10, t25)), t26), t27))
-    t29 = fadd(fadd(fsub(t5, fsub(t14, t21)), fsub(t13, t21)), fmul(fmul(t24, fdiv(f32(1.0), t4)), f32(0.5)))
-    t30 = fmul(f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t28), fmul(t23, t11)), f32(0.5))
-    t31 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t3, target_D), fmul(t16, t23)), t3), f32(0.25))
-    t32 = fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), fadd(t29, t30))
-    t33 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, fadd(t32, f32(0.0) if t15 else t31)))
-    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
+    t25 = fmul(fadd(logf_low(t4), fmul(t24, fdiv(f32(1.0), t4))), f32(0.5))
+    t26 = fsub(t11, t9)
+    t27 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t24, f32(0.5))), fmul(t8, t23)), t3)
+    t28 = fdiv(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t23)), t3)
+    t29 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), t27), t28))
+    t30 = fmul(f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t29), fmul(t23, t11)), f32(0.5))
+    t31 = fadd(fadd(fadd(fsub(t5, fsub(t14, t21)), fsub(t13, t21)), t25), t30)
+    t32 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t3, target_D), fmul(t16, t23)), t3), f32(0.25))
+    t33 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t31), f32(0.0) if t15 else t32))
+    t34 = fadd(libdevice.fmaf(g, t18, -t19), t33)
+    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
 
 
 # dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
@@ -196,16 +215,17 @@ def vjp_f32_dtarget_core(g, input_D, target_D):
     t22 = fsub(t3, t1)
     t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
     t24 = fdiv(fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, t23)), t3)
-    t25 = -fmul(fdiv(fsub(libdevice.fmaf(-t7, t3, input_D), fmul(t7, t23)), t3), f32(0.25))
-    t26 = fadd(fadd(fsub(t5, fsub(t9, t21)), fsub(t8, t21)), fmul(fmul(t24, fdiv(f32(1.0), t4)), f32(0.5)))
-    t27 = fsub(t15, t13)
-    t28 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t3, t11), fmul(t24, f32(0.5))), fmul(t12, t23)), t3)
-    t29 = fdiv(fsub(libdevice.fmaf(-t14, t3, f32(1.0)), fmul(t14, t23)), t3)
-    t30 = fmul(t3, fadd(fadd(fadd(fsub(t13, fsub(t15, t27)), fsub(t14, t27)), t28), t29))
-    t31 = fmul(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t3, t15, -t16), t30), fmul(t23, t15)), f32(0.5))
-    t32 = fadd(fadd(fadd(fsub(t9, fsub(t18, t20)), fsub(t17, t20)), fadd(t26, f32(0.0) if t6 else t25)), t31)
-    t33 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, t32))
-    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
+    t25 = fmul(fadd(logf_low(t4), fmul(t24, fdiv(f32(1.0), t4))), f32(0.5))
+    t26 = -fmul(fdiv(fsub(libdevice.fmaf(-t7, t3, input_D), fmul(t7, t23)), t3), f32(0.25))
+    t27 = fadd(fadd(fadd(fsub(t5, fsub(t9, t21)), fsub(t8, t21)), t25), f32(0.0) if t6 else t26)
+    t28 = fsub(t15, t13)
+    t29 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t3, t11), fmul(t24, f32(0.5))), fmul(t12, t23)), t3)
+    t30 = fdiv(fsub(libdevice.fmaf(-t14, t3, f32(1.0)), fmul(t14, t23)), t3)
+    t31 = fmul(t3, fadd(fadd(fadd(fsub(t13, fsub(t15, t28)), fsub(t14, t28)), t29), t30))
+    t32 = fmul(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t3, t15, -t16), t31), fmul(t23, t15)), f32(0.5))
+    t33 = fmul(g, fadd(fadd(fadd(fsub(t9, fsub(t18, t20)), fsub(t17, t20)), t27), t32))
+    t34 = fadd(libdevice.fmaf(g, t18, -t19), t33)
+    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
 
 
 # dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
@@ -301,17 +321,21 @@ def value_and_grad_f32_e0_core(input_D, target_D):
     t4 = fdiv(input_D, t3)
     t5 = fsub(t3, t1)
     t6 = fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5))))
-    t7 = fmul(fdiv(t6, t3), fdiv(f32(1.0), t4))
-    t8 = libdevice.logf(t4)
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    t7 = fadd(logf_low(t4), fmul(fdiv(t6, t3), fdiv(f32(1.0), t4)))
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = libdevice.logf(t4)
+    t10 = fadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    return t11, t12
 
 
 # s0 = sum over D.1 of weighted(input[D.1], e0[D.1])
 @core
-def value_and_grad_f32_s0_core(e0_D1, input_D1):
+def value_and_grad_f32_s0_core(e0_D1, e0_D1_l, input_D1):
     t1 = input_D1 == f32(0.0)
     t2 = fmul(e0_D1, input_D1)
-    t3 = f32(0.0) if t1 else libdevice.fmaf(e0_D1, input_D1, -t2)
+    t3 = f32(0.0) if t1 else fadd(libdevice.fmaf(e0_D1, input_D1, -t2), fmul(e0_D1_l, input_D1))
     t4 = f32(0.0) if t1 else t2
     t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
     return t4, t5
@@ -326,17 +350,21 @@ def value_and_grad_f32_e1_core(input_D, target_D):
     t4 = fdiv(target_D, t3)
     t5 = fsub(t3, t1)
     t6 = fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5))))
-    t7 = fmul(fdiv(t6, t3), fdiv(f32(1.0), t4))
-    t8 = libdevice.logf(t4)
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    t7 = fadd(logf_low(t4), fmul(fdiv(t6, t3), fdiv(f32(1.0), t4)))
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = libdevice.logf(t4)
+    t10 = fadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    return t11, t12
 
 
 # s1 = sum over D.1 of weighted(target[D.1], e1[D.1])
 @core
-def value_and_grad_f32_s1_core(e1_D1, target_D1):
+def value_and_grad_f32_s1_core(e1_D1, e1_D1_l, target_D1):
     t1 = target_D1 == f32(0.0)
     t2 = fmul(e1_D1, target_D1)
-    t3 = f32(0.0) if t1 else libdevice.fmaf(e1_D1, target_D1, -t2)
+    t3 = f32(0.0) if t1 else fadd(libdevice.fmaf(e1_D1, target_D1, -t2), fmul(e1_D1_l, target_D1))
     t4 = f32(0.0) if t1 else t2
     t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
     return t4, t5
@@ -346,7 +374,7 @@ def value_and_grad_f32_s1_core(e1_D1, target_D1):
 #     target[D]/2)**2))*(input[D]/2 + target[D]/2)/input[D])/2 + weighted(target[D], -1/(4*(input[D]/2 +
 #     target[D]/2))) + e0[D]/2)
 @core
-def value_and_grad_f32_dinput_core(g, e0_D, input_D, target_D):
+def value_and_grad_f32_dinput_core(g, e0_D, e0_D_l, input_D, target_D):
     t1 = fmul(e0_D, f32(0.5))
     t2 = input_D == f32(0.0)
     t3 = fmul(input_D, f32(0.5))
@@ -376,7 +404,7 @@ def value_and_grad_f32_dinput_core(g, e0_D, input_D, target_D):
     t27 = fdiv(fsub(libdevice.fmaf(-t10, t5, f32(1.0)), fmul(t10, t24)), t5)
     t28 = fmul(t5, fadd(fadd(fadd(fsub(t9, fsub(t11, t22)), fsub(t10, t22)), t26), t27))
     t29 = fmul(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t5, t11, -t12), t28), fmul(t24, t11)), f32(0.5))
-    t30 = fadd(fadd(fsub(t1, fsub(t14, t21)), fsub(t13, t21)), t29)
+    t30 = fadd(fadd(fadd(fsub(t1, fsub(t14, t21)), fsub(t13, t21)), fmul(e0_D_l, f32(0.5))), t29)
     t31 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t5, target_D), fmul(t16, t24)), t5), f32(0.25))
     t32 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t30), f32(0.0) if t15 else t31))
     t33 = fadd(libdevice.fmaf(g, t18, -t19), t32)
@@ -387,7 +415,7 @@ def value_and_grad_f32_dinput_core(g, e0_D, input_D, target_D):
 #     target[D]/2) - target[D]/(2*(input[D]/2 + target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2 +
 #     e1[D]/2)
 @core
-def value_and_grad_f32_dtarget_core(g, e1_D, input_D, target_D):
+def value_and_grad_f32_dtarget_core(g, e1_D, e1_D_l, input_D, target_D):
     t1 = fmul(e1_D, f32(0.5))
     t2 = input_D == f32(0.0)
     t3 = fmul(input_D, f32(0.5))
@@ -412,15 +440,15 @@ def value_and_grad_f32_dtarget_core(g, e1_D, input_D, target_D):
     t22 = fsub(t5, t3)
     t23 = fadd(fsub(t3, fsub(t5, t22)), fsub(t4, t22))
     t24 = -fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t23)), t5), f32(0.25))
-    t25 = fadd(fadd(fsub(t1, fsub(t8, t21)), fsub(t7, t21)), f32(0.0) if t2 else t24)
+    t25 = fadd(fadd(fsub(t1, fsub(t8, t21)), fsub(t7, t21)), fmul(e1_D_l, f32(0.5)))
     t26 = fsub(t15, t13)
     t27 = fmul(fdiv(fsub(libdevice.fmaf(-t10, t5, target_D), fmul(t10, t23)), t5), f32(0.5))
     t28 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t5, t11), t27), fmul(t12, t23)), t5)
     t29 = fdiv(fsub(libdevice.fmaf(-t14, t5, f32(1.0)), fmul(t14, t23)), t5)
     t30 = fmul(t5, fadd(fadd(fadd(fsub(t13, fsub(t15, t26)), fsub(t14, t26)), t28), t29))
     t31 = fmul(f32(0.0) if t9 else fadd(fadd(libdevice.fmaf(t5, t15, -t16), t30), fmul(t23, t15)), f32(0.5))
-    t32 = fmul(g, fadd(fadd(fadd(fsub(t8, fsub(t18, t20)), fsub(t17, t20)), t25), t31))
-    t33 = fadd(libdevice.fmaf(g, t18, -t19), t32)
+    t32 = fadd(fadd(fadd(fsub(t8, fsub(t18, t20)), fsub(t17, t20)), fadd(t25, f32(0.0) if t2 else t24)), t31)
+    t33 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, t32))
     return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
 
 
@@ -594,6 +622,53 @@ def value_f32_warp(input, target, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_warp_wide(input, target, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
+
+
+@kernel
 def value_f32_block(input, target, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -617,6 +692,53 @@ def value_f32_block(input, target, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
+
+
+@kernel
+def value_f32_block_wide(input, target, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
@@ -652,6 +774,41 @@ def value_f64_warp(input, target, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_warp_wide(input, target, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
+
+
+@kernel
 def value_f64_block(input, target, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -681,6 +838,41 @@ def value_f64_block(input, target, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_block_wide(input, target, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
+
+
+@kernel
 def vjp_f32_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -700,6 +892,40 @@ def vjp_f32_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
         target_i = load(target, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), input_i, target_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f32_warp_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), input_i, target_i), vjp_f32_dinput_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dinput_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), input_i_3, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), input_i, target_i), vjp_f32_dtarget_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dtarget_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dtarget_core(
+            f32(g_row), input_i_3, target_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -725,6 +951,40 @@ def vjp_f32_block(g, input, target, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_block_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), input_i, target_i), vjp_f32_dinput_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dinput_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), input_i_3, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), input_i, target_i), vjp_f32_dtarget_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dtarget_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dtarget_core(
+            f32(g_row), input_i_3, target_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_f64_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -744,6 +1004,36 @@ def vjp_f64_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
         target_i = load(target, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), input_i, target_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f64_warp_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), input_i, target_i), vjp_f64_dinput_core(
+            float(g_row), input_i_1, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), input_i, target_i), vjp_f64_dtarget_core(
+            float(g_row), input_i_1, target_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
 
 
 @kernel
@@ -769,6 +1059,36 @@ def vjp_f64_block(g, input, target, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_block_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), input_i, target_i), vjp_f64_dinput_core(
+            float(g_row), input_i_1, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), input_i, target_i), vjp_f64_dtarget_core(
+            float(g_row), input_i_1, target_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -781,8 +1101,8 @@ def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e0_i = value_and_grad_f32_e0_core(input_i, target_i)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, input_i)
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -791,8 +1111,8 @@ def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e1_i = value_and_grad_f32_e1_core(input_i, target_i)
-        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, target_i)
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -802,16 +1122,106 @@ def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e0_i = value_and_grad_f32_e0_core(input_i, target_i)
-        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(f32(g_row), e0_i, input_i, target_i))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e1_i = value_and_grad_f32_e1_core(input_i, target_i)
-        store(dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(f32(g_row), e1_i, input_i, target_i))
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        store(
+            dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i)
+        )
         i = u32(i + warp_width)
+
+
+@kernel
+def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_1, e1_l_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_2, e1_l_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f32_dinput_core(f32(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dinput_core(f32(g_row), e0_i_2, e0_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dinput_core(
+            f32(g_row), e0_i_3, e0_l_i_3, input_i_3, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
+        i_2 = u32(i + u32(2))
+        e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
+        i_3 = u32(i + u32(3))
+        e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_2, e1_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dtarget_core(
+            f32(g_row), e1_i_3, e1_l_i_3, input_i_3, target_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -827,8 +1237,8 @@ def value_and_grad_f32_block(g, input, target, out_, dinput_, dtarget_, rows, n,
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e0_i = value_and_grad_f32_e0_core(input_i, target_i)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, input_i)
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -837,8 +1247,8 @@ def value_and_grad_f32_block(g, input, target, out_, dinput_, dtarget_, rows, n,
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e1_i = value_and_grad_f32_e1_core(input_i, target_i)
-        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, target_i)
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -848,16 +1258,106 @@ def value_and_grad_f32_block(g, input, target, out_, dinput_, dtarget_, rows, n,
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e0_i = value_and_grad_f32_e0_core(input_i, target_i)
-        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(f32(g_row), e0_i, input_i, target_i))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        store(dinput_, u32(at + i * inner), value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
         target_i = load(target, u32(at + i * inner))
-        e1_i = value_and_grad_f32_e1_core(input_i, target_i)
-        store(dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(f32(g_row), e1_i, input_i, target_i))
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        store(
+            dtarget_, u32(at + i * inner), value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i)
+        )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_1, e1_l_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_2, e1_l_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f32_dinput_core(f32(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dinput_core(f32(g_row), e0_i_2, e0_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dinput_core(
+            f32(g_row), e0_i_3, e0_l_i_3, input_i_3, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
+        i_2 = u32(i + u32(2))
+        e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
+        i_3 = u32(i + u32(3))
+        e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_2, e1_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dtarget_core(
+            f32(g_row), e1_i_3, e1_l_i_3, input_i_3, target_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -913,6 +1413,70 @@ def value_and_grad_f64_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
+        s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i, e0_l_i, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
+        s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i, e1_l_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
+        dinput__0, dinput__1 = value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f64_dinput_core(
+            float(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
+        dtarget__0, dtarget__1 = value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f64_dtarget_core(
+            float(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -962,3 +1526,67 @@ def value_and_grad_f64_block(g, input, target, out_, dinput_, dtarget_, rows, n,
             value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
+        s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i, e0_l_i, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
+        s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i, e1_l_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
+        s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
+        dinput__0, dinput__1 = value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f64_dinput_core(
+            float(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
+        i_1 = u32(i + u32(1))
+        e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
+        dtarget__0, dtarget__1 = value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f64_dtarget_core(
+            float(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))

@@ -6,7 +6,24 @@ return weight[target] * sum(max(0, margin - input[target] + input[k])**p for k i
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -30,14 +47,14 @@ from symgen.runtime.device_rows import (
 
 # s0 = sum over K.1 of (first_max(0, margin + input[K.1] - input[target]) if Ne(K.1, target) else 0)
 @core
-def value_f32_s0_core_p_1(i_K1, margin, target, input_K1, input_target):
+def value_f32_s0_core_p_1(i_K1, margin, margin_l, target, input_K1, input_target):
     t1 = i_K1 != target
     t2 = fsub(input_K1, input_target)
     t3 = fadd(t2, margin)
     t4 = fsub(t3, t2)
     t5 = fsub(t2, input_K1)
     t6 = fadd(fsub(input_K1, fsub(t2, t5)), fsub(-input_target, t5))
-    t7 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(margin, t4)), t6)
+    t7 = fadd(fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(margin, t4)), t6), margin_l)
     t8 = t3 < f32(0.0) or t3 == f32(0.0) and t7 < f32(0.0)
     t9 = f32(0.0) if t8 else t7
     t10 = fsub(t9, t9) == f32(0.0)
@@ -110,7 +127,7 @@ def vjp_f32_s2_core_p_1(n_K, weight_target):
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
 @core
-def vjp_f32_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
+def vjp_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
     t2 = fsub(input_K1, input_target)
     t3 = fadd(t2, margin)
@@ -119,7 +136,7 @@ def vjp_f32_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     t6 = fsub(t3, t2)
     t7 = fsub(t2, input_K1)
     t8 = fadd(fsub(input_K1, fsub(t2, t7)), fsub(-input_target, t7))
-    t9 = fadd(fadd(fsub(t2, fsub(t3, t6)), fsub(margin, t6)), t8)
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t3, t6)), fsub(margin, t6)), t8), margin_l)
     t10 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(-0.0), t5)), t9)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t4, t10)
@@ -134,7 +151,7 @@ def vjp_f32_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
 # dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
 #     target) else 0))
 @core
-def vjp_f32_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f32_dinput_core_p_1(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else f32(0.0)
     t3 = i_K != target
@@ -145,7 +162,7 @@ def vjp_f32_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     t8 = fsub(t5, t4)
     t9 = fsub(t4, input_K)
     t10 = fadd(fsub(input_K, fsub(t4, t9)), fsub(-input_target, t9))
-    t11 = fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(margin, t8)), t10)
+    t11 = fadd(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(margin, t8)), t10), margin_l)
     t12 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(f32(-0.0), t7)), t11)
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t6, t12)
@@ -227,8 +244,94 @@ def vjp_f64_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     return dadd(t19, t22) if dadd(t22, -t22) == 0.0 else t19
 
 
+# dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
+@core
+def vjp_weight_f32_dweight_core_p_1(i_K, g, s0, s0_l, target, n_K):
+    t1 = i_K == target
+    t2 = fdiv(g, n_K)
+    t3 = fmul(t2, s0)
+    t4 = fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l))
+    t5 = fadd(t4, fmul(fdiv(libdevice.fmaf(-t2, n_K, g), n_K), s0)) if t1 else f32(0.0)
+    t6 = t3 if t1 else f32(0.0)
+    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+
+
+# dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
+@core
+def vjp_weight_f64_dweight_core_p_1(i_K, g, s0, s0_l, target, n_K):
+    t1 = i_K == target
+    t2 = ddiv(g, n_K)
+    t3 = dmul(t2, s0)
+    t4 = dadd(libdevice.fma(t2, s0, -t3), dmul(t2, s0_l))
+    t5 = dadd(t4, dmul(ddiv(libdevice.fma(-t2, n_K, g), n_K), s0)) if t1 else 0.0
+    t6 = t3 if t1 else 0.0
+    return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
+
+
+# s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else s2) if Ne(K.1, target) else 0)
+@core
+def vjp_margin_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
+    t1 = i_K1 != target
+    t2 = fsub(input_K1, input_target)
+    t3 = fadd(t2, margin)
+    t4 = fadd(t3, f32(-0.0))
+    t5 = fsub(t4, t3)
+    t6 = fsub(t3, t2)
+    t7 = fsub(t2, input_K1)
+    t8 = fadd(fsub(input_K1, fsub(t2, t7)), fsub(-input_target, t7))
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t3, t6)), fsub(margin, t6)), t8), margin_l)
+    t10 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(-0.0), t5)), t9)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = (f32(0.0) if t14 else s2_l) if t1 else f32(0.0)
+    t16 = (f32(0.0) if t14 else s2) if t1 else f32(0.0)
+    t17 = t15 if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t16, t17
+
+
+# dmargin = g*s3
+@core
+def vjp_margin_f32_dmargin_core_p_1(g, s3, s3_l):
+    t1 = fmul(g, s3)
+    t2 = fadd(libdevice.fmaf(g, s3, -t1), fmul(g, s3_l))
+    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+
+
+# s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else s2) if Ne(K.1, target) else 0)
+@core
+def vjp_margin_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
+    t1 = i_K1 != target
+    t2 = dadd(input_K1, -input_target)
+    t3 = dadd(t2, margin)
+    t4 = dadd(t3, -0.0)
+    t5 = dadd(t4, -t3)
+    t6 = dadd(t3, -t2)
+    t7 = dadd(t2, -input_K1)
+    t8 = dadd(dadd(input_K1, -dadd(t2, -t7)), dadd(-input_target, -t7))
+    t9 = dadd(dadd(dadd(t2, -dadd(t3, -t6)), dadd(margin, -t6)), t8)
+    t10 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(-0.0, -t5)), t9)
+    t11 = dadd(t10, -t10) == 0.0
+    t12 = dadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t4)) if t11 else 0.0) <= 0.0
+    t15 = (0.0 if t14 else s2_l) if t1 else 0.0
+    t16 = (0.0 if t14 else s2) if t1 else 0.0
+    t17 = t15 if dadd(t15, -t15) == 0.0 else 0.0
+    return t16, t17
+
+
+# dmargin = g*s3
+@core
+def vjp_margin_f64_dmargin_core_p_1(g, s3, s3_l):
+    t1 = dmul(g, s3)
+    t2 = dadd(libdevice.fma(g, s3, -t1), dmul(g, s3_l))
+    return dadd(t1, t2) if dadd(t2, -t2) == 0.0 else t1
+
+
 @kernel
-def value_f32_p_1_warp(input, target, weight, margin, out_, rows, n, inner):
+def value_f32_p_1_warp(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -240,7 +343,9 @@ def value_f32_p_1_warp(input, target, weight, margin, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_1(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -250,7 +355,46 @@ def value_f32_p_1_warp(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
-def value_f32_p_1_block(input, target, weight, margin, out_, rows, n, inner):
+def value_f32_p_1_warp_wide(input, target, weight, margin, margin_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_1(s0, s0_l, f32(n), weight_inside_target_row__n))
+
+
+@kernel
+def value_f32_p_1_block(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -262,9 +406,50 @@ def value_f32_p_1_block(input, target, weight, margin, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_1(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_1(s0, s0_l, f32(n), weight_inside_target_row__n))
+
+
+@kernel
+def value_f32_p_1_block_wide(input, target, weight, margin, margin_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -296,6 +481,35 @@ def value_f64_p_1_warp(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_p_1_warp_wide(input, target, weight, margin, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_1(s0, s0_l, float(n), weight_inside_target_row__n))
+
+
+@kernel
 def value_f64_p_1_block(input, target, weight, margin, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -320,7 +534,36 @@ def value_f64_p_1_block(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
+def value_f64_p_1_block_wide(input, target, weight, margin, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_1(s0, s0_l, float(n), weight_inside_target_row__n))
+
+
+@kernel
+def vjp_f32_p_1_warp(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -336,7 +579,7 @@ def vjp_f32_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
@@ -348,13 +591,74 @@ def vjp_f32_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner):
+def vjp_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_1(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_p_1_block(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -370,7 +674,7 @@ def vjp_f32_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
@@ -382,9 +686,70 @@ def vjp_f32_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_1(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -422,6 +787,54 @@ def vjp_f64_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_p_1_warp_wide(g, input, target, weight, margin, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -456,7 +869,55 @@ def vjp_f64_p_1_block(g, input, target, weight, margin, dinput_, rows, n, inner)
 
 
 @kernel
-def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+def vjp_f64_p_1_block_wide(g, input, target, weight, margin, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -469,7 +930,9 @@ def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, out_, dinput_,
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_1(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -483,7 +946,7 @@ def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, out_, dinput_,
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
@@ -495,13 +958,102 @@ def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, out_, dinput_,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_p_1_block(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+def value_and_grad_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_1(s0, s0_l, f32(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_1(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_p_1_block(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -514,7 +1066,9 @@ def value_and_grad_f32_p_1_block(g, input, target, weight, margin, out_, dinput_
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_1(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -528,7 +1082,7 @@ def value_and_grad_f32_p_1_block(g, input, target, weight, margin, out_, dinput_
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
@@ -540,9 +1094,98 @@ def value_and_grad_f32_p_1_block(g, input, target, weight, margin, out_, dinput_
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_1(s0, s0_l, f32(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_1(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_1(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_1(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_1(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -593,6 +1236,72 @@ def value_and_grad_f64_p_1_warp(g, input, target, weight, margin, out_, dinput_,
 
 
 @kernel
+def value_and_grad_f64_p_1_warp_wide(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_1(s0, s0_l, float(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_p_1_block(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -639,19 +1348,617 @@ def value_and_grad_f64_p_1_block(g, input, target, weight, margin, out_, dinput_
         i = u32(i + block_width)
 
 
+@kernel
+def value_and_grad_f64_p_1_block_wide(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_1(s0, s0_l, float(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_1(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_p_1_warp(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_p_1(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_p_1(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_1(f32(i_1), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_1(f32(i_2), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_1(
+            f32(i_3), f32(g_row), s0, s0_l, f32(target_row), f32(n)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_p_1_block(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_p_1(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_1(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_p_1(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_1(f32(i_1), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_1(f32(i_2), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_1(
+            f32(i_3), f32(g_row), s0, s0_l, f32(target_row), f32(n)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_p_1_warp(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_p_1(float(i), float(g_row), s0, s0_l, float(target_row), float(n)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_p_1_warp_wide(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_p_1(float(i), float(g_row), s0, s0_l, float(target_row), float(n)), vjp_weight_f64_dweight_core_p_1(
+            float(i_1), float(g_row), s0, s0_l, float(target_row), float(n)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_p_1_block(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_p_1(float(i), float(g_row), s0, s0_l, float(target_row), float(n)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_p_1_block_wide(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_1(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_p_1(float(i), float(g_row), s0, s0_l, float(target_row), float(n)), vjp_weight_f64_dweight_core_p_1(
+            float(i_1), float(g_row), s0, s0_l, float(target_row), float(n)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_margin_f32_p_1_warp(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width)
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_1(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_1(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f32_p_1_block(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width)
+    s3, s3_l = fblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_1(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_1(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_1(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_1_warp(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width)
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_1(float(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_1_warp_wide(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_1(float(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_1_block(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width)
+    s3, s3_l = dblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_1(float(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_1_block_wide(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_1(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_1(float(g_row), s3, s3_l))
+
+
 # ---- p=2
 
 
 # s0 = sum over K.1 of (first_max(0, margin + input[K.1] - input[target])**2 if Ne(K.1, target) else 0)
 @core
-def value_f32_s0_core_p_2(i_K1, margin, target, input_K1, input_target):
+def value_f32_s0_core_p_2(i_K1, margin, margin_l, target, input_K1, input_target):
     t1 = i_K1 != target
     t2 = fsub(input_K1, input_target)
     t3 = fadd(t2, margin)
     t4 = fsub(t3, t2)
     t5 = fsub(t2, input_K1)
     t6 = fadd(fsub(input_K1, fsub(t2, t5)), fsub(-input_target, t5))
-    t7 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(margin, t4)), t6)
+    t7 = fadd(fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(margin, t4)), t6), margin_l)
     t8 = t3 < f32(0.0) or t3 == f32(0.0) and t7 < f32(0.0)
     t9 = f32(0.0) if t8 else t7
     t10 = fsub(t9, t9) == f32(0.0)
@@ -731,7 +2038,7 @@ def vjp_f32_s2_core_p_2(n_K, weight_target):
 # s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
 #     input[target] else -1) if Ne(K.1, target) else 0)
 @core
-def vjp_f32_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
+def vjp_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
     t2 = fmul(s2, f32(2.0))
     t3 = fsub(input_K1, input_target)
@@ -739,7 +2046,7 @@ def vjp_f32_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     t5 = fsub(t4, t3)
     t6 = fsub(t3, input_K1)
     t7 = fadd(fsub(input_K1, fsub(t3, t6)), fsub(-input_target, t6))
-    t8 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(margin, t5)), t7)
+    t8 = fadd(fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(margin, t5)), t7), margin_l)
     t9 = t4 < f32(0.0) or t4 == f32(0.0) and t8 < f32(0.0)
     t10 = f32(0.0) if t9 else t8
     t11 = fsub(t10, t10) == f32(0.0)
@@ -767,7 +2074,7 @@ def vjp_f32_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
 # dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
 #     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
 @core
-def vjp_f32_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
+def vjp_f32_dinput_core_p_2(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else f32(0.0)
     t3 = i_K != target
@@ -777,7 +2084,7 @@ def vjp_f32_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     t7 = fsub(t6, t5)
     t8 = fsub(t5, input_K)
     t9 = fadd(fsub(input_K, fsub(t5, t8)), fsub(-input_target, t8))
-    t10 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(margin, t7)), t9)
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(margin, t7)), t9), margin_l)
     t11 = t6 < f32(0.0) or t6 == f32(0.0) and t10 < f32(0.0)
     t12 = f32(0.0) if t11 else t10
     t13 = fsub(t12, t12) == f32(0.0)
@@ -893,8 +2200,118 @@ def vjp_f64_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     return dadd(t28, t33) if dadd(t33, -t33) == 0.0 else t28
 
 
+# dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
+@core
+def vjp_weight_f32_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
+    t1 = i_K == target
+    t2 = fdiv(g, n_K)
+    t3 = fmul(t2, s0)
+    t4 = fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l))
+    t5 = fadd(t4, fmul(fdiv(libdevice.fmaf(-t2, n_K, g), n_K), s0)) if t1 else f32(0.0)
+    t6 = t3 if t1 else f32(0.0)
+    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+
+
+# dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
+@core
+def vjp_weight_f64_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
+    t1 = i_K == target
+    t2 = ddiv(g, n_K)
+    t3 = dmul(t2, s0)
+    t4 = dadd(libdevice.fma(t2, s0, -t3), dmul(t2, s0_l))
+    t5 = dadd(t4, dmul(ddiv(libdevice.fma(-t2, n_K, g), n_K), s0)) if t1 else 0.0
+    t6 = t3 if t1 else 0.0
+    return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
+
+
+# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
+#     input[target] else 1) if Ne(K.1, target) else 0)
+@core
+def vjp_margin_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
+    t1 = i_K1 != target
+    t2 = fmul(s2, f32(2.0))
+    t3 = fsub(input_K1, input_target)
+    t4 = fadd(t3, margin)
+    t5 = fsub(t4, t3)
+    t6 = fsub(t3, input_K1)
+    t7 = fadd(fsub(input_K1, fsub(t3, t6)), fsub(-input_target, t6))
+    t8 = fadd(fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(margin, t5)), t7), margin_l)
+    t9 = t4 < f32(0.0) or t4 == f32(0.0) and t8 < f32(0.0)
+    t10 = f32(0.0) if t9 else t8
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = f32(0.0) if t9 else t4
+    t13 = fadd(t12, t10)
+    t14 = t13 if t11 else t12
+    t15 = fmul(t2, t14)
+    t16 = fadd(t4, f32(-0.0))
+    t17 = fsub(t16, t4)
+    t18 = fadd(fadd(fsub(t4, fsub(t16, t17)), fsub(f32(-0.0), t17)), t8)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t16, t18)
+    t21 = t20 if t19 else t16
+    t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
+    t23 = f32(0.0) if t22 else f32(1.0)
+    t24 = fmul(t15, t23)
+    t25 = fadd(libdevice.fmaf(t2, t14, -t15), fmul(t2, fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)))
+    t26 = fadd(libdevice.fmaf(t15, t23, -t24), fmul(fadd(t25, fmul(fmul(s2_l, f32(2.0)), t14)), t23))
+    t27 = t26 if t1 else f32(0.0)
+    t28 = t24 if t1 else f32(0.0)
+    t29 = t27 if fsub(t27, t27) == f32(0.0) else f32(0.0)
+    return t28, t29
+
+
+# dmargin = g*s3
+@core
+def vjp_margin_f32_dmargin_core_p_2(g, s3, s3_l):
+    t1 = fmul(g, s3)
+    t2 = fadd(libdevice.fmaf(g, s3, -t1), fmul(g, s3_l))
+    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+
+
+# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
+#     input[target] else 1) if Ne(K.1, target) else 0)
+@core
+def vjp_margin_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
+    t1 = i_K1 != target
+    t2 = dmul(s2, 2.0)
+    t3 = dadd(input_K1, -input_target)
+    t4 = dadd(t3, margin)
+    t5 = dadd(t4, -t3)
+    t6 = dadd(t3, -input_K1)
+    t7 = dadd(dadd(input_K1, -dadd(t3, -t6)), dadd(-input_target, -t6))
+    t8 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(margin, -t5)), t7)
+    t9 = t4 < 0.0 or t4 == 0.0 and t8 < 0.0
+    t10 = 0.0 if t9 else t8
+    t11 = dadd(t10, -t10) == 0.0
+    t12 = 0.0 if t9 else t4
+    t13 = dadd(t12, t10)
+    t14 = t13 if t11 else t12
+    t15 = dmul(t2, t14)
+    t16 = dadd(t4, -0.0)
+    t17 = dadd(t16, -t4)
+    t18 = dadd(dadd(dadd(t4, -dadd(t16, -t17)), dadd(-0.0, -t17)), t8)
+    t19 = dadd(t18, -t18) == 0.0
+    t20 = dadd(t16, t18)
+    t21 = t20 if t19 else t16
+    t22 = 0.0 if t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t16)) if t19 else 0.0) <= 0.0 else 1.0
+    t23 = dmul(t15, t22)
+    t24 = dadd(libdevice.fma(t2, t14, -t15), dmul(t2, dadd(t10, -dadd(t13, -t12)) if t11 else 0.0))
+    t25 = dadd(libdevice.fma(t15, t22, -t23), dmul(dadd(t24, dmul(dmul(s2_l, 2.0), t14)), t22)) if t1 else 0.0
+    t26 = t23 if t1 else 0.0
+    t27 = t25 if dadd(t25, -t25) == 0.0 else 0.0
+    return t26, t27
+
+
+# dmargin = g*s3
+@core
+def vjp_margin_f64_dmargin_core_p_2(g, s3, s3_l):
+    t1 = dmul(g, s3)
+    t2 = dadd(libdevice.fma(g, s3, -t1), dmul(g, s3_l))
+    return dadd(t1, t2) if dadd(t2, -t2) == 0.0 else t1
+
+
 @kernel
-def value_f32_p_2_warp(input, target, weight, margin, out_, rows, n, inner):
+def value_f32_p_2_warp(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -906,7 +2323,9 @@ def value_f32_p_2_warp(input, target, weight, margin, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_2(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -916,7 +2335,46 @@ def value_f32_p_2_warp(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
-def value_f32_p_2_block(input, target, weight, margin, out_, rows, n, inner):
+def value_f32_p_2_warp_wide(input, target, weight, margin, margin_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_2(s0, s0_l, f32(n), weight_inside_target_row__n))
+
+
+@kernel
+def value_f32_p_2_block(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -928,9 +2386,50 @@ def value_f32_p_2_block(input, target, weight, margin, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_2(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_2(s0, s0_l, f32(n), weight_inside_target_row__n))
+
+
+@kernel
+def value_f32_p_2_block_wide(input, target, weight, margin, margin_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -962,6 +2461,35 @@ def value_f64_p_2_warp(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_p_2_warp_wide(input, target, weight, margin, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_2(s0, s0_l, float(n), weight_inside_target_row__n))
+
+
+@kernel
 def value_f64_p_2_block(input, target, weight, margin, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -986,7 +2514,36 @@ def value_f64_p_2_block(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
+def value_f64_p_2_block_wide(input, target, weight, margin, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_2(s0, s0_l, float(n), weight_inside_target_row__n))
+
+
+@kernel
+def vjp_f32_p_2_warp(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1002,7 +2559,7 @@ def vjp_f32_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
@@ -1014,13 +2571,74 @@ def vjp_f32_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner):
+def vjp_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_2(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_p_2_block(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1036,7 +2654,7 @@ def vjp_f32_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
@@ -1048,9 +2666,70 @@ def vjp_f32_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_2(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -1088,6 +2767,54 @@ def vjp_f64_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_p_2_warp_wide(g, input, target, weight, margin, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1122,7 +2849,55 @@ def vjp_f64_p_2_block(g, input, target, weight, margin, dinput_, rows, n, inner)
 
 
 @kernel
-def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+def vjp_f64_p_2_block_wide(g, input, target, weight, margin, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1135,7 +2910,9 @@ def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, out_, dinput_,
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_2(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1149,7 +2926,7 @@ def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, out_, dinput_,
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
@@ -1161,13 +2938,102 @@ def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, out_, dinput_,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_p_2_block(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+def value_and_grad_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_2(s0, s0_l, f32(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_2(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_p_2_block(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1180,7 +3046,9 @@ def value_and_grad_f32_p_2_block(g, input, target, weight, margin, out_, dinput_
     while i < n:
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-        s0_here, s0_l_here = value_f32_s0_core_p_2(f32(i), margin, f32(target_row), input_i, input_inside_target_row__n)
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1194,7 +3062,7 @@ def value_and_grad_f32_p_2_block(g, input, target, weight, margin, out_, dinput_
         input_i = load(input, u32(at + i * inner))
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
-            f32(i), margin, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
@@ -1206,9 +3074,98 @@ def value_and_grad_f32_p_2_block(g, input, target, weight, margin, out_, dinput_
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
+            vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f32_out_core_p_2(s0, s0_l, f32(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_f32_s3_core_p_2(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_p_2(f32(i), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_1), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_1, input_inside_target_row__n), vjp_f32_dinput_core_p_2(f32(i_2), f32(g_row), margin, margin_l, s2, s2_l, s3, s3_l, f32(target_row), input_i_2, input_inside_target_row__n), vjp_f32_dinput_core_p_2(
+            f32(i_3),
+            f32(g_row),
+            margin,
+            margin_l,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            f32(target_row),
+            input_i_3,
+            input_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -1259,6 +3216,72 @@ def value_and_grad_f64_p_2_warp(g, input, target, weight, margin, out_, dinput_,
 
 
 @kernel
+def value_and_grad_f64_p_2_warp_wide(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_2(s0, s0_l, float(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_p_2_block(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -1303,3 +3326,601 @@ def value_and_grad_f64_p_2_block(g, input, target, weight, margin, out_, dinput_
             vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_p_2_block_wide(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, value_f64_out_core_p_2(s0, s0_l, float(n), weight_inside_target_row__n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_f64_s3_core_p_2(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
+            float(i_1),
+            float(g_row),
+            margin,
+            s2,
+            s2_l,
+            s3,
+            s3_l,
+            float(target_row),
+            input_i_1,
+            input_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_p_2_warp(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_p_2(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_p_2(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_2(f32(i_1), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_2(f32(i_2), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_2(
+            f32(i_3), f32(g_row), s0, s0_l, f32(target_row), f32(n)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_p_2_block(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core_p_2(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_1), margin, margin_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_2), margin, margin_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core_p_2(
+            f32(i_3), margin, margin_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core_p_2(f32(i), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_2(f32(i_1), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_2(f32(i_2), f32(g_row), s0, s0_l, f32(target_row), f32(n)), vjp_weight_f32_dweight_core_p_2(
+            f32(i_3), f32(g_row), s0, s0_l, f32(target_row), f32(n)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_p_2_warp(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_p_2(float(i), float(g_row), s0, s0_l, float(target_row), float(n)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_p_2_warp_wide(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_p_2(float(i), float(g_row), s0, s0_l, float(target_row), float(n)), vjp_weight_f64_dweight_core_p_2(
+            float(i_1), float(g_row), s0, s0_l, float(target_row), float(n)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_p_2_block(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core_p_2(float(i), float(g_row), s0, s0_l, float(target_row), float(n)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_p_2_block_wide(g, input, target, weight, margin, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i), margin, float(target_row), input_i, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core_p_2(
+            float(i_1), margin, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core_p_2(float(i), float(g_row), s0, s0_l, float(target_row), float(n)), vjp_weight_f64_dweight_core_p_2(
+            float(i_1), float(g_row), s0, s0_l, float(target_row), float(n)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_margin_f32_p_2_warp(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width)
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_2(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(4))
+    s3, s3_l = fwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_2(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f32_p_2_block(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width)
+    s3, s3_l = fblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_2(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core_p_2(f32(n), weight_inside_target_row__n)
+    s3, s3_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i_1), margin, margin_l, s2, s2_l, f32(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_2 = u32(i + u32(2))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i_2), margin, margin_l, s2, s2_l, f32(target_row), input_i_2, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_3 = u32(i + u32(3))
+        s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
+            f32(i_3), margin, margin_l, s2, s2_l, f32(target_row), input_i_3, input_inside_target_row__n
+        )
+        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(4))
+    s3, s3_l = fblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f32_dmargin_core_p_2(f32(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_2_warp(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width)
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_2(float(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_2_warp_wide(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + warp_width * u32(2))
+    s3, s3_l = dwarp_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_2(float(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_2_block(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width)
+    s3, s3_l = dblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_2(float(g_row), s3, s3_l))
+
+
+@kernel
+def vjp_margin_f64_p_2_block_wide(g, input, target, weight, margin, dmargin_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core_p_2(float(n), weight_inside_target_row__n)
+    s3, s3_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
+            float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i_1 = u32(i + u32(1))
+        s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
+            float(i_1), margin, s2, s2_l, float(target_row), input_i_1, input_inside_target_row__n
+        )
+        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
+        i = u32(i + block_width * u32(2))
+    s3, s3_l = dblock_sum(s3, s3_l)
+    if lane == 0:
+        store(dmargin_, row, vjp_margin_f64_dmargin_core_p_2(float(g_row), s3, s3_l))

@@ -7,7 +7,26 @@ return mean(-weight * (target * log(p) + (1 - target) * log(1 - p)), C)
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -34,32 +53,36 @@ def value_f32_s0_core(input_C1, target_C1, weight_C1):
     t2 = target_C1 == f32(0.0)
     t3 = -input_C1
     t4 = t3 if f32(0.0) < t3 else f32(0.0)
-    t5 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input_C1)))
-    t6 = fadd(t4, t5)
-    t7 = -fmul(target_C1, t6)
-    t8 = f32(0.0) if t2 else t7
-    t9 = fsub(f32(1.0), target_C1)
-    t10 = t9 == f32(0.0)
-    t11 = input_C1 if f32(0.0) < input_C1 else f32(0.0)
-    t12 = fadd(t11, t5)
-    t13 = -fmul(t9, t12)
-    t14 = f32(0.0) if t10 else t13
-    t15 = fadd(t8, t14)
-    t16 = fmul(weight_C1, t15)
-    t17 = fsub(t15, t8)
-    t18 = fsub(t6, t4)
-    t19 = fmul(target_C1, fadd(fsub(t4, fsub(t6, t18)), fsub(t5, t18)))
-    t20 = f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C1, t6, t7), t19)
-    t21 = fsub(t12, t11)
-    t22 = -target_C1
-    t23 = fsub(t9, t22)
-    t24 = fadd(libdevice.fmaf(t9, t12, t13), fmul(t9, fadd(fsub(t11, fsub(t12, t21)), fsub(t5, t21))))
-    t25 = f32(0.0) if t10 else -fadd(t24, fmul(fadd(fsub(t22, fsub(t9, t23)), fsub(f32(1.0), t23)), t12))
-    t26 = fmul(weight_C1, fadd(fadd(fadd(fsub(t8, fsub(t15, t17)), fsub(t14, t17)), t20), t25))
-    t27 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C1, t15, -t16), t26))
-    t28 = -(f32(0.0) if t1 else t16)
-    t29 = t27 if fsub(t27, t27) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t5 = -libdevice.fabsf(input_C1)
+    t6 = expf(t5)
+    t7 = libdevice.log1pf(t6)
+    t8 = fadd(t4, t7)
+    t9 = -fmul(target_C1, t8)
+    t10 = f32(0.0) if t2 else t9
+    t11 = fsub(f32(1.0), target_C1)
+    t12 = t11 == f32(0.0)
+    t13 = input_C1 if f32(0.0) < input_C1 else f32(0.0)
+    t14 = fadd(t13, t7)
+    t15 = -fmul(t11, t14)
+    t16 = f32(0.0) if t12 else t15
+    t17 = fadd(t10, t16)
+    t18 = fmul(weight_C1, t17)
+    t19 = fsub(t17, t10)
+    t20 = fsub(t8, t4)
+    t21 = fmul(expf_low(t5), fdiv(f32(1.0), fadd(f32(1.0), t6)))
+    t22 = fmul(target_C1, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t21))
+    t23 = f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C1, t8, t9), t22)
+    t24 = fsub(t14, t13)
+    t25 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(t7, t24)), t21))
+    t26 = -target_C1
+    t27 = fsub(t11, t26)
+    t28 = fmul(fadd(fsub(t26, fsub(t11, t27)), fsub(f32(1.0), t27)), t14)
+    t29 = f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t25), t28)
+    t30 = fmul(weight_C1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t23), t29))
+    t31 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C1, t17, -t18), t30))
+    t32 = -(f32(0.0) if t1 else t18)
+    t33 = t31 if fsub(t31, t31) == f32(0.0) else f32(0.0)
+    return t32, t33
 
 
 # out = s0/|C|
@@ -137,37 +160,41 @@ def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
     t1 = fmul(s2, g)
     t2 = weight_C == f32(0.0)
     t3 = target_C == f32(0.0)
-    t4 = libdevice.expf(-libdevice.fabsf(input_C))
-    t5 = f32(1.0) if f32(0.0) <= -input_C else t4
-    t6 = fadd(f32(1.0), t4)
-    t7 = fdiv(t5, t6)
-    t8 = fmul(target_C, t7)
-    t9 = f32(0.0) if t3 else t8
-    t10 = fsub(f32(1.0), target_C)
-    t11 = t10 == f32(0.0)
-    t12 = f32(1.0) if f32(0.0) <= input_C else t4
-    t13 = fdiv(t12, t6)
-    t14 = -fmul(t10, t13)
-    t15 = f32(0.0) if t11 else t14
-    t16 = fadd(t9, t15)
-    t17 = fmul(weight_C, t16)
-    t18 = f32(0.0) if t2 else t17
-    t19 = -fmul(t1, t18)
-    t20 = fsub(t16, t9)
-    t21 = fsub(t6, f32(1.0))
-    t22 = fadd(fsub(f32(1.0), fsub(t6, t21)), fsub(t4, t21))
-    t23 = fmul(target_C, fdiv(fsub(libdevice.fmaf(-t7, t6, t5), fmul(t7, t22)), t6))
-    t24 = f32(0.0) if t3 else fadd(libdevice.fmaf(target_C, t7, -t8), t23)
-    t25 = fmul(t10, fdiv(fsub(libdevice.fmaf(-t13, t6, t12), fmul(t13, t22)), t6))
-    t26 = -target_C
-    t27 = fsub(t10, t26)
-    t28 = fmul(fadd(fsub(t26, fsub(t10, t27)), fsub(f32(1.0), t27)), t13)
-    t29 = f32(0.0) if t11 else -fadd(fadd(libdevice.fmaf(t10, t13, t14), t25), t28)
-    t30 = fmul(weight_C, fadd(fadd(fadd(fsub(t9, fsub(t16, t20)), fsub(t15, t20)), t24), t29))
-    t31 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t16, -t17), t30))
-    t32 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t18)
-    t33 = -fadd(fadd(libdevice.fmaf(t1, t18, t19), t31), t32)
-    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
+    t4 = f32(0.0) <= -input_C
+    t5 = -libdevice.fabsf(input_C)
+    t6 = expf(t5)
+    t7 = f32(1.0) if t4 else t6
+    t8 = fadd(f32(1.0), t6)
+    t9 = fdiv(t7, t8)
+    t10 = fmul(target_C, t9)
+    t11 = f32(0.0) if t3 else t10
+    t12 = fsub(f32(1.0), target_C)
+    t13 = t12 == f32(0.0)
+    t14 = f32(0.0) <= input_C
+    t15 = f32(1.0) if t14 else t6
+    t16 = fdiv(t15, t8)
+    t17 = -fmul(t12, t16)
+    t18 = f32(0.0) if t13 else t17
+    t19 = fadd(t11, t18)
+    t20 = fmul(weight_C, t19)
+    t21 = f32(0.0) if t2 else t20
+    t22 = -fmul(t1, t21)
+    t23 = fsub(t19, t11)
+    t24 = expf_low(t5)
+    t25 = fsub(t8, f32(1.0))
+    t26 = fadd(fadd(fsub(f32(1.0), fsub(t8, t25)), fsub(t6, t25)), t24)
+    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t9, t8, t7), f32(0.0) if t4 else t24), fmul(t9, t26)), t8)
+    t28 = f32(0.0) if t3 else fadd(libdevice.fmaf(target_C, t9, -t10), fmul(target_C, t27))
+    t29 = fdiv(fsub(fadd(libdevice.fmaf(-t16, t8, t15), f32(0.0) if t14 else t24), fmul(t16, t26)), t8)
+    t30 = -target_C
+    t31 = fsub(t12, t30)
+    t32 = fmul(fadd(fsub(t30, fsub(t12, t31)), fsub(f32(1.0), t31)), t16)
+    t33 = f32(0.0) if t13 else -fadd(fadd(libdevice.fmaf(t12, t16, t17), fmul(t12, t29)), t32)
+    t34 = fmul(weight_C, fadd(fadd(fadd(fsub(t11, fsub(t19, t23)), fsub(t18, t23)), t28), t33))
+    t35 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t19, -t20), t34))
+    t36 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t21)
+    t37 = -fadd(fadd(libdevice.fmaf(t1, t21, t22), t35), t36)
+    return fadd(t22, t37) if fsub(t37, t37) == f32(0.0) else t22
 
 
 # s2 = 1/|C|
@@ -233,24 +260,28 @@ def vjp_target_f32_dtarget_core(g, s2, s2_l, input_C, weight_C):
     t2 = weight_C == f32(0.0)
     t3 = -input_C
     t4 = t3 if f32(0.0) < t3 else f32(0.0)
-    t5 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input_C)))
-    t6 = fadd(t4, t5)
-    t7 = -t6
-    t8 = input_C if f32(0.0) < input_C else f32(0.0)
-    t9 = fadd(t8, t5)
-    t10 = fadd(t7, t9)
-    t11 = fmul(weight_C, t10)
-    t12 = f32(0.0) if t2 else t11
-    t13 = -fmul(t1, t12)
-    t14 = fsub(t10, t7)
-    t15 = fsub(t6, t4)
-    t16 = fsub(t9, t8)
-    t17 = fadd(fadd(fsub(t7, fsub(t10, t14)), fsub(t9, t14)), -fadd(fsub(t4, fsub(t6, t15)), fsub(t5, t15)))
-    t18 = fmul(weight_C, fadd(t17, fadd(fsub(t8, fsub(t9, t16)), fsub(t5, t16))))
-    t19 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t10, -t11), t18))
-    t20 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t12)
-    t21 = -fadd(fadd(libdevice.fmaf(t1, t12, t13), t19), t20)
-    return fadd(t13, t21) if fsub(t21, t21) == f32(0.0) else t13
+    t5 = -libdevice.fabsf(input_C)
+    t6 = expf(t5)
+    t7 = libdevice.log1pf(t6)
+    t8 = fadd(t4, t7)
+    t9 = -t8
+    t10 = input_C if f32(0.0) < input_C else f32(0.0)
+    t11 = fadd(t10, t7)
+    t12 = fadd(t9, t11)
+    t13 = fmul(weight_C, t12)
+    t14 = f32(0.0) if t2 else t13
+    t15 = -fmul(t1, t14)
+    t16 = fsub(t12, t9)
+    t17 = fsub(t8, t4)
+    t18 = fmul(expf_low(t5), fdiv(f32(1.0), fadd(f32(1.0), t6)))
+    t19 = -fadd(fadd(fsub(t4, fsub(t8, t17)), fsub(t7, t17)), t18)
+    t20 = fsub(t11, t10)
+    t21 = fadd(fadd(fsub(t9, fsub(t12, t16)), fsub(t11, t16)), t19)
+    t22 = fmul(weight_C, fadd(t21, fadd(fadd(fsub(t10, fsub(t11, t20)), fsub(t7, t20)), t18)))
+    t23 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t12, -t13), t22))
+    t24 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t14)
+    t25 = -fadd(fadd(libdevice.fmaf(t1, t14, t15), t23), t24)
+    return fadd(t15, t25) if fsub(t25, t25) == f32(0.0) else t15
 
 
 # dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
@@ -284,6 +315,82 @@ def vjp_target_f64_dtarget_core(g, s2, s2_l, input_C, weight_C):
     return dadd(t15, t25) if dadd(t25, -t25) == 0.0 else t15
 
 
+# dweight[C] = g*s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))
+@core
+def vjp_weight_f32_dweight_core(g, s2, s2_l, input_C, target_C):
+    t1 = fmul(s2, g)
+    t2 = target_C == f32(0.0)
+    t3 = -input_C
+    t4 = t3 if f32(0.0) < t3 else f32(0.0)
+    t5 = -libdevice.fabsf(input_C)
+    t6 = expf(t5)
+    t7 = libdevice.log1pf(t6)
+    t8 = fadd(t4, t7)
+    t9 = -fmul(target_C, t8)
+    t10 = -(f32(0.0) if t2 else t9)
+    t11 = fsub(f32(1.0), target_C)
+    t12 = t11 == f32(0.0)
+    t13 = input_C if f32(0.0) < input_C else f32(0.0)
+    t14 = fadd(t13, t7)
+    t15 = -fmul(t11, t14)
+    t16 = -(f32(0.0) if t12 else t15)
+    t17 = fadd(t10, t16)
+    t18 = fmul(t1, t17)
+    t19 = fsub(t17, t10)
+    t20 = fsub(t8, t4)
+    t21 = fmul(expf_low(t5), fdiv(f32(1.0), fadd(f32(1.0), t6)))
+    t22 = fmul(target_C, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t21))
+    t23 = -(f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C, t8, t9), t22))
+    t24 = fsub(t14, t13)
+    t25 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(t7, t24)), t21))
+    t26 = -target_C
+    t27 = fsub(t11, t26)
+    t28 = fmul(fadd(fsub(t26, fsub(t11, t27)), fsub(f32(1.0), t27)), t14)
+    t29 = -(f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t25), t28))
+    t30 = fmul(t1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t23), t29))
+    t31 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t17)
+    t32 = fadd(fadd(libdevice.fmaf(t1, t17, -t18), t30), t31)
+    return fadd(t18, t32) if fsub(t32, t32) == f32(0.0) else t18
+
+
+# dweight[C] = g*s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))
+@core
+def vjp_weight_f64_dweight_core(g, s2, s2_l, input_C, target_C):
+    t1 = dmul(s2, g)
+    t2 = target_C == 0.0
+    t3 = -input_C
+    t4 = t3 if 0.0 < t3 else 0.0
+    t5 = -libdevice.fabs(input_C)
+    t6 = exp(t5)
+    t7 = log1p_unit(t6)
+    t8 = dadd(t4, t7)
+    t9 = -dmul(target_C, t8)
+    t10 = -(0.0 if t2 else t9)
+    t11 = dadd(1.0, -target_C)
+    t12 = t11 == 0.0
+    t13 = input_C if 0.0 < input_C else 0.0
+    t14 = dadd(t13, t7)
+    t15 = -dmul(t11, t14)
+    t16 = -(0.0 if t12 else t15)
+    t17 = dadd(t10, t16)
+    t18 = dmul(t1, t17)
+    t19 = dadd(t17, -t10)
+    t20 = dadd(t8, -t4)
+    t21 = dadd(log1p_unit_low(t6), dmul(exp_low(t5), ddiv(1.0, dadd(1.0, t6))))
+    t22 = dmul(target_C, dadd(dadd(dadd(t4, -dadd(t8, -t20)), dadd(t7, -t20)), t21))
+    t23 = -(0.0 if t2 else -dadd(libdevice.fma(target_C, t8, t9), t22))
+    t24 = dadd(t14, -t13)
+    t25 = dmul(t11, dadd(dadd(dadd(t13, -dadd(t14, -t24)), dadd(t7, -t24)), t21))
+    t26 = -target_C
+    t27 = dadd(t11, -t26)
+    t28 = dmul(dadd(dadd(t26, -dadd(t11, -t27)), dadd(1.0, -t27)), t14)
+    t29 = -(0.0 if t12 else -dadd(dadd(libdevice.fma(t11, t14, t15), t25), t28))
+    t30 = dmul(t1, dadd(dadd(dadd(dadd(t10, -dadd(t17, -t19)), dadd(t16, -t19)), t23), t29))
+    t31 = dmul(dadd(libdevice.fma(s2, g, -t1), dmul(s2_l, g)), t17)
+    t32 = dadd(dadd(libdevice.fma(t1, t17, -t18), t30), t31)
+    return dadd(t18, t32) if dadd(t32, -t32) == 0.0 else t18
+
+
 @kernel
 def value_f32_warp(input, target, weight, out_, rows, n, inner):
     row = warp_row()
@@ -300,6 +407,36 @@ def value_f32_warp(input, target, weight, out_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
+
+
+@kernel
+def value_f32_warp_wide(input, target, weight, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2, weight_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3, weight_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
@@ -327,6 +464,36 @@ def value_f32_block(input, target, weight, out_, rows, n, inner):
 
 
 @kernel
+def value_f32_block_wide(input, target, weight, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2, weight_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3, weight_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
+
+
+@kernel
 def value_f64_warp(input, target, weight, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -342,6 +509,30 @@ def value_f64_warp(input, target, weight, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
+
+
+@kernel
+def value_f64_warp_wide(input, target, weight, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
@@ -369,6 +560,30 @@ def value_f64_block(input, target, weight, out_, rows, n, inner):
 
 
 @kernel
+def value_f64_block_wide(input, target, weight, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
+
+
+@kernel
 def vjp_f32_warp(g, input, target, weight, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -384,6 +599,30 @@ def vjp_f32_warp(g, input, target, weight, dinput_, rows, n, inner):
         weight_i = load(weight, i)
         store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f32_warp_wide(g, input, target, weight, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
+            f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -405,6 +644,30 @@ def vjp_f32_block(g, input, target, weight, dinput_, rows, n, inner):
 
 
 @kernel
+def vjp_f32_block_wide(g, input, target, weight, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
+            f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_f64_warp(g, input, target, weight, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -423,6 +686,28 @@ def vjp_f64_warp(g, input, target, weight, dinput_, rows, n, inner):
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, weight, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
+            float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, weight, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -438,6 +723,28 @@ def vjp_f64_block(g, input, target, weight, dinput_, rows, n, inner):
         weight_i = load(weight, i)
         store(dinput_, u32(at + i * inner), vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_block_wide(g, input, target, weight, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
+            float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
 
 
 @kernel
@@ -471,6 +778,51 @@ def value_and_grad_f32_warp(g, input, target, weight, out_, dinput_, rows, n, in
 
 
 @kernel
+def value_and_grad_f32_warp_wide(g, input, target, weight, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2, weight_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3, weight_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
+            f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
 def value_and_grad_f32_block(g, input, target, weight, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -498,6 +850,51 @@ def value_and_grad_f32_block(g, input, target, weight, out_, dinput_, rows, n, i
         weight_i = load(weight, i)
         store(dinput_, u32(at + i * inner), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(g, input, target, weight, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2, weight_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3, weight_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(s0, s0_l, f32(n)))
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
+            f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -531,6 +928,43 @@ def value_and_grad_f64_warp(g, input, target, weight, out_, dinput_, rows, n, in
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, weight, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
+            float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, weight, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -561,6 +995,43 @@ def value_and_grad_f64_block(g, input, target, weight, out_, dinput_, rows, n, i
 
 
 @kernel
+def value_and_grad_f64_block_wide(g, input, target, weight, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1, weight_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(s0, s0_l, float(n)))
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
+            float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
 def vjp_target_f32_warp(g, input, target, weight, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -575,6 +1046,29 @@ def vjp_target_f32_warp(g, input, target, weight, dtarget_, rows, n, inner):
         weight_i = load(weight, i)
         store(dtarget_, u32(at + i * inner), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i))
         i = u32(i + warp_width)
+
+
+@kernel
+def vjp_target_f32_warp_wide(g, input, target, weight, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core(
+            f32(g_row), s2, s2_l, input_i_3, weight_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
 
 
 @kernel
@@ -595,6 +1089,29 @@ def vjp_target_f32_block(g, input, target, weight, dtarget_, rows, n, inner):
 
 
 @kernel
+def vjp_target_f32_block_wide(g, input, target, weight, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core(
+            f32(g_row), s2, s2_l, input_i_3, weight_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
 def vjp_target_f64_warp(g, input, target, weight, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -612,6 +1129,27 @@ def vjp_target_f64_warp(g, input, target, weight, dtarget_, rows, n, inner):
 
 
 @kernel
+def vjp_target_f64_warp_wide(g, input, target, weight, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i), vjp_target_f64_dtarget_core(
+            float(g_row), s2, s2_l, input_i_1, weight_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_target_f64_block(g, input, target, weight, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -626,3 +1164,180 @@ def vjp_target_f64_block(g, input, target, weight, dtarget_, rows, n, inner):
         weight_i = load(weight, i)
         store(dtarget_, u32(at + i * inner), vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_target_f64_block_wide(g, input, target, weight, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        weight_i, weight_i_1 = load2(weight, i)
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i), vjp_target_f64_dtarget_core(
+            float(g_row), s2, s2_l, input_i_1, weight_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_warp(g, input, target, weight, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i, target_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_warp_wide(g, input, target, weight, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i, target_i), vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i_1, target_i_1), vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i_2, target_i_2), vjp_weight_f32_dweight_core(
+            f32(g_row), s2, s2_l, input_i_3, target_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_block(g, input, target, weight, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i, target_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_block_wide(g, input, target, weight, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f32_s2_core(f32(n))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i, target_i), vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i_1, target_i_1), vjp_weight_f32_dweight_core(f32(g_row), s2, s2_l, input_i_2, target_i_2), vjp_weight_f32_dweight_core(
+            f32(g_row), s2, s2_l, input_i_3, target_i_3
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_warp(g, input, target, weight, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(dweight_, u32(row * n + i), vjp_weight_f64_dweight_core(float(g_row), s2, s2_l, input_i, target_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_warp_wide(g, input, target, weight, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(g_row), s2, s2_l, input_i, target_i), vjp_weight_f64_dweight_core(
+            float(g_row), s2, s2_l, input_i_1, target_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_block(g, input, target, weight, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        store(dweight_, u32(row * n + i), vjp_weight_f64_dweight_core(float(g_row), s2, s2_l, input_i, target_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_block_wide(g, input, target, weight, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s2, s2_l = vjp_f64_s2_core(float(n))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(g_row), s2, s2_l, input_i, target_i), vjp_weight_f64_dweight_core(
+            float(g_row), s2, s2_l, input_i_1, target_i_1
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))

@@ -10,7 +10,27 @@ return weight[target] * (epsilon * (1 - softmax(input)[target]) - log_softmax(in
 import math
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    expf,
+    expf_low,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    logf_low,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -45,39 +65,55 @@ def value_f32_m0_core(input_K1):
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def value_f32_s0_core(m0, input_K1):
-    return libdevice.expf(fsub(input_K1, m0))
+    t1 = fsub(input_K1, m0)
+    t2 = expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(1 - exp(-m0 + input[target])/s0) +
 #     m0 + log(s0) - input[target]))
 @core
-def value_f32_out_core(epsilon, ignore_index, m0, s0, s0_l, target, input_target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fsub(m0, input_target)
-    t4 = libdevice.expf(fsub(input_target, m0))
-    t5 = fdiv(t4, s0)
-    t6 = -t5
-    t7 = fadd(t6, f32(1.0))
-    t8 = fmul(epsilon, t7)
-    t9 = fadd(t3, t8)
-    t10 = libdevice.logf(s0)
-    t11 = fadd(t9, t10)
-    t12 = fmul(weight_target, t11)
-    t13 = fsub(t11, t9)
-    t14 = fsub(t9, t3)
-    t15 = -input_target
-    t16 = fsub(t3, t15)
-    t17 = fsub(t7, t6)
-    t18 = -fdiv(fsub(libdevice.fmaf(t6, s0, t4), fmul(t5, s0_l)), s0)
-    t19 = fmul(epsilon, fadd(fadd(fsub(t6, fsub(t7, t17)), fsub(f32(1.0), t17)), t18))
-    t20 = fadd(fadd(fsub(t3, fsub(t9, t14)), fsub(t8, t14)), fadd(fsub(t15, fsub(t3, t16)), fsub(m0, t16)))
-    t21 = fadd(t20, fadd(libdevice.fmaf(epsilon, t7, -t8), t19))
-    t22 = fadd(fadd(fadd(fsub(t9, fsub(t11, t13)), fsub(t10, t13)), t21), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t23 = f32(0.0) if t2 else fadd(libdevice.fmaf(weight_target, t11, -t12), fmul(weight_target, t22))
-    t24 = f32(0.0) if t1 else t23
-    t25 = f32(0.0) if t1 else f32(0.0) if t2 else t12
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+def value_f32_out_core(
+    epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, target, input_target, weight_target
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fsub(m0, input_target)
+    t10 = fsub(input_target, m0)
+    t11 = expf(t10)
+    t12 = fdiv(t11, s0)
+    t13 = -t12
+    t14 = fadd(t13, f32(1.0))
+    t15 = fmul(epsilon, t14)
+    t16 = fadd(t9, t15)
+    t17 = libdevice.logf(s0)
+    t18 = fadd(t16, t17)
+    t19 = fmul(weight_target, t18)
+    t20 = fsub(t18, t16)
+    t21 = fsub(t16, t9)
+    t22 = -input_target
+    t23 = fsub(t9, t22)
+    t24 = fsub(t14, t13)
+    t25 = fsub(t10, input_target)
+    t26 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t25)), fsub(-m0, t25)), t11))
+    t27 = -fdiv(fsub(fadd(libdevice.fmaf(t13, s0, t11), t26), fmul(t12, s0_l)), s0)
+    t28 = fmul(epsilon, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(f32(1.0), t24)), t27))
+    t29 = fadd(fadd(fsub(t9, fsub(t16, t21)), fsub(t15, t21)), fadd(fsub(t22, fsub(t9, t23)), fsub(m0, t23)))
+    t30 = fadd(t29, fadd(fadd(libdevice.fmaf(epsilon, t14, -t15), t28), fmul(epsilon_l, t14)))
+    t31 = fadd(fadd(fsub(t16, fsub(t18, t20)), fsub(t17, t20)), t30)
+    t32 = fmul(weight_target, fadd(t31, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t33 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t18, -t19), t32)
+    t34 = f32(0.0) if t7 else f32(0.0) if t8 else t19
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -136,73 +172,120 @@ def value_f64_out_core(epsilon, ignore_index, m0, s0, s0_l, target, input_target
 # e0[K] = exp(-m0 + input[K])
 @core
 def vjp_f32_e0_core(m0, input_K):
-    return libdevice.expf(fsub(input_K, m0))
+    t1 = fsub(input_K, m0)
+    t2 = fsub(t1, input_K)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_s0_core(e0_K1):
-    return e0_K1
+def vjp_f32_s0_core(e0_K1, e0_K1_l):
+    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    return e0_K1, t1
 
 
 # e1 = exp(-m0 + input[target])
 @core
 def vjp_f32_e1_core(m0, input_target):
-    return libdevice.expf(fsub(input_target, m0))
+    t1 = fsub(input_target, m0)
+    t2 = fsub(t1, input_target)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_target, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
 @core
-def vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fdiv(f32(1.0), s0)
-    t4 = fdiv(e1, s0)
-    t5 = fmul(t4, epsilon)
-    t6 = fdiv(t5, s0)
-    t7 = fadd(t3, t6)
-    t8 = fmul(weight_target, t7)
-    t9 = fsub(t7, t3)
-    t10 = fdiv(fsub(libdevice.fmaf(-t3, s0, f32(1.0)), fmul(t3, s0_l)), s0)
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t4, s0, e1), fmul(t4, s0_l)), s0), epsilon)
-    t12 = fsub(fadd(libdevice.fmaf(-t6, s0, t5), fadd(libdevice.fmaf(t4, epsilon, -t5), t11)), fmul(t6, s0_l))
-    t13 = fmul(weight_target, fadd(fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t10), fdiv(t12, s0)))
-    t14 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(weight_target, t7, -t8), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = f32(0.0) if t1 else f32(0.0) if t2 else t8
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+def vjp_f32_s2_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, s0, s0_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fdiv(f32(1.0), s0)
+    t10 = fdiv(e1, s0)
+    t11 = fmul(t10, epsilon)
+    t12 = fdiv(t11, s0)
+    t13 = fadd(t9, t12)
+    t14 = fmul(weight_target, t13)
+    t15 = fsub(t13, t9)
+    t16 = fdiv(fsub(libdevice.fmaf(-t9, s0, f32(1.0)), fmul(t9, s0_l)), s0)
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), s0), epsilon)
+    t18 = fadd(fadd(libdevice.fmaf(t10, epsilon, -t11), fmul(t10, epsilon_l)), t17)
+    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t12, s0, t11), t18), fmul(t12, s0_l)), s0)
+    t20 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t13, t15)), fsub(t12, t15)), t16), t19))
+    t21 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t13, -t14), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = f32(0.0) if t7 else f32(0.0) if t8 else t14
+    t24 = fadd(t23, t21)
+    t25 = t24 if t22 else t23
+    t26 = (fsub(t21, fsub(t24, t23)) if t22 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
+    return t25, t26
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
-def vjp_f32_dinput_core(i_K, e1, epsilon, g, ignore_index, s0, s0_l, s2, s2_l, target, e0_K, weight_target):
+def vjp_f32_dinput_core(
+    i_K,
+    e1,
+    e1_l,
+    epsilon,
+    epsilon_l,
+    g,
+    ignore_index,
+    ignore_index_l,
+    s0,
+    s0_l,
+    s2,
+    s2_l,
+    target,
+    e0_K,
+    e0_K_l,
+    weight_target,
+):
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == f32(0.0)
-    t4 = fdiv(e1, s0)
-    t5 = -fmul(t4, epsilon)
-    t6 = fadd(t5, f32(-1.0))
-    t7 = fmul(weight_target, t6)
-    t8 = (f32(0.0) if t2 else f32(0.0) if t3 else t7) if t1 else f32(0.0)
-    t9 = e0_K == f32(0.0)
-    t10 = fmul(e0_K, s2)
-    t11 = f32(0.0) if t2 else f32(0.0) if t9 else t10
-    t12 = fadd(t8, t11)
-    t13 = fmul(g, t12)
-    t14 = fsub(t12, t8)
-    t15 = fsub(t6, t5)
-    t16 = fmul(fdiv(fsub(libdevice.fmaf(-t4, s0, e1), fmul(t4, s0_l)), s0), epsilon)
-    t17 = fadd(fsub(t5, fsub(t6, t15)), fsub(f32(-1.0), t15))
-    t18 = fmul(weight_target, fadd(t17, -fadd(libdevice.fmaf(t4, epsilon, t5), t16)))
-    t19 = f32(0.0) if t2 else f32(0.0) if t3 else fadd(libdevice.fmaf(weight_target, t6, -t7), t18)
-    t20 = f32(0.0) if t2 else f32(0.0) if t9 else fadd(libdevice.fmaf(e0_K, s2, -t10), fmul(e0_K, s2_l))
-    t21 = fmul(g, fadd(fadd(fadd(fsub(t8, fsub(t12, t14)), fsub(t11, t14)), t19 if t1 else f32(0.0)), t20))
-    t22 = fadd(libdevice.fmaf(g, t12, -t13), t21)
-    return fadd(t13, t22) if fsub(t22, t22) == f32(0.0) else t13
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = weight_target == f32(0.0)
+    t10 = fdiv(e1, s0)
+    t11 = -fmul(t10, epsilon)
+    t12 = fadd(t11, f32(-1.0))
+    t13 = fmul(weight_target, t12)
+    t14 = (f32(0.0) if t8 else f32(0.0) if t9 else t13) if t1 else f32(0.0)
+    t15 = e0_K == f32(0.0)
+    t16 = fmul(e0_K, s2)
+    t17 = f32(0.0) if t8 else f32(0.0) if t15 else t16
+    t18 = fadd(t14, t17)
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, t14)
+    t21 = fsub(t12, t11)
+    t22 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), s0), epsilon)
+    t23 = -fadd(fadd(libdevice.fmaf(t10, epsilon, t11), fmul(t10, epsilon_l)), t22)
+    t24 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t21)), fsub(f32(-1.0), t21)), t23))
+    t25 = f32(0.0) if t8 else f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t12, -t13), t24)
+    t26 = f32(0.0) if t15 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t16), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
+    t27 = fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t25 if t1 else f32(0.0))
+    t28 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, fadd(t27, f32(0.0) if t8 else t26)))
+    return fadd(t19, t28) if fsub(t28, t28) == f32(0.0) else t19
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -310,32 +393,40 @@ def vjp_f64_dinput_core(
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
 #     input[target]))
 @core
-def value_and_grad_f32_out_core(e1, epsilon, ignore_index, m0, s0, s0_l, target, input_target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == f32(0.0)
-    t3 = fsub(m0, input_target)
-    t4 = fdiv(e1, s0)
-    t5 = -t4
-    t6 = fadd(t5, f32(1.0))
-    t7 = fmul(epsilon, t6)
-    t8 = fadd(t3, t7)
-    t9 = libdevice.logf(s0)
-    t10 = fadd(t8, t9)
-    t11 = fmul(weight_target, t10)
-    t12 = fsub(t10, t8)
-    t13 = fsub(t8, t3)
-    t14 = -input_target
-    t15 = fsub(t3, t14)
-    t16 = fsub(t6, t5)
-    t17 = -fdiv(fsub(libdevice.fmaf(t5, s0, e1), fmul(t4, s0_l)), s0)
-    t18 = fmul(epsilon, fadd(fadd(fsub(t5, fsub(t6, t16)), fsub(f32(1.0), t16)), t17))
-    t19 = fadd(fadd(fsub(t3, fsub(t8, t13)), fsub(t7, t13)), fadd(fsub(t14, fsub(t3, t15)), fsub(m0, t15)))
-    t20 = fadd(t19, fadd(libdevice.fmaf(epsilon, t6, -t7), t18))
-    t21 = fadd(fadd(fadd(fsub(t8, fsub(t10, t12)), fsub(t9, t12)), t20), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t22 = f32(0.0) if t2 else fadd(libdevice.fmaf(weight_target, t10, -t11), fmul(weight_target, t21))
-    t23 = f32(0.0) if t1 else t22
-    t24 = f32(0.0) if t1 else f32(0.0) if t2 else t11
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+def value_and_grad_f32_out_core(
+    e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, target, input_target, weight_target
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fsub(m0, input_target)
+    t10 = fdiv(e1, s0)
+    t11 = -t10
+    t12 = fadd(t11, f32(1.0))
+    t13 = fmul(epsilon, t12)
+    t14 = fadd(t9, t13)
+    t15 = libdevice.logf(s0)
+    t16 = fadd(t14, t15)
+    t17 = fmul(weight_target, t16)
+    t18 = fsub(t16, t14)
+    t19 = fsub(t14, t9)
+    t20 = -input_target
+    t21 = fsub(t9, t20)
+    t22 = fsub(t12, t11)
+    t23 = -fdiv(fsub(fadd(libdevice.fmaf(t11, s0, e1), e1_l), fmul(t10, s0_l)), s0)
+    t24 = fmul(epsilon, fadd(fadd(fsub(t11, fsub(t12, t22)), fsub(f32(1.0), t22)), t23))
+    t25 = fadd(fadd(fsub(t9, fsub(t14, t19)), fsub(t13, t19)), fadd(fsub(t20, fsub(t9, t21)), fsub(m0, t21)))
+    t26 = fadd(t25, fadd(fadd(libdevice.fmaf(epsilon, t12, -t13), t24), fmul(epsilon_l, t12)))
+    t27 = fadd(fadd(fsub(t14, fsub(t16, t18)), fsub(t15, t18)), t26)
+    t28 = fmul(weight_target, fadd(t27, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t29 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t16, -t17), t28)
+    t30 = f32(0.0) if t7 else f32(0.0) if t8 else t17
+    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
@@ -370,10 +461,162 @@ def value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, t
     return dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25
 
 
+# e1 = log(s0)
+@core
+def vjp_weight_f32_e1_core(s0, s0_l):
+    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
+    t2 = fsub(t1, t1) == f32(0.0)
+    t3 = libdevice.logf(s0)
+    t4 = fadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0/s0 + 1) + m0 - input[target])) if Eq(K,
+#     target) else 0)
+@core
+def vjp_weight_f32_dweight_core(
+    i_K, e0, e0_l, e1, e1_l, epsilon, epsilon_l, g, ignore_index, ignore_index_l, m0, s0, s0_l, target, input_target
+):
+    t1 = i_K == target
+    t2 = -ignore_index
+    t3 = fadd(target, t2)
+    t4 = fsub(t3, target)
+    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
+    t9 = fsub(e1, input_target)
+    t10 = fadd(t9, m0)
+    t11 = fdiv(e0, s0)
+    t12 = -t11
+    t13 = fadd(t12, f32(1.0))
+    t14 = fmul(epsilon, t13)
+    t15 = fadd(t10, t14)
+    t16 = fmul(g, t15)
+    t17 = fsub(t15, t10)
+    t18 = fsub(t10, t9)
+    t19 = -input_target
+    t20 = fsub(t9, t19)
+    t21 = fadd(fadd(fsub(t19, fsub(t9, t20)), fsub(e1, t20)), e1_l)
+    t22 = fadd(fadd(fsub(t9, fsub(t10, t18)), fsub(m0, t18)), t21)
+    t23 = fsub(t13, t12)
+    t24 = -fdiv(fsub(fadd(libdevice.fmaf(t12, s0, e0), e0_l), fmul(t11, s0_l)), s0)
+    t25 = fmul(epsilon, fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(f32(1.0), t23)), t24))
+    t26 = fadd(fadd(libdevice.fmaf(epsilon, t13, -t14), t25), fmul(epsilon_l, t13))
+    t27 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t15, t17)), fsub(t14, t17)), t22), t26))
+    t28 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t15, -t16), t27)) if t1 else f32(0.0)
+    t29 = (f32(0.0) if t8 else t16) if t1 else f32(0.0)
+    return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
+
+
+# e1 = log(s0)
+@core
+def vjp_weight_f64_e1_core(s0, s0_l):
+    t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t2 = dadd(t1, -t1) == 0.0
+    t3 = log(s0)
+    t4 = dadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = (dadd(t1, -dadd(t4, -t3)) if t2 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
+    return t5, t6
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0*r_s0 + 1) + m0 - input[target])) if Eq(K,
+#     target) else 0)
+@core
+def vjp_weight_f64_dweight_core(
+    i_K, e0, e0_l, e1, e1_l, epsilon, g, ignore_index, m0, r_s0, r_s0_l, target, input_target
+):
+    t1 = i_K == target
+    t2 = target == ignore_index
+    t3 = dadd(e1, -input_target)
+    t4 = dadd(t3, m0)
+    t5 = -dmul(e0, r_s0)
+    t6 = dadd(t5, 1.0)
+    t7 = dmul(epsilon, t6)
+    t8 = dadd(t4, t7)
+    t9 = dmul(g, t8)
+    t10 = dadd(t8, -t4)
+    t11 = dadd(t4, -t3)
+    t12 = -input_target
+    t13 = dadd(t3, -t12)
+    t14 = dadd(dadd(dadd(t12, -dadd(t3, -t13)), dadd(e1, -t13)), e1_l)
+    t15 = dadd(dadd(dadd(t3, -dadd(t4, -t11)), dadd(m0, -t11)), t14)
+    t16 = dadd(t6, -t5)
+    t17 = -dadd(dadd(libdevice.fma(e0, r_s0, t5), dmul(e0, r_s0_l)), dmul(e0_l, r_s0))
+    t18 = dmul(epsilon, dadd(dadd(dadd(t5, -dadd(t6, -t16)), dadd(1.0, -t16)), t17))
+    t19 = dadd(dadd(dadd(t4, -dadd(t8, -t10)), dadd(t7, -t10)), t15)
+    t20 = dadd(libdevice.fma(g, t8, -t9), dmul(g, dadd(t19, dadd(libdevice.fma(epsilon, t6, -t7), t18))))
+    t21 = (0.0 if t2 else t20) if t1 else 0.0
+    t22 = (0.0 if t2 else t9) if t1 else 0.0
+    return dadd(t22, t21) if dadd(t21, -t21) == 0.0 else t22
+
+
+# depsilon = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(1 - exp(-m0 + input[target])/s0)))
+@core
+def vjp_epsilon_f32_depsilon_core(g, ignore_index, ignore_index_l, m0, s0, s0_l, target, input_target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = fmul(weight_target, g)
+    t10 = fsub(input_target, m0)
+    t11 = expf(t10)
+    t12 = fdiv(t11, s0)
+    t13 = -t12
+    t14 = fadd(t13, f32(1.0))
+    t15 = fmul(t9, t14)
+    t16 = fsub(t14, t13)
+    t17 = fsub(t10, input_target)
+    t18 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t17)), fsub(-m0, t17)), t11))
+    t19 = -fdiv(fsub(fadd(libdevice.fmaf(t13, s0, t11), t18), fmul(t12, s0_l)), s0)
+    t20 = fmul(t9, fadd(fadd(fsub(t13, fsub(t14, t16)), fsub(f32(1.0), t16)), t19))
+    t21 = fadd(fadd(libdevice.fmaf(t9, t14, -t15), t20), fmul(libdevice.fmaf(weight_target, g, -t9), t14))
+    t22 = f32(0.0) if t7 else f32(0.0) if t8 else t21
+    t23 = f32(0.0) if t7 else f32(0.0) if t8 else t15
+    return fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
+
+
+# depsilon = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(1 - exp(-m0 + input[target])/s0)))
+@core
+def vjp_epsilon_f64_depsilon_core(g, ignore_index, m0, s0, s0_l, target, input_target, weight_target):
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = dmul(weight_target, g)
+    t4 = dadd(input_target, -m0)
+    t5 = exp(t4)
+    t6 = ddiv(t5, s0)
+    t7 = -t6
+    t8 = dadd(t7, 1.0)
+    t9 = dmul(t3, t8)
+    t10 = dadd(t8, -t7)
+    t11 = dadd(t4, -input_target)
+    t12 = dadd(exp_low(t4), dmul(dadd(dadd(input_target, -dadd(t4, -t11)), dadd(-m0, -t11)), t5))
+    t13 = -ddiv(dadd(dadd(libdevice.fma(t7, s0, t5), t12), -dmul(t6, s0_l)), s0)
+    t14 = dmul(t3, dadd(dadd(dadd(t7, -dadd(t8, -t10)), dadd(1.0, -t10)), t13))
+    t15 = dadd(dadd(libdevice.fma(t3, t8, -t9), t14), dmul(libdevice.fma(weight_target, g, -t3), t8))
+    t16 = 0.0 if t1 else 0.0 if t2 else t15
+    t17 = 0.0 if t1 else 0.0 if t2 else t9
+    return dadd(t17, t16) if dadd(t16, -t16) == 0.0 else t17
+
+
 # out = (0 if Eq(target, ignore_index) else weight[target])
 @core
-def share_f32_out_core(ignore_index, target, weight_target):
-    return f32(0.0) if target == ignore_index else weight_target
+def share_f32_out_core(ignore_index, ignore_index_l, target, weight_target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return f32(0.0) if t7 else weight_target
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -382,8 +625,27 @@ def share_f64_out_core(ignore_index, target, weight_target):
     return 0.0 if target == ignore_index else weight_target
 
 
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, target):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
+
+
+# dweight[K] = ((0 if Eq(target, ignore_index) else g) if Eq(K, target) else 0)
+@core
+def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
+    return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
 @kernel
-def value_f32_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -402,8 +664,8 @@ def value_f32_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, 
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -412,12 +674,64 @@ def value_f32_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, 
         store(
             out_,
             row,
-            value_f32_out_core(epsilon, ignore_index, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
 @kernel
-def value_f32_block(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_block(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -436,8 +750,8 @@ def value_f32_block(input, target, weight, ignore_index, epsilon, out_, rows, n,
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here = value_f32_s0_core(m0, input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -446,7 +760,59 @@ def value_f32_block(input, target, weight, ignore_index, epsilon, out_, rows, n,
         store(
             out_,
             row,
-            value_f32_out_core(epsilon, ignore_index, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_f32_out_core(epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f32_out_core(epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
 
 
@@ -473,6 +839,46 @@ def value_f64_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, 
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def value_f64_warp_wide(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -519,7 +925,47 @@ def value_f64_block(input, target, weight, ignore_index, epsilon, out_, rows, n,
 
 
 @kernel
-def vjp_f32_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
+def value_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_f64_out_core(epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -539,29 +985,136 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows,
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1 = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, epsilon, f32(g_row), ignore_index, s0, s0_l, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_block(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
+def vjp_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            epsilon,
+            epsilon_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s0,
+            s0_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -581,25 +1134,132 @@ def vjp_f32_block(g, input, target, weight, ignore_index, epsilon, dinput_, rows
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1 = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, epsilon, f32(g_row), ignore_index, s0, s0_l, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            epsilon,
+            epsilon_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s0,
+            s0_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -648,6 +1308,72 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows,
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core(
+        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            epsilon,
+            float(g_row),
+            ignore_index,
+            r_s0,
+            r_s0_l,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -693,7 +1419,75 @@ def vjp_f64_block(g, input, target, weight, ignore_index, epsilon, dinput_, rows
 
 
 @kernel
-def value_and_grad_f32_warp(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
+def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    s2, s2_l = vjp_f64_s2_core(
+        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            epsilon,
+            float(g_row),
+            ignore_index,
+            r_s0,
+            r_s0_l,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, dinput_, rows, n, inner
+):
     row = warp_row()
     if row >= rows:
         return
@@ -713,35 +1507,150 @@ def value_and_grad_f32_warp(g, input, target, weight, ignore_index, epsilon, out
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1 = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
             out_,
             row,
-            value_and_grad_f32_out_core(e1, epsilon, ignore_index, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, epsilon, f32(g_row), ignore_index, s0, s0_l, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_block(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
+def value_and_grad_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, dinput_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            epsilon,
+            epsilon_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s0,
+            s0_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, dinput_, rows, n, inner
+):
     row = block_row()
     if row >= rows:
         return
@@ -761,31 +1670,144 @@ def value_and_grad_f32_block(g, input, target, weight, ignore_index, epsilon, ou
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1 = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
             out_,
             row,
-            value_and_grad_f32_out_core(e1, epsilon, ignore_index, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+            value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, f32(target_row), weight_inside_target_row__n)
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        e0_i = vjp_f32_e0_core(m0, input_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, epsilon, f32(g_row), ignore_index, s0, s0_l, s2, s2_l, f32(target_row), e0_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
         )
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, dinput_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = vjp_f32_s2_core(
+        e1,
+        e1_l,
+        epsilon,
+        epsilon_l,
+        ignore_index,
+        ignore_index_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        weight_inside_target_row__n,
+    )
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+        i_2 = u32(i + u32(2))
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+        i_3 = u32(i + u32(3))
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
+            f32(i_3),
+            e1,
+            e1_l,
+            epsilon,
+            epsilon_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            s0,
+            s0_l,
+            s2,
+            s2_l,
+            f32(target_row),
+            e0_i_3,
+            e0_l_i_3,
+            weight_inside_target_row__n,
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -840,6 +1862,78 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, epsilon, out
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = vjp_f64_s2_core(
+        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            epsilon,
+            float(g_row),
+            ignore_index,
+            r_s0,
+            r_s0_l,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -891,7 +1985,835 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, epsilon, ou
 
 
 @kernel
-def share_f32_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            out_,
+            row,
+            value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+    s2, s2_l = vjp_f64_s2_core(
+        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+        i_1 = u32(i + u32(1))
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
+            float(i_1),
+            e1,
+            e1_l,
+            epsilon,
+            float(g_row),
+            ignore_index,
+            r_s0,
+            r_s0_l,
+            s2,
+            s2_l,
+            float(target_row),
+            e0_i_1,
+            e0_l_i_1,
+            weight_inside_target_row__n,
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_weight_f32_warp(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
+            f32(i_3),
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            epsilon,
+            epsilon_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            m0,
+            s0,
+            s0_l,
+            f32(target_row),
+            input_inside_target_row__n,
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_weight_f32_block(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
+            f32(i_3),
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            epsilon,
+            epsilon_l,
+            f32(g_row),
+            ignore_index,
+            ignore_index_l,
+            m0,
+            s0,
+            s0_l,
+            f32(target_row),
+            input_inside_target_row__n,
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core(float(i), e0, e0_l, e1, e1_l, epsilon, float(g_row), ignore_index, m0, r_s0, r_s0_l, float(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), e0, e0_l, e1, e1_l, epsilon, float(g_row), ignore_index, m0, r_s0, r_s0_l, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core(
+            float(i_1),
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            epsilon,
+            float(g_row),
+            ignore_index,
+            m0,
+            r_s0,
+            r_s0_l,
+            float(target_row),
+            input_inside_target_row__n,
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_weight_f64_block(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            vjp_weight_f64_dweight_core(float(i), e0, e0_l, e1, e1_l, epsilon, float(g_row), ignore_index, m0, r_s0, r_s0_l, float(target_row), input_inside_target_row__n),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), e0, e0_l, e1, e1_l, epsilon, float(g_row), ignore_index, m0, r_s0, r_s0_l, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core(
+            float(i_1),
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            epsilon,
+            float(g_row),
+            ignore_index,
+            m0,
+            r_s0,
+            r_s0_l,
+            float(target_row),
+            input_inside_target_row__n,
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_epsilon_f32_warp(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, depsilon_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f32_depsilon_core(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, depsilon_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f32_depsilon_core(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f32_block(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, depsilon_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f32_depsilon_core(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, depsilon_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        m0_here = value_f32_m0_core(input_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(input_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(input_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(input_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(m0, input_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f32_depsilon_core(f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f64_warp(g, input, target, weight, ignore_index, epsilon, depsilon_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f64_depsilon_core(float(g_row), ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, depsilon_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f64_depsilon_core(float(g_row), ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f64_block(g, input, target, weight, ignore_index, epsilon, depsilon_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f64_depsilon_core(float(g_row), ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def vjp_epsilon_f64_block_wide(g, input, target, weight, ignore_index, epsilon, depsilon_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        m0_here = value_f64_m0_core(input_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(input_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(m0, input_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(
+            depsilon_,
+            row,
+            vjp_epsilon_f64_depsilon_core(float(g_row), ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
+        )
+
+
+@kernel
+def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -900,11 +2822,24 @@ def share_f32_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, 
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
-        store(out_, row, share_f32_out_core(ignore_index, f32(target_row), weight_inside_target_row__n))
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
 
 
 @kernel
-def share_f32_block(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+def share_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f32_block(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -913,11 +2848,37 @@ def share_f32_block(input, target, weight, ignore_index, epsilon, out_, rows, n,
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
-        store(out_, row, share_f32_out_core(ignore_index, f32(target_row), weight_inside_target_row__n))
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f32_out_core(ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n))
 
 
 @kernel
 def share_f64_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f64_warp_wide(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -940,3 +2901,180 @@ def share_f64_block(input, target, weight, ignore_index, epsilon, out_, rows, n,
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    target_row = load(target, row)
+    weight_inside_target_row__n = load(weight, inside(target_row, n))
+    if lane == 0:
+        store(out_, row, share_f64_out_core(ignore_index, float(target_row), weight_inside_target_row__n))
+
+
+@kernel
+def share_vjp_weight_f32_warp(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f32_warp_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f32_block(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f32_block_wide(
+    g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dweight__0, dweight__1, dweight__2, dweight__3 = share_vjp_weight_f32_dweight_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row)), share_vjp_weight_f32_dweight_core(
+            f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row)
+        )
+        store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def share_vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def share_vjp_weight_f64_block(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = lane
+    while i < n:
+        store(
+            dweight_,
+            u32(row * n + i),
+            share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def share_vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    target_row = load(target, row)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        dweight__0, dweight__1 = share_vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row)), share_vjp_weight_f64_dweight_core(
+            float(i_1), float(g_row), ignore_index, float(target_row)
+        )
+        store2(dweight_, u32(row * n + i), dweight__0, dweight__1)
+        i = u32(i + block_width * u32(2))

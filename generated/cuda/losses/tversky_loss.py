@@ -8,7 +8,24 @@ return 1 - (both + smooth) / (both + alpha * wrong + beta * missed + smooth)
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, kernel, libdevice, load, store, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (
     block_lane,
@@ -63,7 +80,7 @@ def value_f32_s2_core(input_D1, target_D1):
 
 # out = -(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth) + 1
 @core
-def value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
@@ -74,13 +91,13 @@ def value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t8 = fadd(t7, f32(1.0))
     t9 = fsub(t8, t7)
     t10 = fsub(t1, s2)
-    t11 = fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l)
+    t11 = fadd(fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l), smooth_l)
     t12 = fsub(t5, t3)
     t13 = fsub(t3, t1)
-    t14 = fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11)
-    t15 = fadd(t14, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t16 = fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15)
-    t17 = fmul(t6, fadd(t16, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l))))
+    t14 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
+    t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t17 = fmul(t6, fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16))
     t18 = -fdiv(fsub(fadd(libdevice.fmaf(t7, t5, t1), t11), t17), t5)
     t19 = fadd(fadd(fsub(t7, fsub(t8, t9)), fsub(f32(1.0), t9)), t18)
     return fadd(t8, t19) if fsub(t19, t19) == f32(0.0) else t8
@@ -148,7 +165,7 @@ def value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
 
 # s4 = (s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth)
 @core
-def vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
@@ -161,13 +178,13 @@ def vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t10 = fadd(t7, t9)
     t11 = fsub(t10, t7)
     t12 = fsub(t1, s2)
-    t13 = fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l)
+    t13 = fadd(fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l), smooth_l)
     t14 = fsub(t5, t3)
     t15 = fsub(t3, t1)
-    t16 = fadd(fadd(fsub(t1, fsub(t3, t15)), fsub(t2, t15)), t13)
-    t17 = fadd(t16, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t18 = fadd(fadd(fsub(t3, fsub(t5, t14)), fsub(t4, t14)), t17)
-    t19 = fadd(t18, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
+    t16 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t17 = fadd(fadd(fadd(fsub(t1, fsub(t3, t15)), fsub(t2, t15)), t13), t16)
+    t18 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t19 = fadd(fadd(fadd(fsub(t3, fsub(t5, t14)), fsub(t4, t14)), t17), t18)
     t20 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t13), fmul(t6, t19)), t5)
     t21 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t20), fmul(t7, t19)), t5)
     t22 = -fdiv(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t19)), t5)
@@ -181,7 +198,7 @@ def vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
 
 # s5 = beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
@@ -191,14 +208,14 @@ def vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t7 = fmul(t6, t1)
     t8 = fdiv(t7, t5)
     t9 = fsub(t1, s2)
-    t10 = fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l)
+    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
     t11 = fsub(t5, t3)
     t12 = fsub(t3, t1)
-    t13 = fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10)
-    t14 = fadd(t13, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t15 = fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14)
-    t16 = fadd(t15, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
-    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, beta), fmul(t6, t16)), t5), t1)
+    t13 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t14 = fadd(fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10), t13)
+    t15 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t16 = fadd(fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14), t15)
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, beta), beta_l), fmul(t6, t16)), t5), t1)
     t18 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t17))
     t19 = fdiv(fsub(t18, fmul(t8, t16)), t5)
     t20 = fsub(t19, t19) == f32(0.0)
@@ -210,7 +227,7 @@ def vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
 
 # s6 = alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
 @core
-def vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+def vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t1 = fadd(s2, smooth)
     t2 = fmul(alpha, s0)
     t3 = fadd(t1, t2)
@@ -220,14 +237,14 @@ def vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
     t7 = fmul(t6, t1)
     t8 = fdiv(t7, t5)
     t9 = fsub(t1, s2)
-    t10 = fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l)
+    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
     t11 = fsub(t5, t3)
     t12 = fsub(t3, t1)
-    t13 = fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10)
-    t14 = fadd(t13, fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)))
-    t15 = fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14)
-    t16 = fadd(t15, fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)))
-    t17 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, alpha), fmul(t6, t16)), t5), t1)
+    t13 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t14 = fadd(fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10), t13)
+    t15 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t16 = fadd(fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14), t15)
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, alpha), alpha_l), fmul(t6, t16)), t5), t1)
     t18 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t17))
     t19 = fdiv(fsub(t18, fmul(t8, t16)), t5)
     t20 = fsub(t19, t19) == f32(0.0)
@@ -420,8 +437,174 @@ def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, s6, s6_l, input_D):
     return dadd(t7, t17) if dadd(t17, -t17) == 0.0 else t7
 
 
+# dalpha = g*s0*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+@core
+def vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
+    t1 = fadd(s2, smooth)
+    t2 = fmul(alpha, s0)
+    t3 = fadd(t1, t2)
+    t4 = fmul(beta, s1)
+    t5 = fadd(t3, t4)
+    t6 = fdiv(g, t5)
+    t7 = fmul(t6, s0)
+    t8 = fdiv(t7, t5)
+    t9 = fmul(t8, t1)
+    t10 = fsub(t1, s2)
+    t11 = fadd(fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l), smooth_l)
+    t12 = fsub(t5, t3)
+    t13 = fsub(t3, t1)
+    t14 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
+    t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16)
+    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t5), s0)
+    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s0, -t7), fmul(t6, s0_l)), t18))
+    t20 = fadd(fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11)), fmul(fdiv(fsub(t19, fmul(t8, t17)), t5), t1))
+    return fadd(t9, t20) if fsub(t20, t20) == f32(0.0) else t9
+
+
+# dalpha = g*s0*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+@core
+def vjp_alpha_f64_dalpha_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+    t1 = dadd(s2, smooth)
+    t2 = dmul(alpha, s0)
+    t3 = dadd(t1, t2)
+    t4 = dmul(beta, s1)
+    t5 = dadd(t3, t4)
+    t6 = ddiv(g, t5)
+    t7 = dmul(t6, s0)
+    t8 = ddiv(t7, t5)
+    t9 = dmul(t8, t1)
+    t10 = dadd(t1, -s2)
+    t11 = dadd(dadd(dadd(s2, -dadd(t1, -t10)), dadd(smooth, -t10)), s2_l)
+    t12 = dadd(t5, -t3)
+    t13 = dadd(t3, -t1)
+    t14 = dadd(dadd(dadd(t1, -dadd(t3, -t13)), dadd(t2, -t13)), t11)
+    t15 = dadd(t14, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
+    t16 = dadd(dadd(dadd(t3, -dadd(t5, -t12)), dadd(t4, -t12)), t15)
+    t17 = dadd(t16, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
+    t18 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, g), -dmul(t6, t17)), t5), s0)
+    t19 = dadd(libdevice.fma(-t8, t5, t7), dadd(dadd(libdevice.fma(t6, s0, -t7), dmul(t6, s0_l)), t18))
+    t20 = dadd(dadd(libdevice.fma(t8, t1, -t9), dmul(t8, t11)), dmul(ddiv(dadd(t19, -dmul(t8, t17)), t5), t1))
+    return dadd(t9, t20) if dadd(t20, -t20) == 0.0 else t9
+
+
+# dbeta = g*s1*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+@core
+def vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
+    t1 = fadd(s2, smooth)
+    t2 = fmul(alpha, s0)
+    t3 = fadd(t1, t2)
+    t4 = fmul(beta, s1)
+    t5 = fadd(t3, t4)
+    t6 = fdiv(g, t5)
+    t7 = fmul(t6, s1)
+    t8 = fdiv(t7, t5)
+    t9 = fmul(t8, t1)
+    t10 = fsub(t1, s2)
+    t11 = fadd(fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l), smooth_l)
+    t12 = fsub(t5, t3)
+    t13 = fsub(t3, t1)
+    t14 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
+    t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16)
+    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t5), s1)
+    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s1, -t7), fmul(t6, s1_l)), t18))
+    t20 = fadd(fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11)), fmul(fdiv(fsub(t19, fmul(t8, t17)), t5), t1))
+    return fadd(t9, t20) if fsub(t20, t20) == f32(0.0) else t9
+
+
+# dbeta = g*s1*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
+@core
+def vjp_beta_f64_dbeta_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+    t1 = dadd(s2, smooth)
+    t2 = dmul(alpha, s0)
+    t3 = dadd(t1, t2)
+    t4 = dmul(beta, s1)
+    t5 = dadd(t3, t4)
+    t6 = ddiv(g, t5)
+    t7 = dmul(t6, s1)
+    t8 = ddiv(t7, t5)
+    t9 = dmul(t8, t1)
+    t10 = dadd(t1, -s2)
+    t11 = dadd(dadd(dadd(s2, -dadd(t1, -t10)), dadd(smooth, -t10)), s2_l)
+    t12 = dadd(t5, -t3)
+    t13 = dadd(t3, -t1)
+    t14 = dadd(dadd(dadd(t1, -dadd(t3, -t13)), dadd(t2, -t13)), t11)
+    t15 = dadd(t14, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
+    t16 = dadd(dadd(dadd(t3, -dadd(t5, -t12)), dadd(t4, -t12)), t15)
+    t17 = dadd(t16, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
+    t18 = dmul(ddiv(dadd(libdevice.fma(-t6, t5, g), -dmul(t6, t17)), t5), s1)
+    t19 = dadd(libdevice.fma(-t8, t5, t7), dadd(dadd(libdevice.fma(t6, s1, -t7), dmul(t6, s1_l)), t18))
+    t20 = dadd(dadd(libdevice.fma(t8, t1, -t9), dmul(t8, t11)), dmul(ddiv(dadd(t19, -dmul(t8, t17)), t5), t1))
+    return dadd(t9, t20) if dadd(t20, -t20) == 0.0 else t9
+
+
+# dsmooth = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
+@core
+def vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
+    t1 = fadd(s2, smooth)
+    t2 = fmul(alpha, s0)
+    t3 = fadd(t1, t2)
+    t4 = fmul(beta, s1)
+    t5 = fadd(t3, t4)
+    t6 = fdiv(t1, t5)
+    t7 = fdiv(t6, t5)
+    t8 = fdiv(f32(1.0), t5)
+    t9 = -t8
+    t10 = fadd(t7, t9)
+    t11 = fmul(g, t10)
+    t12 = fsub(t10, t7)
+    t13 = fsub(t1, s2)
+    t14 = fadd(fadd(fadd(fsub(s2, fsub(t1, t13)), fsub(smooth, t13)), s2_l), smooth_l)
+    t15 = fsub(t5, t3)
+    t16 = fsub(t3, t1)
+    t17 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
+    t18 = fadd(fadd(fadd(fsub(t1, fsub(t3, t16)), fsub(t2, t16)), t14), t17)
+    t19 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
+    t20 = fadd(fadd(fadd(fsub(t3, fsub(t5, t15)), fsub(t4, t15)), t18), t19)
+    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t14), fmul(t6, t20)), t5)
+    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t21), fmul(t7, t20)), t5)
+    t23 = -fdiv(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t20)), t5)
+    t24 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t10, t12)), fsub(t9, t12)), t22), t23))
+    t25 = fadd(libdevice.fmaf(g, t10, -t11), t24)
+    return fadd(t11, t25) if fsub(t25, t25) == f32(0.0) else t11
+
+
+# dsmooth = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
+@core
+def vjp_smooth_f64_dsmooth_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
+    t1 = dadd(s2, smooth)
+    t2 = dmul(alpha, s0)
+    t3 = dadd(t1, t2)
+    t4 = dmul(beta, s1)
+    t5 = dadd(t3, t4)
+    t6 = ddiv(t1, t5)
+    t7 = ddiv(t6, t5)
+    t8 = ddiv(1.0, t5)
+    t9 = -t8
+    t10 = dadd(t7, t9)
+    t11 = dmul(g, t10)
+    t12 = dadd(t10, -t7)
+    t13 = dadd(t1, -s2)
+    t14 = dadd(dadd(dadd(s2, -dadd(t1, -t13)), dadd(smooth, -t13)), s2_l)
+    t15 = dadd(t5, -t3)
+    t16 = dadd(t3, -t1)
+    t17 = dadd(dadd(dadd(t1, -dadd(t3, -t16)), dadd(t2, -t16)), t14)
+    t18 = dadd(t17, dadd(libdevice.fma(alpha, s0, -t2), dmul(alpha, s0_l)))
+    t19 = dadd(dadd(dadd(t3, -dadd(t5, -t15)), dadd(t4, -t15)), t18)
+    t20 = dadd(t19, dadd(libdevice.fma(beta, s1, -t4), dmul(beta, s1_l)))
+    t21 = ddiv(dadd(dadd(libdevice.fma(-t6, t5, t1), t14), -dmul(t6, t20)), t5)
+    t22 = ddiv(dadd(dadd(libdevice.fma(-t7, t5, t6), t21), -dmul(t7, t20)), t5)
+    t23 = dadd(dadd(dadd(t7, -dadd(t10, -t12)), dadd(t9, -t12)), t22)
+    t24 = dmul(g, dadd(t23, -ddiv(dadd(libdevice.fma(t9, t5, 1.0), -dmul(t8, t20)), t5)))
+    t25 = dadd(libdevice.fma(g, t10, -t11), t24)
+    return dadd(t11, t25) if dadd(t25, -t25) == 0.0 else t11
+
+
 @kernel
-def value_f32_warp(input, target, alpha, beta, smooth, out_, rows, n, inner):
+def value_f32_warp(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -455,11 +638,80 @@ def value_f32_warp(input, target, alpha, beta, smooth, out_, rows, n, inner):
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
 
 
 @kernel
-def value_f32_block(input, target, alpha, beta, smooth, out_, rows, n, inner):
+def value_f32_warp_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
+
+
+@kernel
+def value_f32_block(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -493,7 +745,76 @@ def value_f32_block(input, target, alpha, beta, smooth, out_, rows, n, inner):
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
+
+
+@kernel
+def value_f32_block_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
 
 
 @kernel
@@ -529,6 +850,53 @@ def value_f64_warp(input, target, alpha, beta, smooth, out_, rows, n, inner):
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def value_f64_warp_wide(input, target, alpha, beta, smooth, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
@@ -573,7 +941,54 @@ def value_f64_block(input, target, alpha, beta, smooth, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
+def value_f64_block_wide(input, target, alpha, beta, smooth, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -607,9 +1022,9 @@ def vjp_f32_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows,
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -623,7 +1038,98 @@ def vjp_f32_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows,
 
 
 @kernel
-def vjp_f32_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
+def vjp_f32_warp_wide(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dinput_, dtarget_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_block(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -657,9 +1163,9 @@ def vjp_f32_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -670,6 +1176,97 @@ def vjp_f32_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows
         input_i = load(input, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_block_wide(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dinput_, dtarget_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -723,6 +1320,73 @@ def vjp_f64_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows,
 
 
 @kernel
+def vjp_f64_warp_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def vjp_f64_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -773,7 +1437,76 @@ def vjp_f64_block(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows
 
 
 @kernel
-def value_and_grad_f32_warp(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
+def vjp_f64_block_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner
+):
     row = warp_row()
     if row >= rows:
         return
@@ -808,10 +1541,12 @@ def value_and_grad_f32_warp(g, input, target, alpha, beta, smooth, out_, dinput_
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -825,7 +1560,104 @@ def value_and_grad_f32_warp(g, input, target, alpha, beta, smooth, out_, dinput_
 
 
 @kernel
-def value_and_grad_f32_block(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
+def value_and_grad_f32_warp_wide(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner
+):
     row = block_row()
     if row >= rows:
         return
@@ -860,10 +1692,12 @@ def value_and_grad_f32_block(g, input, target, alpha, beta, smooth, out_, dinput
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
-    s4, s4_l = vjp_f32_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s5, s5_l = vjp_f32_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
-    s6, s6_l = vjp_f32_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
@@ -874,6 +1708,101 @@ def value_and_grad_f32_block(g, input, target, alpha, beta, smooth, out_, dinput
         input_i = load(input, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            out_, row, value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+        )
+    s4, s4_l = vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s5, s5_l = vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
+        )
+        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
+            f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
+        )
+        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        i = u32(i + block_width * u32(4))
 
 
 @kernel
@@ -929,6 +1858,75 @@ def value_and_grad_f64_warp(g, input, target, alpha, beta, smooth, out_, dinput_
 
 
 @kernel
+def value_and_grad_f64_warp_wide(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
 def value_and_grad_f64_block(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
     row = block_row()
     if row >= rows:
@@ -978,3 +1976,1284 @@ def value_and_grad_f64_block(g, input, target, alpha, beta, smooth, out_, dinput
         input_i = load(input, u32(at + i * inner))
         store(dtarget_, u32(at + i * inner), vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i))
         i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_block_wide(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+    s4, s4_l = vjp_f64_s4_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s5, s5_l = vjp_f64_s5_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+    i = u32(lane * u32(2))
+    while i < n:
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
+        )
+        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
+            float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
+        )
+        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_alpha_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dalpha_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dalpha_,
+            row,
+            vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_alpha_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dalpha_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dalpha_,
+            row,
+            vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_alpha_f32_block(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dalpha_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dalpha_,
+            row,
+            vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_alpha_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dalpha_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dalpha_,
+            row,
+            vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_alpha_f64_warp(g, input, target, alpha, beta, smooth, dalpha_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dalpha_, row, vjp_alpha_f64_dalpha_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_alpha_f64_warp_wide(g, input, target, alpha, beta, smooth, dalpha_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dalpha_, row, vjp_alpha_f64_dalpha_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_alpha_f64_block(g, input, target, alpha, beta, smooth, dalpha_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dalpha_, row, vjp_alpha_f64_dalpha_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_alpha_f64_block_wide(g, input, target, alpha, beta, smooth, dalpha_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dalpha_, row, vjp_alpha_f64_dalpha_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_beta_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dbeta_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dbeta_,
+            row,
+            vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_beta_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dbeta_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dbeta_,
+            row,
+            vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_beta_f32_block(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dbeta_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dbeta_,
+            row,
+            vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_beta_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dbeta_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dbeta_,
+            row,
+            vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_beta_f64_warp(g, input, target, alpha, beta, smooth, dbeta_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dbeta_, row, vjp_beta_f64_dbeta_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_beta_f64_warp_wide(g, input, target, alpha, beta, smooth, dbeta_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(dbeta_, row, vjp_beta_f64_dbeta_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_beta_f64_block(g, input, target, alpha, beta, smooth, dbeta_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dbeta_, row, vjp_beta_f64_dbeta_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_beta_f64_block_wide(g, input, target, alpha, beta, smooth, dbeta_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(dbeta_, row, vjp_beta_f64_dbeta_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth))
+
+
+@kernel
+def vjp_smooth_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_,
+            row,
+            vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_smooth_f32_warp_wide(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dsmooth_, rows, n, inner
+):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_,
+            row,
+            vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_smooth_f32_block(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_,
+            row,
+            vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_smooth_f32_block_wide(
+    g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dsmooth_, rows, n, inner
+):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_1, target_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_2 = u32(i + u32(2))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_2, target_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_3 = u32(i + u32(3))
+        s0_here, s0_l_here = value_f32_s0_core(input_i_3, target_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_1, target_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_2, target_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(input_i_3, target_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_1, target_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_2 = u32(i + u32(2))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_2, target_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_3 = u32(i + u32(3))
+        s2_here, s2_l_here = value_f32_s2_core(input_i_3, target_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_,
+            row,
+            vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, f32(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l),
+        )
+
+
+@kernel
+def vjp_smooth_f64_warp(g, input, target, alpha, beta, smooth, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_, row, vjp_smooth_f64_dsmooth_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        )
+
+
+@kernel
+def vjp_smooth_f64_warp_wide(g, input, target, alpha, beta, smooth, dsmooth_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_, row, vjp_smooth_f64_dsmooth_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        )
+
+
+@kernel
+def vjp_smooth_f64_block(g, input, target, alpha, beta, smooth, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        input_i = load(input, u32(at + i * inner))
+        target_i = load(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_, row, vjp_smooth_f64_dsmooth_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        )
+
+
+@kernel
+def vjp_smooth_f64_block_wide(g, input, target, alpha, beta, smooth, dsmooth_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i_1 = u32(i + u32(1))
+        s0_here, s0_l_here = value_f64_s0_core(input_i_1, target_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(input_i_1, target_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i_1 = u32(i + u32(1))
+        s2_here, s2_l_here = value_f64_s2_core(input_i_1, target_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    if lane == 0:
+        store(
+            dsmooth_, row, vjp_smooth_f64_dsmooth_core(alpha, beta, float(g_row), s0, s0_l, s1, s1_l, s2, s2_l, smooth)
+        )
