@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -35,6 +34,7 @@ LADDER = (128, 320, 1152, 2304, 4608)  # 1152 covers the exponents of float64, 2
 # evenly spaced, so that a logarithm grows by equal steps; the nearer ones where the far ones exhaust the precision
 LIMIT_EXPONENTS = ((1100, 2100, 3100, 4100, 5100), (600, 700, 800, 900, 1000))
 LIMIT_PRECISION = 8192
+PATIENCE = 1152  # bits that the formula itself is given before a form that is proved equal is asked
 CHUNK = 16384
 CACHED_BODIES = 512
 
@@ -66,8 +66,9 @@ class Oracle:
         expression: the spec's naive formula. Heads of the vocabulary are evaluated as what they mean.
         wrt: the symbol to differentiate by; every other free symbol is a parameter.
         order: the highest derivative that can be asked for, 0 to 2.
-        fallback: an expression proved equal, used only where the formula itself is exhausted at the highest precision.
+        fallback: an expression proved equal, used only where the formula itself is exhausted.
         ladder: working precisions in bits, rising; the last is the cap.
+        patience: bits that the formula is given before the fallback is asked; more only where that cannot tell either.
 
     Raises:
         OracleError: the formula has a node without ball arithmetic.
@@ -86,8 +87,10 @@ class Oracle:
         order: int = 2,
         fallback: Expr | None = None,
         ladder: Sequence[int] = LADDER,
+        patience: int = PATIENCE,
     ) -> None:
         self.expression, self.wrt, self.order, self.ladder = expression, wrt, order, tuple(ladder)
+        self.patience = patience
         self.fallback = None if fallback is None else Oracle(fallback, wrt, order, ladder=ladder)
         free = set(expression.free_symbols) | (set(fallback.free_symbols) if fallback is not None else set())
         self.parameters: tuple[Symbol, ...] = tuple(sorted(free - {wrt}, key=default_sort_key))
@@ -97,7 +100,7 @@ class Oracle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         fallback = None if self.fallback is None else self.fallback.expression
-        return shared, (self.expression, self.wrt, self.order, fallback, self.ladder)
+        return shared, (self.expression, self.wrt, self.order, fallback, self.ladder, self.patience)
 
     # --- programs ---------------------------------------------------------------------------------------------------
 
@@ -227,18 +230,36 @@ class Oracle:
     def _chunk(
         self, xs: Floats, scalars: Parameters, arrays: Mapping[str, Floats], orders: tuple[int, ...]
     ) -> tuple[Truth, ...]:
-        """Climb the ladder with whatever points are not settled yet, each order for itself."""
+        """Climb the ladder with whatever points are not settled yet, each order for itself.
+
+        Before the last rungs, which cost most, the fallback is asked: where the formula cancels beyond all exponents
+        of float64, only thousands of bits would help it, and mostly not even these.
+        """
         tables = {k: Table(len(xs)) for k in orders}
-        for bits in self.ladder:
-            pending = np.flatnonzero(np.any([t.unknown for t in tables.values()], axis=0))
+        first = sum(bits <= self.patience for bits in self.ladder) if self.fallback else len(self.ladder)
+        self._climb(self.ladder[:first], tables, xs, scalars, arrays)
+        if self.fallback:
+            self._fall_back(tables, xs, scalars, arrays)
+        self._climb(self.ladder[first:], tables, xs, scalars, arrays)
+        return tuple(tables[k].truth() for k in orders)
+
+    def _climb(
+        self,
+        rungs: Sequence[int],
+        tables: Mapping[int, Table],
+        xs: Floats,
+        scalars: Parameters,
+        arrays: Mapping[str, Floats],
+    ) -> None:
+        """Try the points that are not settled at one precision after the other."""
+        for bits in rungs:
+            pending = _pending(tables)
             if not len(pending):
                 break
             with working_precision(bits):
                 self._pass(tables, pending, xs, scalars, arrays)
             for table in tables.values():
                 table.update()
-        truths = tuple(tables[k].truth() for k in orders)
-        return self._with_fallback(truths, xs, scalars, arrays, orders) if self.fallback else truths
 
     def _pass(
         self,
@@ -254,13 +275,15 @@ class Oracle:
         names = tuple(s.name for s in self.parameters if s.name in arrays)
         columns = [arrays[name][pending].tolist() for name in names]
         body: Body | None = None
+        checked: Body | None = None
         puts = [(k, table.put) for k, table in tables.items() if k <= top]
         for i, x, *rest in zip(pending.tolist(), xs[pending].tolist(), *columns, strict=True):
             try:
                 body = body or self._bind(top, scalars, names, final=final)
                 jet = body(arb(x), *map(arb, rest))
                 if not (jet[0].is_finite() and jet[top].is_finite()):
-                    self._bind(top, scalars, names, checked=True, final=final)(arb(x), *map(arb, rest))
+                    checked = checked or self._bind(top, scalars, names, checked=True, final=final)
+                    checked(arb(x), *map(arb, rest))
             except UndecidedError:
                 continue
             except UndefinedError:
@@ -284,23 +307,16 @@ class Oracle:
                 elif found is not None:
                     table.put(i, found)
 
-    def _with_fallback(
-        self,
-        truths: tuple[Truth, ...],
-        xs: Floats,
-        scalars: Parameters,
-        arrays: Mapping[str, Floats],
-        orders: tuple[int, ...],
-    ) -> tuple[Truth, ...]:
-        needed = np.flatnonzero(np.any([t.unknown for t in truths], axis=0))
+    def _fall_back(
+        self, tables: Mapping[int, Table], xs: Floats, scalars: Parameters, arrays: Mapping[str, Floats]
+    ) -> None:
+        """Settle what the form that was proved equal can tell."""
+        needed = _pending(tables)
         if not len(needed) or self.fallback is None:
-            return truths
-        others = self.fallback._chunk(xs[needed], scalars, {k: v[needed] for k, v in arrays.items()}, orders)
-        for truth, other in zip(truths, others, strict=True):
-            use = truth.unknown[needed]
-            for f in fields(Truth):
-                getattr(truth, f.name)[needed[use]] = getattr(other, f.name)[use]
-        return truths
+            return
+        others = self.fallback._chunk(xs[needed], scalars, {k: v[needed] for k, v in arrays.items()}, tuple(tables))
+        for table, other in zip(tables.values(), others, strict=True):
+            table.adopt(needed, other)
 
     # --- limits -----------------------------------------------------------------------------------------------------
 
@@ -346,6 +362,11 @@ def _diverges(values: Sequence[arb]) -> bool:
     return bool(steps[0] > 0 and grows and values[-1] > 4 * values[0])
 
 
+def _pending(tables: Mapping[int, Table]) -> NDArray[np.int64]:
+    """The points of which some order is not settled."""
+    return np.flatnonzero(np.any([t.unknown for t in tables.values()], axis=0))
+
+
 def _truth_of_chunk(job: tuple[Oracle, Floats, Parameters, Mapping[str, Floats], tuple[int, ...]]) -> tuple[Truth, ...]:
     oracle, xs, scalars, arrays, orders = job
     return oracle._chunk(xs, scalars, arrays, orders)
@@ -353,7 +374,12 @@ def _truth_of_chunk(job: tuple[Oracle, Floats, Parameters, Mapping[str, Floats],
 
 @lru_cache(maxsize=64)
 def shared(
-    expression: Expr, wrt: Symbol, order: int = 2, fallback: Expr | None = None, ladder: tuple[int, ...] = LADDER
+    expression: Expr,
+    wrt: Symbol,
+    order: int = 2,
+    fallback: Expr | None = None,
+    ladder: tuple[int, ...] = LADDER,
+    patience: int = PATIENCE,
 ) -> Oracle:
     """The same oracle for the same question: compiling one takes as long as some hundred points do."""
-    return Oracle(expression, wrt, order, fallback, ladder)
+    return Oracle(expression, wrt, order, fallback, ladder, patience)

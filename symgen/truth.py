@@ -85,6 +85,17 @@ class Table:
     def undefined(self, i: int) -> None:
         self.unknown_list[i] = False
 
+    def adopt(self, points: NDArray[np.int64], others: Truth) -> None:
+        """Settle those of some points that are not yet, and that another table has settled."""
+        for i, high, low, residual, unknown in zip(
+            points.tolist(), others.high.tolist(), others.low.tolist(), others.residual.tolist(),
+            others.unknown.tolist(), strict=True,
+        ):  # fmt: skip
+            if self.unknown_list[i] and not unknown:
+                self.high[i], self.low[i], self.scaled[i] = high, low, residual
+                self.unknown_list[i] = False
+        self.update()
+
     def update(self) -> None:
         self.unknown = np.array(self.unknown_list)
 

@@ -154,13 +154,14 @@ class Formula:
 
 @cache
 def formulas() -> tuple[Formula, ...]:
-    """The catalogue, the corpus of formulas outside it, and a few for rules that none of these needs."""
+    """A few for rules that no other needs, the catalogue, and the corpus of formulas outside it."""
     ops = []
-    for path in (*sorted(catalogue.folder().glob("activations/*.py")), *sorted((HERE / "unseen/specs").glob("*.py")),
-                 HERE / "deletion_specs.py"):  # fmt: skip
+    for path in (*sorted(catalogue.folder().glob("activations/*.py")), *sorted((HERE / "unseen/specs").glob("*.py"))):
         ops += (op for op in load(path).values() if not is_row_function(op))
     found = [Formula(op, i) for op in ops for i in range(len(op.variants))]
-    return tuple(sorted(found, key=lambda f: bool(free(f.op, f.op.variants[f.index]))))  # those with settings last
+    found.sort(key=lambda f: bool(free(f.op, f.op.variants[f.index])))  # those with settings last
+    made = [Formula(op, i) for op in load(HERE / "deletion_specs.py").values() for i in range(len(op.variants))]
+    return (*made, *found)  # first what was written to need a rule
 
 
 def changes_a_derivation(rule: str) -> bool:

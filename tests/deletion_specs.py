@@ -128,3 +128,15 @@ def root_step(x: Tensor >= 0):
 def direction(x, a: Real > 0 = 1):
     """The sine of an angle, from the legs of its triangle."""
     return x / sqrt(x**2 + a**2)
+
+
+@activation()
+def two_distances(x, a: Real > 0 = 2):
+    """The product of a distance and its mirror image."""
+    return sqrt((x - 1) ** 2 + a**2) * (2 + sqrt((1 - x) ** 2 + a**2))
+
+
+@activation()
+def scaled_softplus(x, a: Real > 0 = 2):
+    """The logarithm of a number times one plus an exponential."""
+    return log(a + a * exp(x))

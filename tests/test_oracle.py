@@ -254,3 +254,15 @@ def test_tails_of_the_error_function_stay_narrow(at: float) -> None:
         ball = oracle.ball(at, order)
         assert ball is not None
         assert float(ball) == pytest.approx(want, rel=0.5)
+
+
+def test_patience_only_decides_when_the_proved_form_is_asked():
+    """At 128 bits the formula cancels from 88 on; the form that was proved equal gives the same truth there."""
+    formula, known = sp.log(1 - 1 / (1 + sp.exp(-x))), -vocabulary.softplus(x)
+    points = np.array([-1.0, 50.0, 100.0, 700.0, 1000.0])
+    quick = Oracle(formula, x, 2, known, patience=128).truth(points)
+    patient = Oracle(formula, x, 2).truth(points)
+    assert not any(t.unknown.any() for t in quick + patient)
+    for one, other in zip(quick, patient, strict=True):
+        assert one.high.tolist() == other.high.tolist()
+        assert np.all(np.abs(one.low - other.low) <= 2.0**-64 * np.abs(one.high))

@@ -15,6 +15,8 @@ from symgen.rows.indices import base_of, opened
 from symgen.rows.shift import Family
 from symgen.vocabulary import hypot
 
+USUAL = tuple(map(sp.Integer, (0, 1, -1, 2, -2)))  # degrees that are tried before the quotient is simplified
+
 
 def proved(program: Program, families: Iterable[Family]) -> bool:
     """Whether no result changes with the free parameters: their total derivative vanishes, stage by stage.
@@ -50,8 +52,8 @@ def _vanishes(program: Program, family: Family, free: frozenset[str]) -> bool:
 
 def _degree(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
     """The c for which the slope is ``-c body``, a number or made of options, None if there is none."""
-    pairs = list(branches(slope, body))
-    for candidate in dict.fromkeys(_quotient(s, b, made) for s, b in pairs):
+    pairs = list(dict.fromkeys(branches(slope, body)))
+    for candidate in (_quotient(s, b, made) for s, b in pairs):
         if candidate is not None and all(_agrees(s, candidate, b) for s, b in pairs):
             return candidate
     return None
@@ -60,13 +62,22 @@ def _degree(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
 def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:
     if body.is_infinite:  # what a mask leaves out is minus infinity whatever the parameter
         return bool(slope == 0 and degree == 0)
-    return bool(sp.simplify(slope + degree * body) == 0)
+    return _is_zero(slope + degree * body)
+
+
+def _is_zero(e: Expr) -> bool:
+    """Whether an expression is zero; most are when they are multiplied out, which is far quicker than to simplify."""
+    return bool(e == 0 or sp.expand(e) == 0 or sp.simplify(e) == 0)
 
 
 def _quotient(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
-    if slope == 0:
-        return sp.S.Zero
-    found = sp.simplify(-slope / body) if body != 0 else sp.S.Zero
+    """What the slope is to minus the body, None if that is not made of options."""
+    usual = next((c for c in USUAL if sp.expand(slope + c * body) == 0), None)
+    if usual is not None:
+        return usual
+    if body == 0:
+        return None
+    found = sp.simplify(-slope / body)
     return None if any(isinstance(s, Dummy) or str(s) in made for s in found.free_symbols) else found
 
 

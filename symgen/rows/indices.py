@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
-from sympy import Dummy, Expr, Indexed, IndexedBase, Symbol
+from sympy import Basic, Dummy, Expr, Indexed, IndexedBase, Symbol
 
 
 def index(name: str) -> Symbol:
@@ -30,9 +31,42 @@ def size(name: str) -> Expr:
     return sp.Integer(axis) if axis.isdigit() else Symbol(f"|{axis}|", integer=True, positive=True)
 
 
+@lru_cache(maxsize=1 << 16)
+def free_symbols(e: Any) -> frozenset[Expr]:
+    """As SymPy has it. The branches of a large expression share their parts, and each part is looked at once."""
+    if not e.args or type(e).free_symbols is not Basic.free_symbols:
+        return frozenset(e.free_symbols)
+    return frozenset().union(*map(free_symbols, e.args))
+
+
+def replaced(e: Any, there: Mapping[Expr, Expr]) -> Any:
+    """As ``xreplace`` of SymPy, each part once."""
+    known: dict[Any, Any] = dict(there)
+
+    def walk(part: Any) -> Any:
+        if part not in known:
+            args = tuple(map(walk, part.args))
+            known[part] = part if args == part.args else part.func(*args)
+        return known[part]
+
+    return walk(e)
+
+
+def parts(e: Any) -> Iterator[Any]:
+    """An expression and all that it is made of, each part once, a whole before its parts."""
+    seen: set[Any] = set()
+    pending = [e]
+    while pending:
+        part = pending.pop()
+        if part not in seen:
+            seen.add(part)
+            yield part
+            pending += reversed(part.args)
+
+
 def loops(e: Any) -> tuple[Symbol, ...]:
     """The loop indices that an expression depends on, by name."""
-    return tuple(sorted((s for s in e.free_symbols if is_index(s)), key=lambda s: s.name))
+    return tuple(sorted((s for s in free_symbols(e) if is_index(s)), key=lambda s: s.name))
 
 
 def read(name: str, indices: Iterable[Any] = ()) -> Expr:
@@ -43,7 +77,8 @@ def read(name: str, indices: Iterable[Any] = ()) -> Expr:
 
 def reads(e: Any) -> list[Expr]:
     """What an expression takes from arrays, in a fixed order; a position that is itself read comes before its user."""
-    return sorted(e.atoms(Indexed), key=lambda i: (bool(i.atoms(Indexed) - {i}), sp.default_sort_key(i)))
+    found = (s for s in free_symbols(e) if isinstance(s, Indexed))
+    return sorted(found, key=lambda i: (bool(i.atoms(Indexed) - {i}), sp.default_sort_key(i)))
 
 
 def base_of(e: Expr) -> str:
@@ -65,11 +100,11 @@ def opened(e: Any, least: Mapping[str, str] | None = None) -> tuple[Any, dict[Ex
     """
     known = least or {}
     there: dict[Expr, Expr] = {}
-    numbers = sorted((s for s in e.free_symbols if isinstance(s, Symbol) and s.name in known), key=str)
+    numbers = sorted((s for s in free_symbols(e) if isinstance(s, Symbol) and s.name in known), key=str)
     for r in (*reads(e), *numbers):
         sign = known.get(base_of(r))
         there[r] = Dummy(base_of(r), real=True, **({sign: True} if sign else {}))
-    return e.xreplace(there), {symbol: r for r, symbol in there.items()}
+    return replaced(e, there), {symbol: r for r, symbol in there.items()}
 
 
 def is_nonnegative(e: Any, known: Iterable[str]) -> bool:

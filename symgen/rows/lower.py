@@ -11,7 +11,7 @@ import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
 from symgen.program import Program, ProgramError, Stage
-from symgen.rows.indices import axis_of, base_of, index, is_index, loops, read, reads
+from symgen.rows.indices import axis_of, base_of, free_symbols, index, is_index, loops, read, reads
 from symgen.spec import Op
 from symgen.spec.axes import AxisMax, AxisMin
 
@@ -96,7 +96,7 @@ def lower(op: Op, value: Expr, name: str = "out") -> Program:
 def _inputs(stages: Iterable[Stage]) -> tuple[Symbol, ...]:
     made, taken = set(), {}
     for stage in stages:
-        for r in [*reads(stage.body), *(s for s in stage.body.free_symbols if isinstance(s, Symbol))]:
+        for r in [*reads(stage.body), *(s for s in free_symbols(stage.body) if isinstance(s, Symbol))]:
             name = base_of(r)
             if name not in made and not is_index(r):
                 taken[name] = Symbol(name)
@@ -119,7 +119,7 @@ def verify(program: Program) -> Program:
             if i.name not in here:
                 raise ProgramError(f"{program.name}: stage {stage.out} reads at {i}, which it does not bind: {stage}")
         names = {base_of(r) for r in reads(stage.body)}
-        names |= {s.name for s in stage.body.free_symbols if isinstance(s, Symbol) and not is_index(s)}
+        names |= {s.name for s in free_symbols(stage.body) if isinstance(s, Symbol) and not is_index(s)}
         unknown = sorted(n for n in names - known if not n.startswith("|"))
         if unknown:
             raise ProgramError(f"{program.name}: stage {stage.out} reads {', '.join(unknown)}, which nothing defines")
@@ -136,5 +136,5 @@ def needed(program: Program) -> Program:
     for stage in reversed(program.stages):
         if stage.out in wanted:
             kept.append(stage)
-            wanted |= {base_of(r) for r in reads(stage.body)} | {s.name for s in stage.body.free_symbols}
+            wanted |= {base_of(r) for r in reads(stage.body)} | {s.name for s in free_symbols(stage.body)}
     return verify(Program(program.name, _inputs(kept[::-1]), tuple(kept[::-1]), program.results))

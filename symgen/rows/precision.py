@@ -16,7 +16,7 @@ from sympy import Expr, Indexed, Symbol
 
 from symgen.heads import Cases, straight_through, weighted
 from symgen.program import Program, Stage
-from symgen.rows.indices import base_of, reads
+from symgen.rows.indices import base_of, free_symbols
 from symgen.rows.shift import Family
 
 EXACT, RELATIVE, LOST = 0, 1, 2
@@ -57,9 +57,11 @@ def units(program: Program, families: Iterable[Family]) -> set[str]:
 class _Walk:
     families: tuple[Family, ...]
     grades: dict[str, Grade] = field(default_factory=dict)
+    known: dict[Any, Grade] = field(default_factory=dict)  # of the expressions in the stage at hand
     ones: set[str] = field(default_factory=set)  # stages of exponentials of which one in each row is one
 
     def stage(self, stage: Stage) -> Grade:
+        self.known.clear()
         found = self.of(stage.body)
         if self._shifted(stage.body):
             self.ones.add(stage.out)
@@ -89,6 +91,11 @@ class _Walk:
 
     def of(self, e: Any) -> Grade:
         """What is known of an expression."""
+        if e not in self.known:
+            self.known[e] = self._of(e)
+        return self.known[e]
+
+    def _of(self, e: Any) -> Grade:
         if isinstance(e, Indexed | Symbol):
             return self.grades.get(base_of(e), Grade(EXACT))
         if e.is_number:
@@ -98,7 +105,7 @@ class _Walk:
 
     def _entered(self, e: Any) -> bool:
         """Whether an expression reads a stage that is not exact."""
-        names = [base_of(r) for r in (*reads(e), *e.free_symbols)]
+        names = [base_of(r) for r in free_symbols(e)]
         return any(self.grades.get(n, Grade(EXACT)).known != EXACT for n in names)
 
     def exponential(self, e: Expr) -> Grade:

@@ -20,7 +20,7 @@ from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
-from symgen.rows.indices import base_of, is_index, is_nonnegative, opened, places
+from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
 from symgen.rows.precision import relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
@@ -99,11 +99,12 @@ def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, 
     signs: dict[str, str] = {}
     steps = []
     estimates = _estimates(program)
+    used = {base_of(r) for stage in program.stages for r in free_symbols(stage.body)}
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
         step = _step(stage, pairs, signs, single, arithmetic)
         pairs[stage.out] = step.pair
-        if is_nonnegative(stage.body, signs):
+        if stage.out in used and is_nonnegative(stage.body, signs):
             signs[stage.out] = "nonnegative"
         steps.append(step)
     return Schedule(name, program, tuple(steps), target)
@@ -113,9 +114,8 @@ def _estimates(program: Program) -> set[str]:
     """The sums that are only rounded to a number near them, which any other would do as well for."""
     found = {s.out for s in program.stages if s.op == "sum"} - set(program.results)
     for stage in program.stages:
-        near = dict.fromkeys(stage.body.atoms(nearest), sp.S.Zero)
-        rest = stage.body.xreplace(near)
-        found -= {base_of(r) for r in (*rest.atoms(Indexed), *rest.free_symbols)}
+        near = {e: sp.S.Zero for e in parts(stage.body) if isinstance(e, nearest)}
+        found -= {base_of(r) for r in free_symbols(replaced(stage.body, near))}
     return found
 
 

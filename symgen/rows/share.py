@@ -13,7 +13,7 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from symgen.program import Program, Stage
-from symgen.rows.indices import axis_of, index, loops, read
+from symgen.rows.indices import axis_of, free_symbols, index, loops, parts, read, replaced
 from symgen.rows.lower import needed
 from symgen.vocabulary import HEADS
 
@@ -36,17 +36,23 @@ def shared(program: Program) -> Program:
             made.append(Stage(names[form], "=", tuple(i.name for i in loops(form)), (), form))
             done.add(form)
         reads = {e: read(names[form], loops(e)) for e, form in here.items() if form in names}
-        made.append(replace(stage, body=stage.body.xreplace(reads)))
+        made.append(replace(stage, body=replaced(stage.body, reads)))
     return needed(Program(program.name, program.inputs, tuple(made), program.results))
 
 
 def dear(e: Expr) -> Iterator[Expr]:
-    """The outermost elementary functions and roots in an expression, in a fixed order."""
-    if e.free_symbols and (isinstance(e, DEAR) or (e.is_Pow and not e.exp.is_Integer)):
-        yield e
-    else:
-        for argument in e.args:
-            yield from dear(argument)
+    """The outermost elementary functions and roots in an expression, each once, in a fixed order."""
+    seen: set[Expr] = set()
+    pending = [e]
+    while pending:
+        part = pending.pop()
+        if part in seen:
+            continue
+        seen.add(part)
+        if free_symbols(part) and (isinstance(part, DEAR) or (part.is_Pow and not part.exp.is_Integer)):
+            yield part
+        else:
+            pending += reversed(part.args)
 
 
 def canonical(e: Expr) -> Expr:
@@ -57,7 +63,7 @@ def canonical(e: Expr) -> Expr:
         axis = axis_of(i.name)
         names[i] = index(f"{axis}.{depth[axis]}" if depth[axis] else axis)
         depth[axis] += 1
-    return e.xreplace(names)
+    return replaced(e, names)
 
 
 def lifted(program: Program) -> Program:
@@ -90,7 +96,7 @@ def inverted(program: Program, bounded: Collection[str] | None = None) -> Progra
     made: list[Stage] = []
     done: set[str] = set()
     for stage in program.stages:
-        powers = [e for e in stage.body.atoms(sp.Pow) if str(e.base) in numbers and _divides(e)]
+        powers = [e for e in parts(stage.body) if isinstance(e, sp.Pow) and str(e.base) in numbers and _divides(e)]
         if not powers or not (stage.axes or stage.over):
             made.append(stage)
             continue
@@ -98,7 +104,7 @@ def inverted(program: Program, bounded: Collection[str] | None = None) -> Progra
             made.append(Stage(f"r_{base}", "=", (), (), 1 / read(base)))
             done.add(base)
         inverses = {e: read(f"r_{e.base}") ** -e.exp for e in powers}
-        made.append(replace(stage, body=stage.body.xreplace(inverses)))
+        made.append(replace(stage, body=replaced(stage.body, inverses)))
     return needed(Program(program.name, program.inputs, tuple(made), program.results))
 
 

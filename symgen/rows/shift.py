@@ -134,8 +134,14 @@ class Shifting:
     factors: dict[str, tuple[tuple[Symbol, ...], Expr]]  # of each stage, at its own indices
     nonnegative: frozenset[str] = frozenset()  # options and stages
     stages: Stages = field(default_factory=Stages)
+    known: dict[Expr, Scaled] = field(default_factory=dict)  # of the stage at hand
 
     def scaled(self, e: Expr) -> Scaled:
+        if e not in self.known:
+            self.known[e] = self._scaled(e)
+        return self.known[e]
+
+    def _scaled(self, e: Expr) -> Scaled:
         if isinstance(e, sp.exp):
             return self.exponential(e)
         if isinstance(e, sp.Indexed | sp.Add):
@@ -283,12 +289,13 @@ def shifted(
     for stage in program.stages:
         if stage.op == "sum":
             shifting = _with_families(stage, stages, shifting, stage.out in roots)
+        shifting = replace(shifting, known={})
         found = shifting.scaled(stage.body)
         bound = {index(n) for n in stage.over}
         if stage.out in program.results or stage.op == "prod" or bound & found.factor.free_symbols:
             found = Scaled(sp.S.One, found.whole)
         shifting.factors[stage.out] = (tuple(map(index, stage.axes)), found.factor)
-        if is_nonnegative(found.rest, shifting.nonnegative):
+        if stage.out not in program.results and is_nonnegative(found.rest, shifting.nonnegative):
             shifting = replace(shifting, nonnegative=shifting.nonnegative | {stage.out})
         stages.made.append(replace(stage, body=found.rest))
     result = Program(program.name, program.inputs, tuple(stages.made), program.results)
@@ -324,7 +331,7 @@ def _with_families(stage: Stage, stages: Stages, shifting: Shifting, root: bool)
             copied = (parameter * shifting.base(u)).xreplace(here)
             stages.let(family.copy, (i.name for i in here.values()), copied)
             shifting.factors[family.copy] = ((), sp.S.One)
-        shifting = replace(shifting, families=(*shifting.families, family))
+        shifting = replace(shifting, families=(*shifting.families, family), known={})
     return shifting
 
 

@@ -16,8 +16,6 @@ RECOGNIZE = (
          "recognize", "a head that SymPy does not evaluate", "exponential", "DLMF 7.2"),
     Rule("erfc-name", sp.erfc(u), erfc(u),
          "recognize", "a head that SymPy does not evaluate", "exponential", "DLMF 7.2"),
-    Rule("erf-odd", erf(-u), -erf(u),
-         "recognize", "one spelling", "exponential", "DLMF 7.4", _ONE_SIGN),
     Rule("erf-plus-one", 1 + erf(u), erfc(-u),
          "recognize", "no cancellation where erf is near -1", "exponential", "PyTensor, local_one_plus_erf"),
     Rule("erf-minus-one", 1 - erf(u), erfc(u),

@@ -12,8 +12,6 @@ _POSITIVE_FACTOR = ((a, "positive"),)
 _ONE_SIGN = ((u, "written without minus"),)
 
 RECOGNIZE = (
-    Rule("tanh-intro", (exp(u) - exp(-u)) / (exp(u) + exp(-u)), tanh(u),
-         "recognize", "no overflow of both exponentials", "exponential", "DLMF 4.28"),
     Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u),
          "recognize", "no overflow of both exponentials", "exponential", "DLMF 4.28"),
     Rule("sinh-intro", exp(u) - exp(-u), 2 * sp.sinh(u),
@@ -30,10 +28,6 @@ RECOGNIZE = (
          "recognize", "no overflow of the hyperbolic cosine", "exponential", "DLMF 4.28"),
     Rule("tanh-name", sp.tanh(u), tanh(u),
          "recognize", "a head that SymPy does not evaluate", "exponential", "DLMF 4.28"),
-    Rule("tanh-odd", tanh(-u), -tanh(u),
-         "recognize", "one spelling", "exponential", "DLMF 4.30", _ONE_SIGN),
-    Rule("sech2-even", sech2(-u), sech2(u),
-         "recognize", "one spelling", "exponential", "DLMF 4.30", _ONE_SIGN),
     Rule("tanh-plus-one", 1 + tanh(u), 2 * sigmoid(2 * u),
          "recognize", "no cancellation where tanh is near -1", "exponential", "DLMF 4.35"),
     Rule("tanh-minus-one", 1 - tanh(u), 2 * sigmoid(-2 * u),

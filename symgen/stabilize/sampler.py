@@ -23,6 +23,7 @@ SIGN = 30  # bits that tell the sign of a ball
 MOST_MOVING = 2  # roots of each setting
 THINNER = 3  # around them, every third neighbour
 FRESH = 1600  # points of each kind at which a choice is checked; all settings together where there are several
+PATIENCE = 128  # bits of the formula itself; what is chosen by these truths is certified by more patient ones
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Question:
     order: int
 
     def oracle(self) -> Oracle:
-        return shared(self.naive, self.wrt, 2, self.known)
+        return shared(self.naive, self.wrt, 2, self.known, patience=PATIENCE)
 
 
 @dataclass(frozen=True)
