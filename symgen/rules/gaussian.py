@@ -9,7 +9,6 @@ from symgen.rules.rule import Rule, a, u
 from symgen.vocabulary import erf, erfc, erfcx, log_half_erfc
 
 _POSITIVE_FACTOR = ((a, "positive"),)
-_ONE_SIGN = ((u, "written without minus"),)
 
 RECOGNIZE = (
     Rule("erf-name", sp.erf(u), erf(u),

@@ -9,7 +9,6 @@ from symgen.rules.rule import Rule, a, u, v
 from symgen.vocabulary import log1mexp, log1p, sech2, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
-_ONE_SIGN = ((u, "written without minus"),)
 
 RECOGNIZE = (
     Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u),
