@@ -9,6 +9,7 @@ from symgen.rules.rule import Rule, a, u, v
 from symgen.vocabulary import log1mexp, log1p, sech2, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
+_ONE_SIGN = ((u, "written without minus"),)
 
 RECOGNIZE = (
     Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u),
@@ -27,6 +28,8 @@ RECOGNIZE = (
          "recognize", "no overflow of the hyperbolic cosine", "exponential", "DLMF 4.28"),
     Rule("tanh-name", sp.tanh(u), tanh(u),
          "recognize", "a head that SymPy does not evaluate", "exponential", "DLMF 4.28"),
+    Rule("tanh-odd", tanh(-u), -tanh(u),
+         "recognize", "one spelling", "exponential", "DLMF 4.30", _ONE_SIGN),
     Rule("tanh-plus-one", 1 + tanh(u), 2 * sigmoid(2 * u),
          "recognize", "no cancellation where tanh is near -1", "exponential", "DLMF 4.35"),
     Rule("tanh-minus-one", 1 - tanh(u), 2 * sigmoid(-2 * u),

@@ -37,6 +37,8 @@ RECOGNIZE = (
          "recognize", "no overflow of either exponential", "exponentiate", "Blanchard, Higham and Higham 2021"),
     Rule("log1mexp-intro", log(a - a * exp(u)), log(a) + log1mexp(-u),
          "recognize", "no cancellation under the logarithm", "exponentiate", "Maechler 2012", _POSITIVE_FACTOR),
+    Rule("log-difference-exp", log(exp(u) - exp(v)), u + log1mexp(u - v),
+         "recognize", "no cancellation under the logarithm", "exponentiate", "PyTensor, logdiffexp_to_log1mexpdiff"),
 )
 
 STABILIZE = (
