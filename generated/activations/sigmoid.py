@@ -127,8 +127,8 @@ def grad2_scalar32(x):
     t2 = expm1_short(abs(t1) * -2.0)
     t3 = exp_short(-abs(x))
     t4 = 1.0 + t3
-    t5 = math.copysign(-t2 / (2.0 + t2), -t1) * ((1.0 if 0.0 <= -x else t3) / t4)
-    return t5 * ((1.0 if 0.0 <= x else t3) / t4)
+    t5 = math.copysign(-t2 / (2.0 + t2), t1) * ((1.0 if 0.0 <= -x else t3) / t4)
+    return -(t5 * ((1.0 if 0.0 <= x else t3) / t4))
 
 
 # Together, so that what they share is computed once.

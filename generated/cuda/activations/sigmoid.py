@@ -55,7 +55,7 @@ def grad_device32(x):
     return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
 
 
-# tanh(-x/2)*sigmoid(-x)*sigmoid(x) (compensated)
+# -tanh(x/2)*sigmoid(-x)*sigmoid(x) (compensated)
 @core
 def grad2_device32(x):
     t1 = fmul(x, f32(0.5))
@@ -63,26 +63,25 @@ def grad2_device32(x):
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
     t5 = fdiv(t3, t4)
-    t6 = -t1
-    t7 = libdevice.copysignf(t5, t6)
-    t8 = libdevice.expf(-libdevice.fabsf(x))
-    t9 = f32(1.0) if f32(0.0) <= -x else t8
-    t10 = fadd(f32(1.0), t8)
-    t11 = fdiv(t9, t10)
-    t12 = fmul(t7, t11)
-    t13 = f32(1.0) if f32(0.0) <= x else t8
-    t14 = fdiv(t13, t10)
-    t15 = fmul(t12, t14)
-    t16 = fsub(t10, f32(1.0))
-    t17 = fadd(fsub(f32(1.0), fsub(t10, t16)), fsub(t8, t16))
-    t18 = fmul(t12, fdiv(fsub(libdevice.fmaf(-t14, t10, t13), fmul(t14, t17)), t10))
-    t19 = fmul(t7, fdiv(fsub(libdevice.fmaf(-t11, t10, t9), fmul(t11, t17)), t10))
-    t20 = fsub(t4, f32(2.0))
-    t21 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t20)), fsub(t2, t20))))
-    t22 = fdiv(t21, t4)
-    t23 = fmul(fadd(fadd(libdevice.fmaf(t7, t11, -t12), t19), fmul(-t22 if t6 < f32(0.0) else t22, t11)), t14)
-    t24 = fadd(fadd(libdevice.fmaf(t12, t14, -t15), t18), t23)
-    return fadd(t15, t24) if fsub(t24, t24) == f32(0.0) else t15
+    t6 = libdevice.copysignf(t5, t1)
+    t7 = libdevice.expf(-libdevice.fabsf(x))
+    t8 = f32(1.0) if f32(0.0) <= -x else t7
+    t9 = fadd(f32(1.0), t7)
+    t10 = fdiv(t8, t9)
+    t11 = fmul(t6, t10)
+    t12 = f32(1.0) if f32(0.0) <= x else t7
+    t13 = fdiv(t12, t9)
+    t14 = -fmul(t11, t13)
+    t15 = fsub(t9, f32(1.0))
+    t16 = fadd(fsub(f32(1.0), fsub(t9, t15)), fsub(t7, t15))
+    t17 = fmul(t11, fdiv(fsub(libdevice.fmaf(-t13, t9, t12), fmul(t13, t16)), t9))
+    t18 = fmul(t6, fdiv(fsub(libdevice.fmaf(-t10, t9, t8), fmul(t10, t16)), t9))
+    t19 = fsub(t4, f32(2.0))
+    t20 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t19)), fsub(t2, t19))))
+    t21 = fdiv(t20, t4)
+    t22 = fmul(fadd(fadd(libdevice.fmaf(t6, t10, -t11), t18), fmul(-t21 if t1 < f32(0.0) else t21, t10)), t13)
+    t23 = -fadd(fadd(libdevice.fmaf(t11, t13, t14), t17), t22)
+    return fadd(t14, t23) if fsub(t23, t23) == f32(0.0) else t14
 
 
 # Together, so that what they share is computed once.
