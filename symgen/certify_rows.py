@@ -21,7 +21,7 @@ from symgen.spec.model import Parts, Role
 from symgen.truth import Truth
 
 LENGTHS = (1, 2, 3, 10, 33)
-LONG, MOST = 100, 10  # of one axis alone, of each of several: ball arithmetic is slow
+LONG, MOST = 100, 10  # of one axis alone, of each of several or beside a list of classes: ball arithmetic is slow
 ARRAYS = frozenset({"tensor", "param", "weight", "prob"})
 Progress = Callable[[str, float], None]
 
@@ -79,7 +79,7 @@ def certify_rows(
 
 def _problems(op: Op, variant: Variant, found: Sequence[Place], lengths: Sequence[int]) -> Iterator[Problem]:
     """Each hard row in each length as the first tensor, the other operands at random."""
-    several = len({a for p in found for a in p.axes}) > 1
+    several = len({a for p in found for a in p.axes}) > 1 or any(p.role.kind == "labels" for p in found)
     for n in (*(n for n in lengths if not several or n <= MOST), *([] if several else [LONG])):
         yield from problems(op, variant, found, n)
 

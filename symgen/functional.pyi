@@ -42,6 +42,7 @@ __all__ = [
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
+    "info_nce_loss",
     "js_div",
     "kl_div",
     "l1_loss",
@@ -62,6 +63,7 @@ __all__ = [
     "mse_loss",
     "msle_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
@@ -293,7 +295,7 @@ celu: _celu
 class _contrastive_loss(Kernel):
     """Squared distance for a pair that belongs together, label 1, the square of what it lacks to the margin for label 0.
 
-        return target * input**2 + (1 - target) * max(margin - input, 0) ** 2
+        return weighted(target, input**2) + weighted(1 - target, max(margin - input, 0) ** 2)
 
     margin: a number > 0.
     Source: specs/losses/contrastive_loss.py:7.
@@ -469,6 +471,19 @@ class _cosine_similarity(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x1: _ArrayLike,
+        x2: _ArrayLike,
+        *,
+        eps: float = 1e-08,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 cosine_similarity: _cosine_similarity
 
@@ -916,6 +931,16 @@ class _geglu(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 geglu: _geglu
 
@@ -1148,6 +1173,16 @@ class _glu(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 glu: _glu
 
@@ -1535,6 +1570,71 @@ class _huber_loss(Kernel):
 
 huber_loss: _huber_loss
 
+class _info_nce_loss(Kernel):
+    """Cross entropy of telling each query's own key from the keys of the whole batch, averaged over the batch.
+
+        own = sum(query * key, D) / temperature
+        every = log(sum(exp(sum(query * key[j], D) / temperature) for j in N))
+        return mean(every - own, N)
+
+    temperature: a number > 0.
+    Source: specs/losses/info_nce_loss.py:10.
+    """
+
+    def __call__(
+        self,
+        query: _ArrayLike,
+        key: _ArrayLike,
+        *,
+        temperature: float = 0.1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        query: _ArrayLike,
+        key: _ArrayLike,
+        *,
+        temperature: float = 0.1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        query: _ArrayLike,
+        key: _ArrayLike,
+        *,
+        temperature: float = 0.1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        query: _ArrayLike,
+        key: _ArrayLike,
+        *,
+        temperature: float = 0.1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        query: _ArrayLike,
+        key: _ArrayLike,
+        *,
+        temperature: float = 0.1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+info_nce_loss: _info_nce_loss
+
 class _js_div(Kernel):
     """Jensen-Shannon divergence of two distributions along the last axis: the mean divergence from their mixture.
 
@@ -1776,6 +1876,19 @@ class _layer_norm(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        weight: _ArrayLike | None = None,
+        bias: _ArrayLike | None = None,
+        eps: float = 1e-05,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 layer_norm: _layer_norm
 
@@ -2045,6 +2158,17 @@ class _log_softmax(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 log_softmax: _log_softmax
 
@@ -2074,6 +2198,17 @@ class _logmeanexp(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 logmeanexp: _logmeanexp
 
@@ -2147,6 +2282,18 @@ class _logsumexp(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 logsumexp: _logsumexp
 
@@ -2534,6 +2681,68 @@ class _multi_margin_loss(Kernel):
 
 multi_margin_loss: _multi_margin_loss
 
+class _multilabel_margin_loss(Kernel):
+    """Hinge between every listed class and every other.
+
+        return sum(max(0, 1 - input[t] + input[k]) for t in target for k in C if k not in target) / size(C)
+
+    PyTorch: multilabel_margin_loss. Source: specs/losses/multilabel_margin_loss.py:9.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+multilabel_margin_loss: _multilabel_margin_loss
+
 class _multilabel_soft_margin_loss(Kernel):
     """Binary cross entropy of the sigmoid of each logit, averaged over the classes.
 
@@ -2713,6 +2922,18 @@ class _normalize(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        p: float = 2.0,
+        *,
+        eps: float = 1e-12,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 normalize: _normalize
 
@@ -3284,6 +3505,18 @@ class _rms_norm(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        weight: _ArrayLike | None = None,
+        eps: float = 1e-06,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 rms_norm: _rms_norm
 
@@ -3659,6 +3892,17 @@ class _softmax(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 softmax: _softmax
 
@@ -3688,6 +3932,17 @@ class _softmin(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 softmin: _softmin
 
@@ -4082,6 +4337,16 @@ class _swiglu(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
 
 swiglu: _swiglu
 

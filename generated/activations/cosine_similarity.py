@@ -428,6 +428,615 @@ def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l
     return t19 + t23 if t23 - t23 == 0.0 else t19
 
 
+# s0 = sum over C.1 of x1[C.1]**2
+@core
+def hvp_x1_f64_s0_core(x1_C1):
+    x1_C1 = np.float64(x1_C1)
+    t1 = x1_C1 * x1_C1
+    t2 = fma(x1_C1, x1_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s1 = sum over C.1 of x2[C.1]**2
+@core
+def hvp_x1_f64_s1_core(x2_C1):
+    x2_C1 = np.float64(x2_C1)
+    t1 = x2_C1 * x2_C1
+    t2 = fma(x2_C1, x2_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s2 = sum over C.1 of x1[C.1]*x2[C.1]
+@core
+def hvp_x1_f64_s2_core(x1_C1, x2_C1):
+    x1_C1 = np.float64(x1_C1)
+    x2_C1 = np.float64(x2_C1)
+    t1 = x1_C1 * x2_C1
+    t2 = fma(x1_C1, x2_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s0_rate = sum over C.1 of 2*direction[C.1]*x1[C.1]
+@core
+def hvp_x1_f64_s0_rate_core(direction_C1, x1_C1):
+    direction_C1 = np.float64(direction_C1)
+    x1_C1 = np.float64(x1_C1)
+    t1 = direction_C1 * 2.0
+    t2 = t1 * x1_C1
+    t3 = fma(t1, x1_C1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# s2_rate = sum over C.1 of direction[C.1]*x2[C.1]
+@core
+def hvp_x1_f64_s2_rate_core(direction_C1, x2_C1):
+    direction_C1 = np.float64(direction_C1)
+    x2_C1 = np.float64(x2_C1)
+    t1 = direction_C1 * x2_C1
+    t2 = fma(direction_C1, x2_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# e2 = 1/sqrt(s0)
+@core
+def hvp_x1_f64_e2_core(s0, s0_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = math.sqrt(s0)
+    t2 = 1.0 / t1
+    t3 = (fma(-t2, t1, 1.0) - t2 * ((fma(-t1, t1, s0) + s0_l) / (t1 + t1))) / t1
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
+
+
+# s8 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0 else e2/2)/(first_max(eps, e0)**2*first_max(eps, e1)))
+@core
+def hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s2 / t14
+    t16 = e0 - eps
+    t17 = t16 - e0
+    t18 = e0 - (t16 - t17) + (-eps - t17) + e0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e2 * 0.5
+    t24 = t15 * t23
+    t25 = t24 / t14
+    t26 = e1 < eps
+    t27 = eps if t26 else e1
+    t28 = t25 / t27
+    t29 = -t28
+    t30 = 0.0 if t13 else e0_l
+    t31 = fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5)
+    t32 = fma(-t25, t14, t24) + (t31 + (fma(-t15, t14, s2) + s2_l - t15 * t30) / t14 * t23) - t25 * t30
+    t33 = 0.0 if t12 else -((fma(t29, t27, t25) + t32 / t14 - t28 * (0.0 if t26 else e1_l)) / t27)
+    t34 = t33 - t33 == 0.0
+    t35 = 0.0 if t12 else t29
+    t36 = t35 + t33
+    t37 = t36 if t34 else t35
+    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
+    return t37, t38
+
+
+# s9 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s0_rate*(0 if eps >= e0 else e2/2)/(first_max(eps, e0)**2*first_max(eps,
+#     e1)))
+@core
+def hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s0_rate / t14
+    t16 = e0 - eps
+    t17 = t16 - e0
+    t18 = e0 - (t16 - t17) + (-eps - t17) + e0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e2 * 0.5
+    t24 = t15 * t23
+    t25 = t24 / t14
+    t26 = e1 < eps
+    t27 = eps if t26 else e1
+    t28 = t25 / t27
+    t29 = -t28
+    t30 = 0.0 if t13 else e0_l
+    t31 = (fma(-t15, t14, s0_rate) + s0_rate_l - t15 * t30) / t14 * t23
+    t32 = fma(-t25, t14, t24) + (fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5) + t31) - t25 * t30
+    t33 = 0.0 if t12 else -((fma(t29, t27, t25) + t32 / t14 - t28 * (0.0 if t26 else e1_l)) / t27)
+    t34 = t33 - t33 == 0.0
+    t35 = 0.0 if t12 else t29
+    t36 = t35 + t33
+    t37 = t36 if t34 else t35
+    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
+    return t37, t38
+
+
+# s11 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2_rate*(0 if eps >= e0 else e2/2)/(first_max(eps, e0)**2*first_max(eps,
+#     e1))) + (0 if Eq(e0, 0) | Eq(e1, 0) else -s0_rate*s2*(0 if eps >= e0 else -(0 if Eq(s0, 0) else
+#     s0**(-3/2))/4)/(first_max(eps, e0)**2*first_max(eps, e1)) + 2*s0_rate*s2*(0 if eps >= e0 else
+#     e2/2)**2/(first_max(eps, e0)**3*first_max(eps, e1)))
+@core
+def hvp_x1_f64_s11_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s2_rate = np.float64(s2_rate)
+    s2_rate_l = np.float64(s2_rate_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s2_rate / t14
+    t16 = e0 - eps
+    t17 = t16 - e0
+    t18 = e0 - (t16 - t17) + (-eps - t17) + e0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e2 * 0.5
+    t24 = t15 * t23
+    t25 = t24 / t14
+    t26 = e1 < eps
+    t27 = eps if t26 else e1
+    t28 = t25 / t27
+    t29 = -t28
+    t30 = 0.0 if t12 else t29
+    t31 = s0_rate / t14
+    t32 = t31 * s2
+    t33 = t32 / t14
+    t34 = t33 * t23
+    t35 = t34 / t14
+    t36 = t35 * t23
+    t37 = t36 / t27
+    t38 = t37 * 2.0
+    t39 = s0 + -0.0
+    t40 = t39 - s0
+    t41 = s0 - (t39 - t40) + (-0.0 - t40) + s0_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = math.sqrt(s0)
+    t46 = s0 * t45
+    t47 = 1.0 / t46
+    t48 = 0.0 if t22 else -((0.0 if t44 else t47) * 0.25)
+    t49 = t33 * t48
+    t50 = t49 / t27
+    t51 = -t50
+    t52 = t38 + t51
+    t53 = 0.0 if t12 else t52
+    t54 = t30 + t53
+    t55 = t54 - t30
+    t56 = 0.0 if t22 else e2_l * 0.5
+    t57 = 0.0 if t13 else e0_l
+    t58 = fma(t15, t23, -t24) + t15 * t56 + (fma(-t15, t14, s2_rate) + s2_rate_l - t15 * t57) / t14 * t23
+    t59 = 0.0 if t26 else e1_l
+    t60 = -((fma(t29, t27, t25) + (fma(-t25, t14, t24) + t58 - t25 * t57) / t14 - t28 * t59) / t27)
+    t61 = t52 - t38
+    t62 = fma(t31, s2, -t32) + t31 * s2_l + (fma(-t31, t14, s0_rate) + s0_rate_l - t31 * t57) / t14 * s2
+    t63 = (fma(-t33, t14, t32) + t62 - t33 * t57) / t14
+    t64 = (fma(-t35, t14, t34) + (fma(t33, t23, -t34) + t33 * t56 + t63 * t23) - t35 * t57) / t14 * t23
+    t65 = (fma(-t37, t27, t36) + (fma(t35, t23, -t36) + t35 * t56 + t64) - t37 * t59) / t27 * 2.0
+    t66 = t47 * (fma(s0, t45, -t46) + s0 * ((fma(-t45, t45, s0) + s0_l) / (t45 + t45)) + s0_l * t45)
+    t67 = t33 * (0.0 if t22 else -((0.0 if t44 else (fma(-t47, t46, 1.0) - t66) / t46) * 0.25))
+    t68 = -((fma(t51, t27, t49) + (fma(t33, t48, -t49) + t67 + t63 * t48) - t50 * t59) / t27)
+    t69 = 0.0 if t12 else t38 - (t52 - t61) + (t51 - t61) + t65 + t68
+    t70 = t30 - (t54 - t55) + (t53 - t55) + (0.0 if t12 else t60) + t69
+    t71 = t70 - t70 == 0.0
+    t72 = t54 + t70
+    t73 = t72 if t71 else t54
+    t74 = (t70 - (t72 - t54) if t71 else 0.0) if t73 - t73 == 0.0 else 0.0
+    return t73, t74
+
+
+# dx1[C] = g*(2*s11*x1[C] + (0 if Eq(e0, 0) | Eq(e1, 0) else 2*s8*direction[C] + s9*x2[C]))
+@core
+def hvp_x1_f64_dx1_core(e0, e0_l, e1, e1_l, g, s11, s11_l, s8, s8_l, s9, s9_l, direction_C, x1_C, x2_C):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    s11 = np.float64(s11)
+    s11_l = np.float64(s11_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    direction_C = np.float64(direction_C)
+    x1_C = np.float64(x1_C)
+    x2_C = np.float64(x2_C)
+    t1 = x1_C * 2.0
+    t2 = t1 * s11
+    t3 = e0 + -0.0
+    t4 = t3 - e0
+    t5 = e0 - (t3 - t4) + (-0.0 - t4) + e0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = e1 + -0.0
+    t9 = t8 - e1
+    t10 = e1 - (t8 - t9) + (-0.0 - t9) + e1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = direction_C * 2.0
+    t16 = t15 * s8
+    t17 = x2_C * s9
+    t18 = t16 + t17
+    t19 = 0.0 if t14 else t18
+    t20 = t2 + t19
+    t21 = g * t20
+    t22 = t20 - t2
+    t23 = t18 - t16
+    t24 = t16 - (t18 - t23) + (t17 - t23) + (fma(t15, s8, -t16) + t15 * s8_l)
+    t25 = t2 - (t20 - t22) + (t19 - t22) + (fma(t1, s11, -t2) + t1 * s11_l)
+    t26 = fma(g, t20, -t21) + g * (t25 + (0.0 if t14 else t24 + (fma(x2_C, s9, -t17) + x2_C * s9_l)))
+    return t21 + t26 if t26 - t26 == 0.0 else t21
+
+
+# s1_rate = sum over C.1 of 2*direction[C.1]*x2[C.1]
+@core
+def hvp_x2_f64_s1_rate_core(direction_C1, x2_C1):
+    direction_C1 = np.float64(direction_C1)
+    x2_C1 = np.float64(x2_C1)
+    t1 = direction_C1 * 2.0
+    t2 = t1 * x2_C1
+    t3 = fma(t1, x2_C1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# s2_rate = sum over C.1 of direction[C.1]*x1[C.1]
+@core
+def hvp_x2_f64_s2_rate_core(direction_C1, x1_C1):
+    direction_C1 = np.float64(direction_C1)
+    x1_C1 = np.float64(x1_C1)
+    t1 = direction_C1 * x1_C1
+    t2 = fma(direction_C1, x1_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# e2 = 1/sqrt(s1)
+@core
+def hvp_x2_f64_e2_core(s1, s1_l):
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = math.sqrt(s1)
+    t2 = 1.0 / t1
+    t3 = (fma(-t2, t1, 1.0) - t2 * ((fma(-t1, t1, s1) + s1_l) / (t1 + t1))) / t1
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
+
+
+# s8 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1 else e2/2)/(first_max(eps, e0)*first_max(eps, e1)**2))
+@core
+def hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s2 / t14
+    t16 = e1 - eps
+    t17 = t16 - e1
+    t18 = e1 - (t16 - t17) + (-eps - t17) + e1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e2 * 0.5
+    t24 = t15 * t23
+    t25 = e1 < eps
+    t26 = eps if t25 else e1
+    t27 = t24 / t26
+    t28 = t27 / t26
+    t29 = -t28
+    t30 = (fma(-t15, t14, s2) + s2_l - t15 * (0.0 if t13 else e0_l)) / t14 * t23
+    t31 = 0.0 if t25 else e1_l
+    t32 = fma(-t27, t26, t24) + (fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5) + t30) - t27 * t31
+    t33 = 0.0 if t12 else -((fma(t29, t26, t27) + t32 / t26 - t28 * t31) / t26)
+    t34 = t33 - t33 == 0.0
+    t35 = 0.0 if t12 else t29
+    t36 = t35 + t33
+    t37 = t36 if t34 else t35
+    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
+    return t37, t38
+
+
+# s9 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s1_rate*(0 if eps >= e1 else e2/2)/(first_max(eps, e0)*first_max(eps,
+#     e1)**2))
+@core
+def hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s1_rate / t14
+    t16 = e1 - eps
+    t17 = t16 - e1
+    t18 = e1 - (t16 - t17) + (-eps - t17) + e1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e2 * 0.5
+    t24 = t15 * t23
+    t25 = e1 < eps
+    t26 = eps if t25 else e1
+    t27 = t24 / t26
+    t28 = t27 / t26
+    t29 = -t28
+    t30 = (fma(-t15, t14, s1_rate) + s1_rate_l - t15 * (0.0 if t13 else e0_l)) / t14 * t23
+    t31 = 0.0 if t25 else e1_l
+    t32 = fma(-t27, t26, t24) + (fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5) + t30) - t27 * t31
+    t33 = 0.0 if t12 else -((fma(t29, t26, t27) + t32 / t26 - t28 * t31) / t26)
+    t34 = t33 - t33 == 0.0
+    t35 = 0.0 if t12 else t29
+    t36 = t35 + t33
+    t37 = t36 if t34 else t35
+    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
+    return t37, t38
+
+
+# s10 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2_rate*(0 if eps >= e1 else e2/2)/(first_max(eps, e0)*first_max(eps,
+#     e1)**2)) + (0 if Eq(e0, 0) | Eq(e1, 0) else -s1_rate*s2*(0 if eps >= e1 else -(0 if Eq(s1, 0) else
+#     s1**(-3/2))/4)/(first_max(eps, e0)*first_max(eps, e1)**2) + 2*s1_rate*s2*(0 if eps >= e1 else
+#     e2/2)**2/(first_max(eps, e0)*first_max(eps, e1)**3))
+@core
+def hvp_x2_f64_s10_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s2_rate = np.float64(s2_rate)
+    s2_rate_l = np.float64(s2_rate_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s2_rate / t14
+    t16 = e1 - eps
+    t17 = t16 - e1
+    t18 = e1 - (t16 - t17) + (-eps - t17) + e1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e2 * 0.5
+    t24 = t15 * t23
+    t25 = e1 < eps
+    t26 = eps if t25 else e1
+    t27 = t24 / t26
+    t28 = t27 / t26
+    t29 = -t28
+    t30 = 0.0 if t12 else t29
+    t31 = s1_rate / t14
+    t32 = t31 * s2
+    t33 = t32 / t26
+    t34 = t33 * t23
+    t35 = t34 / t26
+    t36 = t35 * t23
+    t37 = t36 / t26
+    t38 = t37 * 2.0
+    t39 = s1 + -0.0
+    t40 = t39 - s1
+    t41 = s1 - (t39 - t40) + (-0.0 - t40) + s1_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = math.sqrt(s1)
+    t46 = s1 * t45
+    t47 = 1.0 / t46
+    t48 = 0.0 if t22 else -((0.0 if t44 else t47) * 0.25)
+    t49 = t33 * t48
+    t50 = t49 / t26
+    t51 = -t50
+    t52 = t38 + t51
+    t53 = 0.0 if t12 else t52
+    t54 = t30 + t53
+    t55 = t54 - t30
+    t56 = 0.0 if t22 else e2_l * 0.5
+    t57 = 0.0 if t13 else e0_l
+    t58 = fma(t15, t23, -t24) + t15 * t56 + (fma(-t15, t14, s2_rate) + s2_rate_l - t15 * t57) / t14 * t23
+    t59 = 0.0 if t25 else e1_l
+    t60 = -((fma(t29, t26, t27) + (fma(-t27, t26, t24) + t58 - t27 * t59) / t26 - t28 * t59) / t26)
+    t61 = t52 - t38
+    t62 = fma(t31, s2, -t32) + t31 * s2_l + (fma(-t31, t14, s1_rate) + s1_rate_l - t31 * t57) / t14 * s2
+    t63 = (fma(-t33, t26, t32) + t62 - t33 * t59) / t26
+    t64 = (fma(-t35, t26, t34) + (fma(t33, t23, -t34) + t33 * t56 + t63 * t23) - t35 * t59) / t26 * t23
+    t65 = (fma(-t37, t26, t36) + (fma(t35, t23, -t36) + t35 * t56 + t64) - t37 * t59) / t26 * 2.0
+    t66 = t47 * (fma(s1, t45, -t46) + s1 * ((fma(-t45, t45, s1) + s1_l) / (t45 + t45)) + s1_l * t45)
+    t67 = t33 * (0.0 if t22 else -((0.0 if t44 else (fma(-t47, t46, 1.0) - t66) / t46) * 0.25))
+    t68 = -((fma(t51, t26, t49) + (fma(t33, t48, -t49) + t67 + t63 * t48) - t50 * t59) / t26)
+    t69 = 0.0 if t12 else t38 - (t52 - t61) + (t51 - t61) + t65 + t68
+    t70 = t30 - (t54 - t55) + (t53 - t55) + (0.0 if t12 else t60) + t69
+    t71 = t70 - t70 == 0.0
+    t72 = t54 + t70
+    t73 = t72 if t71 else t54
+    t74 = (t70 - (t72 - t54) if t71 else 0.0) if t73 - t73 == 0.0 else 0.0
+    return t73, t74
+
+
+# dx2[C] = g*(2*s10*x2[C] + (0 if Eq(e0, 0) | Eq(e1, 0) else 2*s8*direction[C] + s9*x1[C]))
+@core
+def hvp_x2_f64_dx2_core(e0, e0_l, e1, e1_l, g, s10, s10_l, s8, s8_l, s9, s9_l, direction_C, x1_C, x2_C):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    g = np.float64(g)
+    s10 = np.float64(s10)
+    s10_l = np.float64(s10_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    direction_C = np.float64(direction_C)
+    x1_C = np.float64(x1_C)
+    x2_C = np.float64(x2_C)
+    t1 = x2_C * 2.0
+    t2 = t1 * s10
+    t3 = e0 + -0.0
+    t4 = t3 - e0
+    t5 = e0 - (t3 - t4) + (-0.0 - t4) + e0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = e1 + -0.0
+    t9 = t8 - e1
+    t10 = e1 - (t8 - t9) + (-0.0 - t9) + e1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = direction_C * 2.0
+    t16 = t15 * s8
+    t17 = x1_C * s9
+    t18 = t16 + t17
+    t19 = 0.0 if t14 else t18
+    t20 = t2 + t19
+    t21 = g * t20
+    t22 = t20 - t2
+    t23 = t18 - t16
+    t24 = t16 - (t18 - t23) + (t17 - t23) + (fma(t15, s8, -t16) + t15 * s8_l)
+    t25 = t2 - (t20 - t22) + (t19 - t22) + (fma(t1, s10, -t2) + t1 * s10_l)
+    t26 = fma(g, t20, -t21) + g * (t25 + (0.0 if t14 else t24 + (fma(x1_C, s9, -t17) + x1_C * s9_l)))
+    return t21 + t26 if t26 - t26 == 0.0 else t21
+
+
 # deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else
 #     0)/(first_max(eps*m0, sqrt(s0))**2*first_max(eps*m1, sqrt(s1))) - m1*s2*(1 if eps >= sqrt(s1)/m1 else
 #     0)/(first_max(eps*m0, sqrt(s0))*first_max(eps*m1, sqrt(s1))**2)))
@@ -818,6 +1427,358 @@ def vjp_f32(g, x1, x2, eps, dx1_, dx2_):
                 )
                 dx2__row_5[i] = vjp_f64_dx2_core(
                     e0, e0_l, e1, e1_l, g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+                )
+
+
+@loop
+def hvp_x1_f64(g, direction, x1, x2, eps, dx1_):
+    n_C = direction.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s2_rate = np.empty(LANES)
+    lost_s2_rate = np.empty(LANES)
+    for row in range(dx1_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx1__row = dx1_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        cleared(lanes_s2_rate, width_C, 0.0)
+        cleared(lost_s2_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x1_f64_s0_core(x1_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = hvp_x1_f64_s1_core(x2_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = hvp_x1_f64_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x1_f64_s0_rate_core(direction_row_2[i], x1_row_0[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+                s2_rate_here, s2_rate_here_l = hvp_x1_f64_s2_rate_core(direction_row_2[i], x2_row_1[i])
+                lanes_s2_rate[i], lost_s2_rate[i] = added(
+                    lanes_s2_rate[i], lost_s2_rate[i], s2_rate_here, s2_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_C)
+        e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+        e2, e2_l = hvp_x1_f64_e2_core(s0, s0_l)
+        s8, s8_l = hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
+        s9, s9_l = hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l)
+        s11, s11_l = hvp_x1_f64_s11_core(
+            e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
+        )
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x1_row_1 = x1_row[start:stop]
+            x2_row_2 = x2_row[start:stop]
+            dx1__row_3 = dx1__row[start:stop]
+            for i in range(stop - start):
+                dx1__row_3[i] = hvp_x1_f64_dx1_core(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    g_row,
+                    s11,
+                    s11_l,
+                    s8,
+                    s8_l,
+                    s9,
+                    s9_l,
+                    direction_row_0[i],
+                    x1_row_1[i],
+                    x2_row_2[i],
+                )
+
+
+@loop
+def hvp_x1_f32(g, direction, x1, x2, eps, dx1_):
+    n_C = direction.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s2_rate = np.empty(LANES)
+    lost_s2_rate = np.empty(LANES)
+    for row in range(dx1_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx1__row = dx1_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        cleared(lanes_s2_rate, width_C, 0.0)
+        cleared(lost_s2_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x1_f64_s0_core(x1_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = hvp_x1_f64_s1_core(x2_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = hvp_x1_f64_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x1_f64_s0_rate_core(direction_row_2[i], x1_row_0[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+                s2_rate_here, s2_rate_here_l = hvp_x1_f64_s2_rate_core(direction_row_2[i], x2_row_1[i])
+                lanes_s2_rate[i], lost_s2_rate[i] = added(
+                    lanes_s2_rate[i], lost_s2_rate[i], s2_rate_here, s2_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_C)
+        e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+        e2, e2_l = hvp_x1_f64_e2_core(s0, s0_l)
+        s8, s8_l = hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
+        s9, s9_l = hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l)
+        s11, s11_l = hvp_x1_f64_s11_core(
+            e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
+        )
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x1_row_1 = x1_row[start:stop]
+            x2_row_2 = x2_row[start:stop]
+            dx1__row_3 = dx1__row[start:stop]
+            for i in range(stop - start):
+                dx1__row_3[i] = hvp_x1_f64_dx1_core(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    g_row,
+                    s11,
+                    s11_l,
+                    s8,
+                    s8_l,
+                    s9,
+                    s9_l,
+                    direction_row_0[i],
+                    x1_row_1[i],
+                    x2_row_2[i],
+                )
+
+
+@loop
+def hvp_x2_f64(g, direction, x1, x2, eps, dx2_):
+    n_C = direction.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s1_rate = np.empty(LANES)
+    lost_s1_rate = np.empty(LANES)
+    lanes_s2_rate = np.empty(LANES)
+    lost_s2_rate = np.empty(LANES)
+    for row in range(dx2_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx2__row = dx2_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        cleared(lanes_s1_rate, width_C, 0.0)
+        cleared(lost_s1_rate, width_C, 0.0)
+        cleared(lanes_s2_rate, width_C, 0.0)
+        cleared(lost_s2_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x1_f64_s0_core(x1_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = hvp_x1_f64_s1_core(x2_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = hvp_x1_f64_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+                s1_rate_here, s1_rate_here_l = hvp_x2_f64_s1_rate_core(direction_row_2[i], x2_row_1[i])
+                lanes_s1_rate[i], lost_s1_rate[i] = added(
+                    lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
+                )
+                s2_rate_here, s2_rate_here_l = hvp_x2_f64_s2_rate_core(direction_row_2[i], x1_row_0[i])
+                lanes_s2_rate[i], lost_s2_rate[i] = added(
+                    lanes_s2_rate[i], lost_s2_rate[i], s2_rate_here, s2_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_C)
+        s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_C)
+        e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+        e2, e2_l = hvp_x2_f64_e2_core(s1, s1_l)
+        s8, s8_l = hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
+        s9, s9_l = hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l)
+        s10, s10_l = hvp_x2_f64_s10_core(
+            e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
+        )
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x1_row_1 = x1_row[start:stop]
+            x2_row_2 = x2_row[start:stop]
+            dx2__row_3 = dx2__row[start:stop]
+            for i in range(stop - start):
+                dx2__row_3[i] = hvp_x2_f64_dx2_core(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    g_row,
+                    s10,
+                    s10_l,
+                    s8,
+                    s8_l,
+                    s9,
+                    s9_l,
+                    direction_row_0[i],
+                    x1_row_1[i],
+                    x2_row_2[i],
+                )
+
+
+@loop
+def hvp_x2_f32(g, direction, x1, x2, eps, dx2_):
+    n_C = direction.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s1_rate = np.empty(LANES)
+    lost_s1_rate = np.empty(LANES)
+    lanes_s2_rate = np.empty(LANES)
+    lost_s2_rate = np.empty(LANES)
+    for row in range(dx2_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx2__row = dx2_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        cleared(lanes_s1_rate, width_C, 0.0)
+        cleared(lost_s1_rate, width_C, 0.0)
+        cleared(lanes_s2_rate, width_C, 0.0)
+        cleared(lost_s2_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x1_f64_s0_core(x1_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = hvp_x1_f64_s1_core(x2_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = hvp_x1_f64_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+                s1_rate_here, s1_rate_here_l = hvp_x2_f64_s1_rate_core(direction_row_2[i], x2_row_1[i])
+                lanes_s1_rate[i], lost_s1_rate[i] = added(
+                    lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
+                )
+                s2_rate_here, s2_rate_here_l = hvp_x2_f64_s2_rate_core(direction_row_2[i], x1_row_0[i])
+                lanes_s2_rate[i], lost_s2_rate[i] = added(
+                    lanes_s2_rate[i], lost_s2_rate[i], s2_rate_here, s2_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_C)
+        s2_rate, s2_rate_l = sum_up(lanes_s2_rate, lost_s2_rate, width_C)
+        e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+        e2, e2_l = hvp_x2_f64_e2_core(s1, s1_l)
+        s8, s8_l = hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
+        s9, s9_l = hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l)
+        s10, s10_l = hvp_x2_f64_s10_core(
+            e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
+        )
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x1_row_1 = x1_row[start:stop]
+            x2_row_2 = x2_row[start:stop]
+            dx2__row_3 = dx2__row[start:stop]
+            for i in range(stop - start):
+                dx2__row_3[i] = hvp_x2_f64_dx2_core(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    g_row,
+                    s10,
+                    s10_l,
+                    s8,
+                    s8_l,
+                    s9,
+                    s9_l,
+                    direction_row_0[i],
+                    x1_row_1[i],
+                    x2_row_2[i],
                 )
 
 

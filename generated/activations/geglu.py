@@ -215,6 +215,127 @@ def vjp_f32_dx_core(i_2, e0_C, e1_C, g_C, x_0_C, x_1_C):
     return t14 + t20 if t20 - t20 == 0.0 else t14
 
 
+# dx[2, C] = ((e0[C]/2 + sqrt(2)*e1[C]*x[1, C]/(2*sqrt(pi)))*direction[1, C]*g[C] if Eq(2, 0) else 0) +
+#     (((-sqrt(2)*e1[C]*x[0, C]*x[1, C]**2/(2*sqrt(pi)) + sqrt(2)*e1[C]*x[0, C]/sqrt(pi))*direction[1, C] +
+#     direction[0, C]*e0[C]/2 + sqrt(2)*direction[0, C]*e1[C]*x[1, C]/(2*sqrt(pi)))*g[C] if Eq(2, 1) else 0)
+@core
+def hvp_x_f64_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C, x_1_C):
+    i_2 = np.float64(i_2)
+    direction_0_C = np.float64(direction_0_C)
+    direction_1_C = np.float64(direction_1_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    e1_C = np.float64(e1_C)
+    e1_C_l = np.float64(e1_C_l)
+    g_C = np.float64(g_C)
+    x_0_C = np.float64(x_0_C)
+    x_1_C = np.float64(x_1_C)
+    t1 = i_2 == 0.0
+    t2 = direction_1_C * g_C
+    t3 = e0_C * 0.5
+    t4 = 0.3989422804014327 * e1_C
+    t5 = t4 * x_1_C
+    t6 = t3 + t5
+    t7 = t2 * t6
+    t8 = t7 if t1 else 0.0
+    t9 = i_2 == 1.0
+    t10 = direction_0_C * 0.5
+    t11 = t10 * e0_C
+    t12 = 0.7978845608028654 * e1_C
+    t13 = t12 * x_0_C
+    t14 = 0.3989422804014327 * x_1_C
+    t15 = t14 * x_1_C
+    t16 = t15 * e1_C
+    t17 = -(t16 * x_0_C)
+    t18 = t13 + t17
+    t19 = direction_1_C * t18
+    t20 = t11 + t19
+    t21 = 0.3989422804014327 * direction_0_C
+    t22 = t21 * e1_C
+    t23 = t22 * x_1_C
+    t24 = t20 + t23
+    t25 = g_C * t24
+    t26 = t25 if t9 else 0.0
+    t27 = t8 + t26
+    t28 = t27 - t8
+    t29 = t6 - t3
+    t30 = fma(0.3989422804014327, e1_C, -t4) + 0.3989422804014327 * e1_C_l + -2.49232720227773e-17 * e1_C
+    t31 = t2 * (t3 - (t6 - t29) + (t5 - t29) + e0_C_l * 0.5 + (fma(t4, x_1_C, -t5) + t30 * x_1_C))
+    t32 = fma(t2, t6, -t7) + t31 + fma(direction_1_C, g_C, -t2) * t6 if t1 else 0.0
+    t33 = t24 - t20
+    t34 = t20 - t11
+    t35 = t18 - t13
+    t36 = fma(0.7978845608028654, e1_C, -t12) + 0.7978845608028654 * e1_C_l + -4.98465440455546e-17 * e1_C
+    t37 = (fma(0.3989422804014327, x_1_C, -t14) + -2.49232720227773e-17 * x_1_C) * x_1_C
+    t38 = (fma(t15, e1_C, -t16) + t15 * e1_C_l + (fma(t14, x_1_C, -t15) + t37) * e1_C) * x_0_C
+    t39 = t13 - (t18 - t35) + (t17 - t35) + (fma(t12, x_0_C, -t13) + t36 * x_0_C)
+    t40 = fma(direction_1_C, t18, -t19) + direction_1_C * (t39 + -(fma(t16, x_0_C, t17) + t38))
+    t41 = t11 - (t20 - t34) + (t19 - t34) + (fma(t10, e0_C, -t11) + t10 * e0_C_l) + t40
+    t42 = (fma(0.3989422804014327, direction_0_C, -t21) + -2.49232720227773e-17 * direction_0_C) * e1_C
+    t43 = fma(t22, x_1_C, -t23) + (fma(t21, e1_C, -t22) + t21 * e1_C_l + t42) * x_1_C
+    t44 = fma(g_C, t24, -t25) + g_C * (t20 - (t24 - t33) + (t23 - t33) + t41 + t43) if t9 else 0.0
+    t45 = t8 - (t27 - t28) + (t26 - t28) + t32 + t44
+    return t27 + t45 if t45 - t45 == 0.0 else t27
+
+
+# dx[2, C] = ((e0[C]/2 + sqrt(2)*e1[C]*x[1, C]/(2*sqrt(pi)))*direction[1, C]*g[C] if Eq(2, 0) else 0) +
+#     (((-sqrt(2)*e1[C]*x[0, C]*x[1, C]**2/(2*sqrt(pi)) + sqrt(2)*e1[C]*x[0, C]/sqrt(pi))*direction[1, C] +
+#     direction[0, C]*e0[C]/2 + sqrt(2)*direction[0, C]*e1[C]*x[1, C]/(2*sqrt(pi)))*g[C] if Eq(2, 1) else 0)
+@core
+def hvp_x_f32_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e1_C, g_C, x_0_C, x_1_C):
+    i_2 = np.float64(i_2)
+    direction_0_C = np.float64(direction_0_C)
+    direction_1_C = np.float64(direction_1_C)
+    e0_C = np.float64(e0_C)
+    e1_C = np.float64(e1_C)
+    g_C = np.float64(g_C)
+    x_0_C = np.float64(x_0_C)
+    x_1_C = np.float64(x_1_C)
+    t1 = i_2 == 0.0
+    t2 = direction_1_C * g_C
+    t3 = e0_C * 0.5
+    t4 = 0.3989422804014327 * e1_C
+    t5 = t4 * x_1_C
+    t6 = t3 + t5
+    t7 = t2 * t6
+    t8 = t7 if t1 else 0.0
+    t9 = i_2 == 1.0
+    t10 = direction_0_C * 0.5
+    t11 = t10 * e0_C
+    t12 = 0.7978845608028654 * e1_C
+    t13 = t12 * x_0_C
+    t14 = 0.3989422804014327 * x_1_C
+    t15 = t14 * x_1_C
+    t16 = t15 * e1_C
+    t17 = -(t16 * x_0_C)
+    t18 = t13 + t17
+    t19 = direction_1_C * t18
+    t20 = t11 + t19
+    t21 = 0.3989422804014327 * direction_0_C
+    t22 = t21 * e1_C
+    t23 = t22 * x_1_C
+    t24 = t20 + t23
+    t25 = g_C * t24
+    t26 = t25 if t9 else 0.0
+    t27 = t8 + t26
+    t28 = t27 - t8
+    t29 = t6 - t3
+    t30 = fma(t4, x_1_C, -t5) + (fma(0.3989422804014327, e1_C, -t4) + -2.49232720227773e-17 * e1_C) * x_1_C
+    t31 = fma(t2, t6, -t7) + t2 * (t3 - (t6 - t29) + (t5 - t29) + t30) + fma(direction_1_C, g_C, -t2) * t6
+    t32 = t24 - t20
+    t33 = t20 - t11
+    t34 = t18 - t13
+    t35 = fma(t12, x_0_C, -t13) + (fma(0.7978845608028654, e1_C, -t12) + -4.98465440455546e-17 * e1_C) * x_0_C
+    t36 = (fma(0.3989422804014327, x_1_C, -t14) + -2.49232720227773e-17 * x_1_C) * x_1_C
+    t37 = -(fma(t16, x_0_C, t17) + (fma(t15, e1_C, -t16) + (fma(t14, x_1_C, -t15) + t36) * e1_C) * x_0_C)
+    t38 = fma(direction_1_C, t18, -t19) + direction_1_C * (t13 - (t18 - t34) + (t17 - t34) + t35 + t37)
+    t39 = (fma(0.3989422804014327, direction_0_C, -t21) + -2.49232720227773e-17 * direction_0_C) * e1_C
+    t40 = t20 - (t24 - t32) + (t23 - t32) + (t11 - (t20 - t33) + (t19 - t33) + fma(t10, e0_C, -t11) + t38)
+    t41 = fma(g_C, t24, -t25) + g_C * (t40 + (fma(t22, x_1_C, -t23) + (fma(t21, e1_C, -t22) + t39) * x_1_C))
+    t42 = t8 - (t27 - t28) + (t26 - t28) + (t31 if t1 else 0.0) + (t41 if t9 else 0.0)
+    return t27 + t42 if t42 - t42 == 0.0 else t27
+
+
 @loop
 def value_f64(x, out_):
     n_C = x.shape[2]
@@ -317,3 +438,101 @@ def vjp_f32(g, x, dx_):
                 dx__row_5 = dx__row[i_2][start:stop]
                 for i in range(stop - start):
                     dx__row_5[i] = vjp_f32_dx_core(i_2, e0_0[i], e1_1[i], g_row_2[i], x_row_3[i], x_row_4[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, dx_):
+    n_C = g.shape[1]
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    e1 = np.empty(n_C)
+    e1_l = np.empty(n_C)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[1][start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            e1_3 = e1[start:stop]
+            e1_l_4 = e1_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core(x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                e1_here, e1_l_here = vjp_f64_e1_core(x_row_0[i])
+                e1_3[i] = e1_here
+                e1_l_4[i] = e1_l_here
+        for i_2 in range(2):
+            for start in range(0, n_C, LANES):
+                stop = min(start + LANES, n_C)
+                direction_row_0 = direction_row[0][start:stop]
+                direction_row_1 = direction_row[1][start:stop]
+                e0_2 = e0[start:stop]
+                e0_l_3 = e0_l[start:stop]
+                e1_4 = e1[start:stop]
+                e1_l_5 = e1_l[start:stop]
+                g_row_6 = g_row[start:stop]
+                x_row_7 = x_row[0][start:stop]
+                x_row_8 = x_row[1][start:stop]
+                dx__row_9 = dx__row[i_2][start:stop]
+                for i in range(stop - start):
+                    dx__row_9[i] = hvp_x_f64_dx_core(
+                        i_2,
+                        direction_row_0[i],
+                        direction_row_1[i],
+                        e0_2[i],
+                        e0_l_3[i],
+                        e1_4[i],
+                        e1_l_5[i],
+                        g_row_6[i],
+                        x_row_7[i],
+                        x_row_8[i],
+                    )
+
+
+@loop
+def hvp_x_f32(g, direction, x, dx_):
+    n_C = g.shape[1]
+    e0 = np.empty(n_C)
+    e1 = np.empty(n_C)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[1][start:stop]
+            e0_1 = e0[start:stop]
+            e1_2 = e1[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(x_row_0[i])
+                e0_1[i] = e0_here
+                e1_here = vjp_f32_e1_core(x_row_0[i])
+                e1_2[i] = e1_here
+        for i_2 in range(2):
+            for start in range(0, n_C, LANES):
+                stop = min(start + LANES, n_C)
+                direction_row_0 = direction_row[0][start:stop]
+                direction_row_1 = direction_row[1][start:stop]
+                e0_2 = e0[start:stop]
+                e1_3 = e1[start:stop]
+                g_row_4 = g_row[start:stop]
+                x_row_5 = x_row[0][start:stop]
+                x_row_6 = x_row[1][start:stop]
+                dx__row_7 = dx__row[i_2][start:stop]
+                for i in range(stop - start):
+                    dx__row_7[i] = hvp_x_f32_dx_core(
+                        i_2,
+                        direction_row_0[i],
+                        direction_row_1[i],
+                        e0_2[i],
+                        e1_3[i],
+                        g_row_4[i],
+                        x_row_5[i],
+                        x_row_6[i],
+                    )

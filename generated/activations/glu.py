@@ -166,6 +166,101 @@ def vjp_f32_dx_core(i_2, e0_C, e1_C, g_C, x_0_C):
     return t9 + t12 if t12 - t12 == 0.0 else t9
 
 
+# dx[2, C] = (direction[1, C]*e0[C]*e1[C]*g[C] if Eq(2, 0) else 0) + ((direction[0, C]*e0[C]*e1[C] + direction[1,
+#     C]*e0[C]**2*e1[C]*x[0, C] - direction[1, C]*e0[C]*e1[C]**2*x[0, C])*g[C] if Eq(2, 1) else 0)
+@core
+def hvp_x_f64_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C):
+    i_2 = np.float64(i_2)
+    direction_0_C = np.float64(direction_0_C)
+    direction_1_C = np.float64(direction_1_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    e1_C = np.float64(e1_C)
+    e1_C_l = np.float64(e1_C_l)
+    g_C = np.float64(g_C)
+    x_0_C = np.float64(x_0_C)
+    t1 = i_2 == 0.0
+    t2 = direction_1_C * e0_C
+    t3 = t2 * e1_C
+    t4 = t3 * g_C
+    t5 = t4 if t1 else 0.0
+    t6 = i_2 == 1.0
+    t7 = direction_0_C * e0_C
+    t8 = t7 * e1_C
+    t9 = e0_C * e0_C
+    t10 = t9 * direction_1_C
+    t11 = t10 * e1_C
+    t12 = t11 * x_0_C
+    t13 = t8 + t12
+    t14 = e1_C * e1_C
+    t15 = t14 * direction_1_C
+    t16 = t15 * e0_C
+    t17 = -(t16 * x_0_C)
+    t18 = t13 + t17
+    t19 = g_C * t18
+    t20 = t19 if t6 else 0.0
+    t21 = t5 + t20
+    t22 = t21 - t5
+    t23 = fma(t2, e1_C, -t3) + t2 * e1_C_l + (fma(direction_1_C, e0_C, -t2) + direction_1_C * e0_C_l) * e1_C
+    t24 = t18 - t13
+    t25 = t13 - t8
+    t26 = fma(t7, e1_C, -t8) + t7 * e1_C_l + (fma(direction_0_C, e0_C, -t7) + direction_0_C * e0_C_l) * e1_C
+    t27 = (fma(e0_C, e0_C, -t9) + e0_C * e0_C_l + e0_C_l * e0_C) * direction_1_C
+    t28 = (fma(t10, e1_C, -t11) + t10 * e1_C_l + (fma(t9, direction_1_C, -t10) + t27) * e1_C) * x_0_C
+    t29 = t8 - (t13 - t25) + (t12 - t25) + t26 + (fma(t11, x_0_C, -t12) + t28)
+    t30 = (fma(e1_C, e1_C, -t14) + e1_C * e1_C_l + e1_C_l * e1_C) * direction_1_C
+    t31 = (fma(t15, e0_C, -t16) + t15 * e0_C_l + (fma(t14, direction_1_C, -t15) + t30) * e0_C) * x_0_C
+    t32 = fma(g_C, t18, -t19) + g_C * (t13 - (t18 - t24) + (t17 - t24) + t29 + -(fma(t16, x_0_C, t17) + t31))
+    t33 = t5 - (t21 - t22) + (t20 - t22) + (fma(t3, g_C, -t4) + t23 * g_C if t1 else 0.0)
+    t34 = t33 + (t32 if t6 else 0.0)
+    return t21 + t34 if t34 - t34 == 0.0 else t21
+
+
+# dx[2, C] = (direction[1, C]*e0[C]*e1[C]*g[C] if Eq(2, 0) else 0) + ((direction[0, C]*e0[C]*e1[C] + direction[1,
+#     C]*e0[C]**2*e1[C]*x[0, C] - direction[1, C]*e0[C]*e1[C]**2*x[0, C])*g[C] if Eq(2, 1) else 0)
+@core
+def hvp_x_f32_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e1_C, g_C, x_0_C):
+    i_2 = np.float64(i_2)
+    direction_0_C = np.float64(direction_0_C)
+    direction_1_C = np.float64(direction_1_C)
+    e0_C = np.float64(e0_C)
+    e1_C = np.float64(e1_C)
+    g_C = np.float64(g_C)
+    x_0_C = np.float64(x_0_C)
+    t1 = i_2 == 0.0
+    t2 = direction_1_C * e0_C
+    t3 = t2 * e1_C
+    t4 = t3 * g_C
+    t5 = t4 if t1 else 0.0
+    t6 = i_2 == 1.0
+    t7 = direction_0_C * e0_C
+    t8 = t7 * e1_C
+    t9 = e0_C * e0_C
+    t10 = t9 * direction_1_C
+    t11 = t10 * e1_C
+    t12 = t11 * x_0_C
+    t13 = t8 + t12
+    t14 = e1_C * e1_C
+    t15 = t14 * direction_1_C
+    t16 = t15 * e0_C
+    t17 = -(t16 * x_0_C)
+    t18 = t13 + t17
+    t19 = g_C * t18
+    t20 = t19 if t6 else 0.0
+    t21 = t5 + t20
+    t22 = t21 - t5
+    t23 = fma(t3, g_C, -t4) + (fma(t2, e1_C, -t3) + fma(direction_1_C, e0_C, -t2) * e1_C) * g_C if t1 else 0.0
+    t24 = t18 - t13
+    t25 = t13 - t8
+    t26 = fma(t10, e1_C, -t11) + (fma(t9, direction_1_C, -t10) + fma(e0_C, e0_C, -t9) * direction_1_C) * e1_C
+    t27 = t8 - (t13 - t25) + (t12 - t25) + (fma(t7, e1_C, -t8) + fma(direction_0_C, e0_C, -t7) * e1_C)
+    t28 = (fma(t14, direction_1_C, -t15) + fma(e1_C, e1_C, -t14) * direction_1_C) * e0_C
+    t29 = t13 - (t18 - t24) + (t17 - t24) + (t27 + (fma(t11, x_0_C, -t12) + t26 * x_0_C))
+    t30 = fma(g_C, t18, -t19) + g_C * (t29 + -(fma(t16, x_0_C, t17) + (fma(t15, e0_C, -t16) + t28) * x_0_C))
+    t31 = t5 - (t21 - t22) + (t20 - t22) + t23 + (t30 if t6 else 0.0)
+    return t21 + t31 if t31 - t31 == 0.0 else t21
+
+
 @loop
 def value_f64(x, out_):
     n_C = x.shape[2]
@@ -264,3 +359,91 @@ def vjp_f32(g, x, dx_):
                 dx__row_4 = dx__row[i_2][start:stop]
                 for i in range(stop - start):
                     dx__row_4[i] = vjp_f32_dx_core(i_2, e0_0[i], e1_1[i], g_row_2[i], x_row_3[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, dx_):
+    n_C = g.shape[1]
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    e1 = np.empty(n_C)
+    e1_l = np.empty(n_C)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[1][start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            e1_3 = e1[start:stop]
+            e1_l_4 = e1_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e1_core(x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                e1_here, e1_l_here = vjp_f64_e0_core(x_row_0[i])
+                e1_3[i] = e1_here
+                e1_l_4[i] = e1_l_here
+        for i_2 in range(2):
+            for start in range(0, n_C, LANES):
+                stop = min(start + LANES, n_C)
+                direction_row_0 = direction_row[0][start:stop]
+                direction_row_1 = direction_row[1][start:stop]
+                e0_2 = e0[start:stop]
+                e0_l_3 = e0_l[start:stop]
+                e1_4 = e1[start:stop]
+                e1_l_5 = e1_l[start:stop]
+                g_row_6 = g_row[start:stop]
+                x_row_7 = x_row[0][start:stop]
+                dx__row_8 = dx__row[i_2][start:stop]
+                for i in range(stop - start):
+                    dx__row_8[i] = hvp_x_f64_dx_core(
+                        i_2,
+                        direction_row_0[i],
+                        direction_row_1[i],
+                        e0_2[i],
+                        e0_l_3[i],
+                        e1_4[i],
+                        e1_l_5[i],
+                        g_row_6[i],
+                        x_row_7[i],
+                    )
+
+
+@loop
+def hvp_x_f32(g, direction, x, dx_):
+    n_C = g.shape[1]
+    e0 = np.empty(n_C)
+    e1 = np.empty(n_C)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[1][start:stop]
+            e0_1 = e0[start:stop]
+            e1_2 = e1[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e1_core(x_row_0[i])
+                e0_1[i] = e0_here
+                e1_here = vjp_f32_e0_core(x_row_0[i])
+                e1_2[i] = e1_here
+        for i_2 in range(2):
+            for start in range(0, n_C, LANES):
+                stop = min(start + LANES, n_C)
+                direction_row_0 = direction_row[0][start:stop]
+                direction_row_1 = direction_row[1][start:stop]
+                e0_2 = e0[start:stop]
+                e1_3 = e1[start:stop]
+                g_row_4 = g_row[start:stop]
+                x_row_5 = x_row[0][start:stop]
+                dx__row_6 = dx__row[i_2][start:stop]
+                for i in range(stop - start):
+                    dx__row_6[i] = hvp_x_f32_dx_core(
+                        i_2, direction_row_0[i], direction_row_1[i], e0_2[i], e1_3[i], g_row_4[i], x_row_5[i]
+                    )

@@ -355,6 +355,392 @@ def vjp_f32_dx_core(m0, r_e0, r_e0_l, s4, s4_l, s6, s6_l, g_C, weight_C, y0_C, y
     return t7 + t12 if t12 - t12 == 0.0 else t7
 
 
+# s1 = sum over C.1 of (-s0/|C| + x[C.1])**2
+@core
+def hvp_x_f64_s1_core(s0, s0_l, n_C, x_C1):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    n_C = np.float64(n_C)
+    x_C1 = np.float64(x_C1)
+    t1 = -(s0 / n_C)
+    t2 = x_C1 + t1
+    t3 = t2 * t2
+    t4 = t2 - x_C1
+    t5 = x_C1 - (t2 - t4) + (t1 - t4) + -((fma(t1, n_C, s0) + s0_l) / n_C)
+    t6 = fma(t2, t2, -t3) + t2 * t5 + t5 * t2
+    t7 = t6 if t6 - t6 == 0.0 else 0.0
+    return t3, t7
+
+
+# s0_rate = sum over C.1 of direction[C.1]
+@core
+def hvp_x_f64_s0_rate_core(direction_C1):
+    direction_C1 = np.float64(direction_C1)
+    return direction_C1
+
+
+# s1_rate = sum over C.1 of -s0_rate*(-2*s0/|C| + 2*x[C.1])/|C| + (-2*s0/|C| + 2*x[C.1])*direction[C.1]
+@core
+def hvp_x_f64_s1_rate_core(s0, s0_l, s0_rate, s0_rate_l, n_C, direction_C1, x_C1):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    n_C = np.float64(n_C)
+    direction_C1 = np.float64(direction_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = x_C1 * 2.0
+    t2 = s0 / n_C
+    t3 = -(t2 * 2.0)
+    t4 = t1 + t3
+    t5 = direction_C1 * t4
+    t6 = s0_rate / n_C
+    t7 = -(t6 * t4)
+    t8 = t5 + t7
+    t9 = t8 - t5
+    t10 = t4 - t1
+    t11 = t1 - (t4 - t10) + (t3 - t10) + -((fma(-t2, n_C, s0) + s0_l) / n_C * 2.0)
+    t12 = -(fma(t6, t4, t7) + t6 * t11 + (fma(-t6, n_C, s0_rate) + s0_rate_l) / n_C * t4)
+    t13 = t5 - (t8 - t9) + (t7 - t9) + (fma(direction_C1, t4, -t5) + direction_C1 * t11) + t12
+    t14 = t13 if t13 - t13 == 0.0 else 0.0
+    return t8, t14
+
+
+# e0 = (eps + s1/|C|)**(-3/2)
+@core
+def hvp_x_f64_e0_core(eps, s1, s1_l, n_C):
+    eps = np.float64(eps)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    n_C = np.float64(n_C)
+    t1 = s1 / n_C
+    t2 = eps + t1
+    t3 = math.sqrt(t2)
+    t4 = t2 * t3
+    t5 = 1.0 / t4
+    t6 = t2 - eps
+    t7 = eps - (t2 - t6) + (t1 - t6) + (fma(-t1, n_C, s1) + s1_l) / n_C
+    t8 = fma(-t5, t4, 1.0) - t5 * (fma(t2, t3, -t4) + t2 * ((fma(-t3, t3, t2) + t7) / (t3 + t3)) + t7 * t3)
+    t9 = t8 / t4
+    t10 = t9 - t9 == 0.0
+    t11 = t5 + t9
+    t12 = t11 if t10 else t5
+    t13 = (t9 - (t11 - t5) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
+
+
+# s6 = e0*s1_rate*s6_of/(2*|C|**2)
+@core
+def hvp_x_f64_s6_core(e0, e0_l, s1_rate, s1_rate_l, s6_of, s6_of_l, n_C):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    s6_of = np.float64(s6_of)
+    s6_of_l = np.float64(s6_of_l)
+    n_C = np.float64(n_C)
+    t1 = e0 / n_C
+    t2 = t1 * s1_rate
+    t3 = t2 / n_C
+    t4 = t3 * s6_of
+    t5 = fma(t1, s1_rate, -t2) + t1 * s1_rate_l + (fma(-t1, n_C, e0) + e0_l) / n_C * s1_rate
+    t6 = (fma(t3, s6_of, -t4) + t3 * s6_of_l + (fma(-t3, n_C, t2) + t5) / n_C * s6_of) * 0.5
+    t7 = t6 - t6 == 0.0
+    t8 = t4 * 0.5
+    t9 = t8 + t6
+    t10 = t9 if t7 else t8
+    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
+    return t10, t11
+
+
+# e1 = (eps + s1/|C|)**(-5/2)
+@core
+def hvp_x_f64_e1_core(eps, s1, s1_l, n_C):
+    eps = np.float64(eps)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    n_C = np.float64(n_C)
+    t1 = s1 / n_C
+    t2 = eps + t1
+    t3 = math.sqrt(t2)
+    t4 = t3 * t3
+    t5 = t4 * t4
+    t6 = t3 * t5
+    t7 = 1.0 / t6
+    t8 = t2 - eps
+    t9 = (fma(-t3, t3, t2) + (eps - (t2 - t8) + (t1 - t8) + (fma(-t1, n_C, s1) + s1_l) / n_C)) / (t3 + t3)
+    t10 = fma(t3, t3, -t4) + t3 * t9 + t9 * t3
+    t11 = t7 * (fma(t3, t5, -t6) + t3 * (fma(t4, t4, -t5) + t4 * t10 + t10 * t4) + t9 * t5)
+    t12 = (fma(-t7, t6, 1.0) - t11) / t6
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
+    return t15, t16
+
+
+# s8 = sum over C.1 of (e0*s0_rate*weight[C.1]/(2*|C|**2) - e0*direction[C.1]*weight[C.1]/(2*|C|) +
+#     3*e1*s1_rate*(-s0/|C| + x[C.1])*weight[C.1]/(4*|C|**2))*g[C.1]
+@core
+def hvp_x_f64_s8_core(
+    e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l, n_C, direction_C1, g_C1, weight_C1, x_C1
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    n_C = np.float64(n_C)
+    direction_C1 = np.float64(direction_C1)
+    g_C1 = np.float64(g_C1)
+    weight_C1 = np.float64(weight_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = direction_C1 / n_C
+    t2 = t1 * weight_C1
+    t3 = t2 * e0
+    t4 = -(t3 * 0.5)
+    t5 = weight_C1 / n_C
+    t6 = t5 * e0
+    t7 = t6 / n_C
+    t8 = t7 * s0_rate
+    t9 = t8 * 0.5
+    t10 = t4 + t9
+    t11 = t5 * e1
+    t12 = t11 / n_C
+    t13 = t12 * s1_rate
+    t14 = -(s0 / n_C)
+    t15 = x_C1 + t14
+    t16 = t13 * t15
+    t17 = t16 * 0.75
+    t18 = t10 + t17
+    t19 = g_C1 * t18
+    t20 = t18 - t10
+    t21 = t10 - t4
+    t22 = (fma(t1, weight_C1, -t2) + fma(-t1, n_C, direction_C1) / n_C * weight_C1) * e0
+    t23 = fma(-t5, n_C, weight_C1) / n_C
+    t24 = (fma(-t7, n_C, t6) + (fma(t5, e0, -t6) + t5 * e0_l + t23 * e0)) / n_C * s0_rate
+    t25 = t4 - (t10 - t21) + (t9 - t21) + -((fma(t2, e0, -t3) + t2 * e0_l + t22) * 0.5)
+    t26 = t15 - x_C1
+    t27 = (fma(-t12, n_C, t11) + (fma(t5, e1, -t11) + t5 * e1_l + t23 * e1)) / n_C * s1_rate
+    t28 = fma(t13, t15, -t16) + t13 * (x_C1 - (t15 - t26) + (t14 - t26) + -((fma(t14, n_C, s0) + s0_l) / n_C))
+    t29 = t10 - (t18 - t20) + (t17 - t20) + (t25 + (fma(t7, s0_rate, -t8) + t7 * s0_rate_l + t24) * 0.5)
+    t30 = fma(t16, 0.75, -t17) + (t28 + (fma(t12, s1_rate, -t13) + t12 * s1_rate_l + t27) * t15) * 0.75
+    t31 = fma(g_C1, t18, -t19) + g_C1 * (t29 + t30)
+    t32 = t31 if t31 - t31 == 0.0 else 0.0
+    return t19, t32
+
+
+# s9_of = sum over C.1 of (-s0/|C| + x[C.1])*g[C.1]*weight[C.1]
+@core
+def hvp_x_f64_s9_of_core(s0, s0_l, n_C, g_C1, weight_C1, x_C1):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    n_C = np.float64(n_C)
+    g_C1 = np.float64(g_C1)
+    weight_C1 = np.float64(weight_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = g_C1 * weight_C1
+    t2 = -(s0 / n_C)
+    t3 = x_C1 + t2
+    t4 = t1 * t3
+    t5 = t3 - x_C1
+    t6 = fma(t1, t3, -t4) + t1 * (x_C1 - (t3 - t5) + (t2 - t5) + -((fma(t2, n_C, s0) + s0_l) / n_C))
+    t7 = t6 + fma(g_C1, weight_C1, -t1) * t3
+    t8 = t7 if t7 - t7 == 0.0 else 0.0
+    return t4, t8
+
+
+# s9 = -e0*s9_of/(2*|C|)
+@core
+def hvp_x_f64_s9_core(e0, e0_l, s9_of, s9_of_l, n_C):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    s9_of = np.float64(s9_of)
+    s9_of_l = np.float64(s9_of_l)
+    n_C = np.float64(n_C)
+    t1 = e0 / n_C
+    t2 = t1 * s9_of
+    t3 = -((fma(t1, s9_of, -t2) + t1 * s9_of_l + (fma(-t1, n_C, e0) + e0_l) / n_C * s9_of) * 0.5)
+    t4 = t3 - t3 == 0.0
+    t5 = -(t2 * 0.5)
+    t6 = t5 + t3
+    t7 = t6 if t4 else t5
+    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# s10_of = sum over C.1 of 2*s0_rate/|C|**2 - 2*direction[C.1]/|C|
+@core
+def hvp_x_f64_s10_of_core(s0_rate, s0_rate_l, n_C, direction_C1):
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    n_C = np.float64(n_C)
+    direction_C1 = np.float64(direction_C1)
+    t1 = direction_C1 / n_C
+    t2 = -(t1 * 2.0)
+    t3 = s0_rate / n_C
+    t4 = t3 * 2.0
+    t5 = t4 / n_C
+    t6 = t2 + t5
+    t7 = t6 - t2
+    t8 = (fma(-t5, n_C, t4) + (fma(-t3, n_C, s0_rate) + s0_rate_l) / n_C * 2.0) / n_C
+    t9 = t2 - (t6 - t7) + (t5 - t7) + -(fma(-t1, n_C, direction_C1) / n_C * 2.0) + t8
+    t10 = t9 if t9 - t9 == 0.0 else 0.0
+    return t6, t10
+
+
+# s10 = s10_of*s9
+@core
+def hvp_x_f64_s10_core(s10_of, s10_of_l, s9, s9_l):
+    s10_of = np.float64(s10_of)
+    s10_of_l = np.float64(s10_of_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    t1 = s10_of * s9
+    t2 = fma(s10_of, s9, -t1) + s10_of * s9_l + s10_of_l * s9
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s13_of = sum over C.1 of -2*s0/|C| + 2*x[C.1]
+@core
+def hvp_x_f64_s13_of_core(s0, s0_l, n_C, x_C1):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    n_C = np.float64(n_C)
+    x_C1 = np.float64(x_C1)
+    t1 = x_C1 * 2.0
+    t2 = s0 / n_C
+    t3 = -(t2 * 2.0)
+    t4 = t1 + t3
+    t5 = t4 - t1
+    t6 = t1 - (t4 - t5) + (t3 - t5) + -((fma(-t2, n_C, s0) + s0_l) / n_C * 2.0)
+    t7 = t6 if t6 - t6 == 0.0 else 0.0
+    return t4, t7
+
+
+# s13 = -s13_of*s8/|C|
+@core
+def hvp_x_f64_s13_core(s13_of, s13_of_l, s8, s8_l, n_C):
+    s13_of = np.float64(s13_of)
+    s13_of_l = np.float64(s13_of_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    n_C = np.float64(n_C)
+    t1 = s13_of / n_C
+    t2 = -(t1 * s8)
+    t3 = -(fma(t1, s8, t2) + t1 * s8_l + (fma(-t1, n_C, s13_of) + s13_of_l) / n_C * s8)
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
+
+
+# s14 = s10 + s13 + s6
+@core
+def hvp_x_f64_s14_core(s10, s10_l, s13, s13_l, s6, s6_l):
+    s10 = np.float64(s10)
+    s10_l = np.float64(s10_l)
+    s13 = np.float64(s13)
+    s13_l = np.float64(s13_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    t1 = s10 + s13
+    t2 = t1 + s6
+    t3 = t2 - t1
+    t4 = t1 - s10
+    t5 = t1 - (t2 - t3) + (s6 - t3) + (s10 - (t1 - t4) + (s13 - t4) + s10_l + s13_l) + s6_l
+    t6 = t5 - t5 == 0.0
+    t7 = t2 + t5
+    t8 = t7 if t6 else t2
+    t9 = (t5 - (t7 - t2) if t6 else 0.0) if t8 - t8 == 0.0 else 0.0
+    return t8, t9
+
+
+# dx[C] = -e0*s1_rate*g[C]*weight[C]/(2*|C|) + s14 + s8*(-2*s0/|C| + 2*x[C]) + s9*(-2*s0_rate/|C| +
+#     2*direction[C])
+@core
+def hvp_x_f64_dx_core(
+    e0,
+    e0_l,
+    s0,
+    s0_l,
+    s0_rate,
+    s0_rate_l,
+    s14,
+    s14_l,
+    s1_rate,
+    s1_rate_l,
+    s8,
+    s8_l,
+    s9,
+    s9_l,
+    n_C,
+    direction_C,
+    g_C,
+    weight_C,
+    x_C,
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s14 = np.float64(s14)
+    s14_l = np.float64(s14_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    n_C = np.float64(n_C)
+    direction_C = np.float64(direction_C)
+    g_C = np.float64(g_C)
+    weight_C = np.float64(weight_C)
+    x_C = np.float64(x_C)
+    t1 = x_C * 2.0
+    t2 = s0 / n_C
+    t3 = -(t2 * 2.0)
+    t4 = t1 + t3
+    t5 = s8 * t4
+    t6 = s14 + t5
+    t7 = direction_C * 2.0
+    t8 = s0_rate / n_C
+    t9 = -(t8 * 2.0)
+    t10 = t7 + t9
+    t11 = s9 * t10
+    t12 = t6 + t11
+    t13 = g_C / n_C
+    t14 = t13 * weight_C
+    t15 = t14 * e0
+    t16 = t15 * s1_rate
+    t17 = -(t16 * 0.5)
+    t18 = t12 + t17
+    t19 = t18 - t12
+    t20 = t12 - t6
+    t21 = t6 - s14
+    t22 = t4 - t1
+    t23 = fma(s8, t4, -t5) + s8 * (t1 - (t4 - t22) + (t3 - t22) + -((fma(-t2, n_C, s0) + s0_l) / n_C * 2.0))
+    t24 = t10 - t7
+    t25 = s9 * (t7 - (t10 - t24) + (t9 - t24) + -((fma(-t8, n_C, s0_rate) + s0_rate_l) / n_C * 2.0))
+    t26 = t6 - (t12 - t20) + (t11 - t20) + (s14 - (t6 - t21) + (t5 - t21) + s14_l + (t23 + s8_l * t4))
+    t27 = (fma(t13, weight_C, -t14) + fma(-t13, n_C, g_C) / n_C * weight_C) * e0
+    t28 = fma(t15, s1_rate, -t16) + t15 * s1_rate_l + (fma(t14, e0, -t15) + t14 * e0_l + t27) * s1_rate
+    t29 = t12 - (t18 - t19) + (t17 - t19) + (t26 + (fma(s9, t10, -t11) + t25 + s9_l * t10)) + -(t28 * 0.5)
+    return t18 + t29 if t29 - t29 == 0.0 else t18
+
+
 # dweight[C] = g[C]*y0[C]/e0
 @core
 def vjp_weight_f64_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
@@ -744,6 +1130,334 @@ def vjp_f32(g, x, weight, bias, eps, dx_):
             for i in range(stop - start):
                 dx__row_4[i] = vjp_f32_dx_core(
                     m0, r_e0, r_e0_l, s4, s4_l, s6, s6_l, g_row_0[i], weight_1[i], y0_2[i], y0_l_3[i]
+                )
+
+
+@loop
+def hvp_x_f64(g, direction, x, weight, bias, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s1_rate = np.empty(LANES)
+    lost_s1_rate = np.empty(LANES)
+    lanes_s6_of = np.empty(LANES)
+    lost_s6_of = np.empty(LANES)
+    lanes_s8 = np.empty(LANES)
+    lost_s8 = np.empty(LANES)
+    lanes_s9_of = np.empty(LANES)
+    lost_s9_of = np.empty(LANES)
+    lanes_s10_of = np.empty(LANES)
+    lost_s10_of = np.empty(LANES)
+    lanes_s13_of = np.empty(LANES)
+    lost_s13_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s1_here, s1_here_l = hvp_x_f64_s1_core(s0, s0_l, n_C, x_row_0[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s0_rate_here = hvp_x_f64_s0_rate_core(direction_row_1[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, 0.0)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        cleared(lanes_s1_rate, width_C, 0.0)
+        cleared(lost_s1_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_rate_here, s1_rate_here_l = hvp_x_f64_s1_rate_core(
+                    s0, s0_l, s0_rate, s0_rate_l, n_C, direction_row_0[i], x_row_1[i]
+                )
+                lanes_s1_rate[i], lost_s1_rate[i] = added(
+                    lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
+                )
+        s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_C)
+        e0, e0_l = hvp_x_f64_e0_core(eps, s1, s1_l, n_C)
+        cleared(lanes_s6_of, width_C, 0.0)
+        cleared(lost_s6_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s6_of_here, s6_of_here_l = vjp_f64_s3_of_core(g_row_0[i], weight_1[i])
+                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
+        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_C)
+        s6, s6_l = hvp_x_f64_s6_core(e0, e0_l, s1_rate, s1_rate_l, s6_of, s6_of_l, n_C)
+        e1, e1_l = hvp_x_f64_e1_core(eps, s1, s1_l, n_C)
+        cleared(lanes_s8, width_C, 0.0)
+        cleared(lost_s8, width_C, 0.0)
+        cleared(lanes_s9_of, width_C, 0.0)
+        cleared(lost_s9_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            for i in range(stop - start):
+                s8_here, s8_here_l = hvp_x_f64_s8_core(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s1_rate,
+                    s1_rate_l,
+                    n_C,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    weight_2[i],
+                    x_row_3[i],
+                )
+                lanes_s8[i], lost_s8[i] = added(lanes_s8[i], lost_s8[i], s8_here, s8_here_l)
+                s9_of_here, s9_of_here_l = hvp_x_f64_s9_of_core(s0, s0_l, n_C, g_row_1[i], weight_2[i], x_row_3[i])
+                lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
+        s8, s8_l = sum_up(lanes_s8, lost_s8, width_C)
+        s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_C)
+        s9, s9_l = hvp_x_f64_s9_core(e0, e0_l, s9_of, s9_of_l, n_C)
+        cleared(lanes_s10_of, width_C, 0.0)
+        cleared(lost_s10_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            for i in range(stop - start):
+                s10_of_here, s10_of_here_l = hvp_x_f64_s10_of_core(s0_rate, s0_rate_l, n_C, direction_row_0[i])
+                lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
+        s10_of, s10_of_l = sum_up(lanes_s10_of, lost_s10_of, width_C)
+        s10, s10_l = hvp_x_f64_s10_core(s10_of, s10_of_l, s9, s9_l)
+        cleared(lanes_s13_of, width_C, 0.0)
+        cleared(lost_s13_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s13_of_here, s13_of_here_l = hvp_x_f64_s13_of_core(s0, s0_l, n_C, x_row_0[i])
+                lanes_s13_of[i], lost_s13_of[i] = added(lanes_s13_of[i], lost_s13_of[i], s13_of_here, s13_of_here_l)
+        s13_of, s13_of_l = sum_up(lanes_s13_of, lost_s13_of, width_C)
+        s13, s13_l = hvp_x_f64_s13_core(s13_of, s13_of_l, s8, s8_l, n_C)
+        s14, s14_l = hvp_x_f64_s14_core(s10, s10_l, s13, s13_l, s6, s6_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f64_dx_core(
+                    e0,
+                    e0_l,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s14,
+                    s14_l,
+                    s1_rate,
+                    s1_rate_l,
+                    s8,
+                    s8_l,
+                    s9,
+                    s9_l,
+                    n_C,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    weight_2[i],
+                    x_row_3[i],
+                )
+
+
+@loop
+def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s1_rate = np.empty(LANES)
+    lost_s1_rate = np.empty(LANES)
+    lanes_s6_of = np.empty(LANES)
+    lost_s6_of = np.empty(LANES)
+    lanes_s8 = np.empty(LANES)
+    lost_s8 = np.empty(LANES)
+    lanes_s9_of = np.empty(LANES)
+    lost_s9_of = np.empty(LANES)
+    lanes_s10_of = np.empty(LANES)
+    lost_s10_of = np.empty(LANES)
+    lanes_s13_of = np.empty(LANES)
+    lost_s13_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s1_here, s1_here_l = hvp_x_f64_s1_core(s0, s0_l, n_C, x_row_0[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s0_rate_here = hvp_x_f64_s0_rate_core(direction_row_1[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, 0.0)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        cleared(lanes_s1_rate, width_C, 0.0)
+        cleared(lost_s1_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_rate_here, s1_rate_here_l = hvp_x_f64_s1_rate_core(
+                    s0, s0_l, s0_rate, s0_rate_l, n_C, direction_row_0[i], x_row_1[i]
+                )
+                lanes_s1_rate[i], lost_s1_rate[i] = added(
+                    lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
+                )
+        s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_C)
+        e0, e0_l = hvp_x_f64_e0_core(eps, s1, s1_l, n_C)
+        cleared(lanes_s6_of, width_C, 0.0)
+        cleared(lost_s6_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s6_of_here, s6_of_here_l = vjp_f64_s3_of_core(g_row_0[i], weight_1[i])
+                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
+        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_C)
+        s6, s6_l = hvp_x_f64_s6_core(e0, e0_l, s1_rate, s1_rate_l, s6_of, s6_of_l, n_C)
+        e1, e1_l = hvp_x_f64_e1_core(eps, s1, s1_l, n_C)
+        cleared(lanes_s8, width_C, 0.0)
+        cleared(lost_s8, width_C, 0.0)
+        cleared(lanes_s9_of, width_C, 0.0)
+        cleared(lost_s9_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            for i in range(stop - start):
+                s8_here, s8_here_l = hvp_x_f64_s8_core(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s1_rate,
+                    s1_rate_l,
+                    n_C,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    weight_2[i],
+                    x_row_3[i],
+                )
+                lanes_s8[i], lost_s8[i] = added(lanes_s8[i], lost_s8[i], s8_here, s8_here_l)
+                s9_of_here, s9_of_here_l = hvp_x_f64_s9_of_core(s0, s0_l, n_C, g_row_1[i], weight_2[i], x_row_3[i])
+                lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
+        s8, s8_l = sum_up(lanes_s8, lost_s8, width_C)
+        s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_C)
+        s9, s9_l = hvp_x_f64_s9_core(e0, e0_l, s9_of, s9_of_l, n_C)
+        cleared(lanes_s10_of, width_C, 0.0)
+        cleared(lost_s10_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            for i in range(stop - start):
+                s10_of_here, s10_of_here_l = hvp_x_f64_s10_of_core(s0_rate, s0_rate_l, n_C, direction_row_0[i])
+                lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
+        s10_of, s10_of_l = sum_up(lanes_s10_of, lost_s10_of, width_C)
+        s10, s10_l = hvp_x_f64_s10_core(s10_of, s10_of_l, s9, s9_l)
+        cleared(lanes_s13_of, width_C, 0.0)
+        cleared(lost_s13_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s13_of_here, s13_of_here_l = hvp_x_f64_s13_of_core(s0, s0_l, n_C, x_row_0[i])
+                lanes_s13_of[i], lost_s13_of[i] = added(lanes_s13_of[i], lost_s13_of[i], s13_of_here, s13_of_here_l)
+        s13_of, s13_of_l = sum_up(lanes_s13_of, lost_s13_of, width_C)
+        s13, s13_l = hvp_x_f64_s13_core(s13_of, s13_of_l, s8, s8_l, n_C)
+        s14, s14_l = hvp_x_f64_s14_core(s10, s10_l, s13, s13_l, s6, s6_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f64_dx_core(
+                    e0,
+                    e0_l,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s14,
+                    s14_l,
+                    s1_rate,
+                    s1_rate_l,
+                    s8,
+                    s8_l,
+                    s9,
+                    s9_l,
+                    n_C,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    weight_2[i],
+                    x_row_3[i],
                 )
 
 

@@ -216,6 +216,110 @@ def vjp_f32_dx_core(s2, s2_l, e0_C, g_C, where_C):
     return t8 + t7 if t7 - t7 == 0.0 else t8
 
 
+# s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
+@core
+def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3) + direction_C1 * e0_C1_l) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
+
+
+# s4 = sum over C.1 of (r_s0**2*s0_rate*g[C.1] if where[C.1] > 0 else 0)
+@core
+def hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, g_C1, where_C1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = g_C1 * r_s0
+    t3 = t2 * r_s0
+    t4 = t3 * s0_rate
+    t5 = (fma(t2, r_s0, -t3) + t2 * r_s0_l + (fma(g_C1, r_s0, -t2) + g_C1 * r_s0_l) * r_s0) * s0_rate
+    t6 = fma(t3, s0_rate, -t4) + t3 * s0_rate_l + t5 if t1 else 0.0
+    t7 = t4 if t1 else 0.0
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
+
+
+# dx[C] = (weighted(e0[C], s4) + weighted(e0[C], s5*direction[C]) if where[C] > 0 else 0)
+@core
+def hvp_x_f64_dx_core(s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, where_C):
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s4
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s5
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = fma(t5, s5, -t6) + t5 * s5_l + (fma(direction_C, e0_C, -t5) + direction_C * e0_C_l) * s5
+    t11 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_C, s4, -t3) + e0_C * s4_l + e0_C_l * s4)
+    t12 = t11 + (0.0 if t2 else t10) if t1 else 0.0
+    t13 = t8 if t1 else 0.0
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
+# s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
+@core
+def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
+
+
+# dx[C] = (weighted(e0[C], s4) + weighted(e0[C], s5*direction[C]) if where[C] > 0 else 0)
+@core
+def hvp_x_f32_dx_core(s4, s4_l, s5, s5_l, direction_C, e0_C, where_C):
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s4
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s5
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_C, s4, -t3) + e0_C * s4_l)
+    t11 = t10 + (0.0 if t2 else fma(t5, s5, -t6) + t5 * s5_l + fma(direction_C, e0_C, -t5) * s5)
+    t12 = t11 if t1 else 0.0
+    t13 = t8 if t1 else 0.0
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
 @loop
 def value_f64(x, where, out_):
     n_C = x.shape[1]
@@ -414,3 +518,163 @@ def vjp_f32(g, x, where, dx_):
             dx__row_3 = dx__row[start:stop]
             for i in range(stop - start):
                 dx__row_3[i] = vjp_f32_dx_core(s2, s2_l, e0_0[i], g_row_1[i], where_row_2[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, where, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = where[row if where.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = where_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(where_row_0[i], x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = where_row[start:stop]
+            direction_row_4 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, where_row_3[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(
+                    direction_row_4[i], e0_here, e0_l_here, where_row_3[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5, width_C, 0.0)
+        cleared(lost_s5, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            where_row_1 = where_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, g_row_0[i], where_row_1[i])
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_here, s5_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], where_row_1[i])
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = where_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f64_dx_core(
+                    s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], e0_l_2[i], where_row_3[i]
+                )
+
+
+@loop
+def hvp_x_f32(g, direction, x, where, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = where[row if where.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = where_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(where_row_0[i], x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = where_row[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here, where_row_2[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(direction_row_3[i], e0_here, where_row_2[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5, width_C, 0.0)
+        cleared(lost_s5, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            where_row_1 = where_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, g_row_0[i], where_row_1[i])
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_here, s5_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], where_row_1[i])
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = where_row[start:stop]
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_3[i] = hvp_x_f32_dx_core(s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], where_row_2[i])

@@ -171,6 +171,120 @@ def vjp_f32_dx_core(g, s2, s2_l, e0_C, where_C):
     return t6 + t5 if t5 - t5 == 0.0 else t6
 
 
+# s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
+@core
+def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3) + direction_C1 * e0_C1_l) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
+
+
+# s5 = -s0_rate/s0**2
+@core
+def hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = s0_rate / s0
+    t2 = t1 / s0
+    t3 = -t2
+    t4 = -((fma(t3, s0, t1) + (fma(-t1, s0, s0_rate) + s0_rate_l - t1 * s0_l) / s0 - t2 * s0_l) / s0)
+    t5 = t4 - t4 == 0.0
+    t6 = t3 + t4
+    t7 = t6 if t5 else t3
+    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# dx[C] = (g*(weighted(e0[C], s5) + weighted(e0[C], s4*direction[C])) if where[C] > 0 else 0)
+@core
+def hvp_x_f64_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, where_C):
+    g = np.float64(g)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s5
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s4
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = fma(t5, s4, -t6) + t5 * s4_l + (fma(direction_C, e0_C, -t5) + direction_C * e0_C_l) * s4
+    t12 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_C, s5, -t3) + e0_C * s5_l + e0_C_l * s5)
+    t13 = fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11)) if t1 else 0.0
+    t14 = t9 if t1 else 0.0
+    return t14 + t13 if t13 - t13 == 0.0 else t14
+
+
+# e0[C] = exp(-m0 + x[C])
+@core
+def hvp_x_f32_e0_core(m0, x_C):
+    m0 = np.float64(m0)
+    x_C = np.float64(x_C)
+    return exp_medium(x_C - m0)
+
+
+# s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
+@core
+def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
+
+
+# dx[C] = (g*(weighted(e0[C], s5) + weighted(e0[C], s4*direction[C])) if where[C] > 0 else 0)
+@core
+def hvp_x_f32_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C, where_C):
+    g = np.float64(g)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s5
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s4
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_C, s5, -t3) + e0_C * s5_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_C, e0_C, -t5) * s4))
+    t13 = fma(g, t8, -t9) + t12 if t1 else 0.0
+    t14 = t9 if t1 else 0.0
+    return t14 + t13 if t13 - t13 == 0.0 else t14
+
+
 @loop
 def value_f64(x, where, out_):
     n_C = x.shape[1]
@@ -327,3 +441,127 @@ def vjp_f32(g, x, where, dx_):
             dx__row_2 = dx__row[start:stop]
             for i in range(stop - start):
                 dx__row_2[i] = vjp_f32_dx_core(g_row, s2, s2_l, e0_0[i], where_row_1[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, where, dx_):
+    n_C = direction.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = where[row if where.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = where_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(where_row_0[i], x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = where_row[start:stop]
+            direction_row_4 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, where_row_3[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(
+                    direction_row_4[i], e0_here, e0_l_here, where_row_3[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        s4, s4_l = vjp_f64_s2_core(s0, s0_l)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = where_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f64_dx_core(
+                    g_row, s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], e0_l_2[i], where_row_3[i]
+                )
+
+
+@loop
+def hvp_x_f32(g, direction, x, where, dx_):
+    n_C = direction.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = where[row if where.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = where_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(where_row_0[i], x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = where_row[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here, where_row_2[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(direction_row_3[i], e0_here, where_row_2[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        s4, s4_l = vjp_f64_s2_core(s0, s0_l)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = where_row[start:stop]
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_3[i] = hvp_x_f32_dx_core(g_row, s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], where_row_2[i])

@@ -232,6 +232,239 @@ def vjp_f32_dx_core_p_eq_inf(eps, r_s4, r_s4_l, s0, s0_l, s3, s3_l, g_C, x_C):
     return t24 + t28 if t28 - t28 == 0.0 else t24
 
 
+# s0_rate = sum over C.1 of (sign(x[C.1])*direction[C.1]/s2 if Eq(Abs(x[C.1]), s0) else 0)
+@core
+def hvp_x_f64_s0_rate_core_p_eq_inf(s0, s0_l, s2, s2_l, direction_C1, x_C1):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    direction_C1 = np.float64(direction_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = abs(x_C1)
+    t2 = -s0
+    t3 = t1 + t2
+    t4 = t3 - t1
+    t5 = t1 - (t3 - t4) + (t2 - t4) + -s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0
+    t9 = direction_C1 / s2
+    t10 = 1.0 if 0.0 < x_C1 else -1.0 if x_C1 < 0.0 else 0.0
+    t11 = t9 * t10
+    t12 = fma(t9, t10, -t11) + (fma(-t9, s2, direction_C1) - t9 * s2_l) / s2 * t10 if t8 else 0.0
+    t13 = t11 if t8 else 0.0
+    t14 = t12 if t12 - t12 == 0.0 else 0.0
+    return t13, t14
+
+
+# s5 = sum over C.1 of ((0 if Eq(s0, 0) else -(0 if eps >= s0 else 1)*direction[C.1]/first_max(eps, s0)**2) + (0
+#     if Eq(s0, 0) else 2*s0_rate*(0 if eps >= s0 else 1)**2*x[C.1]/first_max(eps, s0)**3))*g[C.1]
+@core
+def hvp_x_f64_s5_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l, direction_C1, g_C1, x_C1):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    direction_C1 = np.float64(direction_C1)
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = direction_C1 / t8
+    t10 = s0 - eps
+    t11 = t10 - s0
+    t12 = s0 - (t10 - t11) + (-eps - t11) + s0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t10 + t12
+    t15 = t14 if t13 else t10
+    t16 = 0.0 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) <= 0.0 else 1.0
+    t17 = t9 * t16
+    t18 = t17 / t8
+    t19 = -t18
+    t20 = 0.0 if t6 else t19
+    t21 = x_C1 / t8
+    t22 = t21 * s0_rate
+    t23 = t22 / t8
+    t24 = t23 * t16
+    t25 = t24 / t8
+    t26 = t25 * t16
+    t27 = 0.0 if t6 else t26 * 2.0
+    t28 = t20 + t27
+    t29 = g_C1 * t28
+    t30 = t28 - t20
+    t31 = 0.0 if t7 else s0_l
+    t32 = fma(t19, t8, t17) + (fma(t9, t16, -t17) + (fma(-t9, t8, direction_C1) - t9 * t31) / t8 * t16)
+    t33 = fma(t21, s0_rate, -t22) + t21 * s0_rate_l + (fma(-t21, t8, x_C1) - t21 * t31) / t8 * s0_rate
+    t34 = fma(-t25, t8, t24) + (fma(t23, t16, -t24) + (fma(-t23, t8, t22) + t33 - t23 * t31) / t8 * t16)
+    t35 = t20 - (t28 - t30) + (t27 - t30) + (0.0 if t6 else -((t32 - t18 * t31) / t8))
+    t36 = g_C1 * (t35 + (0.0 if t6 else (fma(t25, t16, -t26) + (t34 - t25 * t31) / t8 * t16) * 2.0))
+    t37 = fma(g_C1, t28, -t29) + t36
+    t38 = t37 if t37 - t37 == 0.0 else 0.0
+    return t29, t38
+
+
+# dx[C] = (0 if Eq(s0, 0) else -s0_rate*(0 if eps >= s0 else 1)*g[C]/first_max(eps, s0)**2) + (s5*sign(x[C])/s2 if
+#     Eq(Abs(x[C]), s0) else 0)
+@core
+def hvp_x_f64_dx_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s5, s5_l, g_C, x_C):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = g_C / t8
+    t10 = t9 * s0_rate
+    t11 = t10 / t8
+    t12 = s0 - eps
+    t13 = t12 - s0
+    t14 = s0 - (t12 - t13) + (-eps - t13) + s0_l
+    t15 = t14 - t14 == 0.0
+    t16 = t12 + t14
+    t17 = t16 if t15 else t12
+    t18 = 0.0 if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) <= 0.0 else 1.0
+    t19 = -(t11 * t18)
+    t20 = 0.0 if t6 else t19
+    t21 = abs(x_C)
+    t22 = -s0
+    t23 = t21 + t22
+    t24 = t23 - t21
+    t25 = t21 - (t23 - t24) + (t22 - t24) + -s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = s5 / s2
+    t30 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t31 = t29 * t30
+    t32 = t31 if t28 else 0.0
+    t33 = t20 + t32
+    t34 = t33 - t20
+    t35 = 0.0 if t7 else s0_l
+    t36 = fma(t9, s0_rate, -t10) + t9 * s0_rate_l + (fma(-t9, t8, g_C) - t9 * t35) / t8 * s0_rate
+    t37 = 0.0 if t6 else -(fma(t11, t18, t19) + (fma(-t11, t8, t10) + t36 - t11 * t35) / t8 * t18)
+    t38 = fma(t29, t30, -t31) + (fma(-t29, s2, s5) + s5_l - t29 * s2_l) / s2 * t30 if t28 else 0.0
+    t39 = t20 - (t33 - t34) + (t32 - t34) + t37 + t38
+    return t33 + t39 if t39 - t39 == 0.0 else t33
+
+
+# r_s2 = 1/s2
+@core
+def hvp_x_f32_r_s2_core_p_eq_inf(s2, s2_l):
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = 1.0 / s2
+    t2 = (fma(-t1, s2, 1.0) - t1 * s2_l) / s2
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s0_rate = sum over C.1 of (r_s2*sign(x[C.1])*direction[C.1] if Eq(Abs(x[C.1]), s0) else 0)
+@core
+def hvp_x_f32_s0_rate_core_p_eq_inf(r_s2, r_s2_l, s0, s0_l, direction_C1, x_C1):
+    r_s2 = np.float64(r_s2)
+    r_s2_l = np.float64(r_s2_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    direction_C1 = np.float64(direction_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = abs(x_C1)
+    t2 = -s0
+    t3 = t1 + t2
+    t4 = t3 - t1
+    t5 = t1 - (t3 - t4) + (t2 - t4) + -s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0
+    t9 = direction_C1 * r_s2
+    t10 = 1.0 if 0.0 < x_C1 else -1.0 if x_C1 < 0.0 else 0.0
+    t11 = t9 * t10
+    t12 = fma(t9, t10, -t11) + (fma(direction_C1, r_s2, -t9) + direction_C1 * r_s2_l) * t10 if t8 else 0.0
+    t13 = t11 if t8 else 0.0
+    t14 = t12 if t12 - t12 == 0.0 else 0.0
+    return t13, t14
+
+
+# dx[C] = (0 if Eq(s0, 0) else -s0_rate*(0 if eps >= s0 else 1)*g[C]/first_max(eps, s0)**2) + (r_s2*s5*sign(x[C])
+#     if Eq(Abs(x[C]), s0) else 0)
+@core
+def hvp_x_f32_dx_core_p_eq_inf(eps, r_s2, r_s2_l, s0, s0_l, s0_rate, s0_rate_l, s5, s5_l, g_C, x_C):
+    eps = np.float64(eps)
+    r_s2 = np.float64(r_s2)
+    r_s2_l = np.float64(r_s2_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = g_C / t8
+    t10 = t9 * s0_rate
+    t11 = t10 / t8
+    t12 = s0 - eps
+    t13 = t12 - s0
+    t14 = s0 - (t12 - t13) + (-eps - t13) + s0_l
+    t15 = t14 - t14 == 0.0
+    t16 = t12 + t14
+    t17 = t16 if t15 else t12
+    t18 = 0.0 if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) <= 0.0 else 1.0
+    t19 = -(t11 * t18)
+    t20 = 0.0 if t6 else t19
+    t21 = abs(x_C)
+    t22 = -s0
+    t23 = t21 + t22
+    t24 = t23 - t21
+    t25 = t21 - (t23 - t24) + (t22 - t24) + -s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = r_s2 * s5
+    t30 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t31 = t29 * t30
+    t32 = t31 if t28 else 0.0
+    t33 = t20 + t32
+    t34 = t33 - t20
+    t35 = 0.0 if t7 else s0_l
+    t36 = fma(t9, s0_rate, -t10) + t9 * s0_rate_l + (fma(-t9, t8, g_C) - t9 * t35) / t8 * s0_rate
+    t37 = 0.0 if t6 else -(fma(t11, t18, t19) + (fma(-t11, t8, t10) + t36 - t11 * t35) / t8 * t18)
+    t38 = fma(t29, t30, -t31) + (fma(r_s2, s5, -t29) + r_s2 * s5_l + r_s2_l * s5) * t30 if t28 else 0.0
+    t39 = t20 - (t33 - t34) + (t32 - t34) + t37 + t38
+    return t33 + t39 if t39 - t39 == 0.0 else t33
+
+
 # s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
 @core
 def vjp_eps_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l):
@@ -430,6 +663,153 @@ def vjp_f32_p_eq_inf(g, x, p, eps, dx_):
             dx__row_2 = dx__row[start:stop]
             for i in range(stop - start):
                 dx__row_2[i] = vjp_f32_dx_core_p_eq_inf(eps, r_s4, r_s4_l, s0, s0_l, s3, s3_l, g_row_0[i], x_row_1[i])
+
+
+@loop
+def hvp_x_f64_p_eq_inf(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, -math.inf)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_eq_inf(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = larger(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+        s0, s0_l = largest(lanes_s0, lost_s0, width_C)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s2_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_row_0[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, 0.0)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_p_eq_inf(
+                    s0, s0_l, s2, s2_l, direction_row_0[i], x_row_1[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        cleared(lanes_s5, width_C, 0.0)
+        cleared(lost_s5, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s5_here, s5_here_l = hvp_x_f64_s5_core_p_eq_inf(
+                    eps, s0, s0_l, s0_rate, s0_rate_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                )
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            dx__row_2 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_2[i] = hvp_x_f64_dx_core_p_eq_inf(
+                    eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s5, s5_l, g_row_0[i], x_row_1[i]
+                )
+
+
+@loop
+def hvp_x_f32_p_eq_inf(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, -math.inf)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_eq_inf(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = larger(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+        s0, s0_l = largest(lanes_s0, lost_s0, width_C)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s2_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_row_0[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, 0.0)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        r_s2, r_s2_l = hvp_x_f32_r_s2_core_p_eq_inf(s2, s2_l)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core_p_eq_inf(
+                    r_s2, r_s2_l, s0, s0_l, direction_row_0[i], x_row_1[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        cleared(lanes_s5, width_C, 0.0)
+        cleared(lost_s5, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s5_here, s5_here_l = hvp_x_f64_s5_core_p_eq_inf(
+                    eps, s0, s0_l, s0_rate, s0_rate_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                )
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            dx__row_2 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_2[i] = hvp_x_f32_dx_core_p_eq_inf(
+                    eps, r_s2, r_s2_l, s0, s0_l, s0_rate, s0_rate_l, s5, s5_l, g_row_0[i], x_row_1[i]
+                )
 
 
 @loop
@@ -694,6 +1074,248 @@ def vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_C, y0_C, y0_C
     t18 = t10 - (t13 - t16) + (t12 - t16) + t17 + (fma(t11, s3, -t12) + t11 * s3_l + y0_C_l * 2.0 * s3)
     t19 = fma(m0, t14, -t15) + m0 * (0.0 if t6 else t18)
     return t15 + t19 if t19 - t19 == 0.0 else t15
+
+
+# s0 = sum over C.1 of x[C.1]**2
+@core
+def hvp_x_f64_s0_core_p_ne_inf_p_eq_2(x_C1):
+    x_C1 = np.float64(x_C1)
+    t1 = x_C1 * x_C1
+    t2 = fma(x_C1, x_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s0_rate = sum over C.1 of 2*direction[C.1]*x[C.1]
+@core
+def hvp_x_f64_s0_rate_core_p_ne_inf_p_eq_2(direction_C1, x_C1):
+    direction_C1 = np.float64(direction_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = direction_C1 * 2.0
+    t2 = t1 * x_C1
+    t3 = fma(t1, x_C1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# e2 = s0**(-3/2)
+@core
+def hvp_x_f64_e2_core_p_ne_inf_p_eq_2(s0, s0_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = math.sqrt(s0)
+    t2 = s0 * t1
+    t3 = 1.0 / t2
+    t4 = t3 * (fma(s0, t1, -t2) + s0 * ((fma(-t1, t1, s0) + s0_l) / (t1 + t1)) + s0_l * t1)
+    t5 = (fma(-t3, t2, 1.0) - t4) / t2
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = t7 if t6 else t3
+    t9 = (t5 - (t7 - t3) if t6 else 0.0) if t8 - t8 == 0.0 else 0.0
+    return t8, t9
+
+
+# s4 = sum over C.1 of ((0 if Eq(e0, 0) else -(0 if eps >= e0 else e1/2)*direction[C.1]/first_max(eps, e0)**2) +
+#     (0 if Eq(e0, 0) else -s0_rate*(0 if eps >= e0 else -(0 if Eq(s0, 0) else e2)/4)*x[C.1]/first_max(eps, e0)**2
+#     + 2*s0_rate*(0 if eps >= e0 else e1/2)**2*x[C.1]/first_max(eps, e0)**3))*g[C.1]
+@core
+def hvp_x_f64_s4_core_p_ne_inf_p_eq_2(
+    e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, direction_C1, g_C1, x_C1
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    direction_C1 = np.float64(direction_C1)
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = e0 < eps
+    t8 = eps if t7 else e0
+    t9 = direction_C1 / t8
+    t10 = e0 - eps
+    t11 = t10 - e0
+    t12 = e0 - (t10 - t11) + (-eps - t11) + e0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t10 + t12
+    t15 = t14 if t13 else t10
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) <= 0.0
+    t17 = 0.0 if t16 else e1 * 0.5
+    t18 = t9 * t17
+    t19 = t18 / t8
+    t20 = -t19
+    t21 = 0.0 if t6 else t20
+    t22 = x_C1 / t8
+    t23 = t22 * s0_rate
+    t24 = t23 / t8
+    t25 = t24 * t17
+    t26 = t25 / t8
+    t27 = t26 * t17
+    t28 = t27 * 2.0
+    t29 = s0 + -0.0
+    t30 = t29 - s0
+    t31 = s0 - (t29 - t30) + (-0.0 - t30) + s0_l
+    t32 = t31 - t31 == 0.0
+    t33 = t29 + t31
+    t34 = (t33 if t32 else t29) == 0.0 and (t31 - (t33 - t29) if t32 else 0.0) == 0.0
+    t35 = 0.0 if t16 else -((0.0 if t34 else e2) * 0.25)
+    t36 = -(t24 * t35)
+    t37 = t28 + t36
+    t38 = 0.0 if t6 else t37
+    t39 = t21 + t38
+    t40 = g_C1 * t39
+    t41 = t39 - t21
+    t42 = 0.0 if t16 else e1_l * 0.5
+    t43 = 0.0 if t7 else e0_l
+    t44 = fma(t9, t17, -t18) + t9 * t42 + (fma(-t9, t8, direction_C1) - t9 * t43) / t8 * t17
+    t45 = t37 - t28
+    t46 = fma(t22, s0_rate, -t23) + t22 * s0_rate_l + (fma(-t22, t8, x_C1) - t22 * t43) / t8 * s0_rate
+    t47 = (fma(-t24, t8, t23) + t46 - t24 * t43) / t8
+    t48 = (fma(-t26, t8, t25) + (fma(t24, t17, -t25) + t24 * t42 + t47 * t17) - t26 * t43) / t8 * t17
+    t49 = -(fma(t24, t35, t36) + t24 * (0.0 if t16 else -((0.0 if t34 else e2_l) * 0.25)) + t47 * t35)
+    t50 = 0.0 if t6 else t28 - (t37 - t45) + (t36 - t45) + (fma(t26, t17, -t27) + t26 * t42 + t48) * 2.0 + t49
+    t51 = t21 - (t39 - t41) + (t38 - t41) + (0.0 if t6 else -((fma(t20, t8, t18) + t44 - t19 * t43) / t8))
+    t52 = fma(g_C1, t39, -t40) + g_C1 * (t51 + t50)
+    t53 = t52 if t52 - t52 == 0.0 else 0.0
+    return t40, t53
+
+
+# s5_of = sum over C.1 of g[C.1]*x[C.1]
+@core
+def hvp_x_f64_s5_of_core_p_ne_inf_p_eq_2(g_C1, x_C1):
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = g_C1 * x_C1
+    t2 = fma(g_C1, x_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s5 = -s5_of*(0 if eps >= e0 else e1/2)/first_max(eps, e0)**2
+@core
+def hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    eps = np.float64(eps)
+    s5_of = np.float64(s5_of)
+    s5_of_l = np.float64(s5_of_l)
+    t1 = e0 < eps
+    t2 = eps if t1 else e0
+    t3 = s5_of / t2
+    t4 = e0 - eps
+    t5 = t4 - e0
+    t6 = e0 - (t4 - t5) + (-eps - t5) + e0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
+    t11 = 0.0 if t10 else e1 * 0.5
+    t12 = t3 * t11
+    t13 = t12 / t2
+    t14 = -t13
+    t15 = 0.0 if t1 else e0_l
+    t16 = fma(t3, t11, -t12) + t3 * (0.0 if t10 else e1_l * 0.5)
+    t17 = (fma(t14, t2, t12) + (t16 + (fma(-t3, t2, s5_of) + s5_of_l - t3 * t15) / t2 * t11) - t13 * t15) / t2
+    t18 = -t17
+    t19 = t18 - t18 == 0.0
+    t20 = t14 + t18
+    t21 = t20 if t19 else t14
+    t22 = (t18 - (t20 - t14) if t19 else 0.0) if t21 - t21 == 0.0 else 0.0
+    return t21, t22
+
+
+# s6 = (0 if Eq(e0, 0) else s5)
+@core
+def hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s5_l
+    t8 = t7 - t7 == 0.0
+    t9 = 0.0 if t6 else s5
+    t10 = t9 + t7
+    t11 = t10 if t8 else t9
+    t12 = (t7 - (t10 - t9) if t8 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
+
+
+# dx[C] = 2*s4*x[C] + (0 if Eq(e0, 0) else -s0_rate*(0 if eps >= e0 else e1/2)*g[C]/first_max(eps, e0)**2 +
+#     2*s6*direction[C])
+@core
+def hvp_x_f64_dx_core_p_ne_inf_p_eq_2(
+    e0, e0_l, e1, e1_l, eps, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, g_C, x_C
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    eps = np.float64(eps)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    direction_C = np.float64(direction_C)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = x_C * 2.0
+    t2 = t1 * s4
+    t3 = e0 + -0.0
+    t4 = t3 - e0
+    t5 = e0 - (t3 - t4) + (-0.0 - t4) + e0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0
+    t9 = direction_C * 2.0
+    t10 = t9 * s6
+    t11 = e0 < eps
+    t12 = eps if t11 else e0
+    t13 = g_C / t12
+    t14 = t13 * s0_rate
+    t15 = t14 / t12
+    t16 = e0 - eps
+    t17 = t16 - e0
+    t18 = e0 - (t16 - t17) + (-eps - t17) + e0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = 0.0 if t22 else e1 * 0.5
+    t24 = -(t15 * t23)
+    t25 = t10 + t24
+    t26 = 0.0 if t8 else t25
+    t27 = t2 + t26
+    t28 = t27 - t2
+    t29 = t25 - t10
+    t30 = 0.0 if t11 else e0_l
+    t31 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t30) / t12 * s0_rate
+    t32 = fma(t15, t23, t24) + t15 * (0.0 if t22 else e1_l * 0.5)
+    t33 = t10 - (t25 - t29) + (t24 - t29) + (fma(t9, s6, -t10) + t9 * s6_l)
+    t34 = 0.0 if t8 else t33 + -(t32 + (fma(-t15, t12, t14) + t31 - t15 * t30) / t12 * t23)
+    t35 = t2 - (t27 - t28) + (t26 - t28) + (fma(t1, s4, -t2) + t1 * s4_l) + t34
+    return t27 + t35 if t35 - t35 == 0.0 else t27
 
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
@@ -963,6 +1585,196 @@ def vjp_f32_p_ne_inf_p_eq_2(g, x, p, eps, dx_):
             for i in range(stop - start):
                 dx__row_3[i] = vjp_f64_dx_core_p_ne_inf_p_eq_2(
                     e0, e0_l, eps, m0, s3, s3_l, g_row_0[i], y0_1[i], y0_l_2[i]
+                )
+
+
+@loop
+def hvp_x_f64_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x_f64_s0_core_p_ne_inf_p_eq_2(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_eq_2(direction_row_1[i], x_row_0[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
+        e2, e2_l = hvp_x_f64_e2_core_p_ne_inf_p_eq_2(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_eq_2(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    e2,
+                    e2_l,
+                    eps,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    x_row_2[i],
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_eq_2(g_row_1[i], x_row_2[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l)
+        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_3[i] = hvp_x_f64_dx_core_p_ne_inf_p_eq_2(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    eps,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s6,
+                    s6_l,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    x_row_2[i],
+                )
+
+
+@loop
+def hvp_x_f32_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x_f64_s0_core_p_ne_inf_p_eq_2(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_eq_2(direction_row_1[i], x_row_0[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
+        e2, e2_l = hvp_x_f64_e2_core_p_ne_inf_p_eq_2(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_eq_2(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    e2,
+                    e2_l,
+                    eps,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    x_row_2[i],
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_eq_2(g_row_1[i], x_row_2[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l)
+        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_3[i] = hvp_x_f64_dx_core_p_ne_inf_p_eq_2(
+                    e0,
+                    e0_l,
+                    e1,
+                    e1_l,
+                    eps,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s6,
+                    s6_l,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    x_row_2[i],
                 )
 
 
@@ -1439,6 +2251,468 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
     t35 = fma(t24, t26, -t27) + (t34 + (fma(p, s3, -t11) + p * s3_l) * t23) * t26
     t36 = fma(m0, t29, -t30) + m0 * (0.0 if t6 else t10 - (t28 - t31) + (t27 - t31) + t32 + t35)
     return t30 + t36 if t36 - t36 == 0.0 else t30
+
+
+# s0 = sum over C.1 of Abs(x[C.1])**p
+@core
+def hvp_x_f64_s0_core_p_ne_inf_p_ne_2(p, x_C1):
+    p = np.float64(p)
+    x_C1 = np.float64(x_C1)
+    t1 = abs(x_C1)
+    t2 = pow_low(t1, p)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return pow(t1, p), t3
+
+
+# e0[C] = Abs(x[C])**(p - 1)
+@core
+def hvp_x_f64_e0_core_p_ne_inf_p_ne_2(p, x_C):
+    p = np.float64(p)
+    x_C = np.float64(x_C)
+    t1 = abs(x_C)
+    t2 = p + -1.0
+    t3 = t2 - p
+    t4 = p - (t2 - t3) + (-1.0 - t3)
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = pow(t1, t7)
+    t9 = pow_low(t1, t7) + t8 * ((t4 - (t6 - t2) if t5 else 0.0) * log(t1))
+    t10 = t9 - t9 == 0.0
+    t11 = t8 + t9
+    t12 = t11 if t10 else t8
+    t13 = (t9 - (t11 - t8) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
+
+
+# s0_rate_of = sum over C.1 of sign(x[C.1])*direction[C.1]*e0[C.1]
+@core
+def hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(direction_C1, e0_C1, e0_C1_l, x_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    x_C1 = np.float64(x_C1)
+    t1 = direction_C1 * e0_C1
+    t2 = 1.0 if 0.0 < x_C1 else -1.0 if x_C1 < 0.0 else 0.0
+    t3 = t1 * t2
+    t4 = fma(t1, t2, -t3) + (fma(direction_C1, e0_C1, -t1) + direction_C1 * e0_C1_l) * t2
+    t5 = t4 if t4 - t4 == 0.0 else 0.0
+    return t3, t5
+
+
+# s0_rate = p*s0_rate_of
+@core
+def hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
+    p = np.float64(p)
+    s0_rate_of = np.float64(s0_rate_of)
+    s0_rate_of_l = np.float64(s0_rate_of_l)
+    t1 = p * s0_rate_of
+    t2 = fma(p, s0_rate_of, -t1) + p * s0_rate_of_l
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# e3 = s0**(-2 + 1/p)
+@core
+def hvp_x_f64_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+    p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = s0_l - s0_l == 0.0
+    t2 = s0 + s0_l
+    t3 = t2 if t1 else s0
+    t4 = 1.0 / p
+    t5 = t4 + -2.0
+    t6 = t5 - t4
+    t7 = t4 - (t5 - t6) + (-2.0 - t6) + fma(-t4, p, 1.0) / p
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = t9 if t8 else t5
+    t11 = pow(t3, t10)
+    t12 = pow_low(t3, t10) + t11 * (t10 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t13 = t12 + t11 * ((t7 - (t9 - t5) if t8 else 0.0) * log(t3))
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = t15 if t14 else t11
+    t17 = (t13 - (t15 - t11) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
+
+
+# s4 = sum over C.1 of ((0 if Eq(e1, 0) else -(0 if eps >= e1 else e2/p)*direction[C.1]/first_max(eps, e1)**2) +
+#     (0 if Eq(e1, 0) else -s0_rate*(0 if eps >= e1 else (-1 + 1/p)*(0 if Eq(s0, 0) else
+#     e3)/p)*x[C.1]/first_max(eps, e1)**2 + 2*s0_rate*(0 if eps >= e1 else e2/p)**2*x[C.1]/first_max(eps,
+#     e1)**3))*g[C.1]
+@core
+def hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
+    e1, e1_l, e2, e2_l, e3, e3_l, eps, p, s0, s0_l, s0_rate, s0_rate_l, direction_C1, g_C1, x_C1
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    e3 = np.float64(e3)
+    e3_l = np.float64(e3_l)
+    eps = np.float64(eps)
+    p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    direction_C1 = np.float64(direction_C1)
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = e1 + -0.0
+    t2 = t1 - e1
+    t3 = e1 - (t1 - t2) + (-0.0 - t2) + e1_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = e1 < eps
+    t8 = eps if t7 else e1
+    t9 = direction_C1 / t8
+    t10 = e1 - eps
+    t11 = t10 - e1
+    t12 = e1 - (t10 - t11) + (-eps - t11) + e1_l
+    t13 = t12 - t12 == 0.0
+    t14 = t10 + t12
+    t15 = t14 if t13 else t10
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) <= 0.0
+    t17 = e2 / p
+    t18 = 0.0 if t16 else t17
+    t19 = t9 * t18
+    t20 = t19 / t8
+    t21 = -t20
+    t22 = 0.0 if t6 else t21
+    t23 = x_C1 / t8
+    t24 = t23 * s0_rate
+    t25 = t24 / t8
+    t26 = t25 * t18
+    t27 = t26 / t8
+    t28 = t27 * t18
+    t29 = t28 * 2.0
+    t30 = 1.0 / p
+    t31 = t30 + -1.0
+    t32 = t31 / p
+    t33 = s0 + -0.0
+    t34 = t33 - s0
+    t35 = s0 - (t33 - t34) + (-0.0 - t34) + s0_l
+    t36 = t35 - t35 == 0.0
+    t37 = t33 + t35
+    t38 = (t37 if t36 else t33) == 0.0 and (t35 - (t37 - t33) if t36 else 0.0) == 0.0
+    t39 = 0.0 if t38 else e3
+    t40 = t32 * t39
+    t41 = 0.0 if t16 else t40
+    t42 = -(t25 * t41)
+    t43 = t29 + t42
+    t44 = 0.0 if t6 else t43
+    t45 = t22 + t44
+    t46 = g_C1 * t45
+    t47 = t45 - t22
+    t48 = 0.0 if t16 else (fma(-t17, p, e2) + e2_l) / p
+    t49 = 0.0 if t7 else e1_l
+    t50 = fma(t9, t18, -t19) + t9 * t48 + (fma(-t9, t8, direction_C1) - t9 * t49) / t8 * t18
+    t51 = t43 - t29
+    t52 = fma(t23, s0_rate, -t24) + t23 * s0_rate_l + (fma(-t23, t8, x_C1) - t23 * t49) / t8 * s0_rate
+    t53 = (fma(-t25, t8, t24) + t52 - t25 * t49) / t8
+    t54 = (fma(-t27, t8, t26) + (fma(t25, t18, -t26) + t25 * t48 + t53 * t18) - t27 * t49) / t8 * t18
+    t55 = t31 - t30
+    t56 = (fma(-t32, p, t31) + (t30 - (t31 - t55) + (-1.0 - t55) + fma(-t30, p, 1.0) / p)) / p * t39
+    t57 = t25 * (0.0 if t16 else fma(t32, t39, -t40) + t32 * (0.0 if t38 else e3_l) + t56)
+    t58 = t29 - (t43 - t51) + (t42 - t51) + (fma(t27, t18, -t28) + t27 * t48 + t54) * 2.0
+    t59 = t22 - (t45 - t47) + (t44 - t47) + (0.0 if t6 else -((fma(t21, t8, t19) + t50 - t20 * t49) / t8))
+    t60 = fma(g_C1, t45, -t46) + g_C1 * (t59 + (0.0 if t6 else t58 + -(fma(t25, t41, t42) + t57 + t53 * t41)))
+    t61 = t60 if t60 - t60 == 0.0 else 0.0
+    return t46, t61
+
+
+# s5_of = sum over C.1 of g[C.1]*x[C.1]
+@core
+def hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_C1, x_C1):
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = g_C1 * x_C1
+    t2 = fma(g_C1, x_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s5 = -s5_of*(0 if eps >= e1 else e2/p)/first_max(eps, e1)**2
+@core
+def hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    p = np.float64(p)
+    s5_of = np.float64(s5_of)
+    s5_of_l = np.float64(s5_of_l)
+    t1 = e1 < eps
+    t2 = eps if t1 else e1
+    t3 = s5_of / t2
+    t4 = e1 - eps
+    t5 = t4 - e1
+    t6 = e1 - (t4 - t5) + (-eps - t5) + e1_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
+    t11 = e2 / p
+    t12 = 0.0 if t10 else t11
+    t13 = t3 * t12
+    t14 = t13 / t2
+    t15 = -t14
+    t16 = 0.0 if t1 else e1_l
+    t17 = fma(t3, t12, -t13) + t3 * (0.0 if t10 else (fma(-t11, p, e2) + e2_l) / p)
+    t18 = (fma(t15, t2, t13) + (t17 + (fma(-t3, t2, s5_of) + s5_of_l - t3 * t16) / t2 * t12) - t14 * t16) / t2
+    t19 = -t18
+    t20 = t19 - t19 == 0.0
+    t21 = t15 + t19
+    t22 = t21 if t20 else t15
+    t23 = (t19 - (t21 - t15) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
+
+
+# s6 = (0 if Eq(e1, 0) else s5)
+@core
+def hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    t1 = e1 + -0.0
+    t2 = t1 - e1
+    t3 = e1 - (t1 - t2) + (-0.0 - t2) + e1_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s5_l
+    t8 = t7 - t7 == 0.0
+    t9 = 0.0 if t6 else s5
+    t10 = t9 + t7
+    t11 = t10 if t8 else t9
+    t12 = (t7 - (t10 - t9) if t8 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
+
+
+# dx[C] = p*s4*sign(x[C])*e0[C] + (0 if Eq(e1, 0) else p*s6*(p - 1)*Abs(x[C])**(p - 2)*sign(x[C])**2*direction[C]
+#     - s0_rate*(0 if eps >= e1 else e2/p)*g[C]/first_max(eps, e1)**2)
+@core
+def hvp_x_f64_dx_core_p_ne_inf_p_ne_2(
+    e1, e1_l, e2, e2_l, eps, p, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, e0_C, e0_C_l, g_C, x_C
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    p = np.float64(p)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = e0_C * p
+    t2 = t1 * s4
+    t3 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t4 = t2 * t3
+    t5 = e1 + -0.0
+    t6 = t5 - e1
+    t7 = e1 - (t5 - t6) + (-0.0 - t6) + e1_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
+    t11 = e1 < eps
+    t12 = eps if t11 else e1
+    t13 = g_C / t12
+    t14 = t13 * s0_rate
+    t15 = t14 / t12
+    t16 = e1 - eps
+    t17 = t16 - e1
+    t18 = e1 - (t16 - t17) + (-eps - t17) + e1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = e2 / p
+    t24 = 0.0 if t22 else t23
+    t25 = -(t15 * t24)
+    t26 = direction_C * p
+    t27 = t26 * s6
+    t28 = p + -1.0
+    t29 = t27 * t28
+    t30 = abs(x_C)
+    t31 = p + -2.0
+    t32 = t31 - p
+    t33 = p - (t31 - t32) + (-2.0 - t32)
+    t34 = t33 - t33 == 0.0
+    t35 = t31 + t33
+    t36 = t35 if t34 else t31
+    t37 = pow(t30, t36)
+    t38 = t29 * t37
+    t39 = t38 * t3
+    t40 = t39 * t3
+    t41 = t25 + t40
+    t42 = 0.0 if t10 else t41
+    t43 = t4 + t42
+    t44 = t43 - t4
+    t45 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
+    t46 = t41 - t25
+    t47 = 0.0 if t11 else e1_l
+    t48 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t47) / t12 * s0_rate
+    t49 = fma(t15, t24, t25) + t15 * (0.0 if t22 else (fma(-t23, p, e2) + e2_l) / p)
+    t50 = t29 * (pow_low(t30, t36) + t37 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t30)))
+    t51 = t28 - p
+    t52 = (fma(t26, s6, -t27) + t26 * s6_l + fma(direction_C, p, -t26) * s6) * t28
+    t53 = (fma(t27, t28, -t29) + t27 * (p - (t28 - t51) + (-1.0 - t51)) + t52) * t37
+    t54 = t25 - (t41 - t46) + (t40 - t46) + -(t49 + (fma(-t15, t12, t14) + t48 - t15 * t47) / t12 * t24)
+    t55 = t54 + (fma(t39, t3, -t40) + (fma(t38, t3, -t39) + (fma(t29, t37, -t38) + t50 + t53) * t3) * t3)
+    t56 = t4 - (t43 - t44) + (t42 - t44) + t45 + (0.0 if t10 else t55)
+    return t43 + t56 if t56 - t56 == 0.0 else t43
+
+
+# s0 = sum over C.1 of Abs(x[C.1])**p
+@core
+def hvp_x_f32_s0_core_p_ne_inf_p_ne_2(p, x_C1):
+    p = np.float64(p)
+    x_C1 = np.float64(x_C1)
+    return pow(abs(x_C1), p)
+
+
+# e0[C] = Abs(x[C])**(p - 1)
+@core
+def hvp_x_f32_e0_core_p_ne_inf_p_ne_2(p, x_C):
+    p = np.float64(p)
+    x_C = np.float64(x_C)
+    t1 = abs(x_C)
+    t2 = p + -1.0
+    t3 = t2 - p
+    t4 = p - (t2 - t3) + (-1.0 - t3)
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = pow(t1, t6 if t5 else t2)
+    t8 = t7 * ((t4 - (t6 - t2) if t5 else 0.0) * log(t1))
+    t9 = t8 - t8 == 0.0
+    t10 = t7 + t8
+    t11 = t10 if t9 else t7
+    t12 = (t8 - (t10 - t7) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
+
+
+# e3 = s0**(-2 + 1/p)
+@core
+def hvp_x_f32_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+    p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = s0_l - s0_l == 0.0
+    t2 = s0 + s0_l
+    t3 = t2 if t1 else s0
+    t4 = 1.0 / p
+    t5 = t4 + -2.0
+    t6 = t5 - t4
+    t7 = t4 - (t5 - t6) + (-2.0 - t6) + fma(-t4, p, 1.0) / p
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = t9 if t8 else t5
+    t11 = pow(t3, t10)
+    t12 = t11 * (t10 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t13 = t12 + t11 * ((t7 - (t9 - t5) if t8 else 0.0) * log(t3))
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = t15 if t14 else t11
+    t17 = (t13 - (t15 - t11) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
+
+
+# dx[C] = p*s4*sign(x[C])*e0[C] + (0 if Eq(e1, 0) else p*s6*(p - 1)*Abs(x[C])**(p - 2)*sign(x[C])**2*direction[C]
+#     - s0_rate*(0 if eps >= e1 else e2/p)*g[C]/first_max(eps, e1)**2)
+@core
+def hvp_x_f32_dx_core_p_ne_inf_p_ne_2(
+    e1, e1_l, e2, e2_l, eps, p, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, e0_C, e0_C_l, g_C, x_C
+):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    p = np.float64(p)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = e0_C * p
+    t2 = t1 * s4
+    t3 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t4 = t2 * t3
+    t5 = e1 + -0.0
+    t6 = t5 - e1
+    t7 = e1 - (t5 - t6) + (-0.0 - t6) + e1_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
+    t11 = e1 < eps
+    t12 = eps if t11 else e1
+    t13 = g_C / t12
+    t14 = t13 * s0_rate
+    t15 = t14 / t12
+    t16 = e1 - eps
+    t17 = t16 - e1
+    t18 = e1 - (t16 - t17) + (-eps - t17) + e1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
+    t23 = e2 / p
+    t24 = 0.0 if t22 else t23
+    t25 = -(t15 * t24)
+    t26 = direction_C * p
+    t27 = t26 * s6
+    t28 = p + -1.0
+    t29 = t27 * t28
+    t30 = abs(x_C)
+    t31 = p + -2.0
+    t32 = t31 - p
+    t33 = p - (t31 - t32) + (-2.0 - t32)
+    t34 = t33 - t33 == 0.0
+    t35 = t31 + t33
+    t36 = pow(t30, t35 if t34 else t31)
+    t37 = t29 * t36
+    t38 = t37 * t3
+    t39 = t38 * t3
+    t40 = t25 + t39
+    t41 = 0.0 if t10 else t40
+    t42 = t4 + t41
+    t43 = t42 - t4
+    t44 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
+    t45 = t40 - t25
+    t46 = 0.0 if t11 else e1_l
+    t47 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t46) / t12 * s0_rate
+    t48 = fma(t15, t24, t25) + t15 * (0.0 if t22 else (fma(-t23, p, e2) + e2_l) / p)
+    t49 = t28 - p
+    t50 = (fma(t26, s6, -t27) + t26 * s6_l + fma(direction_C, p, -t26) * s6) * t28
+    t51 = fma(t29, t36, -t37) + t29 * (t36 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t30)))
+    t52 = (t51 + (fma(t27, t28, -t29) + t27 * (p - (t28 - t49) + (-1.0 - t49)) + t50) * t36) * t3
+    t53 = t25 - (t40 - t45) + (t39 - t45) + -(t48 + (fma(-t15, t12, t14) + t47 - t15 * t46) / t12 * t24)
+    t54 = 0.0 if t10 else t53 + (fma(t38, t3, -t39) + (fma(t37, t3, -t38) + t52) * t3)
+    t55 = t4 - (t42 - t43) + (t41 - t43) + t44 + t54
+    return t42 + t55 if t55 - t55 == 0.0 else t42
 
 
 # e0[C] = Abs(y0[C])**p
@@ -2050,6 +3324,228 @@ def vjp_f32_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             for i in range(stop - start):
                 dx__row_3[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2(
                     e0, e0_l, eps, m0, p, s3, s3_l, g_row_0[i], y0_1[i], y0_l_2[i]
+                )
+
+
+@loop
+def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0_rate_of = np.empty(LANES)
+    lost_s0_rate_of = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate_of, width_C, 0.0)
+        cleared(lost_s0_rate_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x_f64_s0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                e0_here, e0_l_here = hvp_x_f64_e0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_rate_of_here, s0_rate_of_here_l = hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(
+                    direction_row_3[i], e0_here, e0_l_here, x_row_0[i]
+                )
+                lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
+                    lanes_s0_rate_of[i], lost_s0_rate_of[i], s0_rate_of_here, s0_rate_of_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_C)
+        s0_rate, s0_rate_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e2, e2_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e3, e3_l = hvp_x_f64_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
+                    e1,
+                    e1_l,
+                    e2,
+                    e2_l,
+                    e3,
+                    e3_l,
+                    eps,
+                    p,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    x_row_2[i],
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_row_1[i], x_row_2[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l)
+        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            g_row_3 = g_row[start:stop]
+            x_row_4 = x_row[start:stop]
+            dx__row_5 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_5[i] = hvp_x_f64_dx_core_p_ne_inf_p_ne_2(
+                    e1,
+                    e1_l,
+                    e2,
+                    e2_l,
+                    eps,
+                    p,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s6,
+                    s6_l,
+                    direction_row_0[i],
+                    e0_1[i],
+                    e0_l_2[i],
+                    g_row_3[i],
+                    x_row_4[i],
+                )
+
+
+@loop
+def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0_rate_of = np.empty(LANES)
+    lost_s0_rate_of = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate_of, width_C, 0.0)
+        cleared(lost_s0_rate_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here = hvp_x_f32_s0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                e0_here, e0_l_here = hvp_x_f32_e0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_rate_of_here, s0_rate_of_here_l = hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(
+                    direction_row_3[i], e0_here, e0_l_here, x_row_0[i]
+                )
+                lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
+                    lanes_s0_rate_of[i], lost_s0_rate_of[i], s0_rate_of_here, s0_rate_of_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_C)
+        s0_rate, s0_rate_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e2, e2_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e3, e3_l = hvp_x_f32_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
+                    e1,
+                    e1_l,
+                    e2,
+                    e2_l,
+                    e3,
+                    e3_l,
+                    eps,
+                    p,
+                    s0,
+                    s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    x_row_2[i],
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_row_1[i], x_row_2[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l)
+        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            g_row_3 = g_row[start:stop]
+            x_row_4 = x_row[start:stop]
+            dx__row_5 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_5[i] = hvp_x_f32_dx_core_p_ne_inf_p_ne_2(
+                    e1,
+                    e1_l,
+                    e2,
+                    e2_l,
+                    eps,
+                    p,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s6,
+                    s6_l,
+                    direction_row_0[i],
+                    e0_1[i],
+                    e0_l_2[i],
+                    g_row_3[i],
+                    x_row_4[i],
                 )
 
 

@@ -244,6 +244,182 @@ def vjp_f32_dx_core(m0, r_e0, r_e0_l, s2, s2_l, g_C, weight_C, y0_C, y0_C_l):
     return t6 + t10 if t10 - t10 == 0.0 else t6
 
 
+# s0 = sum over C.1 of x[C.1]**2
+@core
+def hvp_x_f64_s0_core(x_C1):
+    x_C1 = np.float64(x_C1)
+    t1 = x_C1 * x_C1
+    t2 = fma(x_C1, x_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s0_rate = sum over C.1 of 2*direction[C.1]*x[C.1]
+@core
+def hvp_x_f64_s0_rate_core(direction_C1, x_C1):
+    direction_C1 = np.float64(direction_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = direction_C1 * 2.0
+    t2 = t1 * x_C1
+    t3 = fma(t1, x_C1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# e0 = (eps + s0/|C|)**(-3/2)
+@core
+def hvp_x_f64_e0_core(eps, s0, s0_l, n_C):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    n_C = np.float64(n_C)
+    t1 = s0 / n_C
+    t2 = eps + t1
+    t3 = math.sqrt(t2)
+    t4 = t2 * t3
+    t5 = 1.0 / t4
+    t6 = t2 - eps
+    t7 = eps - (t2 - t6) + (t1 - t6) + (fma(-t1, n_C, s0) + s0_l) / n_C
+    t8 = fma(-t5, t4, 1.0) - t5 * (fma(t2, t3, -t4) + t2 * ((fma(-t3, t3, t2) + t7) / (t3 + t3)) + t7 * t3)
+    t9 = t8 / t4
+    t10 = t9 - t9 == 0.0
+    t11 = t5 + t9
+    t12 = t11 if t10 else t5
+    t13 = (t9 - (t11 - t5) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
+
+
+# e1 = (eps + s0/|C|)**(-5/2)
+@core
+def hvp_x_f64_e1_core(eps, s0, s0_l, n_C):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    n_C = np.float64(n_C)
+    t1 = s0 / n_C
+    t2 = eps + t1
+    t3 = math.sqrt(t2)
+    t4 = t3 * t3
+    t5 = t4 * t4
+    t6 = t3 * t5
+    t7 = 1.0 / t6
+    t8 = t2 - eps
+    t9 = (fma(-t3, t3, t2) + (eps - (t2 - t8) + (t1 - t8) + (fma(-t1, n_C, s0) + s0_l) / n_C)) / (t3 + t3)
+    t10 = fma(t3, t3, -t4) + t3 * t9 + t9 * t3
+    t11 = t7 * (fma(t3, t5, -t6) + t3 * (fma(t4, t4, -t5) + t4 * t10 + t10 * t4) + t9 * t5)
+    t12 = (fma(-t7, t6, 1.0) - t11) / t6
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
+    return t15, t16
+
+
+# s4 = sum over C.1 of (-e0*direction[C.1]*weight[C.1]/(2*|C|) +
+#     3*e1*s0_rate*weight[C.1]*x[C.1]/(4*|C|**2))*g[C.1]
+@core
+def hvp_x_f64_s4_core(e0, e0_l, e1, e1_l, s0_rate, s0_rate_l, n_C, direction_C1, g_C1, weight_C1, x_C1):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    n_C = np.float64(n_C)
+    direction_C1 = np.float64(direction_C1)
+    g_C1 = np.float64(g_C1)
+    weight_C1 = np.float64(weight_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = direction_C1 / n_C
+    t2 = t1 * weight_C1
+    t3 = t2 * e0
+    t4 = -(t3 * 0.5)
+    t5 = weight_C1 / n_C
+    t6 = t5 * x_C1
+    t7 = t6 / n_C
+    t8 = t7 * e1
+    t9 = t8 * s0_rate
+    t10 = t9 * 0.75
+    t11 = t4 + t10
+    t12 = g_C1 * t11
+    t13 = t11 - t4
+    t14 = (fma(t1, weight_C1, -t2) + fma(-t1, n_C, direction_C1) / n_C * weight_C1) * e0
+    t15 = (fma(-t7, n_C, t6) + (fma(t5, x_C1, -t6) + fma(-t5, n_C, weight_C1) / n_C * x_C1)) / n_C * e1
+    t16 = (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + (fma(t7, e1, -t8) + t7 * e1_l + t15) * s0_rate) * 0.75
+    t17 = t4 - (t11 - t13) + (t10 - t13) + -((fma(t2, e0, -t3) + t2 * e0_l + t14) * 0.5)
+    t18 = fma(g_C1, t11, -t12) + g_C1 * (t17 + (fma(t9, 0.75, -t10) + t16))
+    t19 = t18 if t18 - t18 == 0.0 else 0.0
+    return t12, t19
+
+
+# s5_of = sum over C.1 of g[C.1]*weight[C.1]*x[C.1]
+@core
+def hvp_x_f64_s5_of_core(g_C1, weight_C1, x_C1):
+    g_C1 = np.float64(g_C1)
+    weight_C1 = np.float64(weight_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = g_C1 * weight_C1
+    t2 = t1 * x_C1
+    t3 = fma(t1, x_C1, -t2) + fma(g_C1, weight_C1, -t1) * x_C1
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# s5 = -e0*s5_of/(2*|C|)
+@core
+def hvp_x_f64_s5_core(e0, e0_l, s5_of, s5_of_l, n_C):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    s5_of = np.float64(s5_of)
+    s5_of_l = np.float64(s5_of_l)
+    n_C = np.float64(n_C)
+    t1 = e0 / n_C
+    t2 = t1 * s5_of
+    t3 = -((fma(t1, s5_of, -t2) + t1 * s5_of_l + (fma(-t1, n_C, e0) + e0_l) / n_C * s5_of) * 0.5)
+    t4 = t3 - t3 == 0.0
+    t5 = -(t2 * 0.5)
+    t6 = t5 + t3
+    t7 = t6 if t4 else t5
+    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# dx[C] = -e0*s0_rate*g[C]*weight[C]/(2*|C|) + 2*s4*x[C] + 2*s5*direction[C]
+@core
+def hvp_x_f64_dx_core(e0, e0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, n_C, direction_C, g_C, weight_C, x_C):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    n_C = np.float64(n_C)
+    direction_C = np.float64(direction_C)
+    g_C = np.float64(g_C)
+    weight_C = np.float64(weight_C)
+    x_C = np.float64(x_C)
+    t1 = direction_C * 2.0
+    t2 = t1 * s5
+    t3 = x_C * 2.0
+    t4 = t3 * s4
+    t5 = t2 + t4
+    t6 = g_C / n_C
+    t7 = t6 * weight_C
+    t8 = t7 * e0
+    t9 = t8 * s0_rate
+    t10 = -(t9 * 0.5)
+    t11 = t5 + t10
+    t12 = t11 - t5
+    t13 = t5 - t2
+    t14 = t2 - (t5 - t13) + (t4 - t13) + (fma(t1, s5, -t2) + t1 * s5_l) + (fma(t3, s4, -t4) + t3 * s4_l)
+    t15 = fma(t7, e0, -t8) + t7 * e0_l + (fma(t6, weight_C, -t7) + fma(-t6, n_C, g_C) / n_C * weight_C) * e0
+    t16 = -((fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t15 * s0_rate) * 0.5)
+    t17 = t5 - (t11 - t12) + (t10 - t12) + t14 + t16
+    return t11 + t17 if t17 - t17 == 0.0 else t11
+
+
 # dweight[C] = g[C]*y0[C]/e0
 @core
 def vjp_weight_f64_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
@@ -523,6 +699,168 @@ def vjp_f32(g, x, weight, eps, dx_):
             dx__row_4 = dx__row[start:stop]
             for i in range(stop - start):
                 dx__row_4[i] = vjp_f32_dx_core(m0, r_e0, r_e0_l, s2, s2_l, g_row_0[i], weight_1[i], y0_2[i], y0_l_3[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, weight, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x_f64_s0_core(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(direction_row_1[i], x_row_0[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        e0, e0_l = hvp_x_f64_e0_core(eps, s0, s0_l, n_C)
+        e1, e1_l = hvp_x_f64_e1_core(eps, s0, s0_l, n_C)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core(
+                    e0, e0_l, e1, e1_l, s0_rate, s0_rate_l, n_C, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core(g_row_1[i], weight_2[i], x_row_3[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core(e0, e0_l, s5_of, s5_of_l, n_C)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f64_dx_core(
+                    e0,
+                    e0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s5,
+                    s5_l,
+                    n_C,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    weight_2[i],
+                    x_row_3[i],
+                )
+
+
+@loop
+def hvp_x_f32(g, direction, x, weight, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = hvp_x_f64_s0_core(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(direction_row_1[i], x_row_0[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        e0, e0_l = hvp_x_f64_e0_core(eps, s0, s0_l, n_C)
+        e1, e1_l = hvp_x_f64_e1_core(eps, s0, s0_l, n_C)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core(
+                    e0, e0_l, e1, e1_l, s0_rate, s0_rate_l, n_C, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core(g_row_1[i], weight_2[i], x_row_3[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core(e0, e0_l, s5_of, s5_of_l, n_C)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            x_row_3 = x_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f64_dx_core(
+                    e0,
+                    e0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s5,
+                    s5_l,
+                    n_C,
+                    direction_row_0[i],
+                    g_row_1[i],
+                    weight_2[i],
+                    x_row_3[i],
+                )
 
 
 @loop

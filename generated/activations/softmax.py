@@ -268,6 +268,248 @@ def vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_C, g_C, where_C):
     return t9 + t14 if t14 - t14 == 0.0 else t9
 
 
+# s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
+@core
+def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3) + direction_C1 * e0_C1_l) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
+
+
+# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(e0[C.1] if where[C.1] > 0
+#     else 0)*direction[C.1])*g[C.1]
+@core
+def hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, e0_C1_l, g_C1, where_C1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = direction_C1 * r_s0
+    t2 = t1 * r_s0
+    t3 = 0.0 < where_C1
+    t4 = e0_C1 if t3 else 0.0
+    t5 = -(t2 * t4)
+    t6 = r_s0 * 2.0
+    t7 = t6 * r_s0
+    t8 = t7 * r_s0
+    t9 = t8 * s0_rate
+    t10 = t9 * t4
+    t11 = t5 + t10
+    t12 = g_C1 * t11
+    t13 = t11 - t5
+    t14 = e0_C1_l if t3 else 0.0
+    t15 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
+    t16 = fma(t7, r_s0, -t8) + t7 * r_s0_l + (fma(t6, r_s0, -t7) + t6 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
+    t17 = fma(t9, t4, -t10) + t9 * t14 + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t16 * s0_rate) * t4
+    t18 = g_C1 * (t5 - (t11 - t13) + (t10 - t13) + -(fma(t2, t4, t5) + t2 * t14 + t15 * t4) + t17)
+    t19 = fma(g_C1, t11, -t12) + t18
+    t20 = t19 if t19 - t19 == 0.0 else 0.0
+    return t12, t20
+
+
+# s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
+@core
+def hvp_x_f64_s5_of_core(e0_C1, e0_C1_l, g_C1, where_C1):
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 if t1 else 0.0
+    t3 = g_C1 * t2
+    t4 = fma(g_C1, t2, -t3) + g_C1 * (e0_C1_l if t1 else 0.0)
+    t5 = t4 if t4 - t4 == 0.0 else 0.0
+    return t3, t5
+
+
+# s5 = -s5_of/s0**2
+@core
+def hvp_x_f64_s5_core(s0, s0_l, s5_of, s5_of_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s5_of = np.float64(s5_of)
+    s5_of_l = np.float64(s5_of_l)
+    t1 = s5_of / s0
+    t2 = t1 / s0
+    t3 = -t2
+    t4 = -((fma(t3, s0, t1) + (fma(-t1, s0, s5_of) + s5_of_l - t1 * s0_l) / s0 - t2 * s0_l) / s0)
+    t5 = t4 - t4 == 0.0
+    t6 = t3 + t4
+    t7 = t6 if t5 else t3
+    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
+# dx[C] = (-r_s0**2*s0_rate*(e0[C] if where[C] > 0 else 0) + r_s0*(e0[C] if where[C] > 0 else
+#     0)*direction[C])*g[C] + (weighted(e0[C], s4) if where[C] > 0 else 0) + (weighted(e0[C], s5*direction[C]) if
+#     where[C] > 0 else 0)
+@core
+def hvp_x_f64_dx_core(r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, g_C, where_C):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    g_C = np.float64(g_C)
+    where_C = np.float64(where_C)
+    t1 = direction_C * r_s0
+    t2 = 0.0 < where_C
+    t3 = e0_C if t2 else 0.0
+    t4 = t1 * t3
+    t5 = r_s0 * r_s0
+    t6 = t5 * s0_rate
+    t7 = -(t6 * t3)
+    t8 = t4 + t7
+    t9 = g_C * t8
+    t10 = e0_C == 0.0
+    t11 = e0_C * s4
+    t12 = (0.0 if t10 else t11) if t2 else 0.0
+    t13 = t9 + t12
+    t14 = direction_C * e0_C
+    t15 = t14 * s5
+    t16 = (0.0 if t10 else t15) if t2 else 0.0
+    t17 = t13 + t16
+    t18 = t17 - t13
+    t19 = t13 - t9
+    t20 = t8 - t4
+    t21 = e0_C_l if t2 else 0.0
+    t22 = fma(t1, t3, -t4) + t1 * t21 + (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t3
+    t23 = (fma(r_s0, r_s0, -t5) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
+    t24 = -(fma(t6, t3, t7) + t6 * t21 + (fma(t5, s0_rate, -t6) + t5 * s0_rate_l + t23) * t3)
+    t25 = fma(g_C, t8, -t9) + g_C * (t4 - (t8 - t20) + (t7 - t20) + t22 + t24)
+    t26 = (0.0 if t10 else fma(e0_C, s4, -t11) + e0_C * s4_l + e0_C_l * s4) if t2 else 0.0
+    t27 = fma(t14, s5, -t15) + t14 * s5_l + (fma(direction_C, e0_C, -t14) + direction_C * e0_C_l) * s5
+    t28 = t13 - (t17 - t18) + (t16 - t18) + (t9 - (t13 - t19) + (t12 - t19) + t25 + t26)
+    t29 = t28 + ((0.0 if t10 else t27) if t2 else 0.0)
+    return t17 + t29 if t29 - t29 == 0.0 else t17
+
+
+# s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
+@core
+def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
+
+
+# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(e0[C.1] if where[C.1] > 0
+#     else 0)*direction[C.1])*g[C.1]
+@core
+def hvp_x_f32_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, g_C1, where_C1):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = direction_C1 * r_s0
+    t2 = t1 * r_s0
+    t3 = e0_C1 if 0.0 < where_C1 else 0.0
+    t4 = -(t2 * t3)
+    t5 = r_s0 * 2.0
+    t6 = t5 * r_s0
+    t7 = t6 * r_s0
+    t8 = t7 * s0_rate
+    t9 = t8 * t3
+    t10 = t4 + t9
+    t11 = g_C1 * t10
+    t12 = t10 - t4
+    t13 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
+    t14 = fma(t6, r_s0, -t7) + t6 * r_s0_l + (fma(t5, r_s0, -t6) + t5 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
+    t15 = fma(t8, t3, -t9) + (fma(t7, s0_rate, -t8) + t7 * s0_rate_l + t14 * s0_rate) * t3
+    t16 = fma(g_C1, t10, -t11) + g_C1 * (t4 - (t10 - t12) + (t9 - t12) + -(fma(t2, t3, t4) + t13 * t3) + t15)
+    t17 = t16 if t16 - t16 == 0.0 else 0.0
+    return t11, t17
+
+
+# s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
+@core
+def hvp_x_f32_s5_of_core(e0_C1, g_C1, where_C1):
+    e0_C1 = np.float64(e0_C1)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = e0_C1 if 0.0 < where_C1 else 0.0
+    t2 = g_C1 * t1
+    t3 = fma(g_C1, t1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# dx[C] = (-r_s0**2*s0_rate*(e0[C] if where[C] > 0 else 0) + r_s0*(e0[C] if where[C] > 0 else
+#     0)*direction[C])*g[C] + (weighted(e0[C], s4) if where[C] > 0 else 0) + (weighted(e0[C], s5*direction[C]) if
+#     where[C] > 0 else 0)
+@core
+def hvp_x_f32_dx_core(r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, direction_C, e0_C, g_C, where_C):
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    direction_C = np.float64(direction_C)
+    e0_C = np.float64(e0_C)
+    g_C = np.float64(g_C)
+    where_C = np.float64(where_C)
+    t1 = direction_C * r_s0
+    t2 = 0.0 < where_C
+    t3 = e0_C if t2 else 0.0
+    t4 = t1 * t3
+    t5 = r_s0 * r_s0
+    t6 = t5 * s0_rate
+    t7 = -(t6 * t3)
+    t8 = t4 + t7
+    t9 = g_C * t8
+    t10 = e0_C == 0.0
+    t11 = e0_C * s4
+    t12 = (0.0 if t10 else t11) if t2 else 0.0
+    t13 = t9 + t12
+    t14 = direction_C * e0_C
+    t15 = t14 * s5
+    t16 = (0.0 if t10 else t15) if t2 else 0.0
+    t17 = t13 + t16
+    t18 = t17 - t13
+    t19 = t13 - t9
+    t20 = t8 - t4
+    t21 = fma(t1, t3, -t4) + (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t3
+    t22 = (fma(r_s0, r_s0, -t5) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
+    t23 = -(fma(t6, t3, t7) + (fma(t5, s0_rate, -t6) + t5 * s0_rate_l + t22) * t3)
+    t24 = fma(g_C, t8, -t9) + g_C * (t4 - (t8 - t20) + (t7 - t20) + t21 + t23)
+    t25 = (0.0 if t10 else fma(e0_C, s4, -t11) + e0_C * s4_l) if t2 else 0.0
+    t26 = (0.0 if t10 else fma(t14, s5, -t15) + t14 * s5_l + fma(direction_C, e0_C, -t14) * s5) if t2 else 0.0
+    t27 = t13 - (t17 - t18) + (t16 - t18) + (t9 - (t13 - t19) + (t12 - t19) + t24 + t25) + t26
+    return t17 + t27 if t27 - t27 == 0.0 else t17
+
+
 @loop
 def value_f64(x, where, out_):
     n_C = x.shape[1]
@@ -499,3 +741,201 @@ def vjp_f32(g, x, where, dx_):
             dx__row_3 = dx__row[start:stop]
             for i in range(stop - start):
                 dx__row_3[i] = vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_0[i], g_row_1[i], where_row_2[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, where, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = where[row if where.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = where_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(where_row_0[i], x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = where_row[start:stop]
+            direction_row_4 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = value_f64_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = value_f64_s0_core(e0_here, e0_l_here, where_row_3[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(
+                    direction_row_4[i], e0_here, e0_l_here, where_row_3[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            g_row_3 = g_row[start:stop]
+            where_row_4 = where_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, direction_row_0[i], e0_1[i], e0_l_2[i], g_row_3[i], where_row_4[i]
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core(e0_1[i], e0_l_2[i], g_row_3[i], where_row_4[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s5_of, s5_of_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            g_row_3 = g_row[start:stop]
+            where_row_4 = where_row[start:stop]
+            dx__row_5 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_5[i] = hvp_x_f64_dx_core(
+                    r_s0,
+                    r_s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s5,
+                    s5_l,
+                    direction_row_0[i],
+                    e0_1[i],
+                    e0_l_2[i],
+                    g_row_3[i],
+                    where_row_4[i],
+                )
+
+
+@loop
+def hvp_x_f32(g, direction, x, where, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = where[row if where.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = where_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(where_row_0[i], x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = where_row[start:stop]
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = value_f32_s0_core(e0_here, where_row_2[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(direction_row_3[i], e0_here, where_row_2[i])
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            g_row_2 = g_row[start:stop]
+            where_row_3 = where_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f32_s4_core(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, direction_row_0[i], e0_1[i], g_row_2[i], where_row_3[i]
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f32_s5_of_core(e0_1[i], g_row_2[i], where_row_3[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s5_of, s5_of_l)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            g_row_2 = g_row[start:stop]
+            where_row_3 = where_row[start:stop]
+            dx__row_4 = dx__row[start:stop]
+            for i in range(stop - start):
+                dx__row_4[i] = hvp_x_f32_dx_core(
+                    r_s0,
+                    r_s0_l,
+                    s0_rate,
+                    s0_rate_l,
+                    s4,
+                    s4_l,
+                    s5,
+                    s5_l,
+                    direction_row_0[i],
+                    e0_1[i],
+                    g_row_2[i],
+                    where_row_3[i],
+                )

@@ -187,6 +187,138 @@ def vjp_f32_dx_core(i_2, e0_C, e1_C, g_C, x_0_C, x_1_C):
     return t13 + t19 if t19 - t19 == 0.0 else t13
 
 
+# dx[2, C] = (((e0[C]**2*e1[C]*x[0, C]*x[1, C] - e0[C]*e1[C]**2*x[0, C]*x[1, C] + 2*e0[C]*e1[C]*x[1,
+#     C])*direction[0, C] + direction[1, C]*e0[C]*e1[C]*x[0, C] + direction[1, C]*e1[C])*g[C] if Eq(2, 0) else 0)
+#     + ((e0[C]*e1[C]*x[0, C] + e1[C])*direction[0, C]*g[C] if Eq(2, 1) else 0)
+@core
+def hvp_x_f64_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C, x_1_C):
+    i_2 = np.float64(i_2)
+    direction_0_C = np.float64(direction_0_C)
+    direction_1_C = np.float64(direction_1_C)
+    e0_C = np.float64(e0_C)
+    e0_C_l = np.float64(e0_C_l)
+    e1_C = np.float64(e1_C)
+    e1_C_l = np.float64(e1_C_l)
+    g_C = np.float64(g_C)
+    x_0_C = np.float64(x_0_C)
+    x_1_C = np.float64(x_1_C)
+    t1 = i_2 == 0.0
+    t2 = e0_C * 2.0
+    t3 = t2 * e1_C
+    t4 = t3 * x_1_C
+    t5 = e0_C * e0_C
+    t6 = t5 * e1_C
+    t7 = t6 * x_0_C
+    t8 = t7 * x_1_C
+    t9 = t4 + t8
+    t10 = e1_C * e1_C
+    t11 = t10 * e0_C
+    t12 = t11 * x_0_C
+    t13 = -(t12 * x_1_C)
+    t14 = t9 + t13
+    t15 = direction_0_C * t14
+    t16 = direction_1_C * e1_C
+    t17 = t15 + t16
+    t18 = direction_1_C * e0_C
+    t19 = t18 * e1_C
+    t20 = t19 * x_0_C
+    t21 = t17 + t20
+    t22 = g_C * t21
+    t23 = t22 if t1 else 0.0
+    t24 = i_2 == 1.0
+    t25 = direction_0_C * g_C
+    t26 = e0_C * e1_C
+    t27 = t26 * x_0_C
+    t28 = e1_C + t27
+    t29 = t25 * t28
+    t30 = t29 if t24 else 0.0
+    t31 = t23 + t30
+    t32 = t31 - t23
+    t33 = t21 - t17
+    t34 = t17 - t15
+    t35 = t14 - t9
+    t36 = t9 - t4
+    t37 = fma(t3, x_1_C, -t4) + (fma(t2, e1_C, -t3) + t2 * e1_C_l + e0_C_l * 2.0 * e1_C) * x_1_C
+    t38 = fma(t5, e1_C, -t6) + t5 * e1_C_l + (fma(e0_C, e0_C, -t5) + e0_C * e0_C_l + e0_C_l * e0_C) * e1_C
+    t39 = fma(t7, x_1_C, -t8) + (fma(t6, x_0_C, -t7) + t38 * x_0_C) * x_1_C
+    t40 = fma(t10, e0_C, -t11) + t10 * e0_C_l + (fma(e1_C, e1_C, -t10) + e1_C * e1_C_l + e1_C_l * e1_C) * e0_C
+    t41 = t9 - (t14 - t35) + (t13 - t35) + (t4 - (t9 - t36) + (t8 - t36) + t37 + t39)
+    t42 = direction_0_C * (t41 + -(fma(t12, x_1_C, t13) + (fma(t11, x_0_C, -t12) + t40 * x_0_C) * x_1_C))
+    t43 = t15 - (t17 - t34) + (t16 - t34) + (fma(direction_0_C, t14, -t15) + t42)
+    t44 = (fma(direction_1_C, e0_C, -t18) + direction_1_C * e0_C_l) * e1_C
+    t45 = t17 - (t21 - t33) + (t20 - t33) + (t43 + (fma(direction_1_C, e1_C, -t16) + direction_1_C * e1_C_l))
+    t46 = g_C * (t45 + (fma(t19, x_0_C, -t20) + (fma(t18, e1_C, -t19) + t18 * e1_C_l + t44) * x_0_C))
+    t47 = t28 - e1_C
+    t48 = fma(t26, x_0_C, -t27) + (fma(e0_C, e1_C, -t26) + e0_C * e1_C_l + e0_C_l * e1_C) * x_0_C
+    t49 = fma(t25, t28, -t29) + t25 * (e1_C - (t28 - t47) + (t27 - t47) + e1_C_l + t48)
+    t50 = t23 - (t31 - t32) + (t30 - t32) + (fma(g_C, t21, -t22) + t46 if t1 else 0.0)
+    t51 = t50 + (t49 + fma(direction_0_C, g_C, -t25) * t28 if t24 else 0.0)
+    return t31 + t51 if t51 - t51 == 0.0 else t31
+
+
+# dx[2, C] = (((e0[C]**2*e1[C]*x[0, C]*x[1, C] - e0[C]*e1[C]**2*x[0, C]*x[1, C] + 2*e0[C]*e1[C]*x[1,
+#     C])*direction[0, C] + direction[1, C]*e0[C]*e1[C]*x[0, C] + direction[1, C]*e1[C])*g[C] if Eq(2, 0) else 0)
+#     + ((e0[C]*e1[C]*x[0, C] + e1[C])*direction[0, C]*g[C] if Eq(2, 1) else 0)
+@core
+def hvp_x_f32_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e1_C, g_C, x_0_C, x_1_C):
+    i_2 = np.float64(i_2)
+    direction_0_C = np.float64(direction_0_C)
+    direction_1_C = np.float64(direction_1_C)
+    e0_C = np.float64(e0_C)
+    e1_C = np.float64(e1_C)
+    g_C = np.float64(g_C)
+    x_0_C = np.float64(x_0_C)
+    x_1_C = np.float64(x_1_C)
+    t1 = i_2 == 0.0
+    t2 = e0_C * 2.0
+    t3 = t2 * e1_C
+    t4 = t3 * x_1_C
+    t5 = e0_C * e0_C
+    t6 = t5 * e1_C
+    t7 = t6 * x_0_C
+    t8 = t7 * x_1_C
+    t9 = t4 + t8
+    t10 = e1_C * e1_C
+    t11 = t10 * e0_C
+    t12 = t11 * x_0_C
+    t13 = -(t12 * x_1_C)
+    t14 = t9 + t13
+    t15 = direction_0_C * t14
+    t16 = direction_1_C * e1_C
+    t17 = t15 + t16
+    t18 = direction_1_C * e0_C
+    t19 = t18 * e1_C
+    t20 = t19 * x_0_C
+    t21 = t17 + t20
+    t22 = g_C * t21
+    t23 = t22 if t1 else 0.0
+    t24 = i_2 == 1.0
+    t25 = direction_0_C * g_C
+    t26 = e0_C * e1_C
+    t27 = t26 * x_0_C
+    t28 = e1_C + t27
+    t29 = t25 * t28
+    t30 = t29 if t24 else 0.0
+    t31 = t23 + t30
+    t32 = t31 - t23
+    t33 = t21 - t17
+    t34 = t17 - t15
+    t35 = t14 - t9
+    t36 = t9 - t4
+    t37 = (fma(t6, x_0_C, -t7) + (fma(t5, e1_C, -t6) + fma(e0_C, e0_C, -t5) * e1_C) * x_0_C) * x_1_C
+    t38 = t4 - (t9 - t36) + (t8 - t36) + (fma(t3, x_1_C, -t4) + fma(t2, e1_C, -t3) * x_1_C)
+    t39 = (fma(t11, x_0_C, -t12) + (fma(t10, e0_C, -t11) + fma(e1_C, e1_C, -t10) * e0_C) * x_0_C) * x_1_C
+    t40 = t9 - (t14 - t35) + (t13 - t35) + (t38 + (fma(t7, x_1_C, -t8) + t37)) + -(fma(t12, x_1_C, t13) + t39)
+    t41 = t15 - (t17 - t34) + (t16 - t34) + (fma(direction_0_C, t14, -t15) + direction_0_C * t40)
+    t42 = fma(t19, x_0_C, -t20) + (fma(t18, e1_C, -t19) + fma(direction_1_C, e0_C, -t18) * e1_C) * x_0_C
+    t43 = g_C * (t17 - (t21 - t33) + (t20 - t33) + (t41 + fma(direction_1_C, e1_C, -t16)) + t42)
+    t44 = t28 - e1_C
+    t45 = t25 * (e1_C - (t28 - t44) + (t27 - t44) + (fma(t26, x_0_C, -t27) + fma(e0_C, e1_C, -t26) * x_0_C))
+    t46 = fma(t25, t28, -t29) + t45 + fma(direction_0_C, g_C, -t25) * t28 if t24 else 0.0
+    t47 = t23 - (t31 - t32) + (t30 - t32) + (fma(g_C, t21, -t22) + t43 if t1 else 0.0) + t46
+    return t31 + t47 if t47 - t47 == 0.0 else t31
+
+
 @loop
 def value_f64(x, out_):
     n_C = x.shape[2]
@@ -289,3 +421,101 @@ def vjp_f32(g, x, dx_):
                 dx__row_5 = dx__row[i_2][start:stop]
                 for i in range(stop - start):
                     dx__row_5[i] = vjp_f32_dx_core(i_2, e0_0[i], e1_1[i], g_row_2[i], x_row_3[i], x_row_4[i])
+
+
+@loop
+def hvp_x_f64(g, direction, x, dx_):
+    n_C = g.shape[1]
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    e1 = np.empty(n_C)
+    e1_l = np.empty(n_C)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[0][start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            e1_3 = e1[start:stop]
+            e1_l_4 = e1_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e1_core(x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                e1_here, e1_l_here = vjp_f64_e0_core(x_row_0[i])
+                e1_3[i] = e1_here
+                e1_l_4[i] = e1_l_here
+        for i_2 in range(2):
+            for start in range(0, n_C, LANES):
+                stop = min(start + LANES, n_C)
+                direction_row_0 = direction_row[0][start:stop]
+                direction_row_1 = direction_row[1][start:stop]
+                e0_2 = e0[start:stop]
+                e0_l_3 = e0_l[start:stop]
+                e1_4 = e1[start:stop]
+                e1_l_5 = e1_l[start:stop]
+                g_row_6 = g_row[start:stop]
+                x_row_7 = x_row[0][start:stop]
+                x_row_8 = x_row[1][start:stop]
+                dx__row_9 = dx__row[i_2][start:stop]
+                for i in range(stop - start):
+                    dx__row_9[i] = hvp_x_f64_dx_core(
+                        i_2,
+                        direction_row_0[i],
+                        direction_row_1[i],
+                        e0_2[i],
+                        e0_l_3[i],
+                        e1_4[i],
+                        e1_l_5[i],
+                        g_row_6[i],
+                        x_row_7[i],
+                        x_row_8[i],
+                    )
+
+
+@loop
+def hvp_x_f32(g, direction, x, dx_):
+    n_C = g.shape[1]
+    e0 = np.empty(n_C)
+    e1 = np.empty(n_C)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[0][start:stop]
+            e0_1 = e0[start:stop]
+            e1_2 = e1[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e1_core(x_row_0[i])
+                e0_1[i] = e0_here
+                e1_here = vjp_f32_e0_core(x_row_0[i])
+                e1_2[i] = e1_here
+        for i_2 in range(2):
+            for start in range(0, n_C, LANES):
+                stop = min(start + LANES, n_C)
+                direction_row_0 = direction_row[0][start:stop]
+                direction_row_1 = direction_row[1][start:stop]
+                e0_2 = e0[start:stop]
+                e1_3 = e1[start:stop]
+                g_row_4 = g_row[start:stop]
+                x_row_5 = x_row[0][start:stop]
+                x_row_6 = x_row[1][start:stop]
+                dx__row_7 = dx__row[i_2][start:stop]
+                for i in range(stop - start):
+                    dx__row_7[i] = hvp_x_f32_dx_core(
+                        i_2,
+                        direction_row_0[i],
+                        direction_row_1[i],
+                        e0_2[i],
+                        e1_3[i],
+                        g_row_4[i],
+                        x_row_5[i],
+                        x_row_6[i],
+                    )

@@ -2,7 +2,7 @@
 # Key: 9a281ab99fa509a24a6ffe4a54c6b3647aa0e966b1abb2ed9c03298fdb019f0d
 """contrastive_loss: Squared distance for a pair that belongs together, label 1, the square of what it lacks to the margin for label 0.
 
-return target * input**2 + (1 - target) * max(margin - input, 0) ** 2
+return weighted(target, input**2) + weighted(1 - target, max(margin - input, 0) ** 2)
 """
 
 import math
@@ -17,36 +17,40 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# target*y**2 + (1 - target)*first_max(margin - y, 0)**2 (compensated)
+# weighted(target, y**2) + weighted(1 - target, first_max(margin - y, 0)**2) (compensated)
 @core
 def value_scalar(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = abs(input)
-    t2 = target * t1
-    t3 = t2 * t1
-    t4 = 1.0 - target
-    t5 = margin - t1
-    t6 = t5 - margin
-    t7 = margin - (t5 - t6) + (-t1 - t6)
-    t8 = t5 < 0.0 or t5 == 0.0 and t7 < 0.0
-    t9 = 0.0 if t8 else t7
-    t10 = t9 - t9 == 0.0
-    t11 = 0.0 if t8 else t5
-    t12 = t11 + t9
-    t13 = t12 if t10 else t11
-    t14 = t4 * t13
-    t15 = t14 * t13
-    t16 = t3 + t15
-    t17 = t16 - t3
-    t18 = t9 - (t12 - t11) if t10 else 0.0
-    t19 = -target
-    t20 = t4 - t19
-    t21 = (fma(t4, t13, -t14) + t4 * t18 + (t19 - (t4 - t20) + (1.0 - t20)) * t13) * t13
-    t22 = t3 - (t16 - t17) + (t15 - t17) + (fma(t2, t1, -t3) + fma(target, t1, -t2) * t1)
-    t23 = t22 + (fma(t14, t13, -t15) + t14 * t18 + t21)
-    return (t16 + t23 if t23 - t23 == 0.0 else t16) if 0.0 <= input else math.nan
+    t1 = target == 0.0
+    t2 = abs(input)
+    t3 = target * t2
+    t4 = t3 * t2
+    t5 = 0.0 if t1 else t4
+    t6 = 1.0 - target
+    t7 = t6 == 0.0
+    t8 = margin - t2
+    t9 = t8 - margin
+    t10 = margin - (t8 - t9) + (-t2 - t9)
+    t11 = t8 < 0.0 or t8 == 0.0 and t10 < 0.0
+    t12 = 0.0 if t11 else t10
+    t13 = t12 - t12 == 0.0
+    t14 = 0.0 if t11 else t8
+    t15 = t14 + t12
+    t16 = t15 if t13 else t14
+    t17 = t6 * t16
+    t18 = t17 * t16
+    t19 = 0.0 if t7 else t18
+    t20 = t5 + t19
+    t21 = t20 - t5
+    t22 = t12 - (t15 - t14) if t13 else 0.0
+    t23 = -target
+    t24 = t6 - t23
+    t25 = (fma(t6, t16, -t17) + t6 * t22 + (t23 - (t6 - t24) + (1.0 - t24)) * t16) * t16
+    t26 = t5 - (t20 - t21) + (t19 - t21) + (0.0 if t1 else fma(t3, t2, -t4) + fma(target, t2, -t3) * t2)
+    t27 = t26 + (0.0 if t7 else fma(t17, t16, -t18) + t17 * t22 + t25)
+    return (t20 + t27 if t27 - t27 == 0.0 else t20) if 0.0 <= input else math.nan
 
 
 @core
@@ -54,61 +58,56 @@ def value_scalar32(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = margin - input
-    t2 = 0.0 if t1 < 0.0 else t1
-    return input * input * target + (1.0 - target) * t2 * t2 if 0.0 <= input else math.nan
+    t1 = 1.0 - target
+    t2 = margin - input
+    t3 = 0.0 if t2 < 0.0 else t2
+    t4 = (0.0 if target == 0.0 else input * input * target) + (0.0 if t1 == 0.0 else t1 * t3 * t3)
+    return t4 if 0.0 <= input else math.nan
 
 
-# 2*target*y + 2*(1 - target)*first_max(margin - y, 0)*(-1 if margin - y >= 0 else 0) (compensated)
+# weighted(target, 2*y) + weighted(1 - target, 2*first_max(margin - y, 0)*(-1 if margin - y >= 0 else 0))
+# (compensated)
 @core
 def grad_scalar(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = 1.0 - target
-    t2 = t1 * 2.0
-    t3 = margin - input
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = -input
-    t8 = t3 - t7
-    t9 = 0.0 - (t5 - t6) + (t4 - t6) + -(t7 - (t3 - t8) + (margin - t8))
-    t10 = t9 - t9 == 0.0
-    t11 = t5 + t9
-    t12 = t11 if t10 else t5
-    t13 = -1.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
-    t14 = target * 2.0
-    t15 = abs(input)
-    t16 = t14 * t15
-    t17 = margin - t15
-    t18 = t17 - margin
-    t19 = margin - (t17 - t18) + (-t15 - t18)
-    t20 = t17 < 0.0 or t17 == 0.0 and t19 < 0.0
-    t21 = 0.0 if t20 else t19
-    t22 = t21 - t21 == 0.0
-    t23 = 0.0 if t20 else t17
-    t24 = t23 + t21
-    t25 = t24 if t22 else t23
-    t26 = t2 * t25
-    t27 = -t17
-    t28 = 0.0 + t27
-    t29 = t28 - 0.0
-    t30 = 0.0 - (t28 - t29) + (t27 - t29) + -t19
-    t31 = t30 - t30 == 0.0
-    t32 = t28 + t30
-    t33 = t32 if t31 else t28
-    t34 = -1.0 if t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t28) if t31 else 0.0) <= 0.0 else 0.0
-    t35 = t26 * t34
-    t36 = t16 + t35
-    t37 = t36 - t16
-    t38 = -target
-    t39 = t1 - t38
-    t40 = fma(t2, t25, -t26) + t2 * (t21 - (t24 - t23) if t22 else 0.0)
-    t41 = fma(t26, t34, -t35) + (t40 + (t38 - (t1 - t39) + (1.0 - t39)) * 2.0 * t25) * t34
-    t42 = t16 - (t36 - t37) + (t35 - t37) + fma(t14, t15, -t16) + t41
-    t43 = input * 2.0 * target + t2 * (0.0 if t3 < 0.0 else t3) * t13
-    return (t43 if input == 0.0 else t36 + t42 if t42 - t42 == 0.0 else t36) if 0.0 <= input else math.nan
+    t1 = target == 0.0
+    t2 = target * 2.0
+    t3 = abs(input)
+    t4 = t2 * t3
+    t5 = 0.0 if t1 else t4
+    t6 = 1.0 - target
+    t7 = t6 == 0.0
+    t8 = t6 * 2.0
+    t9 = margin - t3
+    t10 = t9 - margin
+    t11 = margin - (t9 - t10) + (-t3 - t10)
+    t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
+    t13 = 0.0 if t12 else t11
+    t14 = t13 - t13 == 0.0
+    t15 = 0.0 if t12 else t9
+    t16 = t15 + t13
+    t17 = t16 if t14 else t15
+    t18 = t8 * t17
+    t19 = -t9
+    t20 = 0.0 + t19
+    t21 = t20 - 0.0
+    t22 = 0.0 - (t20 - t21) + (t19 - t21) + -t11
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = t24 if t23 else t20
+    t26 = -1.0 if t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) <= 0.0 else 0.0
+    t27 = t18 * t26
+    t28 = 0.0 if t7 else t27
+    t29 = t5 + t28
+    t30 = t29 - t5
+    t31 = -target
+    t32 = t6 - t31
+    t33 = fma(t8, t17, -t18) + t8 * (t13 - (t16 - t15) if t14 else 0.0)
+    t34 = 0.0 if t7 else fma(t18, t26, -t27) + (t33 + (t31 - (t6 - t32) + (1.0 - t32)) * 2.0 * t17) * t26
+    t35 = t5 - (t29 - t30) + (t28 - t30) + (0.0 if t1 else fma(t2, t3, -t4)) + t34
+    return (t29 + t35 if t35 - t35 == 0.0 else t29) if 0.0 <= input else math.nan
 
 
 @core
@@ -116,39 +115,42 @@ def grad_scalar32(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = margin - input
-    t2 = -t1
-    t3 = 0.0 + t2
-    t4 = t3 - 0.0
-    t5 = -input
-    t6 = t1 - t5
-    t7 = 0.0 - (t3 - t4) + (t2 - t4) + -(t5 - (t1 - t6) + (margin - t6))
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = -1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) <= 0.0 else 0.0
-    t12 = input * 2.0 * target + (1.0 - target) * 2.0 * (0.0 if t1 < 0.0 else t1) * t11
-    return t12 if 0.0 <= input else math.nan
+    t1 = 1.0 - target
+    t2 = margin - input
+    t3 = -t2
+    t4 = 0.0 + t3
+    t5 = t4 - 0.0
+    t6 = -input
+    t7 = t2 - t6
+    t8 = 0.0 - (t4 - t5) + (t3 - t5) + -(t6 - (t2 - t7) + (margin - t7))
+    t9 = t8 - t8 == 0.0
+    t10 = t4 + t8
+    t11 = t10 if t9 else t4
+    t12 = -1.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
+    t13 = 0.0 if t1 == 0.0 else t1 * 2.0 * (0.0 if t2 < 0.0 else t2) * t12
+    return (0.0 if target == 0.0 else input * 2.0 * target) + t13 if 0.0 <= input else math.nan
 
 
-# 2*target + 2*(1 - target)*(-1 if -input + margin >= 0 else 0)**2
+# weighted(target, 2) + weighted(1 - target, 2*(-1 if -input + margin >= 0 else 0)**2)
 @core
 def grad2_scalar(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = margin - input
-    t2 = -t1
-    t3 = 0.0 + t2
-    t4 = t3 - 0.0
-    t5 = -input
-    t6 = t1 - t5
-    t7 = 0.0 - (t3 - t4) + (t2 - t4) + -(t5 - (t1 - t6) + (margin - t6))
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = -1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) <= 0.0 else 0.0
-    return target * 2.0 + (1.0 - target) * 2.0 * t11 * t11 if 0.0 <= input else math.nan
+    t1 = 1.0 - target
+    t2 = margin - input
+    t3 = -t2
+    t4 = 0.0 + t3
+    t5 = t4 - 0.0
+    t6 = -input
+    t7 = t2 - t6
+    t8 = 0.0 - (t4 - t5) + (t3 - t5) + -(t6 - (t2 - t7) + (margin - t7))
+    t9 = t8 - t8 == 0.0
+    t10 = t4 + t8
+    t11 = t10 if t9 else t4
+    t12 = -1.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
+    t13 = (0.0 if target == 0.0 else target * 2.0) + (0.0 if t1 == 0.0 else t1 * 2.0 * t12 * t12)
+    return t13 if 0.0 <= input else math.nan
 
 
 grad2_scalar32 = grad2_scalar
@@ -190,39 +192,41 @@ def grad_target_scalar32(input, target, margin):
     return (input - t2) * (input + t2) if 0.0 <= input else math.nan
 
 
-# 2*(1 - target)*first_max(-input + margin, 0)*(1 if -input + margin >= 0 else 0) (compensated)
+# weighted(1 - target, 2*first_max(-input + margin, 0)*(1 if -input + margin >= 0 else 0)) (compensated)
 @core
 def grad_margin_scalar(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
     t1 = 1.0 - target
-    t2 = t1 * 2.0
-    t3 = margin - input
-    t4 = -input
-    t5 = t3 - t4
-    t6 = t4 - (t3 - t5) + (margin - t5)
-    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
-    t8 = 0.0 if t7 else t6
-    t9 = t8 - t8 == 0.0
-    t10 = 0.0 if t7 else t3
-    t11 = t10 + t8
-    t12 = t11 if t9 else t10
-    t13 = t2 * t12
-    t14 = -t3
-    t15 = 0.0 + t14
-    t16 = t15 - 0.0
-    t17 = 0.0 - (t15 - t16) + (t14 - t16) + -t6
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = t19 if t18 else t15
-    t21 = 1.0 if t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) <= 0.0 else 0.0
-    t22 = t13 * t21
-    t23 = -target
-    t24 = t1 - t23
-    t25 = fma(t2, t12, -t13) + t2 * (t8 - (t11 - t10) if t9 else 0.0)
-    t26 = fma(t13, t21, -t22) + (t25 + (t23 - (t1 - t24) + (1.0 - t24)) * 2.0 * t12) * t21
-    return (t22 + t26 if t26 - t26 == 0.0 else t22) if 0.0 <= input else math.nan
+    t2 = t1 == 0.0
+    t3 = t1 * 2.0
+    t4 = margin - input
+    t5 = -input
+    t6 = t4 - t5
+    t7 = t5 - (t4 - t6) + (margin - t6)
+    t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
+    t9 = 0.0 if t8 else t7
+    t10 = t9 - t9 == 0.0
+    t11 = 0.0 if t8 else t4
+    t12 = t11 + t9
+    t13 = t12 if t10 else t11
+    t14 = t3 * t13
+    t15 = -t4
+    t16 = 0.0 + t15
+    t17 = t16 - 0.0
+    t18 = 0.0 - (t16 - t17) + (t15 - t17) + -t7
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = 1.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0 else 0.0
+    t23 = t14 * t22
+    t24 = -target
+    t25 = t1 - t24
+    t26 = fma(t3, t13, -t14) + t3 * (t9 - (t12 - t11) if t10 else 0.0)
+    t27 = 0.0 if t2 else fma(t14, t22, -t23) + (t26 + (t24 - (t1 - t25) + (1.0 - t25)) * 2.0 * t13) * t22
+    t28 = 0.0 if t2 else t23
+    return (t28 + t27 if t27 - t27 == 0.0 else t28) if 0.0 <= input else math.nan
 
 
 @core
@@ -230,18 +234,19 @@ def grad_margin_scalar32(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = margin - input
-    t2 = -t1
-    t3 = 0.0 + t2
-    t4 = t3 - 0.0
-    t5 = -input
-    t6 = t1 - t5
-    t7 = 0.0 - (t3 - t4) + (t2 - t4) + -(t5 - (t1 - t6) + (margin - t6))
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) <= 0.0 else 0.0
-    return (1.0 - target) * 2.0 * (0.0 if t1 < 0.0 else t1) * t11 if 0.0 <= input else math.nan
+    t1 = 1.0 - target
+    t2 = margin - input
+    t3 = -t2
+    t4 = 0.0 + t3
+    t5 = t4 - 0.0
+    t6 = -input
+    t7 = t2 - t6
+    t8 = 0.0 - (t4 - t5) + (t3 - t5) + -(t6 - (t2 - t7) + (margin - t7))
+    t9 = t8 - t8 == 0.0
+    t10 = t4 + t8
+    t11 = t10 if t9 else t4
+    t12 = 1.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
+    return (0.0 if t1 == 0.0 else t1 * 2.0 * (0.0 if t2 < 0.0 else t2) * t12) if 0.0 <= input else math.nan
 
 
 # Together, so that what they share is computed once.
@@ -251,61 +256,55 @@ def value_and_grad_scalar(input, target, margin):
     target = np.float64(target)
     margin = np.float64(margin)
     t1 = 0.0 <= input
-    t2 = abs(input)
-    t3 = target * t2
-    t4 = t3 * t2
-    t5 = 1.0 - target
-    t6 = margin - t2
-    t7 = t6 - margin
-    t8 = margin - (t6 - t7) + (-t2 - t7)
-    t9 = t6 < 0.0 or t6 == 0.0 and t8 < 0.0
-    t10 = 0.0 if t9 else t8
-    t11 = t10 - t10 == 0.0
-    t12 = 0.0 if t9 else t6
-    t13 = t12 + t10
-    t14 = t13 if t11 else t12
-    t15 = t5 * t14
-    t16 = t15 * t14
-    t17 = t4 + t16
-    t18 = t17 - t4
-    t19 = t10 - (t13 - t12) if t11 else 0.0
-    t20 = -target
-    t21 = t5 - t20
-    t22 = t20 - (t5 - t21) + (1.0 - t21)
-    t23 = fma(t15, t14, -t16) + t15 * t19 + (fma(t5, t14, -t15) + t5 * t19 + t22 * t14) * t14
-    t24 = t4 - (t17 - t18) + (t16 - t18) + (fma(t3, t2, -t4) + fma(target, t2, -t3) * t2) + t23
-    t25 = t5 * 2.0
-    t26 = margin - input
-    t27 = -t26
-    t28 = 0.0 + t27
-    t29 = t28 - 0.0
-    t30 = -input
-    t31 = t26 - t30
-    t32 = 0.0 - (t28 - t29) + (t27 - t29) + -(t30 - (t26 - t31) + (margin - t31))
-    t33 = t32 - t32 == 0.0
-    t34 = t28 + t32
-    t35 = t34 if t33 else t28
-    t36 = -1.0 if t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t28) if t33 else 0.0) <= 0.0 else 0.0
-    t37 = target * 2.0
-    t38 = t37 * t2
-    t39 = t25 * t14
-    t40 = -t6
-    t41 = 0.0 + t40
-    t42 = t41 - 0.0
-    t43 = 0.0 - (t41 - t42) + (t40 - t42) + -t8
-    t44 = t43 - t43 == 0.0
-    t45 = t41 + t43
-    t46 = t45 if t44 else t41
-    t47 = -1.0 if t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) <= 0.0 else 0.0
-    t48 = t39 * t47
-    t49 = t38 + t48
-    t50 = t49 - t38
-    t51 = fma(t39, t47, -t48) + (fma(t25, t14, -t39) + t25 * t19 + t22 * 2.0 * t14) * t47
-    t52 = t38 - (t49 - t50) + (t48 - t50) + fma(t37, t2, -t38) + t51
-    t53 = input * 2.0 * target + t25 * (0.0 if t26 < 0.0 else t26) * t36
-    t54 = (t17 + t24 if t24 - t24 == 0.0 else t17) if t1 else math.nan
-    t55 = (t53 if input == 0.0 else t49 + t52 if t52 - t52 == 0.0 else t49) if t1 else math.nan
-    return t54, t55
+    t2 = target == 0.0
+    t3 = abs(input)
+    t4 = target * t3
+    t5 = t4 * t3
+    t6 = 0.0 if t2 else t5
+    t7 = 1.0 - target
+    t8 = t7 == 0.0
+    t9 = margin - t3
+    t10 = t9 - margin
+    t11 = margin - (t9 - t10) + (-t3 - t10)
+    t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
+    t13 = 0.0 if t12 else t11
+    t14 = t13 - t13 == 0.0
+    t15 = 0.0 if t12 else t9
+    t16 = t15 + t13
+    t17 = t16 if t14 else t15
+    t18 = t7 * t17
+    t19 = t18 * t17
+    t20 = 0.0 if t8 else t19
+    t21 = t6 + t20
+    t22 = t21 - t6
+    t23 = t13 - (t16 - t15) if t14 else 0.0
+    t24 = -target
+    t25 = t7 - t24
+    t26 = t24 - (t7 - t25) + (1.0 - t25)
+    t27 = 0.0 if t8 else fma(t18, t17, -t19) + t18 * t23 + (fma(t7, t17, -t18) + t7 * t23 + t26 * t17) * t17
+    t28 = t6 - (t21 - t22) + (t20 - t22) + (0.0 if t2 else fma(t4, t3, -t5) + fma(target, t3, -t4) * t3) + t27
+    t29 = target * 2.0
+    t30 = t29 * t3
+    t31 = 0.0 if t2 else t30
+    t32 = t7 * 2.0
+    t33 = t32 * t17
+    t34 = -t9
+    t35 = 0.0 + t34
+    t36 = t35 - 0.0
+    t37 = 0.0 - (t35 - t36) + (t34 - t36) + -t11
+    t38 = t37 - t37 == 0.0
+    t39 = t35 + t37
+    t40 = t39 if t38 else t35
+    t41 = -1.0 if t40 < 0.0 or t40 == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) <= 0.0 else 0.0
+    t42 = t33 * t41
+    t43 = 0.0 if t8 else t42
+    t44 = t31 + t43
+    t45 = t44 - t31
+    t46 = 0.0 if t8 else fma(t33, t41, -t42) + (fma(t32, t17, -t33) + t32 * t23 + t26 * 2.0 * t17) * t41
+    t47 = t31 - (t44 - t45) + (t43 - t45) + (0.0 if t2 else fma(t29, t3, -t30)) + t46
+    t48 = (t21 + t28 if t28 - t28 == 0.0 else t21) if t1 else math.nan
+    t49 = (t44 + t47 if t47 - t47 == 0.0 else t44) if t1 else math.nan
+    return t48, t49
 
 
 @core
@@ -314,22 +313,24 @@ def value_and_grad_scalar32(input, target, margin):
     target = np.float64(target)
     margin = np.float64(margin)
     t1 = 0.0 <= input
-    t2 = 1.0 - target
-    t3 = margin - input
-    t4 = 0.0 if t3 < 0.0 else t3
-    t5 = -t3
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = -input
-    t9 = t3 - t8
-    t10 = 0.0 - (t6 - t7) + (t5 - t7) + -(t8 - (t3 - t9) + (margin - t9))
-    t11 = t10 - t10 == 0.0
-    t12 = t6 + t10
-    t13 = t12 if t11 else t6
-    t14 = -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t6) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = input * input * target + t2 * t4 * t4 if t1 else math.nan
-    t16 = input * 2.0 * target + t2 * 2.0 * t4 * t14 if t1 else math.nan
-    return t15, t16
+    t2 = target == 0.0
+    t3 = 1.0 - target
+    t4 = t3 == 0.0
+    t5 = margin - input
+    t6 = 0.0 if t5 < 0.0 else t5
+    t7 = -t5
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = -input
+    t11 = t5 - t10
+    t12 = 0.0 - (t8 - t9) + (t7 - t9) + -(t10 - (t5 - t11) + (margin - t11))
+    t13 = t12 - t12 == 0.0
+    t14 = t8 + t12
+    t15 = t14 if t13 else t8
+    t16 = -1.0 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t8) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = (0.0 if t2 else input * input * target) + (0.0 if t4 else t3 * t6 * t6) if t1 else math.nan
+    t18 = (0.0 if t2 else input * 2.0 * target) + (0.0 if t4 else t3 * 2.0 * t6 * t16) if t1 else math.nan
+    return t17, t18
 
 
 @loop

@@ -48,6 +48,7 @@ EXTRA_TYPES = {
     "check": "check: bool = False",
     "axis": "axis: int = -1",
     "keepdims": "keepdims: bool = False",
+    "g": "g: _ArrayLike = 1.0",
 }
 
 

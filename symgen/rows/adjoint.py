@@ -103,27 +103,31 @@ class Tape:
             else:
                 deltas.append((index(axis), place))
         others = [index(n) for n in (*stage.axes, *stage.over) if index(n) not in renamed]
-        names = {**renamed, **{i: Dummy(i.name, integer=True, nonnegative=True) for i in others}}
-        inner = [(i, p) for i, p in deltas if set(others) & p.free_symbols]
-        outer = [(i, p) for i, p in deltas if not set(others) & p.free_symbols]
-        found = self.summed(guarded(term, inner), others, names)
-        self.add(base_of(target), guarded(found, [(i, p.xreplace(names)) for i, p in outer]))
+        # the target's own index may have the name of one of the stage's, which is another index
+        apart = {i: Dummy(i.name, integer=True, nonnegative=True) for i in others}
+        names, bound = {**renamed, **apart}, list(apart.values())
+        at = [(i, p.xreplace(names)) for i, p in deltas]
+        inner = [(i, p) for i, p in at if set(bound) & p.free_symbols]
+        outer = [(i, p) for i, p in at if not set(bound) & p.free_symbols]
+        # what is scattered is summed before, over all that does not say where it goes
+        steering = [i for i in bound if any(i in p.free_symbols for _, p in inner)]
+        before = self.summed(term.xreplace(names), [i for i in bound if i not in steering])
+        found = self.summed(guarded(before, inner), steering)
+        self.add(base_of(target), guarded(found, outer))
 
-    def summed(self, term: Expr, others: list[Symbol], names: Mapping[Symbol, Symbol]) -> Expr:
+    def summed(self, term: Expr, others: list[Symbol]) -> Expr:
         """The sum over other indices; over those that the term does not depend on it is a product."""
         if isinstance(term, Cases) and not set(others) & term.condition.free_symbols:
             inner = next((e for e in (term.then, term.otherwise) if e != 0), sp.S.Zero)
-            whole = where_counts(term, self.summed(inner, others, names))
+            whole = where_counts(term, self.summed(inner, others))
             if whole is not None:
-                return Cases(whole.condition.xreplace(dict(names)), *whole.args[1:])
+                return whole
         varying = [i for i in others if i in term.free_symbols]
         for i in others:
             if i not in varying:
                 term = times(size(i.name), term)
-        if not varying:
-            return term.xreplace(dict(names))
         # names by depth need the axis in front, which a dummy's own name gives
-        return self.stages.reduce("sum", term.xreplace(dict(names)), [names[i] for i in varying])
+        return self.stages.reduce("sum", term, varying) if varying else term
 
 
 def shared_by_ties(stages: Stages, stage: Stage, value: Expr) -> Expr:

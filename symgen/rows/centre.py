@@ -75,7 +75,7 @@ def _without(program: Program, mean: Mean) -> Program | None:
     over = map(index, mean.stage.over)
     total, weights = (made.reduce("sum", e, [k]) for k in over for e in (mean.weight * mean.array, mean.weight))
     centre = Symbol(f"c{sum(s.out.startswith('c') for s in program.stages)}", real=True)
-    extra = [s for s in made.made if s not in program.stages]
+    extra = made.made[len(program.stages):]
     extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
     name = base_of(mean.array)
     later = [replace(s, body=_less(s.body, name, centre)) for s in program.stages[at:]]

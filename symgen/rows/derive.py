@@ -53,7 +53,7 @@ class RowOutput:
     """One kernel of a variant, at every stage of its making.
 
     Attributes:
-        name: "value", "vjp" (of all tensors), "vjp_NAME", "value_and_grad"; "share" and its own, "hvp_NAME" for losses.
+        name: "value", "vjp" (of all tensors), "vjp_NAME", "hvp_NAME"; of losses "value_and_grad", "share" and its own.
         recognized: its program in the vocabulary.
         stable: the same with free parameters, and what is shared computed once.
         families: the free parameters, in which the derivative of its results was shown to vanish.
@@ -208,9 +208,9 @@ def kernels(known: Recognized, found: tuple[Place, ...], loss: bool) -> Iterator
     yield Wanted("vjp", tuple(tensors), pullback(program, tensors), trace)
     if loss:
         yield Wanted("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
-        for name, axes in tensors.items():
-            second = pullback(pushforward(program, name), {name: axes})
-            yield Wanted(f"hvp_{name}", (name,), second, trace, along=name)
+    for name, axes in tensors.items():
+        second = pullback(pushforward(program, name), {name: axes})
+        yield Wanted(f"hvp_{name}", (name,), second, trace, along=name)
     yield from single("vjp", known, others)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -53,7 +54,9 @@ class Stages:
         return read(name, map(index, stage.axes))
 
     def fresh(self) -> str:
-        return f"s{len(self.made)}"
+        """A name that no stage has; where some were left out, their number is not enough."""
+        taken = {s.out for s in self.made}
+        return next(name for n in itertools.count(len(self.made)) if (name := f"s{n}") not in taken)
 
     def lower(self, e: Any) -> Any:
         """An expression with every reduction in it made a stage."""

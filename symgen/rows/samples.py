@@ -11,7 +11,7 @@ import sympy as sp
 
 from symgen.rows.derive import Place, places
 from symgen.spec import Op, Variant
-from symgen.spec.model import role_limits
+from symgen.spec.model import exact, role_limits
 
 Arrays = dict[str, Any]
 
@@ -62,9 +62,18 @@ def sample(op: Op, variant: Variant, n: int, seed: int) -> tuple[Arrays, dict[st
             found[place.name] = np.array([*rng.permutation(n)[: n - 1], -1])
         elif place.role.kind == "mask":
             found[place.name] = np.ones(n, bool)  # logarithms of masked entries are infinite
+        elif known := labels(op, variant, place):
+            found[place.name] = np.asarray(rng.choice(known, shape))
         else:
             found[place.name] = rng.uniform(low, high, shape)
     return found, lengths
+
+
+def labels(op: Op, variant: Variant, place: Place) -> list[float]:
+    """The numbers that a formula asks an operand of samples for: labels, of which each has a case of its own."""
+    symbol = op.symbol(place.name)
+    asked = (set(c.args) - {symbol} for c in variant.value.atoms(sp.Eq) if symbol in c.args)
+    return sorted(float(e) for found in asked for e in found if e.is_number)
 
 
 def ends(place: Place, low: float, high: float) -> tuple[float, float]:
@@ -86,7 +95,7 @@ def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> 
     for value in (min(max(start or 0.1, low), high), *(v for v in tried if least <= v + 0.05 and v - 0.05 <= most)):
         symbol = op.symbol(place.name)
         known = [
-            (c.xreplace({symbol: sp.nsimplify(value) if np.isfinite(value) else sp.oo}), t)
+            (c.xreplace({symbol: exact(value)}), t)
             for c, t in variant.conditions
             if c.free_symbols == {symbol}
         ]

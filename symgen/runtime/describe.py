@@ -20,10 +20,11 @@ EXTRAS = {
     "reduction": "'none' for the loss of each sample, 'mean', 'sum', or 'batchmean': divided by the first axis",
     "axis": "the axis that it works along; also answers to dim",
     "keepdims": "whether that axis stays in the result, with length one; also answers to keepdim",
+    "g": "cotangent; broadcasts to the shape of the value",
     "check": "whether to check the values of the operands against the domain, not only options",
 }
 EXTRA_DEFAULTS: dict[str, object] = {"order": 1, "wrt": None, "out": None, "where": True, "check": False,
-                                    "axis": -1, "keepdims": False}  # fmt: skip
+                                    "axis": -1, "keepdims": False, "g": 1.0}  # fmt: skip
 METHOD_EXTRAS = {
     "": ("out", "where"),
     "grad": ("order", "wrt", "out", "where"),
@@ -37,7 +38,11 @@ LOSS_EXTRAS = {
     "value_and_grad": ("wrt", "reduction", "out"),
     "hvp": ("wrt", "reduction", "out"),
 }
-ROW_EXTRAS = {"": ("axis", "keepdims", "out"), "vjp": ("axis", "keepdims", "wrt", "out")}
+ROW_EXTRAS = {
+    "": ("axis", "keepdims", "out"),
+    "vjp": ("axis", "keepdims", "wrt", "out"),
+    "hvp": ("axis", "keepdims", "wrt", "g", "out"),
+}
 ROW_LOSS_EXTRAS = {
     "": ("axis", "reduction", "out"),
     "grad": ("axis", "wrt", "reduction", "out"),
@@ -54,6 +59,10 @@ METHOD_SUMMARIES = {
     "grad": "Elementwise derivative of {name}, of the shape of its value.",
     "vjp": "Gradients of sum(g * {name}(...)), each of the shape of the operand it belongs to, in one pass.",
     "value_and_grad": "Value and elementwise derivative of {name}, in one pass over memory.",
+}
+ROW_SUMMARIES = {
+    "vjp": METHOD_SUMMARIES["vjp"],
+    "hvp": "Second derivative of sum(g * {name}(...)) in one operand, times a vector.",
 }
 LOSS_SUMMARIES = {
     "grad": "Gradient of {name}, of the shape of the operand; elementwise derivatives with reduction='none'.",
@@ -75,6 +84,7 @@ METHOD_RETURNS = {
         "    names: bare where there is one, else a tuple. An option's gradient is a scalar."
     ),
     "value_and_grad": "The value, and the derivative as `grad` returns it.",
+    "hvp": "An array like the operand.",
 }
 
 
@@ -102,10 +112,9 @@ def extra_default(function: Function, name: str) -> object:
 
 def summaries(function: Function) -> dict[str, str]:
     """What each method of a function does, in a sentence."""
-    known = LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
-    if function.is_rows:
-        return {m: text for m, text in known.items() if m in (ROW_LOSS_EXTRAS if function.is_loss else ROW_EXTRAS)}
-    return known
+    if function.is_rows and not function.is_loss:
+        return ROW_SUMMARIES
+    return LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
 
 
 def _returns(function: Function, method: str) -> str:
@@ -243,13 +252,13 @@ def example(function: Function, public: str, method: str = "") -> str:
     call, alias = (".".join(filter(None, parts)) for parts in (("F", function.name, method), ("F",)))
     load = f"from {parent} import {module} as {alias}" if parent and not public.endswith("functional") else (
         f"import {public} as {alias}")
-    reduced = (function.is_loss and method == "vjp") or function.drops_axis
-    leading = ["1.0" if reduced else "np.ones(3)"] if method in LEADING else []
+    reduced = function.is_loss or function.drops_axis
+    leading = {"vjp": ["1.0" if reduced else "np.ones(3)"], "hvp": [f"np.ones({_length(function.tensors[0])})"]}
     shown = WALKED_ROLES | ROW_ROLES
     operands = [_example_operand(a) for a in function.arguments if a.role in shown and a.required]
     rest = [_number_text(v, a) for a, v in _example_options(function)]
     parameters = [f"{a.name}=0.5" for a in function.arguments if a.role == "param" and a.required]
-    arguments = ", ".join([*leading, *operands, *parameters, *rest])
+    arguments = ", ".join([*leading.get(method, []), *operands, *parameters, *rest])
     result = "y, dy" if method == "value_and_grad" else "y"
     return f">>> import numpy as np\n>>> {load}\n>>> {result} = {call}({arguments})"
 
@@ -258,14 +267,19 @@ def _inside(limits: Sequence[tuple[str, object]], value: float) -> bool:
     return all(SYMBOLS[symbol](value, number(bound)) for symbol, bound in limits)
 
 
+def _length(argument: Argument) -> int:
+    """How many entries the operand of an example has."""
+    parts = [a for a in argument.axes if a.parts > 1]
+    return parts[0].parts * (3 if parts[0].name else 1) if parts else 3
+
+
 def _example_operand(argument: Argument) -> str:
     if argument.role in ("index", "either"):
         return "0"
     if argument.role == "labels":
         return "np.array([0, -1, -1])"
     if any(a.parts > 1 for a in argument.axes):
-        count = argument.axes[0].parts * (3 if argument.axes[0].name else 1)
-        return f"np.linspace(0.25, 0.75, {count})"
+        return f"np.linspace(0.25, 0.75, {_length(argument)})"
     inside = [v for v in (-1.0, 0.25, 0.5, 2.0) if _inside(argument.limits, v)][:3]
     return f"np.array({(inside * 3)[:3]})" if inside else "np.ones(3)"
 

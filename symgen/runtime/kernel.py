@@ -33,7 +33,7 @@ LOSS_METHODS = {
     "value_and_grad": losses.value_and_grad,
     "hvp": losses.hvp,
 }
-ROW_METHODS = {"vjp": rows.vjp}
+ROW_METHODS = {"vjp": rows.vjp, "hvp": rows.hvp}
 ROW_LOSS_METHODS = {
     "grad": row_losses.grad,
     "vjp": row_losses.vjp,
@@ -86,7 +86,7 @@ class Kernel(Quick):
         vjp: the gradients of a cotangent.
         value_and_grad: the value and the elementwise derivative.
         cuda: the same for arrays in the memory of a GPU.
-        hvp: of a loss, its second derivative times a vector.
+        hvp: of a loss, or of a function of rows, its second derivative times a vector.
     """
 
     grad: Callable[..., Any]

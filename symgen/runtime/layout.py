@@ -221,16 +221,17 @@ def _unpacked(axes: Sequence[Axis], inner: Shape) -> list[int]:
 
 
 def check_positions(function: str, given: Sequence[Given], found: Layout, options: dict[str, Any]) -> None:
-    """Check that an index names a class, or something that the definition passes over.
+    """Check that an index names a class, or something that the definition passes over; a list is ended by -1.
 
     Raises:
         ValueError: the message counts those that do not, and shows the first.
     """
     for g in given:
-        if g.argument.role != "index":
+        if g.argument.role not in ("index", "labels"):
             continue
         size = found.lengths[g.argument.of]
-        outside = (g.array < 0) | (g.array >= size)
+        least = -1 if g.argument.role == "labels" else 0
+        outside = (g.array < least) | (g.array >= size)
         for option in g.argument.beside:
             outside &= g.array != options[option]
         if outside.any():
@@ -238,7 +239,7 @@ def check_positions(function: str, given: Sequence[Given], found: Layout, option
             also = "".join(f" and is not {o}={options[o]}" for o in g.argument.beside)
             raise ValueError(
                 f"{function}(): {g.argument.name} holds {int(g.array[first])} at index {first}, which is no class of "
-                f"0 to {size - 1}{also}; {int(outside.sum())} of {g.array.size} are outside"
+                f"{least} to {size - 1}{also}; {int(outside.sum())} of {g.array.size} are outside"
             )
 
 

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .calls import given_outputs
 from .dtypes import FLOAT64, Array, store
-from .errors import listing
 from .execute import check_out, finish
-from .layout import samples
 from .losses import _reduction
 from .manifest import Argument
 from .operands import to_array
@@ -25,9 +22,8 @@ from .rows import (
     bare,
     cotangent_rows,
     defaults,
-    delivered,
     gradients,
-    result_place,
+    second,
     summed,
     targets,
     total,
@@ -123,20 +119,7 @@ def hvp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
     """The second derivative in one tensor operand times a vector of its shape."""
     method = f"{caller.function.name}.hvp"
     call, how = _prepared(caller, method, args, kwargs, {"wrt": None}, "v")
-    vector, _ = to_array(method, "v", call.leading)
-    tensors = [t.name for t in caller.function.tensors]
-    wrt = call.extras["wrt"] or tensors[0]
-    (name,) = [wrt] if isinstance(wrt, str) else wrt if len(wrt) == 1 else [None]
-    if name not in tensors:
-        raise ValueError(f"{method}(): wrt must name one of {listing(tensors)}, got {call.extras['wrt']!r}")
-    given = call.operand(name)
-    assert given is not None
-    if vector.shape != given.array.shape:
-        raise ValueError(f"{method}(): v has shape {vector.shape}; expected that of {name}, {given.array.shape}")
-    place = result_place(call, given.argument, given_outputs(method, call.extras["out"], 1)[0])
-    rows = samples(np.broadcast_to(vector, place.merged), given, call.layout, call.precision.compute)
-    caller.run(call, f"hvp_{name}", [place.rows], np.full(1, _inverse(_divisor(caller, call, how))), along=rows)
-    return delivered(call, name, place)
+    return second(caller, call, np.full(1, _inverse(_divisor(caller, call, how))))
 
 
 def _gradients(caller: RowCaller, call: RowCall, how: str, g: Array, factor: float, roles: tuple[str, ...],

@@ -280,9 +280,7 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     function = caller.function
     method = f"{function.name}.vjp"
     call = caller.prepare(method, args, kwargs, {**defaults(function), "wrt": None}, "g")
-    cotangent, _ = to_array(method, "g", call.leading)
-    if call.extras.get("keepdims") and cotangent.ndim:
-        cotangent = cotangent.reshape(call.shape) if cotangent.shape == _kept(call.layout, call.shape) else cotangent
+    cotangent = _cotangent(call, call.leading)
     g = cotangent_rows(call, cotangent, call.precision.compute)
     wanted = targets(caller, call, DIFFERENTIABLE)
     found = bare(gradients(caller, call, g, wanted, call.extras["out"]))
@@ -292,6 +290,41 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         rows = np.empty((0, 0), known.dtype)
         known.loop = caller._kernel("vjp", call.precision.tag, call.variant.suffix, [g, *call.inputs], [rows])
     return found, known
+
+
+def hvp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, None]:
+    """The second derivative of ``sum(g * value)`` in one tensor operand, times a vector of its shape."""
+    function = caller.function
+    extras = {**defaults(function), "wrt": None, "g": 1.0}
+    call = caller.prepare(f"{function.name}.hvp", args, kwargs, extras, "v")
+    g = cotangent_rows(call, _cotangent(call, call.extras["g"]), call.precision.compute)
+    return second(caller, call, g), None
+
+
+def second(caller: RowCaller, call: RowCall, g: Array) -> Any:
+    """The second derivative in the operand that ``wrt`` names, the first if none, times the leading argument."""
+    method, wrt = call.method, call.extras["wrt"]
+    vector, _ = to_array(method, "v", call.leading)
+    tensors = [t.name for t in caller.function.tensors]
+    wrt = tensors[0] if wrt is None else "x" if wrt == "input" and "input" not in tensors else wrt
+    (name,) = [wrt] if isinstance(wrt, str) else wrt if len(wrt) == 1 else [None]
+    if name not in tensors:
+        raise ValueError(f"{method}(): wrt must name one of {listing(tensors)}, got {call.extras['wrt']!r}")
+    given = call.operand(name)
+    assert given is not None
+    if vector.shape != given.array.shape:
+        raise ValueError(f"{method}(): v has shape {vector.shape}; expected that of {name}, {given.array.shape}")
+    place = result_place(call, given.argument, given_outputs(method, call.extras["out"], 1)[0])
+    rows = samples(np.broadcast_to(vector, place.merged), given, call.layout, call.precision.compute)
+    caller.run(call, f"hvp_{name}", [place.rows], g, along=rows)
+    return delivered(call, name, place)
+
+
+def _cotangent(call: RowCall, given: Any) -> Array:
+    """A cotangent at the shape of the value, without an axis that was kept."""
+    cotangent, _ = to_array(call.method, "g", given)
+    kept = call.extras.get("keepdims") and cotangent.ndim and cotangent.shape == _kept(call.layout, call.shape)
+    return cotangent.reshape(call.shape) if kept else cotangent
 
 
 def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:

@@ -119,8 +119,10 @@ class Role:
     def __getitem__(self, axes: Any) -> Role:
         several = axes if isinstance(axes, tuple) else (axes,)
         given = tuple(a if isinstance(a, (Axis, Parts)) else length(a) for a in several)
-        if self.kind in ("index", "labels") and self.of is None and isinstance(given[0], Axis):
+        if self.kind == "index" and self.of is None and isinstance(given[0], Axis):
             return replace(self, of=given[0])
+        if self.kind == "labels" and isinstance(given[0], Axis):  # a list has room for every class
+            return replace(self, of=given[0], axes=given)
         return replace(self, axes=given)
 
     def limited(self, operator: str, value: Any) -> Role:

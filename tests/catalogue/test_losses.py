@@ -244,6 +244,7 @@ EDGES = {
     "kl of target zero": (lambda **k: F.kl_div.value_and_grad(-1.0, 0.0, **k), 0.0, 0.0),
     "squared logarithmic error of equals": (lambda **k: F.msle_loss.value_and_grad(3.0, 3.0, **k), 0.0, 0.0),
     "student t at its centre": (lambda **k: F.student_t_nll_loss.value_and_grad(2.0, 2.0, 1.0, **k), 0.0, 0.0),
+    "no pair at any distance": (lambda **k: F.contrastive_loss.value_and_grad(np.inf, 0.0, **k), 0.0, 0.0),
     "logit far right": (lambda **k: F.binary_cross_entropy_with_logits.value_and_grad(800.0, 1.0, **k), 0.0, -0.0),
     "logit without an answer": (
         lambda **k: F.binary_cross_entropy_with_logits.value_and_grad(-np.inf, 0.0, **k), 0.0, 0.0),

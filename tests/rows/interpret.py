@@ -57,7 +57,7 @@ def interpret(  # noqa: C901  one walk, case by case
                 return found[place]
             for p in place:
                 if p < 0:
-                    raise IndexError(f"{e} at {place}")  # an ignored index must never be read
+                    return mpmath.nan  # what an ignored index names must never be used
                 found = found[p]
             return exact(found)
         if isinstance(e, sp.Symbol):

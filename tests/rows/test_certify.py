@@ -11,7 +11,7 @@ import symgen.functional as F
 from symgen.backends.latex_accuracy import accuracy
 from symgen.certificate import Certificate, headed
 from symgen.certify_rows import certify_rows
-from symgen.rows.samples import hard_rows
+from symgen.rows.samples import hard_rows, sample
 from tests.rows.hard import OPS
 
 
@@ -104,3 +104,10 @@ def test_a_kernel_without_a_gradient_is_measured_all_the_same() -> None:
             raise ValueError("softmax.vjp(): there is no derivative in 'x' for these options")
 
     assert [r.output for r in certified(Kernel()).rows] == ["value", "value"]
+
+
+def test_labels_are_drawn_from_the_numbers_that_the_formula_asks_for() -> None:
+    """A pair belongs together, 1, or does not, -1; nothing else would be a label."""
+    op = OPS["cosine_embedding_loss"]
+    drawn = {float(sample(op, op.variants[0], 3, seed)[0]["target"]) for seed in range(16)}
+    assert drawn == {-1.0, 1.0}

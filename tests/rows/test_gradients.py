@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
+import symgen.functional as F
+from symgen.certify_rows import _Call, _has_gradient, joined
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
 from symgen.program import Program, Stage
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
@@ -26,9 +28,10 @@ from symgen.rows.reference import truth
 from symgen.rows.shift import under_roots
 from symgen.rows.tangent import DIRECTION, pushforward
 from symgen.spec.axes import AxisMax, AxisMin
-from tests.rows.hard import OPS, sample
+from tests.rows.hard import OPS, sample, ulps
 from tests.rows.interpret import interpret
 
+BAR = 4.0  # ULP of float64
 CASES = [(name, v.suffix) for name, op in OPS.items() for v in op.variants]
 
 
@@ -47,7 +50,7 @@ def cotangent(axes: tuple[str, ...], lengths: dict[str, int]) -> Any:
 
 
 def concrete(  # noqa: C901  one walk, case by case
-    e: Any, where: dict[Any, int], lengths: dict[str, int], positions: dict[str, int]
+    e: Any, where: dict[Any, int], lengths: dict[str, int], positions: dict[str, Any]
 ) -> Any:
     """A formula with every sum written out and every entry a symbol: what SymPy can differentiate by itself."""
     def go(e: Any) -> Any:
@@ -55,6 +58,8 @@ def concrete(  # noqa: C901  one walk, case by case
 
     if e in where:
         return sp.Integer(where[e])
+    if isinstance(e, sp.Indexed) and str(e.base) in positions:
+        return sp.Integer(positions[str(e.base)][tuple(int(go(i)) for i in e.indices)])
     if isinstance(e, sp.Indexed):
         return sp.Symbol("_".join([str(e.base), *(str(go(i)) for i in e.indices)]), real=True)
     if isinstance(e, sp.Symbol):
@@ -97,11 +102,7 @@ def test_three_ways(name: str, suffix: str, n: int) -> None:
     g = cotangent(axes, lengths)
     back = interpret(pullback(lower(op, variant.value), wrt), {**arrays, COTANGENT: g}, lengths)
 
-    whole = {k: v for k, v in arrays.items() if isinstance(v, int) or np.asarray(v).dtype.kind in "iub"}
-    positions = {k: int(v) for k, v in whole.items() if np.ndim(v) == 0}
-    total = sp.Add(*(float(gk) * concrete(variant.value, dict(zip(loops(variant.value), at, strict=True)), lengths,
-                                          positions) for at, gk in np.ndenumerate(g)))
-    values = {s: x for k, v in arrays.items() if k not in positions for s, x in names(k, v).items()}
+    total, values = written_out(variant, arrays, lengths, g)
     for argument in wrt:
         for at, _ in np.ndenumerate(arrays[argument]):
             ours = float(back[gradient_of(argument)][at])
@@ -110,6 +111,15 @@ def test_three_ways(name: str, suffix: str, n: int) -> None:
             assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-13), (argument, at)
             slope = difference(op, variant, arrays, lengths, g, argument, at)
             assert ours == pytest.approx(slope, rel=1e-12, abs=1e-14)
+
+
+def written_out(variant: Any, arrays: Any, lengths: Any, g: Any) -> tuple[Any, dict[sp.Symbol, float]]:
+    """``sum(g * value)`` without sums or indices, and the numbers that its symbols stand for."""
+    positions = {k: int(v) if np.ndim(v) == 0 else v for k, v in arrays.items() if np.asarray(v).dtype.kind in "iu"}
+    formula = variant.value
+    total = sp.Add(*(float(gk) * concrete(formula, dict(zip(loops(formula), at, strict=True)), lengths, positions)
+                     for at, gk in np.ndenumerate(g)))
+    return total, {s: x for k, v in arrays.items() if k not in positions for s, x in names(k, v).items()}
 
 
 def difference(op: Any, variant: Any, arrays: Any, lengths: Any, g: Any, argument: str, at: Any) -> float:
@@ -126,10 +136,7 @@ def difference(op: Any, variant: Any, arrays: Any, lengths: Any, g: Any, argumen
         return float((loss(h) - loss(-h)) / (2 * h))
 
 
-LOSSES = [(name, suffix) for name, suffix in CASES if OPS[name].kind == "loss"]
-
-
-@pytest.mark.parametrize(("name", "suffix"), LOSSES)
+@pytest.mark.parametrize(("name", "suffix"), CASES)
 @pytest.mark.parametrize("n", [2, 3])
 def test_second_derivatives_three_ways(name: str, suffix: str, n: int) -> None:
     """Reverse over forward mode, SymPy on the written-out formula, and differences of the gradient agree."""
@@ -137,12 +144,11 @@ def test_second_derivatives_three_ways(name: str, suffix: str, n: int) -> None:
     arrays, lengths = sample(op, variant, n, n)
     program = lower(op, variant.value)
     tensors = {p.name: p.axes for p in places(op, variant) if p.role.kind == "tensor"}
-    positions = {k: int(v) for k, v in arrays.items() if np.ndim(v) == 0 and isinstance(v, int)}
-    value = concrete(variant.value, {}, lengths, positions)
-    values = {s: x for k, v in arrays.items() if k not in positions for s, x in names(k, v).items()}
+    g = cotangent(tuple(i.name for i in loops(variant.value)), lengths)
+    value, values = written_out(variant, arrays, lengths, g)
     for moved, axes in tensors.items():
         v = np.random.default_rng(4).normal(size=np.shape(arrays[moved]))
-        given = {**arrays, COTANGENT: np.float64(1), DIRECTION: v}
+        given = {**arrays, COTANGENT: g, DIRECTION: v}
         second = interpret(pullback(pushforward(program, moved), {moved: axes}), given, lengths)[gradient_of(moved)]
         symbols = {at: sp.Symbol("_".join([moved, *map(str, at)]), real=True) for at in np.ndindex(v.shape)}
         rate = sp.Add(*(float(v[at]) * value.diff(s) for at, s in symbols.items()))
@@ -150,9 +156,32 @@ def test_second_derivatives_three_ways(name: str, suffix: str, n: int) -> None:
             h, first = mpmath.mpf("1e-16"), pullback(program, {moved: axes})
             up, down = (interpret(first, {**given, moved: along(arrays[moved], v, s * h)}, lengths) for s in (1, -1))
             slope = {at: (up[gradient_of(moved)][at] - down[gradient_of(moved)][at]) / (2 * h) for at in symbols}
+        kernel = getattr(F, name)
+        made = _Call(op, variant, kernel, arrays)
+        more = {} if op.kind == "loss" else {"g": g}
+        scale = float(g) if op.kind == "loss" else 1.0
+        ours = scale * np.asarray(kernel.hvp(joined(v, op.argument(moved).role), wrt=moved, **made.keywords, **more))
         for at, s in symbols.items():
+            assert ours.reshape(v.shape)[at] == pytest.approx(float(second[at]), rel=1e-11, abs=1e-13)
             assert float(second[at]) == pytest.approx(float(sp.N(rate.diff(s).subs(values))), rel=1e-11, abs=1e-13)
             assert float(second[at]) == pytest.approx(float(slope[at]), rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.parametrize(("name", "suffix"), CASES)
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_generated_kernels(name: str, suffix: str, n: int) -> None:
+    """What runs gives the value and every gradient of the definition in ball arithmetic, to the bar."""
+    op, variant = OPS[name], variant_of(name, suffix)
+    arrays, lengths = sample(op, variant, n, n)
+    made = _Call(op, variant, getattr(F, name), arrays)
+    g = cotangent(tuple(i.name for i in loops(variant.value)), lengths)
+    wrt = [p.name for p in places(op, variant) if p.role.kind in DIFFERENTIABLE
+           and _has_gradient(made.kernel, op, variant, p)]
+    value, gradients = truth(variant.value, arrays, lengths, g, wrt)
+    assert ulps(made.value(), value, np.float64) <= BAR
+    for w in wrt:
+        found = np.reshape(made.gradient(g, w), np.shape(gradients[w][0]))
+        assert ulps(found, gradients[w], np.float64) <= BAR, w
 
 
 def along(a: Any, direction: Any, step: Any) -> Any:

@@ -80,3 +80,51 @@ def test_ignored_rows_have_none() -> None:
 def test_refusals(arguments: tuple[Any, ...], options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         F.cross_entropy.hvp(*arguments, **options)
+
+
+# -- of functions with a row as their value ---------------------------------------------------------------------------
+
+ROWS = [
+    (F.softmax, {}), (F.softmin, {}), (F.log_softmax, {}), (F.logsumexp, {}), (F.logmeanexp, {}), (F.glu, {}),
+    (F.swiglu, {}), (F.geglu, {}), (F.layer_norm, {}), (F.rms_norm, {}), (F.normalize, {}), (F.normalize, {"p": 3.5}),
+    (F.softmax, {"axis": 0}), (F.logsumexp, {"axis": 0, "keepdims": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "options"), ROWS)
+def test_of_a_row_it_is_how_the_gradient_of_a_cotangent_changes(function: Any, options: dict[str, Any]) -> None:
+    """Along the vector, the cotangent held; without one it is that of the sum of all entries."""
+    g, h = RNG.normal(size=function(X, **options).shape), 1e-6
+    up, down = (function.vjp(g, X + s * h * V, **options) for s in (1, -1))
+    found = function.hvp(V, X, g=g, **options)
+    assert found.shape == X.shape
+    np.testing.assert_allclose(found, (up - down) / (2 * h), rtol=1e-6, atol=1e-8)
+    np.testing.assert_array_equal(function.hvp(V, X, **options), function.hvp(V, X, g=np.ones_like(g), **options))
+
+
+def test_of_two_vectors_it_names_the_one_that_moves() -> None:
+    """cosine_similarity moves in either; another name is refused, and so is a vector of another shape."""
+    g, y, h = RNG.normal(size=5), RNG.normal(size=(5, 4)), 1e-6
+    for name, at in (("x1", 0), ("x2", 1)):
+        up, down = (F.cosine_similarity.vjp(g, *moved(X, y, at, s * h), wrt=name) for s in (1, -1))
+        found = F.cosine_similarity.hvp(V, X, y, g=g, wrt=name)
+        np.testing.assert_allclose(found, (up - down) / (2 * h), rtol=1e-6, atol=1e-8)
+    with pytest.raises(ValueError, match="wrt must name one of x1 or x2"):
+        F.cosine_similarity.hvp(V, X, y, wrt="eps")
+    with pytest.raises(ValueError, match=r"v has shape \(4,\); expected that of x, \(5, 4\)"):
+        F.softmax.hvp(V[0], X)
+    with pytest.raises(ValueError, match="g has shape"):
+        F.softmax.hvp(V, X, g=np.ones(3))
+
+
+def moved(x: Any, y: Any, at: int, step: float) -> tuple[Any, Any]:
+    return (x + step * V, y) if at == 0 else (x, y + step * V)
+
+
+def test_of_masked_entries_there_is_none() -> None:
+    """What is absent does not move the others, whatever it holds."""
+    x, mask = np.array([0.3, np.nan, -1.2, 2.0]), np.array([True, False, True, True])
+    v, g = np.arange(4.0), np.array([1.0, 5.0, -2.0, 0.5])
+    found = F.softmax.hvp(v, x, mask, g=g)
+    assert found[1] == 0
+    np.testing.assert_allclose(found[mask], F.softmax.hvp(v[mask], x[mask], g=g[mask]), rtol=1e-14)

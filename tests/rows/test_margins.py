@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -94,3 +95,55 @@ def test_multilabel_soft_margin_of_what_is_certain() -> None:
     assert F.multilabel_soft_margin_loss([1000.0, -1000.0], [0.0, 1.0]) == 1000
     assert F.multilabel_soft_margin_loss([INF, 0.0], [0.0, 0.0], [0.0, 1.0]) == np.log(2) / 2
     assert F.multilabel_soft_margin_loss.grad([INF, -INF], [1.0, 0.0]).tolist() == [0.0, 0.0]
+
+
+def listed(x: Any, target: Any) -> float:
+    """The multilabel margin loss of one row, as PyTorch documents it: classes up to the first -1."""
+    classes = list(itertools.takewhile(lambda t: t >= 0, target))
+    others = [k for k in range(len(x)) if k not in classes]
+    return sum(max(0.0, 1 - x[t] + x[k]) for t in classes for k in others) / len(x)
+
+
+LISTS = np.array([[0, 3, -1, 2, 2], [-1, 1, 1, 1, 1], [4, 3, 2, 1, 0], [2, -1, 0, -1, 1]])
+
+
+def test_multilabel_margin_ends_its_lists_at_the_first_minus_one() -> None:
+    """What stands behind is nothing; no class, or all of them, lose nothing."""
+    x = np.random.default_rng(3).normal(size=(4, 5))
+    losses = F.multilabel_margin_loss(x, LISTS, reduction="none")
+    np.testing.assert_allclose(losses, [listed(a, t) for a, t in zip(x, LISTS, strict=True)], rtol=1e-15)
+    assert losses[1] == losses[2] == 0
+    assert F.multilabel_margin_loss([0.1, 0.2, 0.4, 0.8], [3, 0, -1, 1]) == pytest.approx(0.85, rel=1e-15)
+
+
+def test_multilabel_margin_gradients_are_counts() -> None:
+    """Away from its kinks each entry gains a C-th for each hinge that pushes it up, and loses one for each down."""
+    x = np.random.default_rng(3).normal(size=(4, 5))
+    found = F.multilabel_margin_loss.grad(x, LISTS, reduction="sum")
+    h = 1e-6
+    for at in np.ndindex(x.shape):
+        moved = [x.copy(), x.copy()]
+        moved[0][at] -= h
+        moved[1][at] += h
+        down, up = (listed(m[at[0]], LISTS[at[0]]) for m in moved)
+        assert found[at] == pytest.approx((up - down) / (2 * h), abs=1e-8)
+
+
+def test_multilabel_margin_at_its_tie_and_beside_infinity() -> None:
+    """A hinge at its tie passes nothing on; a class at infinity loses nothing, whatever stands behind the end."""
+    assert F.multilabel_margin_loss.grad([1.0, 0.0], [0, -1]).tolist() == [0.0, 0.0]
+    assert F.multilabel_margin_loss([INF, 0.0, 5.0], [0, -1, 1]) == 0
+    assert np.isnan(F.multilabel_margin_loss([np.nan, 0.0, 5.0], [0, -1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ([0, 3, -1], "target holds 3 at index .*, which is no class of -1 to 2"),
+        ([0, -2, -1], "target holds -2 at index"),
+        ([0, -1], "do not broadcast together"),
+    ],
+)
+def test_lists_that_name_no_class_are_refused(target: list[int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        F.multilabel_margin_loss([1.0, 2.0, 3.0], target)

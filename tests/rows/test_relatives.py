@@ -50,3 +50,32 @@ def test_gradients_of_relatives_sum_to_zero(loss: Any) -> None:
     gradient = loss.grad(x, np.full(20, 1), np.full(4, 0.3), reduction="sum")
     assert (gradient[:, 1] < 0).all()
     assert (np.abs(gradient.sum(1)) <= 4e-16 * np.abs(gradient).sum(1)).all()
+
+
+# -- within a batch ----------------------------------------------------------------------------------------------------
+
+
+def test_info_nce_is_the_cross_entropy_of_picking_the_own_key() -> None:
+    """Of similarities over the temperature, the diagonal the classes; gradients of both sides are those of that."""
+    q, k = np.random.default_rng(1).normal(size=(2, 6, 4))
+    logits, own = q @ k.T / 0.2, np.arange(6)
+    value, (dq, dk) = F.info_nce_loss.value_and_grad(q, k, temperature=0.2)
+    plain, dlogits = F.cross_entropy.value_and_grad(logits, own)
+    assert value == pytest.approx(float(plain), rel=1e-14)
+    np.testing.assert_allclose(dq, dlogits @ k / 0.2, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(dk, dlogits.T @ q / 0.2, rtol=1e-11, atol=1e-14)
+
+
+def test_info_nce_overflows_nowhere() -> None:
+    """Similarities of 1e5 at a temperature of 0.01 are shifted as logits are; one pair alone is certain."""
+    q = np.eye(3) * 300.0
+    assert F.info_nce_loss(q, q, temperature=0.01) == pytest.approx(0, abs=1e-15)
+    assert F.info_nce_loss(q, q[::-1].copy(), temperature=0.01) == pytest.approx(2 / 3 * 9e6, rel=1e-15)
+    assert F.info_nce_loss([[3.0, 4.0]], [[1.0, 2.0]]) == pytest.approx(0, abs=1e-15)
+
+
+def test_info_nce_takes_one_batch() -> None:
+    with pytest.raises(ValueError, match="query has shape"):
+        F.info_nce_loss(np.ones((2, 3, 4)), np.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match="temperature must be a number > 0"):
+        F.info_nce_loss(np.ones((2, 3)), np.ones((2, 3)), temperature=0.0)

@@ -2,7 +2,7 @@
 # Key: 9a281ab99fa509a24a6ffe4a54c6b3647aa0e966b1abb2ed9c03298fdb019f0d
 """contrastive_loss: Squared distance for a pair that belongs together, label 1, the square of what it lacks to the margin for label 0.
 
-return target * input**2 + (1 - target) * max(margin - input, 0) ** 2
+return weighted(target, input**2) + weighted(1 - target, max(margin - input, 0) ** 2)
 """
 
 import math
@@ -13,94 +13,106 @@ from symgen.runtime.device import (
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
 
-# target*y**2 + (1 - target)*first_max(margin - y, 0)**2 (compensated)
+# weighted(target, y**2) + weighted(1 - target, first_max(margin - y, 0)**2) (compensated)
 @core
 def value_device32(input, target, margin, margin_low):
-    t1 = libdevice.fabsf(input)
-    t2 = fmul(target, t1)
-    t3 = fmul(t2, t1)
-    t4 = fsub(f32(1.0), target)
-    t5 = fsub(margin, t1)
-    t6 = fsub(t5, margin)
-    t7 = fadd(fadd(fsub(margin, fsub(t5, t6)), fsub(-t1, t6)), margin_low)
-    t8 = t5 < f32(0.0) or t5 == f32(0.0) and t7 < f32(0.0)
-    t9 = f32(0.0) if t8 else t7
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = f32(0.0) if t8 else t5
-    t12 = fadd(t11, t9)
-    t13 = t12 if t10 else t11
-    t14 = fmul(t4, t13)
-    t15 = fmul(t14, t13)
-    t16 = fadd(t3, t15)
-    t17 = fsub(t16, t3)
-    t18 = fadd(libdevice.fmaf(t2, t1, -t3), fmul(libdevice.fmaf(target, t1, -t2), t1))
-    t19 = fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)
-    t20 = -target
-    t21 = fsub(t4, t20)
-    t22 = fmul(fadd(fsub(t20, fsub(t4, t21)), fsub(f32(1.0), t21)), t13)
-    t23 = fmul(fadd(fadd(libdevice.fmaf(t4, t13, -t14), fmul(t4, t19)), t22), t13)
-    t24 = fadd(fadd(libdevice.fmaf(t14, t13, -t15), fmul(t14, t19)), t23)
-    t25 = fadd(fadd(fadd(fsub(t3, fsub(t16, t17)), fsub(t15, t17)), t18), t24)
-    return (fadd(t16, t25) if fsub(t25, t25) == f32(0.0) else t16) if f32(0.0) <= input else f32(math.nan)
+    t1 = target == f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = fmul(target, t2)
+    t4 = fmul(t3, t2)
+    t5 = f32(0.0) if t1 else t4
+    t6 = fsub(f32(1.0), target)
+    t7 = t6 == f32(0.0)
+    t8 = fsub(margin, t2)
+    t9 = fsub(t8, margin)
+    t10 = fadd(fadd(fsub(margin, fsub(t8, t9)), fsub(-t2, t9)), margin_low)
+    t11 = t8 < f32(0.0) or t8 == f32(0.0) and t10 < f32(0.0)
+    t12 = f32(0.0) if t11 else t10
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = f32(0.0) if t11 else t8
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fmul(t6, t16)
+    t18 = fmul(t17, t16)
+    t19 = f32(0.0) if t7 else t18
+    t20 = fadd(t5, t19)
+    t21 = fsub(t20, t5)
+    t22 = f32(0.0) if t1 else fadd(libdevice.fmaf(t3, t2, -t4), fmul(libdevice.fmaf(target, t2, -t3), t2))
+    t23 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t24 = -target
+    t25 = fsub(t6, t24)
+    t26 = fmul(fadd(fsub(t24, fsub(t6, t25)), fsub(f32(1.0), t25)), t16)
+    t27 = fmul(fadd(fadd(libdevice.fmaf(t6, t16, -t17), fmul(t6, t23)), t26), t16)
+    t28 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t23)), t27)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t20, t21)), fsub(t19, t21)), t22), t28)
+    return (fadd(t20, t29) if fsub(t29, t29) == f32(0.0) else t20) if f32(0.0) <= input else f32(math.nan)
 
 
-# 2*target*y + 2*(1 - target)*first_max(margin - y, 0)*(-1 if margin - y >= 0 else 0) (compensated)
+# weighted(target, 2*y) + weighted(1 - target, 2*first_max(margin - y, 0)*(-1 if margin - y >= 0 else 0))
+# (compensated)
 @core
 def grad_device32(input, target, margin, margin_low):
-    t1 = fmul(target, f32(2.0))
-    t2 = libdevice.fabsf(input)
-    t3 = fmul(t1, t2)
-    t4 = fsub(f32(1.0), target)
-    t5 = fmul(t4, f32(2.0))
-    t6 = fsub(margin, t2)
-    t7 = fsub(t6, margin)
-    t8 = fadd(fadd(fsub(margin, fsub(t6, t7)), fsub(-t2, t7)), margin_low)
-    t9 = t6 < f32(0.0) or t6 == f32(0.0) and t8 < f32(0.0)
-    t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = f32(0.0) if t9 else t6
-    t13 = fadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = fmul(t5, t14)
-    t16 = -t6
-    t17 = fadd(f32(0.0), t16)
-    t18 = fsub(t17, f32(0.0))
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t17, t18)), fsub(t16, t18)), -t8)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t17, t19)
-    t22 = t21 if t20 else t17
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = f32(-1.0) if t23 else f32(0.0)
-    t25 = fmul(t15, t24)
-    t26 = fadd(t3, t25)
-    t27 = fsub(t26, t3)
-    t28 = -target
-    t29 = fsub(t4, t28)
-    t30 = fadd(libdevice.fmaf(t5, t14, -t15), fmul(t5, fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)))
-    t31 = fmul(fadd(t30, fmul(fmul(fadd(fsub(t28, fsub(t4, t29)), fsub(f32(1.0), t29)), f32(2.0)), t14)), t24)
-    t32 = fadd(fadd(fsub(t3, fsub(t26, t27)), fsub(t25, t27)), libdevice.fmaf(t1, t2, -t3))
-    t33 = fadd(t32, fadd(libdevice.fmaf(t15, t24, -t25), t31))
-    return (fadd(t26, t33) if fsub(t33, t33) == f32(0.0) else t26) if f32(0.0) <= input else f32(math.nan)
+    t1 = target == f32(0.0)
+    t2 = fmul(target, f32(2.0))
+    t3 = libdevice.fabsf(input)
+    t4 = fmul(t2, t3)
+    t5 = f32(0.0) if t1 else t4
+    t6 = fsub(f32(1.0), target)
+    t7 = t6 == f32(0.0)
+    t8 = fmul(t6, f32(2.0))
+    t9 = fsub(margin, t3)
+    t10 = fsub(t9, margin)
+    t11 = fadd(fadd(fsub(margin, fsub(t9, t10)), fsub(-t3, t10)), margin_low)
+    t12 = t9 < f32(0.0) or t9 == f32(0.0) and t11 < f32(0.0)
+    t13 = f32(0.0) if t12 else t11
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = f32(0.0) if t12 else t9
+    t16 = fadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = fmul(t8, t17)
+    t19 = -t9
+    t20 = fadd(f32(0.0), t19)
+    t21 = fsub(t20, f32(0.0))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t20, t21)), fsub(t19, t21)), -t11)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t20, t22)
+    t25 = t24 if t23 else t20
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = f32(-1.0) if t26 else f32(0.0)
+    t28 = fmul(t18, t27)
+    t29 = f32(0.0) if t7 else t28
+    t30 = fadd(t5, t29)
+    t31 = fsub(t30, t5)
+    t32 = f32(0.0) if t1 else libdevice.fmaf(t2, t3, -t4)
+    t33 = -target
+    t34 = fsub(t6, t33)
+    t35 = fadd(libdevice.fmaf(t8, t17, -t18), fmul(t8, fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)))
+    t36 = fmul(fadd(t35, fmul(fmul(fadd(fsub(t33, fsub(t6, t34)), fsub(f32(1.0), t34)), f32(2.0)), t17)), t27)
+    t37 = f32(0.0) if t7 else fadd(libdevice.fmaf(t18, t27, -t28), t36)
+    t38 = fadd(fadd(fadd(fsub(t5, fsub(t30, t31)), fsub(t29, t31)), t32), t37)
+    return (fadd(t30, t38) if fsub(t38, t38) == f32(0.0) else t30) if f32(0.0) <= input else f32(math.nan)
 
 
-# 2*target + 2*(1 - target)*(-1 if -input + margin >= 0 else 0)**2
+# weighted(target, 2) + weighted(1 - target, 2*(-1 if -input + margin >= 0 else 0)**2)
 @core
 def grad2_device32(input, target, margin, margin_low):
-    t1 = fsub(margin, input)
-    t2 = -t1
-    t3 = fadd(f32(0.0), t2)
-    t4 = fsub(t3, f32(0.0))
-    t5 = -input
-    t6 = fsub(t1, t5)
-    t7 = -fadd(fadd(fsub(t5, fsub(t1, t6)), fsub(margin, t6)), margin_low)
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t3, t4)), fsub(t2, t4)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) <= f32(0.0)
-    t13 = f32(-1.0) if t12 else f32(0.0)
-    t14 = fadd(fmul(target, f32(2.0)), fmul(fmul(fmul(fsub(f32(1.0), target), f32(2.0)), t13), t13))
-    return t14 if f32(0.0) <= input else f32(math.nan)
+    t1 = fsub(f32(1.0), target)
+    t2 = fsub(margin, input)
+    t3 = -t2
+    t4 = fadd(f32(0.0), t3)
+    t5 = fsub(t4, f32(0.0))
+    t6 = -input
+    t7 = fsub(t2, t6)
+    t8 = -fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(margin, t7)), margin_low)
+    t9 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t8)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = f32(-1.0) if t13 else f32(0.0)
+    t15 = f32(0.0) if t1 == f32(0.0) else fmul(fmul(fmul(t1, f32(2.0)), t14), t14)
+    t16 = fadd(f32(0.0) if target == f32(0.0) else fmul(target, f32(2.0)), t15)
+    return t16 if f32(0.0) <= input else f32(math.nan)
 
 
 # (input - first_max(-input + margin, 0))*(input + first_max(-input + margin, 0)) (compensated)
@@ -129,190 +141,194 @@ def grad_target_device32(input, target, margin, margin_low):
     return (fadd(t14, t20) if fsub(t20, t20) == f32(0.0) else t14) if f32(0.0) <= input else f32(math.nan)
 
 
-# 2*(1 - target)*first_max(-input + margin, 0)*(1 if -input + margin >= 0 else 0) (compensated)
+# weighted(1 - target, 2*first_max(-input + margin, 0)*(1 if -input + margin >= 0 else 0)) (compensated)
 @core
 def grad_margin_device32(input, target, margin, margin_low):
     t1 = fsub(f32(1.0), target)
-    t2 = fmul(t1, f32(2.0))
-    t3 = fsub(margin, input)
-    t4 = -input
-    t5 = fsub(t3, t4)
-    t6 = fadd(fadd(fsub(t4, fsub(t3, t5)), fsub(margin, t5)), margin_low)
-    t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
-    t8 = f32(0.0) if t7 else t6
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = f32(0.0) if t7 else t3
-    t11 = fadd(t10, t8)
-    t12 = t11 if t9 else t10
-    t13 = fmul(t2, t12)
-    t14 = -t3
-    t15 = fadd(f32(0.0), t14)
-    t16 = fsub(t15, f32(0.0))
-    t17 = fadd(fadd(fsub(f32(0.0), fsub(t15, t16)), fsub(t14, t16)), -t6)
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t15, t17)
-    t20 = t19 if t18 else t15
-    t21 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) <= f32(0.0)
-    t22 = f32(1.0) if t21 else f32(0.0)
-    t23 = fmul(t13, t22)
-    t24 = -target
-    t25 = fsub(t1, t24)
-    t26 = fadd(libdevice.fmaf(t2, t12, -t13), fmul(t2, fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)))
-    t27 = fmul(fadd(t26, fmul(fmul(fadd(fsub(t24, fsub(t1, t25)), fsub(f32(1.0), t25)), f32(2.0)), t12)), t22)
-    t28 = fadd(libdevice.fmaf(t13, t22, -t23), t27)
-    return (fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23) if f32(0.0) <= input else f32(math.nan)
+    t2 = t1 == f32(0.0)
+    t3 = fmul(t1, f32(2.0))
+    t4 = fsub(margin, input)
+    t5 = -input
+    t6 = fsub(t4, t5)
+    t7 = fadd(fadd(fsub(t5, fsub(t4, t6)), fsub(margin, t6)), margin_low)
+    t8 = t4 < f32(0.0) or t4 == f32(0.0) and t7 < f32(0.0)
+    t9 = f32(0.0) if t8 else t7
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = f32(0.0) if t8 else t4
+    t12 = fadd(t11, t9)
+    t13 = t12 if t10 else t11
+    t14 = fmul(t3, t13)
+    t15 = -t4
+    t16 = fadd(f32(0.0), t15)
+    t17 = fsub(t16, f32(0.0))
+    t18 = fadd(fadd(fsub(f32(0.0), fsub(t16, t17)), fsub(t15, t17)), -t7)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t16, t18)
+    t21 = t20 if t19 else t16
+    t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
+    t23 = f32(1.0) if t22 else f32(0.0)
+    t24 = fmul(t14, t23)
+    t25 = -target
+    t26 = fsub(t1, t25)
+    t27 = fadd(libdevice.fmaf(t3, t13, -t14), fmul(t3, fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)))
+    t28 = fmul(fadd(t27, fmul(fmul(fadd(fsub(t25, fsub(t1, t26)), fsub(f32(1.0), t26)), f32(2.0)), t13)), t23)
+    t29 = f32(0.0) if t2 else fadd(libdevice.fmaf(t14, t23, -t24), t28)
+    t30 = f32(0.0) if t2 else t24
+    return (fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30) if f32(0.0) <= input else f32(math.nan)
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(input, target, margin, margin_low):
     t1 = f32(0.0) <= input
-    t2 = libdevice.fabsf(input)
-    t3 = fmul(target, t2)
-    t4 = fmul(t3, t2)
-    t5 = fsub(f32(1.0), target)
-    t6 = fsub(margin, t2)
-    t7 = fsub(t6, margin)
-    t8 = fadd(fadd(fsub(margin, fsub(t6, t7)), fsub(-t2, t7)), margin_low)
-    t9 = t6 < f32(0.0) or t6 == f32(0.0) and t8 < f32(0.0)
-    t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = f32(0.0) if t9 else t6
-    t13 = fadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = fmul(t5, t14)
-    t16 = fmul(t15, t14)
-    t17 = fadd(t4, t16)
-    t18 = fsub(t17, t4)
-    t19 = fadd(libdevice.fmaf(t3, t2, -t4), fmul(libdevice.fmaf(target, t2, -t3), t2))
-    t20 = fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)
-    t21 = -target
-    t22 = fsub(t5, t21)
-    t23 = fadd(fsub(t21, fsub(t5, t22)), fsub(f32(1.0), t22))
-    t24 = fmul(fadd(fadd(libdevice.fmaf(t5, t14, -t15), fmul(t5, t20)), fmul(t23, t14)), t14)
-    t25 = fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t20)), t24)
-    t26 = fadd(fadd(fadd(fsub(t4, fsub(t17, t18)), fsub(t16, t18)), t19), t25)
-    t27 = fmul(target, f32(2.0))
-    t28 = fmul(t27, t2)
-    t29 = fmul(t5, f32(2.0))
-    t30 = fmul(t29, t14)
-    t31 = -t6
-    t32 = fadd(f32(0.0), t31)
-    t33 = fsub(t32, f32(0.0))
-    t34 = fadd(fadd(fsub(f32(0.0), fsub(t32, t33)), fsub(t31, t33)), -t8)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < f32(0.0) or t37 == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) <= f32(0.0)
-    t39 = f32(-1.0) if t38 else f32(0.0)
-    t40 = fmul(t30, t39)
-    t41 = fadd(t28, t40)
-    t42 = fsub(t41, t28)
-    t43 = fadd(fadd(libdevice.fmaf(t29, t14, -t30), fmul(t29, t20)), fmul(fmul(t23, f32(2.0)), t14))
-    t44 = fadd(fadd(fsub(t28, fsub(t41, t42)), fsub(t40, t42)), libdevice.fmaf(t27, t2, -t28))
-    t45 = fadd(t44, fadd(libdevice.fmaf(t30, t39, -t40), fmul(t43, t39)))
-    t46 = (fadd(t17, t26) if fsub(t26, t26) == f32(0.0) else t17) if t1 else f32(math.nan)
-    t47 = (fadd(t41, t45) if fsub(t45, t45) == f32(0.0) else t41) if t1 else f32(math.nan)
-    return t46, t47
+    t2 = target == f32(0.0)
+    t3 = libdevice.fabsf(input)
+    t4 = fmul(target, t3)
+    t5 = fmul(t4, t3)
+    t6 = f32(0.0) if t2 else t5
+    t7 = fsub(f32(1.0), target)
+    t8 = t7 == f32(0.0)
+    t9 = fsub(margin, t3)
+    t10 = fsub(t9, margin)
+    t11 = fadd(fadd(fsub(margin, fsub(t9, t10)), fsub(-t3, t10)), margin_low)
+    t12 = t9 < f32(0.0) or t9 == f32(0.0) and t11 < f32(0.0)
+    t13 = f32(0.0) if t12 else t11
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = f32(0.0) if t12 else t9
+    t16 = fadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = fmul(t7, t17)
+    t19 = fmul(t18, t17)
+    t20 = f32(0.0) if t8 else t19
+    t21 = fadd(t6, t20)
+    t22 = fsub(t21, t6)
+    t23 = f32(0.0) if t2 else fadd(libdevice.fmaf(t4, t3, -t5), fmul(libdevice.fmaf(target, t3, -t4), t3))
+    t24 = fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)
+    t25 = -target
+    t26 = fsub(t7, t25)
+    t27 = fadd(fsub(t25, fsub(t7, t26)), fsub(f32(1.0), t26))
+    t28 = fmul(fadd(fadd(libdevice.fmaf(t7, t17, -t18), fmul(t7, t24)), fmul(t27, t17)), t17)
+    t29 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t18, t17, -t19), fmul(t18, t24)), t28)
+    t30 = fadd(fadd(fadd(fsub(t6, fsub(t21, t22)), fsub(t20, t22)), t23), t29)
+    t31 = fmul(target, f32(2.0))
+    t32 = fmul(t31, t3)
+    t33 = f32(0.0) if t2 else t32
+    t34 = fmul(t7, f32(2.0))
+    t35 = fmul(t34, t17)
+    t36 = -t9
+    t37 = fadd(f32(0.0), t36)
+    t38 = fsub(t37, f32(0.0))
+    t39 = fadd(fadd(fsub(f32(0.0), fsub(t37, t38)), fsub(t36, t38)), -t11)
+    t40 = fsub(t39, t39) == f32(0.0)
+    t41 = fadd(t37, t39)
+    t42 = t41 if t40 else t37
+    t43 = t42 < f32(0.0) or t42 == f32(0.0) and (fsub(t39, fsub(t41, t37)) if t40 else f32(0.0)) <= f32(0.0)
+    t44 = f32(-1.0) if t43 else f32(0.0)
+    t45 = fmul(t35, t44)
+    t46 = f32(0.0) if t8 else t45
+    t47 = fadd(t33, t46)
+    t48 = fsub(t47, t33)
+    t49 = f32(0.0) if t2 else libdevice.fmaf(t31, t3, -t32)
+    t50 = fadd(fadd(libdevice.fmaf(t34, t17, -t35), fmul(t34, t24)), fmul(fmul(t27, f32(2.0)), t17))
+    t51 = f32(0.0) if t8 else fadd(libdevice.fmaf(t35, t44, -t45), fmul(t50, t44))
+    t52 = fadd(fadd(fadd(fsub(t33, fsub(t47, t48)), fsub(t46, t48)), t49), t51)
+    t53 = (fadd(t21, t30) if fsub(t30, t30) == f32(0.0) else t21) if t1 else f32(math.nan)
+    t54 = (fadd(t47, t52) if fsub(t52, t52) == f32(0.0) else t47) if t1 else f32(math.nan)
+    return t53, t54
 
 
 @core
 def value_device(input, target, margin):
-    t1 = libdevice.fabs(input)
-    t2 = dmul(target, t1)
-    t3 = dmul(t2, t1)
-    t4 = dadd(1.0, -target)
-    t5 = dadd(margin, -t1)
-    t6 = dadd(t5, -margin)
-    t7 = dadd(dadd(margin, -dadd(t5, -t6)), dadd(-t1, -t6))
-    t8 = t5 < 0.0 or t5 == 0.0 and t7 < 0.0
-    t9 = 0.0 if t8 else t7
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = 0.0 if t8 else t5
-    t12 = dadd(t11, t9)
-    t13 = t12 if t10 else t11
-    t14 = dmul(t4, t13)
-    t15 = dmul(t14, t13)
-    t16 = dadd(t3, t15)
-    t17 = dadd(t16, -t3)
-    t18 = dadd(libdevice.fma(t2, t1, -t3), dmul(libdevice.fma(target, t1, -t2), t1))
-    t19 = dadd(t9, -dadd(t12, -t11)) if t10 else 0.0
-    t20 = -target
-    t21 = dadd(t4, -t20)
-    t22 = dmul(dadd(dadd(t20, -dadd(t4, -t21)), dadd(1.0, -t21)), t13)
-    t23 = dmul(dadd(dadd(libdevice.fma(t4, t13, -t14), dmul(t4, t19)), t22), t13)
-    t24 = dadd(dadd(libdevice.fma(t14, t13, -t15), dmul(t14, t19)), t23)
-    t25 = dadd(dadd(dadd(dadd(t3, -dadd(t16, -t17)), dadd(t15, -t17)), t18), t24)
-    return (dadd(t16, t25) if dadd(t25, -t25) == 0.0 else t16) if 0.0 <= input else math.nan
+    t1 = target == 0.0
+    t2 = libdevice.fabs(input)
+    t3 = dmul(target, t2)
+    t4 = dmul(t3, t2)
+    t5 = 0.0 if t1 else t4
+    t6 = dadd(1.0, -target)
+    t7 = t6 == 0.0
+    t8 = dadd(margin, -t2)
+    t9 = dadd(t8, -margin)
+    t10 = dadd(dadd(margin, -dadd(t8, -t9)), dadd(-t2, -t9))
+    t11 = t8 < 0.0 or t8 == 0.0 and t10 < 0.0
+    t12 = 0.0 if t11 else t10
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = 0.0 if t11 else t8
+    t15 = dadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = dmul(t6, t16)
+    t18 = dmul(t17, t16)
+    t19 = 0.0 if t7 else t18
+    t20 = dadd(t5, t19)
+    t21 = dadd(t20, -t5)
+    t22 = 0.0 if t1 else dadd(libdevice.fma(t3, t2, -t4), dmul(libdevice.fma(target, t2, -t3), t2))
+    t23 = dadd(t12, -dadd(t15, -t14)) if t13 else 0.0
+    t24 = -target
+    t25 = dadd(t6, -t24)
+    t26 = dmul(dadd(dadd(t24, -dadd(t6, -t25)), dadd(1.0, -t25)), t16)
+    t27 = dmul(dadd(dadd(libdevice.fma(t6, t16, -t17), dmul(t6, t23)), t26), t16)
+    t28 = 0.0 if t7 else dadd(dadd(libdevice.fma(t17, t16, -t18), dmul(t17, t23)), t27)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t20, -t21)), dadd(t19, -t21)), t22), t28)
+    return (dadd(t20, t29) if dadd(t29, -t29) == 0.0 else t20) if 0.0 <= input else math.nan
 
 
 @core
 def grad_device(input, target, margin):
-    t1 = dadd(1.0, -target)
-    t2 = dmul(t1, 2.0)
-    t3 = dadd(margin, -input)
-    t4 = -t3
-    t5 = dadd(0.0, t4)
-    t6 = dadd(t5, -0.0)
-    t7 = -input
-    t8 = dadd(t3, -t7)
-    t9 = -dadd(dadd(t7, -dadd(t3, -t8)), dadd(margin, -t8))
-    t10 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = -1.0 if t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t5)) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = dmul(target, 2.0)
-    t16 = libdevice.fabs(input)
-    t17 = dmul(t15, t16)
-    t18 = dadd(margin, -t16)
-    t19 = dadd(t18, -margin)
-    t20 = dadd(dadd(margin, -dadd(t18, -t19)), dadd(-t16, -t19))
-    t21 = t18 < 0.0 or t18 == 0.0 and t20 < 0.0
-    t22 = 0.0 if t21 else t20
+    t1 = target == 0.0
+    t2 = dmul(target, 2.0)
+    t3 = libdevice.fabs(input)
+    t4 = dmul(t2, t3)
+    t5 = 0.0 if t1 else t4
+    t6 = dadd(1.0, -target)
+    t7 = t6 == 0.0
+    t8 = dmul(t6, 2.0)
+    t9 = dadd(margin, -t3)
+    t10 = dadd(t9, -margin)
+    t11 = dadd(dadd(margin, -dadd(t9, -t10)), dadd(-t3, -t10))
+    t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
+    t13 = 0.0 if t12 else t11
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = 0.0 if t12 else t9
+    t16 = dadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = dmul(t8, t17)
+    t19 = -t9
+    t20 = dadd(0.0, t19)
+    t21 = dadd(t20, -0.0)
+    t22 = dadd(dadd(dadd(0.0, -dadd(t20, -t21)), dadd(t19, -t21)), -t11)
     t23 = dadd(t22, -t22) == 0.0
-    t24 = 0.0 if t21 else t18
-    t25 = dadd(t24, t22)
-    t26 = t25 if t23 else t24
-    t27 = dmul(t2, t26)
-    t28 = -t18
-    t29 = dadd(0.0, t28)
-    t30 = dadd(t29, -0.0)
-    t31 = dadd(dadd(dadd(0.0, -dadd(t29, -t30)), dadd(t28, -t30)), -t20)
-    t32 = dadd(t31, -t31) == 0.0
-    t33 = dadd(t29, t31)
-    t34 = t33 if t32 else t29
-    t35 = -1.0 if t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t29)) if t32 else 0.0) <= 0.0 else 0.0
-    t36 = dmul(t27, t35)
-    t37 = dadd(t17, t36)
-    t38 = dadd(t37, -t17)
-    t39 = -target
-    t40 = dadd(t1, -t39)
-    t41 = dadd(libdevice.fma(t2, t26, -t27), dmul(t2, dadd(t22, -dadd(t25, -t24)) if t23 else 0.0))
-    t42 = dmul(dadd(t41, dmul(dmul(dadd(dadd(t39, -dadd(t1, -t40)), dadd(1.0, -t40)), 2.0), t26)), t35)
-    t43 = dadd(dadd(dadd(t17, -dadd(t37, -t38)), dadd(t36, -t38)), libdevice.fma(t15, t16, -t17))
-    t44 = dadd(t43, dadd(libdevice.fma(t27, t35, -t36), t42))
-    t45 = dadd(dmul(dmul(input, 2.0), target), dmul(dmul(t2, 0.0 if t3 < 0.0 else t3), t14))
-    t46 = t45 if input == 0.0 else dadd(t37, t44) if dadd(t44, -t44) == 0.0 else t37
-    return t46 if 0.0 <= input else math.nan
+    t24 = dadd(t20, t22)
+    t25 = t24 if t23 else t20
+    t26 = -1.0 if t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) <= 0.0 else 0.0
+    t27 = dmul(t18, t26)
+    t28 = 0.0 if t7 else t27
+    t29 = dadd(t5, t28)
+    t30 = dadd(t29, -t5)
+    t31 = -target
+    t32 = dadd(t6, -t31)
+    t33 = dadd(libdevice.fma(t8, t17, -t18), dmul(t8, dadd(t13, -dadd(t16, -t15)) if t14 else 0.0))
+    t34 = dmul(dadd(t33, dmul(dmul(dadd(dadd(t31, -dadd(t6, -t32)), dadd(1.0, -t32)), 2.0), t17)), t26)
+    t35 = dadd(dadd(dadd(t5, -dadd(t29, -t30)), dadd(t28, -t30)), 0.0 if t1 else libdevice.fma(t2, t3, -t4))
+    t36 = dadd(t35, 0.0 if t7 else dadd(libdevice.fma(t18, t26, -t27), t34))
+    return (dadd(t29, t36) if dadd(t36, -t36) == 0.0 else t29) if 0.0 <= input else math.nan
 
 
 @core
 def grad2_device(input, target, margin):
-    t1 = dadd(margin, -input)
-    t2 = -t1
-    t3 = dadd(0.0, t2)
-    t4 = dadd(t3, -0.0)
-    t5 = -input
-    t6 = dadd(t1, -t5)
-    t7 = -dadd(dadd(t5, -dadd(t1, -t6)), dadd(margin, -t6))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t3, -t4)), dadd(t2, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = -1.0 if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) <= 0.0 else 0.0
-    t13 = dadd(dmul(target, 2.0), dmul(dmul(dmul(dadd(1.0, -target), 2.0), t12), t12))
-    return t13 if 0.0 <= input else math.nan
+    t1 = dadd(1.0, -target)
+    t2 = dadd(margin, -input)
+    t3 = -t2
+    t4 = dadd(0.0, t3)
+    t5 = dadd(t4, -0.0)
+    t6 = -input
+    t7 = dadd(t2, -t6)
+    t8 = -dadd(dadd(t6, -dadd(t2, -t7)), dadd(margin, -t7))
+    t9 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = -1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0 else 0.0
+    t14 = 0.0 if t1 == 0.0 else dmul(dmul(dmul(t1, 2.0), t13), t13)
+    return dadd(0.0 if target == 0.0 else dmul(target, 2.0), t14) if 0.0 <= input else math.nan
 
 
 @core
@@ -343,97 +359,93 @@ def grad_target_device(input, target, margin):
 @core
 def grad_margin_device(input, target, margin):
     t1 = dadd(1.0, -target)
-    t2 = dmul(t1, 2.0)
-    t3 = dadd(margin, -input)
-    t4 = -input
-    t5 = dadd(t3, -t4)
-    t6 = dadd(dadd(t4, -dadd(t3, -t5)), dadd(margin, -t5))
-    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
-    t8 = 0.0 if t7 else t6
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = 0.0 if t7 else t3
-    t11 = dadd(t10, t8)
-    t12 = t11 if t9 else t10
-    t13 = dmul(t2, t12)
-    t14 = -t3
-    t15 = dadd(0.0, t14)
-    t16 = dadd(t15, -0.0)
-    t17 = dadd(dadd(dadd(0.0, -dadd(t15, -t16)), dadd(t14, -t16)), -t6)
-    t18 = dadd(t17, -t17) == 0.0
-    t19 = dadd(t15, t17)
-    t20 = t19 if t18 else t15
-    t21 = 1.0 if t20 < 0.0 or t20 == 0.0 and (dadd(t17, -dadd(t19, -t15)) if t18 else 0.0) <= 0.0 else 0.0
-    t22 = dmul(t13, t21)
-    t23 = -target
-    t24 = dadd(t1, -t23)
-    t25 = dadd(libdevice.fma(t2, t12, -t13), dmul(t2, dadd(t8, -dadd(t11, -t10)) if t9 else 0.0))
-    t26 = dmul(dadd(t25, dmul(dmul(dadd(dadd(t23, -dadd(t1, -t24)), dadd(1.0, -t24)), 2.0), t12)), t21)
-    t27 = dadd(libdevice.fma(t13, t21, -t22), t26)
-    return (dadd(t22, t27) if dadd(t27, -t27) == 0.0 else t22) if 0.0 <= input else math.nan
+    t2 = t1 == 0.0
+    t3 = dmul(t1, 2.0)
+    t4 = dadd(margin, -input)
+    t5 = -input
+    t6 = dadd(t4, -t5)
+    t7 = dadd(dadd(t5, -dadd(t4, -t6)), dadd(margin, -t6))
+    t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
+    t9 = 0.0 if t8 else t7
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = 0.0 if t8 else t4
+    t12 = dadd(t11, t9)
+    t13 = t12 if t10 else t11
+    t14 = dmul(t3, t13)
+    t15 = -t4
+    t16 = dadd(0.0, t15)
+    t17 = dadd(t16, -0.0)
+    t18 = dadd(dadd(dadd(0.0, -dadd(t16, -t17)), dadd(t15, -t17)), -t7)
+    t19 = dadd(t18, -t18) == 0.0
+    t20 = dadd(t16, t18)
+    t21 = t20 if t19 else t16
+    t22 = 1.0 if t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t16)) if t19 else 0.0) <= 0.0 else 0.0
+    t23 = dmul(t14, t22)
+    t24 = -target
+    t25 = dadd(t1, -t24)
+    t26 = dadd(libdevice.fma(t3, t13, -t14), dmul(t3, dadd(t9, -dadd(t12, -t11)) if t10 else 0.0))
+    t27 = dmul(dadd(t26, dmul(dmul(dadd(dadd(t24, -dadd(t1, -t25)), dadd(1.0, -t25)), 2.0), t13)), t22)
+    t28 = 0.0 if t2 else dadd(libdevice.fma(t14, t22, -t23), t27)
+    t29 = 0.0 if t2 else t23
+    return (dadd(t29, t28) if dadd(t28, -t28) == 0.0 else t29) if 0.0 <= input else math.nan
 
 
 @core
 def value_and_grad_device(input, target, margin):
     t1 = 0.0 <= input
-    t2 = libdevice.fabs(input)
-    t3 = dmul(target, t2)
-    t4 = dmul(t3, t2)
-    t5 = dadd(1.0, -target)
-    t6 = dadd(margin, -t2)
-    t7 = dadd(t6, -margin)
-    t8 = dadd(dadd(margin, -dadd(t6, -t7)), dadd(-t2, -t7))
-    t9 = t6 < 0.0 or t6 == 0.0 and t8 < 0.0
-    t10 = 0.0 if t9 else t8
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = 0.0 if t9 else t6
-    t13 = dadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = dmul(t5, t14)
-    t16 = dmul(t15, t14)
-    t17 = dadd(t4, t16)
-    t18 = dadd(t17, -t4)
-    t19 = dadd(libdevice.fma(t3, t2, -t4), dmul(libdevice.fma(target, t2, -t3), t2))
-    t20 = dadd(t10, -dadd(t13, -t12)) if t11 else 0.0
-    t21 = -target
-    t22 = dadd(t5, -t21)
-    t23 = dadd(dadd(t21, -dadd(t5, -t22)), dadd(1.0, -t22))
-    t24 = dmul(dadd(dadd(libdevice.fma(t5, t14, -t15), dmul(t5, t20)), dmul(t23, t14)), t14)
-    t25 = dadd(dadd(libdevice.fma(t15, t14, -t16), dmul(t15, t20)), t24)
-    t26 = dadd(dadd(dadd(dadd(t4, -dadd(t17, -t18)), dadd(t16, -t18)), t19), t25)
-    t27 = dmul(t5, 2.0)
-    t28 = dadd(margin, -input)
-    t29 = -t28
-    t30 = dadd(0.0, t29)
-    t31 = dadd(t30, -0.0)
-    t32 = -input
-    t33 = dadd(t28, -t32)
-    t34 = -dadd(dadd(t32, -dadd(t28, -t33)), dadd(margin, -t33))
-    t35 = dadd(dadd(dadd(0.0, -dadd(t30, -t31)), dadd(t29, -t31)), t34)
-    t36 = dadd(t35, -t35) == 0.0
-    t37 = dadd(t30, t35)
-    t38 = t37 if t36 else t30
-    t39 = -1.0 if t38 < 0.0 or t38 == 0.0 and (dadd(t35, -dadd(t37, -t30)) if t36 else 0.0) <= 0.0 else 0.0
-    t40 = dmul(target, 2.0)
-    t41 = dmul(t40, t2)
-    t42 = dmul(t27, t14)
-    t43 = -t6
-    t44 = dadd(0.0, t43)
-    t45 = dadd(t44, -0.0)
-    t46 = dadd(dadd(dadd(0.0, -dadd(t44, -t45)), dadd(t43, -t45)), -t8)
-    t47 = dadd(t46, -t46) == 0.0
-    t48 = dadd(t44, t46)
-    t49 = t48 if t47 else t44
-    t50 = -1.0 if t49 < 0.0 or t49 == 0.0 and (dadd(t46, -dadd(t48, -t44)) if t47 else 0.0) <= 0.0 else 0.0
-    t51 = dmul(t42, t50)
-    t52 = dadd(t41, t51)
-    t53 = dadd(t52, -t41)
-    t54 = dmul(dadd(dadd(libdevice.fma(t27, t14, -t42), dmul(t27, t20)), dmul(dmul(t23, 2.0), t14)), t50)
-    t55 = dadd(dadd(dadd(t41, -dadd(t52, -t53)), dadd(t51, -t53)), libdevice.fma(t40, t2, -t41))
-    t56 = dadd(t55, dadd(libdevice.fma(t42, t50, -t51), t54))
-    t57 = dadd(dmul(dmul(input, 2.0), target), dmul(dmul(t27, 0.0 if t28 < 0.0 else t28), t39))
-    t58 = (dadd(t17, t26) if dadd(t26, -t26) == 0.0 else t17) if t1 else math.nan
-    t59 = (t57 if input == 0.0 else dadd(t52, t56) if dadd(t56, -t56) == 0.0 else t52) if t1 else math.nan
-    return t58, t59
+    t2 = target == 0.0
+    t3 = libdevice.fabs(input)
+    t4 = dmul(target, t3)
+    t5 = dmul(t4, t3)
+    t6 = 0.0 if t2 else t5
+    t7 = dadd(1.0, -target)
+    t8 = t7 == 0.0
+    t9 = dadd(margin, -t3)
+    t10 = dadd(t9, -margin)
+    t11 = dadd(dadd(margin, -dadd(t9, -t10)), dadd(-t3, -t10))
+    t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
+    t13 = 0.0 if t12 else t11
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = 0.0 if t12 else t9
+    t16 = dadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = dmul(t7, t17)
+    t19 = dmul(t18, t17)
+    t20 = 0.0 if t8 else t19
+    t21 = dadd(t6, t20)
+    t22 = dadd(t21, -t6)
+    t23 = 0.0 if t2 else dadd(libdevice.fma(t4, t3, -t5), dmul(libdevice.fma(target, t3, -t4), t3))
+    t24 = dadd(t13, -dadd(t16, -t15)) if t14 else 0.0
+    t25 = -target
+    t26 = dadd(t7, -t25)
+    t27 = dadd(dadd(t25, -dadd(t7, -t26)), dadd(1.0, -t26))
+    t28 = dmul(dadd(dadd(libdevice.fma(t7, t17, -t18), dmul(t7, t24)), dmul(t27, t17)), t17)
+    t29 = 0.0 if t8 else dadd(dadd(libdevice.fma(t18, t17, -t19), dmul(t18, t24)), t28)
+    t30 = dadd(dadd(dadd(dadd(t6, -dadd(t21, -t22)), dadd(t20, -t22)), t23), t29)
+    t31 = dmul(target, 2.0)
+    t32 = dmul(t31, t3)
+    t33 = 0.0 if t2 else t32
+    t34 = dmul(t7, 2.0)
+    t35 = dmul(t34, t17)
+    t36 = -t9
+    t37 = dadd(0.0, t36)
+    t38 = dadd(t37, -0.0)
+    t39 = dadd(dadd(dadd(0.0, -dadd(t37, -t38)), dadd(t36, -t38)), -t11)
+    t40 = dadd(t39, -t39) == 0.0
+    t41 = dadd(t37, t39)
+    t42 = t41 if t40 else t37
+    t43 = -1.0 if t42 < 0.0 or t42 == 0.0 and (dadd(t39, -dadd(t41, -t37)) if t40 else 0.0) <= 0.0 else 0.0
+    t44 = dmul(t35, t43)
+    t45 = 0.0 if t8 else t44
+    t46 = dadd(t33, t45)
+    t47 = dadd(t46, -t33)
+    t48 = dadd(dadd(t33, -dadd(t46, -t47)), dadd(t45, -t47))
+    t49 = dmul(dadd(dadd(libdevice.fma(t34, t17, -t35), dmul(t34, t24)), dmul(dmul(t27, 2.0), t17)), t43)
+    t50 = 0.0 if t8 else dadd(libdevice.fma(t35, t43, -t44), t49)
+    t51 = dadd(dadd(t48, 0.0 if t2 else libdevice.fma(t31, t3, -t32)), t50)
+    t52 = (dadd(t21, t30) if dadd(t30, -t30) == 0.0 else t21) if t1 else math.nan
+    t53 = (dadd(t46, t51) if dadd(t51, -t51) == 0.0 else t46) if t1 else math.nan
+    return t52, t53
 
 
 @kernel
