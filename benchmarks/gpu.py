@@ -23,14 +23,16 @@ from typing import Any
 import numpy as np
 
 import symgen.functional as F
-from symgen.cuda_code import CAPABILITIES, Simulator, compile_ptx, figures
+from symgen.cuda_code import CAPABILITIES, DeviceArray, Simulator, compile_ptx, figures, simulated
 from symgen.ptx import parse
-from symgen.runtime.cuda import DRIVER, DeviceKernel
+from symgen.runtime.cuda import DRIVER
 from symgen.runtime.errors import CudaMissingError
 
 PACKAGES = ("numba", "numba-cuda", "nvidia-cuda-nvrtc", "nvidia-nvvm", "numpy", "torch", "triton")
 REPEATS = 20
 SWEEP = 2**26  # float32 inputs at a time in the exhaustive sweep
+COLUMNS = 1024  # of rows, where only their number is asked for
+LENGTHS = (128, 1024, 4096, 16384, 131072)  # of the rows whose bandwidth is measured
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,10 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_kernel(name: str) -> bool:
-    """Whether a name is that of an activation that is computed element by element: what is measured here."""
+    """Whether a name is that of a function with CUDA kernels."""
     function = getattr(getattr(F, name), "function", None) if not name.startswith("_") else None
-    return function is not None and bool(function.cuda) and (function.archetype, function.kind) == (
-        "elementwise", "activation")  # fmt: skip
+    return function is not None and bool(function.cuda)
 
 
 def _missing() -> str:
@@ -84,41 +85,58 @@ def versions() -> dict[str, str]:
     return found
 
 
-class HostArray:
-    """An array in main memory that passes for one of a GPU: for the interpreter."""
+def operands(name: str, n: int, columns: int = COLUMNS) -> dict[str, np.ndarray]:
+    """Arrays of n elements: numbers of both signs where the domain allows, for functions of rows in rows.
 
-    def __init__(self, memory: np.ndarray) -> None:
-        self.memory = memory
+    Args:
+        name: of the function.
+        n: elements of an operand.
+        columns: entries of a row; fewer where there are not as many elements.
+    """
+    rng, function = np.random.default_rng(0), getattr(F, name).function
+    parts = max([x.parts for a in function.operands for x in a.axes if not x.name], default=1)
+    wide = min(parts if parts > 1 else columns, n)
+    shape = (n // wide, wide) if function.is_rows else (n,)
+    found = {}
+    for a in (a for a in function.operands if a.role != "mask" and not (a.role == "weight" and not a.required)):
+        shared = a.role in ("param", "weight")
+        own = shape if not function.is_rows else shape[-1:] if a.axes and shared else shape if a.axes else shape[:-1]
+        if a.role in ("index", "either"):
+            found[a.name] = rng.integers(0, wide, own)
+        elif a.role in ("prob", "weight") or a.limits:
+            found[a.name] = rng.uniform(0.05, 0.95, own).astype(np.float32)
+        else:
+            found[a.name] = (3 * rng.standard_normal(own)).astype(np.float32)
+    return found
 
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        found = self.memory.__array_interface__
-        return {**{k: found[k] for k in ("shape", "typestr", "data", "strides")}, "version": 3}
+
+def settings(name: str) -> dict[str, Any]:
+    """Options that have no default, and no reduction: what is compared is each loss."""
+    function = getattr(F, name).function
+    reduction = {"reduction": "none"} if function.is_loss else {}
+    return {a.name: 0.5 for a in function.options if a.required} | reduction
 
 
-def inputs(name: str, n: int) -> list[np.ndarray]:
-    """Operands of a size, of both signs where the domain allows."""
-    rng = np.random.default_rng(0)
-    limited = any(a.limits for a in getattr(F, name).function.operands)
-    return [
-        (np.abs(v) + 1e-3 if limited else v).astype(np.float32)
-        for v in (rng.standard_normal(n) * 3 for _ in getattr(F, name).function.operands)
-    ]
+def value_and_gradient(kernel: Any, arrays: dict[str, Any], more: dict[str, Any], wrap: Callable[[Any], Any]) -> Any:
+    """Both results of one function, the gradient that in its first tensor."""
+    first = kernel._caller.function.tensors[0].name
+    value = kernel(**arrays, **more)
+    ones = np.ones(value.__cuda_array_interface__["shape"], np.float32)
+    return value, kernel.vjp(wrap(ones), **arrays, **more, wrt=(first,))
 
 
-def interpreted(name: str, n: int = 4099) -> dict[str, Any]:
-    """The value kernel in the interpreter: its result's hash for each architecture, and what moving memory costs."""
+def interpreted(name: str, n: int = 4096) -> dict[str, Any]:
+    """The kernels in the interpreter: hashes of results for each architecture, and what moving memory costs."""
     found = {}
     for capability in CAPABILITIES:
-        real = getattr(F, name).cuda
         simulator = Simulator(capability)
-        kernel = DeviceKernel(real._caller, real._module, simulator)
-        out = HostArray(np.zeros(n, np.float32))
-        kernel(*map(HostArray, inputs(name, n)), out=out)
+        arrays = {k: DeviceArray(v) for k, v in operands(name, n).items()}
+        kernel = simulated(getattr(F, name).cuda, simulator)
+        value, slope = value_and_gradient(kernel, arrays, settings(name), DeviceArray)
         counts = simulator.runs[-1].counts
         found[f"sm_{capability[0]}{capability[1]}"] = {
-            "sha256": hashlib.sha256(out.memory.tobytes()).hexdigest(),
-            "instructions per element": round(32 * counts.instructions.total() / n, 1),
+            "sha256": [hashlib.sha256(v.memory.tobytes()).hexdigest() for v in (value, slope)],
+            "instructions per element of the gradient": round(32 * counts.instructions.total() / n, 1),
             "sectors per request": max(counts.sectors_per_request().values()),
         }
     return found
@@ -130,13 +148,9 @@ def static(name: str) -> dict[str, Any]:
 
 
 def _static(name: str, capability: tuple[int, int]) -> Iterator[tuple[str, Any]]:
-    real = getattr(F, name).cuda
     recorder = _Recorder(capability)
-    kernel = DeviceKernel(real._caller, real._module, recorder)
-    arrays = [HostArray(v) for v in inputs(name, 4)]
-    kernel(*arrays, out=HostArray(np.zeros(4, np.float32)))
-    if len(real._caller.function.tensors) == 1:
-        kernel.grad(*arrays, out=HostArray(np.zeros(4, np.float32)))
+    arrays = {k: DeviceArray(v) for k, v in operands(name, 4096).items()}
+    value_and_gradient(simulated(getattr(F, name).cuda, recorder), arrays, settings(name), DeviceArray)
     for title, text in recorder.texts.items():
         f = figures(parse(text))
         numbers = {"instructions": f.instructions, "float64": f.double, "local": f.local, "wide": f.wide}
@@ -153,8 +167,9 @@ class _Recorder(Simulator):
     def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:  # noqa: ARG002
         from symgen.cuda_code import argument_type
 
-        signature = tuple(map(argument_type, arguments))
-        self.texts[kernel.py_func.__name__] = compile_ptx(kernel, signature, self.capability)
+        if kernel.py_func.__module__.startswith("symgen.generated"):
+            signature = tuple(map(argument_type, arguments))
+            self.texts[kernel.py_func.__name__] = compile_ptx(kernel, signature, self.capability)
 
 
 # -- with a device ----------------------------------------------------------------------------------------------------
@@ -171,26 +186,33 @@ def correctness(name: str, quick: bool) -> dict[str, Any]:
     """Value and gradient against the CPU's float64 kernels, and the device's bits against the interpreter's."""
     import torch
 
-    n = 4099 if quick else 1_000_003
-    x = inputs(name, n)
-    got = getattr(F, name).cuda(*(torch.from_numpy(v).cuda() for v in x)).cpu().numpy()
-    truth = getattr(F, name)(*(v.astype(np.float64) for v in x))
-    capability = torch.cuda.get_device_capability()
-    real, out = getattr(F, name).cuda, HostArray(np.zeros(n, np.float32))
-    DeviceKernel(real._caller, real._module, Simulator(capability))(*map(HostArray, x), out=out)
-    with np.errstate(all="ignore"):
-        ulp = np.abs(got - truth) / np.spacing(np.abs(truth).astype(np.float32))
-    return {
-        "largest error in ULP": float(np.nanmax(ulp)),
-        "as interpreted": float(np.mean(got.view(np.uint32) == out.memory.view(np.uint32))),
-    }
+    x, more = operands(name, 2**12 if quick else 2**20), settings(name)
+    first = getattr(F, name).function.tensors[0].name
+    on_device = {k: torch.from_numpy(v).cuda() for k, v in x.items()}
+    got = value_and_gradient(getattr(F, name).cuda, on_device, more, lambda v: torch.from_numpy(v).cuda())
+    small = {k: DeviceArray(v) for k, v in operands(name, 2**12).items()} if quick else {}
+    wide = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in x.items()}
+    value = getattr(F, name)(**wide, **more)
+    truth = value, getattr(F, name).vjp(np.ones(np.shape(value)), **wide, **more, wrt=(first,))
+    found: dict[str, Any] = {}
+    for title, one, true in zip(("value", "gradient"), got, truth, strict=True):
+        with np.errstate(all="ignore"):
+            ulp = np.abs(one.cpu().numpy() - true) / np.spacing(np.abs(true).astype(np.float32))
+        found[f"largest error of the {title} in ULP"] = float(np.nanmax(ulp))
+    if small:  # the interpreter is too slow for more
+        kernel = simulated(getattr(F, name).cuda, Simulator(torch.cuda.get_device_capability()))
+        both = zip(got, value_and_gradient(kernel, small, more, DeviceArray), strict=True)
+        equal = [np.mean(a.cpu().numpy().view(np.uint32) == b.memory.view(np.uint32)) for a, b in both]
+        found["as interpreted"] = float(min(equal))
+    return found
 
 
 def sweep(name: str, quick: bool) -> dict[str, Any] | None:
     """All float32 inputs of a function of one tensor: the largest error in ULP, by the device's own float64 kernel."""
     import torch
 
-    if quick or len(getattr(F, name).function.operands) != 1:
+    function = getattr(F, name).function
+    if quick or len(function.operands) != 1 or function.is_rows:
         return None
     worst, at = 0.0, 0.0
     for start in range(-(2**31), 2**31, SWEEP):
@@ -225,22 +247,38 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def bandwidth(name: str, quick: bool) -> dict[str, Any]:
     """Bytes moved in a second, as a share of a copy on the device in the same run; PyTorch's own beside it."""
+    if getattr(F, name).function.is_rows:
+        return {f"rows of {c}": _bandwidth(name, 2**26, c) for c in ((1024,) if quick else LENGTHS)}
     return {str(2**k): _bandwidth(name, 2**k) for k in ((26,) if quick else (20, 22, 24, 26, 28))}
 
 
-def _bandwidth(name: str, n: int) -> dict[str, float]:
+def _bandwidth(name: str, n: int, columns: int = COLUMNS) -> dict[str, float]:
     import torch
 
-    x = [torch.from_numpy(v).cuda() for v in inputs(name, n)]
-    out = torch.empty_like(x[0])
-    moved = 4 * n * (len(x) + 1)
-    copy = 8 * n / seconds(lambda: out.copy_(x[0]))
-    calls: dict[str, Callable[[], Any]] = {"symgen": lambda: getattr(F, name).cuda(*x, out=out)}
-    theirs = getattr(torch.nn.functional, getattr(F, name).function.torch or "", None)
-    if theirs is not None and len(x) == 1:
+    x = {k: torch.from_numpy(v).cuda() for k, v in operands(name, n, columns).items()}
+    more, first = settings(name), next(iter(x.values()))
+    out = torch.empty_like(getattr(F, name).cuda(**x, **more))
+    moved = sum(v.numel() * v.element_size() for v in (*x.values(), out))
+    other = torch.empty_like(first)
+    copy = 2 * first.numel() * first.element_size() / seconds(lambda: other.copy_(first))
+    calls: dict[str, Callable[[], Any]] = {"symgen": lambda: getattr(F, name).cuda(**x, **more, out=out)}
+    function, tensors = getattr(F, name).function, list(x.values())
+    theirs = getattr(torch.nn.functional, function.torch or "", None)
+    if theirs is not None:  # compiled, it is a kernel in Triton
+        along = {"dim": -1} if function.is_movable and not function.is_loss else {}
         compiled = torch.compile(theirs)
-        calls |= {"torch": lambda: theirs(x[0]), "torch.compile": lambda: compiled(x[0])}
-    return {title: round(moved / seconds(call) / copy, 3) for title, call in calls.items()}
+        calls |= {"torch": lambda: theirs(*tensors, **along, **more),
+                  "torch.compile": lambda: compiled(*tensors, **along, **more)}  # fmt: skip
+    return {title: _share(moved, call, copy) for title, call in calls.items()}
+
+
+def _share(moved: int, call: Callable[[], Any], copy: float) -> float:
+    """What a call moves in a second as a share of a copy; NaN for one that takes other arguments."""
+    try:
+        return round(moved / seconds(call) / copy, 3)
+    except (TypeError, ValueError, RuntimeError) as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return float("nan")
 
 
 def overhead(name: str, quick: bool) -> dict[str, float]:

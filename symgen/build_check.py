@@ -53,9 +53,12 @@ def _verdict(config: Config, found: list[Difference], failures: tuple[Failure, .
     """Certificates are looked at once everything else is right: they are of the kernels as the manifest has them."""
     if found or failures:
         return Verdict(tuple(found), failures, _mend(config, found) if found else "")
-    names = uncertified(config)
+    names, devices = uncertified(config), uncertified_devices(config)
     mend = f"symgen certify --exhaustive {' '.join(names)}" if names else ""
-    return Verdict(tuple(Difference("uncertified", name) for name in names), (), mend)
+    if devices and not names:
+        mend = f"symgen certify --cuda {' '.join(devices)}"
+    found = [Difference("uncertified", name) for name in names]
+    return Verdict((*found, *(Difference("uncertified", f"{name} (CUDA)") for name in devices)), (), mend)
 
 
 def uncertified(config: Config) -> tuple[str, ...]:
@@ -68,6 +71,16 @@ def uncertified(config: Config) -> tuple[str, ...]:
     for name, entry in sorted(build.read_manifest(config.out)["functions"].items()):
         text = files.read(config.out / build_keys.CERTIFICATES / f"{name}.json")
         if (every or text is not None) and _measured_kernel(text) != entry.get("kernel"):
+            found.append(name)
+    return tuple(found)
+
+
+def uncertified_devices(config: Config) -> tuple[str, ...]:
+    """Functions whose CUDA kernels are not those that were measured, among those where some were."""
+    found = []
+    for name, entry in sorted(build.read_manifest(config.out)["functions"].items()):
+        text = files.read(build_keys.device_certificate(config.out / build_keys.CERTIFICATES / f"{name}.json"))
+        if text is not None and _measured_kernel(text) != (entry.get("cuda") or {}).get("kernel"):
             found.append(name)
     return tuple(found)
 
@@ -131,7 +144,8 @@ def _comparable(name: str) -> bool:
 
 def _certificates(texts: Mapping[str, str]) -> frozenset[str]:
     stems = {name.rpartition("/")[2].removesuffix(".py") for name in texts}
-    return frozenset(f"{build_keys.CERTIFICATES}/{stem}.json" for stem in stems)
+    folders = (build_keys.CERTIFICATES, f"{build_keys.CERTIFICATES}/{build_keys.DEVICE}")
+    return frozenset(f"{folder}/{stem}.json" for folder in folders for stem in stems)
 
 
 def _mend(config: Config, found: list[Difference]) -> str:

@@ -114,8 +114,10 @@ def compile_function(job: Job) -> Compiled | Failure:
     device = emit_cuda(derivation, job) if job.cuda else {}
     if device:
         texts |= device
-        entry["cuda"] = {"module": f"{CUDA}.{entry['module']}", "missed": device_misses(derivation)}
-    docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"])} if job.docs else {}
+        missed = device_misses(derivation)
+        entry["cuda"] = {"kernel": kernel_digest(device), "module": f"{CUDA}.{entry['module']}", "missed": missed}
+    device_kernel = entry["cuda"]["kernel"] if device else ""
+    docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"], device_kernel)} if job.docs else {}
     report = _report(derivation, time.perf_counter() - started)
     entry["rules"] = sorted(report.rules)
     return Compiled(job.name, texts, entry, docs, misses(derivation), report)
@@ -268,11 +270,22 @@ def _span(lower: float, upper: float) -> str:
     return "" if math.isinf(lower) and math.isinf(upper) else f"{lower:.6g} to {upper:.6g}: "
 
 
-def card_text(derivation: Derivation, job: Job, kernel: str) -> str:
-    """The TeX of the reference card of one function; errors that were measured on other code are left out."""
+def card_text(derivation: Derivation, job: Job, kernel: str, device: str = "") -> str:
+    """The TeX of the reference card of one function; what was measured on other code is left out.
+
+    Args:
+        derivation: what was derived.
+        job: which says where the certificates are.
+        kernel: The `kernel_digest` of its code.
+        device: and of its CUDA kernels.
+    """
     from symgen.archetypes import archetype_of
 
-    return archetype_of(derivation.op).card(derivation, certificate(job.certificate, kernel))
+    found = certificate(job.certificate, kernel)
+    if found is not None and job.certificate is not None:
+        on_device = certificate(build_keys.device_certificate(job.certificate), device)
+        found |= {"cuda": on_device["outputs"]} if device and on_device else {}
+    return archetype_of(derivation.op).card(derivation, found)
 
 
 def certificate(path: Path | None, kernel: str) -> dict[str, Any] | None:

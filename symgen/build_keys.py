@@ -21,6 +21,7 @@ from symgen.config import Config
 from symgen.files import UserError, digest
 
 CERTIFICATES = "certificates"
+DEVICE = "cuda"  # the folder in it of what was measured of CUDA kernels
 KERNEL_DECORATORS = frozenset({"activation", "loss"})
 LANGUAGE = frozenset({"symgen.spec", "typing", "__future__"})
 DECORATORS = KERNEL_DECORATORS | {"function"}
@@ -121,10 +122,16 @@ def targets(config: Config) -> dict[str, Target]:
         for name in file.kernels:
             certificate = config.out / CERTIFICATES / f"{name}.json"
             text = files.read(certificate) if config.docs is not None else None
-            shown, measured = (None, "") if text is None else (certificate, digest(text))
+            device = files.read(device_certificate(certificate)) or ""
+            shown, measured = (None, "") if text is None else (certificate, digest(text + device))
             aliases = tuple(alias for alias, of in file.aliases.items() if of == name)
             found[name] = Target(name, file.path, combine([base, *closure]), aliases, shown, measured)
     return dict(sorted(found.items()))
+
+
+def device_certificate(certificate: Path) -> Path:
+    """Where what was measured of a function's CUDA kernels is, beside its certificate."""
+    return certificate.parent / DEVICE / certificate.name
 
 
 def spec_files(roots: Iterable[Path]) -> list[Path]:

@@ -65,7 +65,7 @@ def _of_variant(op: Op, variant: Variant, kernel: Any, dtype: str, lengths: Sequ
     targets = [p.name for p in found if p.name in tensors or (p.role.kind in ARRAYS and f"vjp_{p.name}" in known)]
     results: dict[str, list[tuple[Any, Exact, str]]] = {}
     for n in lengths:
-        batch = _Batch(op, variant, found, list(problems(op, variant, found, n)), np.dtype(ulp.format_of(dtype).dtype))
+        batch = Batch(op, variant, found, list(problems(op, variant, found, n)), np.dtype(ulp.format_of(dtype).dtype))
         for name, result in batch.results(kernel, targets):
             output = "value" if not name else "vjp" if name in tensors else f"vjp_{name}"
             results.setdefault(output, []).extend(result)
@@ -73,7 +73,7 @@ def _of_variant(op: Op, variant: Variant, kernel: Any, dtype: str, lengths: Sequ
 
 
 @dataclass
-class _Batch:
+class Batch:
     """Samples of one length, as one call takes them: what all samples share is that of the first."""
 
     op: Op
@@ -96,7 +96,7 @@ class _Batch:
         """The value (without a name) and the gradients: entries of each sample, or of all, with what they should be."""
         each = zip(self.rows, self.cotangents, self.samples, strict=True)
         exact = [self._truth(r, g, s, targets) for r, g, s in each]
-        called = Call(self.op, self.variant, _Device(kernel), self._stacked())
+        called = Call(self.op, self.variant, Device(kernel), self.stacked())
         labels = [s.place for s in self.samples]
         yield "", list(zip(called.value(), [e[0] for e in exact], labels, strict=True))
         for place in (p for p in self.found if p.name in targets):
@@ -112,12 +112,12 @@ class _Batch:
         wide = {n: np.asarray(a, np.float64) if kinds[n] in ARRAYS else a for n, a in row.items()}
         return truth(self.variant.value, wide, problem.lengths, g.astype(np.float64), targets)
 
-    def _stacked(self) -> Arrays:
+    def stacked(self) -> Arrays:
         return {p.name: self.rows[0][p.name] if p.shared or p.number else np.stack([r[p.name] for r in self.rows])
                 for p in self.found}  # fmt: skip
 
 
-class _Device:
+class Device:
     """A kernel for arrays of a GPU, called with arrays in main memory."""
 
     def __init__(self, kernel: Any) -> None:

@@ -28,7 +28,9 @@ Count = Annotated[int | None, Parameter(validator=Number(gte=1), show_default=Fa
 Names = Annotated[list[str] | None, Parameter(negative=(), show_default=False)]
 
 
-def certify(names: Names = None, /, *, exhaustive: Flag = False, points: Count = None, json: Flag = False) -> int:
+def certify(
+    names: Names = None, /, *, exhaustive: Flag = False, cuda: Flag = False, points: Count = None, json: Flag = False
+) -> int:
     """Measure the error of kernels against ball arithmetic, in ULP; exit code 1 if one misses its bar.
 
     Inside a project the certificate is kept beside the kernels, and the reference cards, if there are any, show it.
@@ -38,6 +40,8 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, points: Count =
         names: Functions to measure; all if none is named.
         exhaustive: Every float32 input of functions of one array, against a proved reference; functions whose
             certificate already holds that of these kernels are not measured again.
+        cuda: The CUDA kernels instead, as an interpreter of their PTX computes on the processor: errors in float32
+            and what an element takes, for the reference cards.
         points: How many float64 inputs of each output, instead of 100,000; what a sweep has found stays.
         json: One JSON document instead of tables.
     """
@@ -49,6 +53,8 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, points: Count =
 
     chosen = driver.resolve(names or (), targets) or tuple(targets)
     measure.require_fresh(project, chosen)
+    if cuda:
+        return _certify_cuda(project, {name: targets[name] for name in chosen})
     if "bfloat16" not in measure.installed_dtypes():
         say("bfloat16 is not measured: pip install ml_dtypes")
     found = []
@@ -66,6 +72,20 @@ def certify(names: Names = None, /, *, exhaustive: Flag = False, points: Count =
         complain(failure)
     say(f"{len(found)} measured, {len(failures) or 'no'} {'bar' if len(failures) < 2 else 'bars'} missed")
     return _refresh_cards(project, chosen) or (Exit.DIFFERENT if failures else Exit.OK)
+
+
+def _certify_cuda(project: Config, targets: dict[str, Target]) -> int:
+    if config.load() is None:
+        raise UserError(NO_PROJECT)
+    try:
+        from symgen import certify_cuda
+    except ImportError as error:
+        what = f"CUDA kernels are compiled with numba-cuda ({error})"
+        raise UserError(f"{what}\n  hint: pip install 'symgen[cuda]'") from None
+    for name, target in targets.items():
+        place = certify_cuda.certify(project, target)
+        say(f"{name}: {'has no CUDA kernels' if place is None else 'measured'}")
+    return _refresh_cards(project, tuple(targets))
 
 
 def _measured(

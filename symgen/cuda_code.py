@@ -6,9 +6,14 @@ Tests, the static figures of a kernel and `benchmarks/gpu.py` use it; a program 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -61,12 +66,14 @@ class Simulator(Driver):
         error: the share of their bounds by which approximate instructions err.
         runs: what each launch has counted.
         kernels: compiled ones by name, types and capability; several simulators may share it.
+        launched: which of them ran last.
     """
 
     capability: tuple[int, int] = (9, 0)
     error: float = 0.0
     runs: list[ptx.Run] = field(default_factory=list)
     kernels: dict[Any, ptx.Kernel] = field(default_factory=dict)
+    launched: Any = None
 
     def check(self) -> None:
         """Nothing is missing."""
@@ -78,6 +85,7 @@ class Simulator(Driver):
             self.kernels[key] = ptx.parse(compile_ptx(kernel, signature, self.capability))
         values = [_memory(a) if isinstance(a, View) else a for a in arguments]
         self.runs.append(ptx.launch(self.kernels[key], blocks, THREADS, values, error=self.error))
+        self.launched = key
 
 
 class DeviceArray:
@@ -115,6 +123,43 @@ def _memory(view: View) -> Any:
     found = np.ndarray(view.shape, view.format.typestr, flat, offset, strides)
     found.flags.writeable = not view.readonly
     return found
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What ptxas says of a kernel: registers of a thread, and bytes of its stack and of spilled registers."""
+
+    registers: int
+    stack: int
+    spilled: int
+
+
+def ptxas() -> str | None:
+    """The assembler: of an installed toolkit, or of the package nvidia-cuda-nvcc."""
+    found = find_spec("nvidia")
+    wheels = [Path(p) / "cu13" / "bin" for p in found.submodule_search_locations or ()] if found else []
+    return shutil.which("ptxas") or next((str(w / "ptxas") for w in wheels if (w / "ptxas").is_file()), None)
+
+
+def assemble(text: str, capability: tuple[int, int] = (9, 0)) -> Machine | None:
+    """What the machine code of a kernel takes; None where there is no ptxas.
+
+    Args:
+        text: its PTX.
+        capability: such as (9, 0).
+    """
+    program = ptxas()
+    if program is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.ptx"
+        path.write_text(text, encoding="utf-8")
+        command = [program, "-v", f"-arch=sm_{capability[0]}{capability[1]}", str(path), "-o", str(path) + ".cubin"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    stack, stores, loads = (int(n) for n in re.findall(r"(\d+) bytes (?:stack|spill)", said)[-3:])
+    registers = re.search(r"Used (\d+) registers", said)
+    assert registers is not None, said
+    return Machine(int(registers[1]), stack, stores + loads)
 
 
 @dataclass(frozen=True)

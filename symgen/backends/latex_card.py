@@ -6,7 +6,7 @@ The card is built as plain records of TeX strings; `templates/latex/card.tex.jin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from symgen.backends import latex_names as names
 from symgen.backends.latex_accuracy import Accuracy, accuracy
 from symgen.backends.latex_behaviour import behaviour, joints, left_side
 from symgen.backends.latex_device import device
+from symgen.backends.latex_device import measured as on_device
 from symgen.backends.latex_errors import remains
 from symgen.backends.latex_part import Formula, Part, formula, parts
 from symgen.backends.latex_plot import Plot, plot
@@ -63,6 +64,7 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
     samples = samples if is_curve(op) else None
     found = joints(derivation, samples)
     variants = parts(op, derivation.variants)
+    outputs = {o.name: left_side(op, o) for v in derivation.variants for o in v.outputs}
     measured = None if certificate is None else accuracy(certificate, [o.name for o in derivation.variants[0].outputs])
     return Card(
         name=op.name,
@@ -79,11 +81,11 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
             (tuple(formula(*f) for f in stated(op, alternative_of(op, a.text))), names.prose(a.note))
             for a in op.alternatives
         ),
-        facts=(*behaviour(derivation, found, samples), *device(derivation)),
+        facts=(*behaviour(derivation, found, samples), *(on_device(certificate, outputs) or device(derivation))),
         plot=None if samples is None else plot(samples, found, domain(op)),
         shown=_shown_text(op),
         accuracy=measured,
-        outputs={o.name: left_side(op, o) for v in derivation.variants for o in v.outputs},
+        outputs=outputs,
         remains=remains(op, derivation),
     )
 
@@ -94,6 +96,7 @@ def heading(
     measured: Accuracy | None,
     outputs: Mapping[str, str],
     picture: tuple[Plot, str] | None,
+    facts: Iterable[tuple[str, str]] = (),
 ) -> Card:
     """A card of what the definition itself says, what is known of its variants, what was measured, and a plot."""
     return Card(
@@ -101,7 +104,7 @@ def heading(
         torch="" if op.torch is None else names.code(op.torch), cite="" if op.cite is None else _cite(op.cite),
         aliases=", ".join(names.code(a) for a in op.aliases), summary=names.prose(op.summary),
         arguments=tuple(argument_note(op, a) for a in op.arguments[1:]), parts=variants, wide=True, alternatives=(),
-        facts=(("Shown", picture[1]),) if picture else (), plot=picture[0] if picture else None, shown="",
+        facts=(*((("Shown", picture[1]),) if picture else ()), *facts), plot=picture[0] if picture else None, shown="",
         accuracy=measured, outputs=outputs, remains=(),
     )  # fmt: skip
 

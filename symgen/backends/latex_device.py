@@ -1,9 +1,13 @@
-"""What a card says of CUDA: how far float32 arithmetic is from the truth, and how much work an element is."""
+"""What a card says of CUDA: how far float32 arithmetic is from the truth, and how much work an element is.
+
+Where `symgen certify --cuda` has measured the kernels it is what that found, else what the derivation knows.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from symgen.backends.latex_accuracy import ulp
 from symgen.backends.latex_behaviour import left_side
@@ -19,6 +23,27 @@ def operations(output: Output) -> int:
     """How many operations an element of the float32 kernel is; a call of an elementary function is one."""
     assert output.device is not None
     return sum(n.op not in LEAVES for n in topological(output.device.core.results))
+
+
+def measured(certificate: Mapping[str, Any] | None, outputs: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What was measured of CUDA kernels: the largest error, and what an element takes of instructions and memory.
+
+    Args:
+        certificate: what was measured of a function, that of its CUDA kernels under "cuda".
+        outputs: how each is called in formulas.
+    """
+    rows = [r for r in (certificate or {}).get("cuda", ()) if r["output"] in outputs]
+    told = [f"${outputs[r['output']]}$ {_figures(r)}" for r in rows]
+    return [("CUDA float32", "; ".join(told))] if told else []
+
+
+def _figures(row: Mapping[str, Any]) -> str:
+    parts = [f"{ulp(float(row['error']))} ULP{' beside roots' if row.get('beside_roots') else ''}"]
+    if "instructions" in row:
+        parts += [f"{row['instructions']} instructions", f"{row['bytes']} bytes in accesses of {row['access']}"]
+    if row.get("registers"):
+        parts.append(f"{row['registers']} registers")
+    return ", ".join(parts)
 
 
 def device(derivation: Derivation) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from sympy import Expr, Indexed, Symbol
 from symgen.backends import latex_names as names
 from symgen.backends.latex_accuracy import accuracy
 from symgen.backends.latex_card import Card, heading
+from symgen.backends.latex_device import measured as on_device
 from symgen.backends.latex_expr import notation
 from symgen.backends.latex_part import Formula, Part, Rewriting
 from symgen.backends.latex_samples import default_variant
@@ -39,7 +40,8 @@ def card(derivation: RowDerivation, certificate: Mapping[str, Any] | None = None
         outputs.setdefault(output.name, ", ".join(_name(gradient_of(w), (), display) for w in output.wrt))
     measured = None if certificate is None else accuracy(certificate, outputs)
     parts = tuple(_part(derivation, v) for v in derivation.variants)
-    return heading(derivation.op, parts, measured, outputs, plot(derivation.op, default_variant(derivation).variant))
+    picture = plot(derivation.op, default_variant(derivation).variant)
+    return heading(derivation.op, parts, measured, outputs, picture, on_device(certificate, outputs))
 
 
 def _part(derivation: RowDerivation, derived: DerivedRows) -> Part:

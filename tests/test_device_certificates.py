@@ -1,0 +1,37 @@
+"""What was measured of CUDA kernels: shown on cards, and told where it is of other kernels than there are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from symgen import build_check, build_keys, config
+from symgen.backends.latex_device import measured
+from symgen.resources import PACKAGE
+
+ROW = {"output": "value", "error": 1.9, "beside_roots": False, "instructions": 26, "bytes": 8, "access": 16,
+       "registers": 23}  # fmt: skip
+
+
+def test_a_card_tells_what_was_measured():
+    (name, text), = measured({"cuda": [ROW, {**ROW, "output": "other"}]}, {"value": "f"})
+    assert name == "CUDA float32"
+    assert text == "$f$ 1.900 ULP, 26 instructions, 8 bytes in accesses of 16, 23 registers"
+    assert measured({"cuda": [{**ROW, "registers": None, "beside_roots": True}]}, {"value": "f"})[0][1] == (
+        "$f$ 1.900 ULP beside roots, 26 instructions, 8 bytes in accesses of 16"
+    )
+    assert measured(None, {"value": "f"}) == []
+
+
+def test_figures_of_other_kernels_are_told(monkeypatch, tmp_path):
+    """Of a function without figures nothing is told: they are an extra."""
+    project = config.load(PACKAGE.parent)
+    names = ("relu", "softmax")
+    place = tmp_path / "certificates" / build_keys.DEVICE
+    place.mkdir(parents=True)
+    entries = {n: {"cuda": {"kernel": f"kernel of {n}"}} for n in (*names, "gelu")}
+    (tmp_path / "manifest.json").write_text(json.dumps({"functions": entries}), encoding="utf-8")
+    for n in names:
+        (place / f"{n}.json").write_text(json.dumps({"kernel": "kernel of relu", "outputs": []}), encoding="utf-8")
+    monkeypatch.setattr(build_check.build, "read_manifest", lambda out: {"functions": entries})
+    assert build_check.uncertified_devices(replace(project, out=tmp_path)) == ("softmax",)
