@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -223,6 +224,7 @@ def certify(config: Config, target: Target) -> Path | None:
         return None
     kernel = simulated(getattr(measure.public_module(config), target.name).cuda, Simulator(CAPABILITY))
     outputs = [asdict(f) for f in figures(measure.specification(config, target), kernel)]
+    outputs = [{**o, "error": o["error"] if math.isfinite(o["error"]) else str(o["error"])} for o in outputs]
     content = {"comment": COMMENT, "kernel": entry["cuda"]["kernel"], "name": target.name, "outputs": outputs}
     place = build_keys.device_certificate(config.out / build_keys.CERTIFICATES / f"{target.name}.json")
     files.write(place, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")

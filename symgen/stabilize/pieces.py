@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from flint import arb, ctx
 from sympy import Expr, Rational, Symbol
@@ -157,7 +158,9 @@ class Fitter:
         if self.memory.fits > MOST_FITS:
             return None
         polynomial = fit(quotient, low, high, self.target.bits, piece.polynomial.step)
-        return None if polynomial is None else replace(piece, polynomial=polynomial)
+        if polynomial is None or not _has_numbers(polynomial, self.target):
+            return None
+        return replace(piece, polynomial=polynomial)
 
     def _piece(self, shape: str, step: int = 1, **fields: Any) -> Piece:
         return Piece(shape, replace(_EMPTY, step=step), arithmetic=self.arithmetic, **fields)
@@ -356,6 +359,12 @@ class Fitter:
             low, high = (low, middle) if state(middle) is not None else (middle, high)
         value = state(high)
         return None if value is None or math.isnan(value) else (high, value)
+
+
+def _has_numbers(polynomial: Polynomial, target: Target) -> bool:
+    """Whether coefficients are in the range of what computes: next to an exponential that vanishes some are not."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.asarray(polynomial.coefficients, target.computes)).all())
 
 
 def _slope(a: arb | None, b: arb | None, tolerance: float) -> Fraction | None:
