@@ -7,8 +7,6 @@ if approximate == "tanh":
 return x * (1 + erf(x / sqrt(2))) / 2
 """
 
-import math
-
 from symgen.runtime.device import (
     core,
     dadd,
@@ -37,13 +35,8 @@ from ..elementary import (erfcx, erfcx_low, exp, exp_low)
 # ---- approximate='none'
 
 
-# -inf to -1305.15: 0.0, which the function has reached to the last bit
-# -1305.15 to -14.5212: x*erfc(-sqrt(2)*x/2)/2 (compensated)
-# -14.5212 to -13.3417: polynomial of degree 9 around -13.931437253952026, times exp(14.0 x), within 2^-inf at the
-# points checked (compensated)
-# -13.3417 to -12.1622: polynomial of degree 9 around -12.751951456069946, times exp(12.75 x), within 2^-26.9 at the
-# points checked (compensated)
-# -12.1622 to inf: x*erfc(-sqrt(2)*x/2)/2 (compensated)
+# -inf to -171756: 0.0, which the function has reached to the last bit
+# -171756 to inf: x*erfc(-sqrt(2)*x/2)/2 (halved)
 @core
 def value_device32_none(x):
     t1 = fmul(x, f32(0.5))
@@ -52,58 +45,30 @@ def value_device32_none(x):
     t4 = f32(0.0) <= t3
     t5 = libdevice.fabsf(t2)
     t6 = libdevice.erfcxf(t5)
-    t7 = -fmul(t5, t5)
-    t8 = libdevice.expf(t7)
-    t9 = fmul(t6, t8)
-    t10 = -t9
-    t11 = fadd(f32(2.0), t10)
-    t12 = t9 if t4 else t11
-    t13 = fmul(t1, t12)
-    t14 = fadd(libdevice.fmaf(t6, t8, t10), fmul(t6, fmul(libdevice.fmaf(t5, t5, t7), -fmul(t8, f32(1.0)))))
-    t15 = fsub(t11, f32(2.0))
-    t16 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t3), fmul(f32(1.2101617485882343e-08), x))
-    t17 = t14 if t4 else fadd(fadd(fsub(f32(2.0), fsub(t11, t15)), fsub(t10, t15)), -t14)
-    t18 = fmul(t1, fadd(t17, fmul(t16, fmul(f32(-1.1283791670955126), libdevice.expf(-fmul(t3, t3))))))
-    t19 = fadd(libdevice.fmaf(t1, t12, -t13), t18)
-    t20 = fadd(t13, t19) if fsub(t19, t19) == f32(0.0) else t13
-    t21 = fsub(x, f32(-13.931437253952026))
-    t22 = libdevice.fmaf(libdevice.fmaf(f32(2.368130335317625e+38), t21, f32(-math.inf)), t21, f32(-math.inf))
-    t23 = libdevice.fmaf(libdevice.fmaf(t22, t21, f32(math.inf)), t21, f32(math.inf))
-    t24 = libdevice.fmaf(libdevice.fmaf(t23, t21, f32(-math.inf)), t21, f32(-math.inf))
-    t25 = libdevice.fmaf(libdevice.fmaf(t24, t21, f32(math.inf)), t21, f32(math.inf))
-    t26 = libdevice.fmaf(t25, t21, f32(0.0))
-    t27 = fadd(f32(-math.inf), t26)
-    t28 = fmul(x, f32(7.0))
-    t29 = libdevice.expf(t28)
-    t30 = fmul(t27, t29)
-    t31 = fmul(t30, t29)
-    t32 = fmul(libdevice.fmaf(x, f32(7.0), -t28), t29)
-    t33 = fadd(libdevice.fmaf(t27, t29, -t30), fmul(t27, t32))
-    t34 = fmul(fadd(t33, fmul(fsub(t26, fsub(t27, f32(-math.inf))), t29)), t29)
-    t35 = fadd(fadd(libdevice.fmaf(t30, t29, -t31), fmul(t30, t32)), t34)
-    t36 = fsub(x, f32(-12.751951456069946))
-    t37 = libdevice.fmaf(f32(-2.0750435336635326e+29), t36, f32(-1.8908880313000936e+32))
-    t38 = libdevice.fmaf(t37, t36, f32(1.7742149993946062e+30))
-    t39 = libdevice.fmaf(t38, t36, f32(1.6441883227924573e+33))
-    t40 = libdevice.fmaf(t39, t36, f32(-1.0473577195264124e+31))
-    t41 = libdevice.fmaf(t40, t36, f32(-9.893317212479252e+33))
-    t42 = libdevice.fmaf(t41, t36, f32(4.104666318907878e+31))
-    t43 = libdevice.fmaf(t42, t36, f32(3.956760403629724e+34))
-    t44 = libdevice.fmaf(t43, t36, f32(-8.033206169437413e+31))
-    t45 = libdevice.fmaf(t44, t36, f32(-1.314160214910517e+27))
-    t46 = fadd(f32(-7.911825819757658e+34), t45)
-    t47 = fmul(x, f32(6.375))
-    t48 = libdevice.expf(t47)
-    t49 = fmul(t46, t48)
-    t50 = fmul(t49, t48)
-    t51 = fmul(libdevice.fmaf(x, f32(6.375), -t47), t48)
-    t52 = fmul(fsub(t45, fsub(t46, f32(-7.911825819757658e+34))), t48)
-    t53 = fmul(fadd(fadd(libdevice.fmaf(t46, t48, -t49), fmul(t46, t51)), t52), t48)
-    t54 = fadd(fadd(libdevice.fmaf(t49, t48, -t50), fmul(t49, t51)), t53)
-    t55 = (fadd(t50, t54) if fsub(t54, t54) == f32(0.0) else t50) if x < f32(-12.162208557128906) else t20
-    t56 = (fadd(t31, t35) if fsub(t35, t35) == f32(0.0) else t31) if x < f32(-13.341694355010986) else t55
-    t57 = f32(0.0) if x < f32(-1305.1500244140625) else t20 if x < f32(-14.521180152893066) else t56
-    return x if x == f32(0.0) else t57
+    t7 = fmul(t5, t5)
+    t8 = -t7
+    t9 = libdevice.expf(t8)
+    t10 = fmul(t6, t9)
+    t11 = -t10
+    t12 = fadd(f32(2.0), t11)
+    t13 = t6 if t4 else t10 if t4 else t12
+    t14 = fmul(t1, t13)
+    t15 = libdevice.expf(-fmul(t7, f32(0.5)))
+    t16 = t15 if t4 else f32(1.0)
+    t17 = fmul(t14, t16)
+    t18 = fmul(t17, t16)
+    t19 = libdevice.fmaf(t5, t5, t8)
+    t20 = fmul(t19, -fmul(t15, f32(0.5))) if t4 else f32(0.0)
+    t21 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t3), fmul(f32(1.2101617485882343e-08), x))
+    t22 = fadd(libdevice.fmaf(t6, t9, t11), fmul(t6, fmul(t19, -fmul(t9, f32(1.0)))))
+    t23 = fsub(t12, f32(2.0))
+    t24 = t22 if t4 else fadd(fadd(fsub(f32(2.0), fsub(t12, t23)), fsub(t11, t23)), -t22)
+    t25 = fadd(t24, fmul(t21, fmul(f32(-1.1283791670955126), libdevice.expf(-fmul(t3, t3)))))
+    t26 = fadd(libdevice.fmaf(t1, t13, -t14), fmul(t1, fmul(t21, f32(-1.1283791670955126)) if t4 else t25))
+    t27 = fmul(fadd(fadd(libdevice.fmaf(t14, t16, -t17), fmul(t14, t20)), fmul(t26, t16)), t16)
+    t28 = fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t20)), t27)
+    t29 = f32(0.0) if x < f32(-171755.890625) else fadd(t18, t28) if fsub(t28, t28) == f32(0.0) else t18
+    return x if x == f32(0.0) else t29
 
 
 # -inf to -171756: 0.0, which the function has reached to the last bit
@@ -201,108 +166,74 @@ def grad2_device32_none(x):
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_none(x):
-    t1 = fmul(x, f32(0.5))
-    t2 = fmul(f32(0.7071067690849304), x)
-    t3 = -t2
-    t4 = f32(0.0) <= t3
-    t5 = libdevice.fabsf(t2)
-    t6 = libdevice.erfcxf(t5)
-    t7 = fmul(t5, t5)
-    t8 = -t7
-    t9 = libdevice.expf(t8)
-    t10 = fmul(t6, t9)
-    t11 = -t10
-    t12 = fadd(f32(2.0), t11)
-    t13 = t10 if t4 else t12
-    t14 = fmul(t1, t13)
-    t15 = libdevice.fmaf(t5, t5, t8)
-    t16 = fadd(libdevice.fmaf(t6, t9, t11), fmul(t6, fmul(t15, -fmul(t9, f32(1.0)))))
-    t17 = fsub(t12, f32(2.0))
-    t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t3), fmul(f32(1.2101617485882343e-08), x))
-    t19 = t16 if t4 else fadd(fadd(fsub(f32(2.0), fsub(t12, t17)), fsub(t11, t17)), -t16)
-    t20 = fadd(t19, fmul(t18, fmul(f32(-1.1283791670955126), libdevice.expf(-fmul(t3, t3)))))
-    t21 = fadd(libdevice.fmaf(t1, t13, -t14), fmul(t1, t20))
-    t22 = fadd(t14, t21) if fsub(t21, t21) == f32(0.0) else t14
-    t23 = fsub(x, f32(-13.931437253952026))
-    t24 = libdevice.fmaf(libdevice.fmaf(f32(2.368130335317625e+38), t23, f32(-math.inf)), t23, f32(-math.inf))
-    t25 = libdevice.fmaf(libdevice.fmaf(t24, t23, f32(math.inf)), t23, f32(math.inf))
-    t26 = libdevice.fmaf(libdevice.fmaf(t25, t23, f32(-math.inf)), t23, f32(-math.inf))
-    t27 = libdevice.fmaf(libdevice.fmaf(t26, t23, f32(math.inf)), t23, f32(math.inf))
-    t28 = libdevice.fmaf(t27, t23, f32(0.0))
-    t29 = fadd(f32(-math.inf), t28)
-    t30 = fmul(x, f32(7.0))
-    t31 = libdevice.expf(t30)
-    t32 = fmul(t29, t31)
-    t33 = fmul(t32, t31)
-    t34 = fmul(libdevice.fmaf(x, f32(7.0), -t30), t31)
-    t35 = fadd(libdevice.fmaf(t29, t31, -t32), fmul(t29, t34))
-    t36 = fmul(fadd(t35, fmul(fsub(t28, fsub(t29, f32(-math.inf))), t31)), t31)
-    t37 = fadd(fadd(libdevice.fmaf(t32, t31, -t33), fmul(t32, t34)), t36)
-    t38 = fsub(x, f32(-12.751951456069946))
-    t39 = libdevice.fmaf(f32(-2.0750435336635326e+29), t38, f32(-1.8908880313000936e+32))
-    t40 = libdevice.fmaf(t39, t38, f32(1.7742149993946062e+30))
-    t41 = libdevice.fmaf(t40, t38, f32(1.6441883227924573e+33))
-    t42 = libdevice.fmaf(t41, t38, f32(-1.0473577195264124e+31))
-    t43 = libdevice.fmaf(t42, t38, f32(-9.893317212479252e+33))
-    t44 = libdevice.fmaf(t43, t38, f32(4.104666318907878e+31))
-    t45 = libdevice.fmaf(t44, t38, f32(3.956760403629724e+34))
-    t46 = libdevice.fmaf(t45, t38, f32(-8.033206169437413e+31))
-    t47 = libdevice.fmaf(t46, t38, f32(-1.314160214910517e+27))
-    t48 = fadd(f32(-7.911825819757658e+34), t47)
-    t49 = fmul(x, f32(6.375))
-    t50 = libdevice.expf(t49)
-    t51 = fmul(t48, t50)
-    t52 = fmul(t51, t50)
-    t53 = fmul(libdevice.fmaf(x, f32(6.375), -t49), t50)
-    t54 = fmul(fsub(t47, fsub(t48, f32(-7.911825819757658e+34))), t50)
-    t55 = fmul(fadd(fadd(libdevice.fmaf(t48, t50, -t51), fmul(t48, t53)), t54), t50)
-    t56 = fadd(fadd(libdevice.fmaf(t51, t50, -t52), fmul(t51, t53)), t55)
-    t57 = (fadd(t52, t56) if fsub(t56, t56) == f32(0.0) else t52) if x < f32(-12.162208557128906) else t22
-    t58 = (fadd(t33, t37) if fsub(t37, t37) == f32(0.0) else t33) if x < f32(-13.341694355010986) else t57
-    t59 = f32(0.0) if x < f32(-1305.1500244140625) else t22 if x < f32(-14.521180152893066) else t58
-    t60 = fmul(f32(0.3989422917366028), x)
-    t61 = -fmul(t1, x)
-    t62 = libdevice.expf(fmul(t61, f32(0.5)))
-    t63 = fmul(t60, t62)
-    t64 = fmul(t63, t62)
-    t65 = fmul(t6 if t4 else t13, f32(0.5))
-    t66 = libdevice.expf(-fmul(t7, f32(0.5)))
-    t67 = t66 if t4 else f32(1.0)
-    t68 = fmul(t65, t67)
-    t69 = fmul(t68, t67)
-    t70 = fadd(t64, t69)
-    t71 = fsub(t70, t64)
-    t72 = fmul(-libdevice.fmaf(t1, x, t61), fmul(t62, f32(0.5)))
-    t73 = fadd(libdevice.fmaf(f32(0.3989422917366028), x, -t60), fmul(f32(-1.1335170135851058e-08), x))
-    t74 = fmul(fadd(fadd(libdevice.fmaf(t60, t62, -t63), fmul(t60, t72)), fmul(t73, t62)), t62)
-    t75 = fadd(fadd(libdevice.fmaf(t63, t62, -t64), fmul(t63, t72)), t74)
-    t76 = fmul(t15, -fmul(t66, f32(0.5))) if t4 else f32(0.0)
-    t77 = fmul(fmul(fmul(t18, f32(-1.1283791670955126)) if t4 else t20, f32(0.5)), t67)
-    t78 = fmul(fadd(fadd(libdevice.fmaf(t65, t67, -t68), fmul(t65, t76)), t77), t67)
-    t79 = fadd(fadd(libdevice.fmaf(t68, t67, -t69), fmul(t68, t76)), t78)
-    t80 = fadd(fadd(fadd(fsub(t64, fsub(t70, t71)), fsub(t69, t71)), t75), t79)
-    t81 = fadd(t70, t80) if fsub(t80, t80) == f32(0.0) else t70
-    t82 = fsub(x, f32(-0.7517915368080139))
-    t83 = libdevice.fmaf(f32(1.6672664060024545e-05), t82, f32(0.00012731816968880594))
-    t84 = libdevice.fmaf(t83, t82, f32(0.0002132268709829077))
-    t85 = libdevice.fmaf(t84, t82, f32(-0.0007434273138642311))
-    t86 = libdevice.fmaf(libdevice.fmaf(t85, t82, f32(-0.0022471435368061066)), t82, f32(0.00453630555421114))
-    t87 = libdevice.fmaf(libdevice.fmaf(t86, t82, f32(0.019422130659222603)), t82, f32(-0.014771162532269955))
-    t88 = libdevice.fmaf(libdevice.fmaf(t87, t82, f32(-0.11400822550058365)), t82, f32(-0.018199685961008072))
-    t89 = libdevice.fmaf(libdevice.fmaf(t88, t82, f32(0.38828498125076294)), t82, f32(-9.88543558122501e-09))
-    t90 = fadd(f32(0.43149399757385254), t89)
-    t91 = fadd(t82, f32(-1.211444988769017e-08))
-    t92 = fmul(t90, t91)
-    t93 = fsub(t91, t82)
-    t94 = fmul(t90, fadd(fsub(t82, fsub(t91, t93)), fsub(f32(-1.211444988769017e-08), t93)))
-    t95 = fmul(fsub(t89, fsub(t90, f32(0.43149399757385254))), t91)
-    t96 = fadd(fadd(libdevice.fmaf(t90, t91, -t92), t94), t95)
-    t97 = fadd(t92, t96) if fsub(t96, t96) == f32(0.0) else t92
-    t98 = t97 if x < f32(-0.3900626599788666) else t81 if x < f32(1722.1558837890625) else f32(1.0)
-    t99 = f32(0.0) if x < f32(-171755.890625) else t81 if x < f32(-1.7019704580307007) else t98
-    t100 = x if x == f32(0.0) else t59
-    t101 = x if x != x else t99
-    return t100, t101
+    t1 = x < f32(-171755.890625)
+    t2 = fmul(x, f32(0.5))
+    t3 = fmul(f32(0.7071067690849304), x)
+    t4 = -t3
+    t5 = f32(0.0) <= t4
+    t6 = libdevice.fabsf(t3)
+    t7 = libdevice.erfcxf(t6)
+    t8 = fmul(t6, t6)
+    t9 = -t8
+    t10 = libdevice.expf(t9)
+    t11 = fmul(t7, t10)
+    t12 = -t11
+    t13 = fadd(f32(2.0), t12)
+    t14 = t7 if t5 else t11 if t5 else t13
+    t15 = fmul(t2, t14)
+    t16 = libdevice.expf(-fmul(t8, f32(0.5)))
+    t17 = t16 if t5 else f32(1.0)
+    t18 = fmul(t15, t17)
+    t19 = fmul(t18, t17)
+    t20 = libdevice.fmaf(t6, t6, t9)
+    t21 = fmul(t20, -fmul(t16, f32(0.5))) if t5 else f32(0.0)
+    t22 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t4), fmul(f32(1.2101617485882343e-08), x))
+    t23 = fadd(libdevice.fmaf(t7, t10, t12), fmul(t7, fmul(t20, -fmul(t10, f32(1.0)))))
+    t24 = fsub(t13, f32(2.0))
+    t25 = t23 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t13, t24)), fsub(t12, t24)), -t23)
+    t26 = fadd(t25, fmul(t22, fmul(f32(-1.1283791670955126), libdevice.expf(-fmul(t4, t4)))))
+    t27 = fmul(t22, f32(-1.1283791670955126)) if t5 else t26
+    t28 = fmul(fadd(libdevice.fmaf(t2, t14, -t15), fmul(t2, t27)), t17)
+    t29 = fmul(fadd(fadd(libdevice.fmaf(t15, t17, -t18), fmul(t15, t21)), t28), t17)
+    t30 = fadd(fadd(libdevice.fmaf(t18, t17, -t19), fmul(t18, t21)), t29)
+    t31 = fmul(f32(0.3989422917366028), x)
+    t32 = -fmul(t2, x)
+    t33 = libdevice.expf(fmul(t32, f32(0.5)))
+    t34 = fmul(t31, t33)
+    t35 = fmul(t34, t33)
+    t36 = fmul(t14, f32(0.5))
+    t37 = fmul(t36, t17)
+    t38 = fmul(t37, t17)
+    t39 = fadd(t35, t38)
+    t40 = fsub(t39, t35)
+    t41 = fmul(-libdevice.fmaf(t2, x, t32), fmul(t33, f32(0.5)))
+    t42 = fadd(libdevice.fmaf(f32(0.3989422917366028), x, -t31), fmul(f32(-1.1335170135851058e-08), x))
+    t43 = fmul(fadd(fadd(libdevice.fmaf(t31, t33, -t34), fmul(t31, t41)), fmul(t42, t33)), t33)
+    t44 = fadd(fadd(libdevice.fmaf(t34, t33, -t35), fmul(t34, t41)), t43)
+    t45 = fadd(fadd(libdevice.fmaf(t36, t17, -t37), fmul(t36, t21)), fmul(fmul(t27, f32(0.5)), t17))
+    t46 = fadd(fadd(libdevice.fmaf(t37, t17, -t38), fmul(t37, t21)), fmul(t45, t17))
+    t47 = fadd(fadd(fadd(fsub(t35, fsub(t39, t40)), fsub(t38, t40)), t44), t46)
+    t48 = fadd(t39, t47) if fsub(t47, t47) == f32(0.0) else t39
+    t49 = fsub(x, f32(-0.7517915368080139))
+    t50 = libdevice.fmaf(f32(1.6672664060024545e-05), t49, f32(0.00012731816968880594))
+    t51 = libdevice.fmaf(t50, t49, f32(0.0002132268709829077))
+    t52 = libdevice.fmaf(t51, t49, f32(-0.0007434273138642311))
+    t53 = libdevice.fmaf(libdevice.fmaf(t52, t49, f32(-0.0022471435368061066)), t49, f32(0.00453630555421114))
+    t54 = libdevice.fmaf(libdevice.fmaf(t53, t49, f32(0.019422130659222603)), t49, f32(-0.014771162532269955))
+    t55 = libdevice.fmaf(libdevice.fmaf(t54, t49, f32(-0.11400822550058365)), t49, f32(-0.018199685961008072))
+    t56 = libdevice.fmaf(libdevice.fmaf(t55, t49, f32(0.38828498125076294)), t49, f32(-9.88543558122501e-09))
+    t57 = fadd(f32(0.43149399757385254), t56)
+    t58 = fadd(t49, f32(-1.211444988769017e-08))
+    t59 = fmul(t57, t58)
+    t60 = fsub(t58, t49)
+    t61 = fmul(t57, fadd(fsub(t49, fsub(t58, t60)), fsub(f32(-1.211444988769017e-08), t60)))
+    t62 = fmul(fsub(t56, fsub(t57, f32(0.43149399757385254))), t58)
+    t63 = fadd(fadd(libdevice.fmaf(t57, t58, -t59), t61), t62)
+    t64 = fadd(t59, t63) if fsub(t63, t63) == f32(0.0) else t59
+    t65 = t64 if x < f32(-0.3900626599788666) else t48 if x < f32(1722.1558837890625) else f32(1.0)
+    t66 = x if x == f32(0.0) else f32(0.0) if t1 else fadd(t19, t30) if fsub(t30, t30) == f32(0.0) else t19
+    t67 = x if x != x else f32(0.0) if t1 else t48 if x < f32(-1.7019704580307007) else t65
+    return t66, t67
 
 
 @core
