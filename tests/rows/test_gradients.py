@@ -15,7 +15,7 @@ import pytest
 import sympy as sp
 
 import symgen.functional as F
-from symgen.certify_rows import _Call, _has_gradient, joined
+from symgen.certify_rows import Call, _has_gradient, joined
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
 from symgen.program import Program, Stage
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
@@ -157,7 +157,7 @@ def test_second_derivatives_three_ways(name: str, suffix: str, n: int) -> None:
             up, down = (interpret(first, {**given, moved: along(arrays[moved], v, s * h)}, lengths) for s in (1, -1))
             slope = {at: (up[gradient_of(moved)][at] - down[gradient_of(moved)][at]) / (2 * h) for at in symbols}
         kernel = getattr(F, name)
-        made = _Call(op, variant, kernel, arrays)
+        made = Call(op, variant, kernel, arrays)
         more = {} if op.kind == "loss" else {"g": g}
         scale = float(g) if op.kind == "loss" else 1.0
         ours = scale * np.asarray(kernel.hvp(joined(v, op.argument(moved).role), wrt=moved, **made.keywords, **more))
@@ -173,7 +173,7 @@ def test_generated_kernels(name: str, suffix: str, n: int) -> None:
     """What runs gives the value and every gradient of the definition in ball arithmetic, to the bar."""
     op, variant = OPS[name], variant_of(name, suffix)
     arrays, lengths = sample(op, variant, n, n)
-    made = _Call(op, variant, getattr(F, name), arrays)
+    made = Call(op, variant, getattr(F, name), arrays)
     g = cotangent(tuple(i.name for i in loops(variant.value)), lengths)
     wrt = [p.name for p in places(op, variant) if p.role.kind in DIFFERENTIABLE
            and _has_gradient(made.kernel, op, variant, p)]
