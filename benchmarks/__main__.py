@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import json
+import math
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import batches, derive, report, timing
 from benchmarks.libraries import LIBRARIES
-from benchmarks.run import Plan, Row, document, restored, run
+from benchmarks.run import Plan, Row, document, pieces, restored, within
 from benchmarks.subjects import MODES, subjects
 from symgen import ulp
 from symgen.files import UserError
@@ -44,6 +45,8 @@ def arguments(tokens: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--libraries", nargs="+", choices=[each.name for each in LIBRARIES], metavar="NAME",
                         help=f"peers beside symgen and copy, of {', '.join(each.name for each in LIBRARIES[2:])}")
     parser.add_argument("--repeats", type=_count, help=f"rounds, {REPEATS} unless --quick")
+    parser.add_argument("--minutes", type=float, metavar="N",
+                        help="stop after so many: tasks are taken at random, and those that were not are counted")
     parser.add_argument("--threads", type=_count, metavar="N", help="of every library; as many as they like by default")
     parser.add_argument("--cpu", action="store_true",
                         help="processor time of one thread each, not wall time: for a machine that others use, too")
@@ -51,7 +54,8 @@ def arguments(tokens: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--derive", action="store_true",
                         help="time derivations of the catalogue's functions instead, and builds of synthetic specs")
     parser.add_argument("--synthetic", type=int, default=1000, metavar="N", help="how many of these, 0 for none")
-    parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: tell what this JSON says")
+    parser.add_argument("--read", type=Path, nargs="+", metavar="FILE",
+                        help="measure nothing: tell what these files of JSON say; a task counts in the last alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time over the memory bound: .svg or .png")
     return parser.parse_args(tokens)
@@ -120,8 +124,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     if chosen.derive:
         return derivations(chosen)
     if chosen.read:
-        rows = restored(json.loads(chosen.read.read_text(encoding="utf-8"))["results"])
-        return _told(chosen, rows)
+        texts = [file.read_text(encoding="utf-8") for file in chosen.read]
+        return _told(chosen, [row for text in texts for row in restored(json.loads(text)["results"])])
     what = plan(chosen)
     if chosen.cpu or chosen.threads:
         limit(1 if chosen.cpu else chosen.threads)
@@ -136,7 +140,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    rows = [*run(what, functions, tell), *batches.run(what, whole, tell)]
+    work = [*pieces(what, functions, tell), *batches.pieces(what, whole, tell)]
+    rows = within(work, 60 * chosen.minutes if chosen.minutes else math.inf, tell)
     if chosen.json:
         chosen.json.write_text(json.dumps(document(what, rows), allow_nan=False) + "\n", encoding="utf-8")
     return _told(chosen, rows)

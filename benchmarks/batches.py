@@ -10,18 +10,18 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks.libraries import Skip
-from benchmarks.run import Plan, Row
+from benchmarks.run import Piece, Plan, Row
 from benchmarks.timing import measure
 from symgen import build, build_keys, config, ulp
 from symgen.measure import public_module
 from symgen.rows.lower import is_row_function
-from symgen.spec import Op, load
+from symgen.spec import Axis, Op, load
 from symgen.spec.model import REQUIRED, role_limits
 
 LENGTHS = (128, 1024, 32768)
@@ -69,6 +69,8 @@ class Batch:
             if argument.default is not REQUIRED:
                 continue
             role = argument.role.kinds[0] if argument.role.kinds else argument.role
+            if not all(isinstance(axis, Axis) for axis in role.axes):
+                raise Skip(f"{argument.name} has an axis of one length")
             own = shape if role.axes or not self.has_rows else shape[:-1]
             if role.kind == "index":
                 found.append(draw.integers(0, shape[-1], own))
@@ -234,15 +236,20 @@ PEERS = (
 
 def run(plan: Plan, chosen: Sequence[Batch], tell: Callable[[str], None]) -> Iterator[Row]:
     """Measure every batch; rows come as they are ready."""
+    for piece in pieces(plan, chosen, tell):
+        yield from piece()
+
+
+def pieces(plan: Plan, chosen: Sequence[Batch], tell: Callable[[str], None]) -> Iterator[Piece]:
+    """What ``run`` does, a function for each task."""
     wanted = {library.name for library in plan.libraries}
     present = [p for p in PEERS if p.name in wanted and importlib.util.find_spec(p.module) is not None]
     for batch in chosen:
         for dtype in (d for d in plan.dtypes if d != "bfloat16"):
             for mode in MODES[batch.kind]:
-                tell(f"{batch.name}, {mode}, {dtype}")
                 for shape in _shapes(plan, batch):
                     for allocated in plan.allocated if batch.kind == "rows" else (True,):
-                        yield from _measured(plan, present, batch, mode, dtype, shape, allocated)
+                        yield partial(_measured, plan, present, batch, mode, dtype, shape, allocated, tell)
 
 
 def _shapes(plan: Plan, batch: Batch) -> Iterator[tuple[int, ...]]:
@@ -254,7 +261,8 @@ def _shapes(plan: Plan, batch: Batch) -> Iterator[tuple[int, ...]]:
 
 
 def _measured(plan: Plan, present: Sequence[Peer], batch: Batch, mode: str, dtype: str, shape: tuple[int, ...],
-              allocated: bool) -> Iterator[Row]:
+              allocated: bool, tell: Callable[[str], None]) -> Iterator[Row]:
+    tell(f"{batch.name}, {mode}, {dtype}, {' by '.join(map(str, shape))}")
     kind = ulp.format_of(dtype).dtype
     try:
         arrays = batch.arrays(shape, kind)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -64,6 +67,9 @@ class Row:
     kind: str = "elementwise"
 
 
+Piece = Callable[[], Iterable[Row]]
+
+
 def run(plan: Plan, chosen: Sequence[Subject], tell: Callable[[str], None]) -> Iterator[Row]:
     """Measure everything; rows come as they are ready.
 
@@ -72,6 +78,25 @@ def run(plan: Plan, chosen: Sequence[Subject], tell: Callable[[str], None]) -> I
         chosen: the functions.
         tell: called with a line for people now and then.
     """
+    for piece in pieces(plan, chosen, tell):
+        yield from piece()
+
+
+def within(work: Sequence[Piece], seconds: float, tell: Callable[[str], None]) -> list[Row]:
+    """The rows of as many tasks as there is time for, in their order: taken at random, so that none is preferred."""
+    order = list(range(len(work)))
+    random.Random(0).shuffle(order)
+    end, found = time.monotonic() + seconds, {}
+    for i in order:
+        if time.monotonic() > end:
+            tell(f"time is up: {len(work) - len(found)} of {len(work)} tasks were not measured")
+            break
+        found[i] = list(work[i]())
+    return [row for i in sorted(found) for row in found[i]]
+
+
+def pieces(plan: Plan, chosen: Sequence[Subject], tell: Callable[[str], None]) -> Iterator[Piece]:
+    """What ``run`` does, a function for each task."""
     present = [library for library in plan.libraries if library.missing() is None]
     for library in plan.libraries:
         if (why := library.missing()) is not None:
@@ -79,15 +104,20 @@ def run(plan: Plan, chosen: Sequence[Subject], tell: Callable[[str], None]) -> I
     for subject in chosen:
         for dtype in plan.dtypes:
             for mode in plan.modes:
-                tell(f"{subject.name}, {mode}, {dtype}")
-                errors = {library.name: error(library, subject, mode, dtype) for library in present}
+                errors = cache(partial(_errors, present, subject, mode, dtype, tell))
                 for size in plan.sizes:
                     for allocated in plan.allocated:
-                        yield from _measured(plan, present, subject, (mode, dtype, size, allocated), errors)
+                        yield partial(_measured, plan, present, subject, (mode, dtype, size, allocated), errors)
+
+
+def _errors(present: Sequence[Library], subject: Subject, mode: str, dtype: str, tell: Callable[[str], None]
+            ) -> dict[str, float | None]:
+    tell(f"{subject.name}, {mode}, {dtype}")
+    return {library.name: error(library, subject, mode, dtype) for library in present}
 
 
 def _measured(plan: Plan, present: Sequence[Library], subject: Subject, what: tuple[str, str, int, bool],
-              errors: dict[str, float | None]) -> Iterator[Row]:
+              errors: Callable[[], dict[str, float | None]]) -> Iterator[Row]:
     mode, dtype, size, allocated = what
     x, g = subject.inputs(ulp.format_of(dtype).dtype, size)
     outs = None if allocated else tuple(np.zeros_like(x) for _ in range(2 if mode == "value_and_grad" else 1))
@@ -109,7 +139,7 @@ def _measured(plan: Plan, present: Sequence[Library], subject: Subject, what: tu
     for library in present:
         name = library.name
         yield Row(subject.name, mode, dtype, size, allocated, name, times.get(name), skipped.get(name),
-                  errors[name], COPIES[mode])
+                  errors()[name], COPIES[mode])
 
 
 def error(library: Library, subject: Subject, mode: str, dtype: str) -> float | None:

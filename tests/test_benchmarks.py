@@ -235,6 +235,18 @@ def test_batches(name: str, kind: str) -> None:
     assert restored(json.loads(json.dumps(document(plan, found)))["results"]) == found
 
 
+def test_tasks_within_a_time() -> None:
+    """Rows come in the order of their tasks whatever order those were measured in, and what is left out is counted."""
+    from benchmarks.run import within
+
+    told: list[str] = []
+    work = [lambda i=i: [i, i] for i in range(9)]
+    assert within(work, 60.0, told.append) == [i for i in range(9) for _ in range(2)]  # type: ignore[arg-type]
+    assert not told
+    assert within(work, -1.0, told.append) == []  # type: ignore[arg-type]
+    assert told == ["time is up: 9 of 9 tasks were not measured"]
+
+
 def test_a_clock_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times are taken from one clock, which a busy machine may have to be that of the process."""
     from benchmarks import timing
