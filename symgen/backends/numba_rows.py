@@ -35,24 +35,33 @@ from symgen.rows.schedule import LOW, Schedule, Step
 
 @dataclass(frozen=True)
 class Monoid:
-    """A reduction: where its lanes begin, and the functions that take one more entry and that join the lanes."""
+    """A reduction: where it begins, and the functions that take one more entry and that join the lanes.
+
+    Attributes:
+        whole: what makes the result of a reduction that goes without lanes, in variables: its entries may be taken in
+            whatever order compilers like. Empty where they may not.
+    """
 
     start: str
     step: str
     end: str
+    whole: str = ""
 
 
 REDUCTIONS = {
     "sum": Monoid("0.0", "added", "sum_up"),
-    "estimate": Monoid("0.0", "plus", "estimate"),  # a sum of which nobody asks what is missing
+    "estimate": Monoid("0.0", "plus", "estimate", "{}"),  # a sum of which nobody asks what is missing
+    "one": Monoid("0.0", "beside_one", "one_and_more", "settled_sum({})"),
     "prod": Monoid("1.0", "multiplied", "multiply_up"),
     "max": Monoid("-math.inf", "larger", "largest"),
     "min": Monoid("-math.inf", "smaller", "smallest"),
     "peak": Monoid("-math.inf", "nearer", "peak"),
     "scale": Monoid("-math.inf", "wider", "scale"),
 }
-OWN = frozenset({"row", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES", "cleared",
-                 "lanes_of", *(name for m in REDUCTIONS.values() for name in (m.step, m.end))})  # fmt: skip
+OWN = frozenset(
+    {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
+    | {"cleared", "lanes_of", "settled_sum", *(name for m in REDUCTIONS.values() for name in (m.step, m.end))}
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +73,14 @@ class Array:
         axes: along which a sample of it varies, by the names of the axes.
         shared: whether all samples share it; a result of this kind is summed over the rows.
         number: whether it is a number, the same for all.
+        optional: whether it is a mask along one axis, for which None may stand: then nothing is left out.
     """
 
     name: str
     axes: tuple[str, ...] = ()
     shared: bool = False
     number: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,7 @@ class _Writer:
     widths: dict[str, str] = field(default_factory=dict)
     uses: set[str] = field(default_factory=set)
     depth: int = 0
+    free: bool = False  # whether the pass that is printed goes without lanes
     inner: str = ""  # the index of the innermost loop of the step that is printed
     here: set[str] = field(default_factory=set)  # the stages of this pass, whose entries are at hand
     tiles: dict[str, str] = field(default_factory=dict)  # the views of this pass, by what they are of
@@ -182,12 +194,15 @@ class _Writer:
         wanted = [a.name for a in arrays] + [n for s in self.steps for n in (s, s + LOW)]
         self.names = local_names(wanted, taken)
         self.arrays = {a.name: a for a in arrays}
+        self.optional = {f"{self.names[a.name]}_row" for a in arrays if a.optional}
 
     def written(self) -> Function:
         for array in self.function.takes:
             if not array.shared and not array.number:
                 name = self.names[array.name]
-                self.line(f"{name}_row = {name}[row if {name}.shape[0] > 1 else 0]")
+                self.uses |= {"row_of"} if array.optional else set()
+                one = f"row_of({name}, row)" if array.optional else f"{name}[row if {name}.shape[0] > 1 else 0]"
+                self.line(f"{name}_row = {one}")
         for array in self.function.gives:
             if array.axes and not array.shared:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
@@ -208,13 +223,14 @@ class _Writer:
         for array in self.function.gives:
             if not array.shared:
                 return f"{self.names[array.name]}.shape[0]"
-        lengths = [f"{self.names[a.name]}.shape[0]" for a in self.function.takes if not a.shared and not a.number]
+        varied = [a for a in self.function.takes if not (a.shared or a.number or a.optional)]
+        lengths = [f"{self.names[a.name]}.shape[0]" for a in varied]
         return lengths[0] if len(lengths) == 1 else f"max({', '.join(lengths)})"
 
     def sizes(self) -> Iterator[tuple[str, str]]:
         seen: set[str] = set()
         for array in (*self.function.takes, *self.function.gives):
-            for position, axis in enumerate(array.axes):
+            for position, axis in enumerate(() if array.optional else array.axes):
                 if axis not in seen and not axis.isdigit():
                     seen.add(axis)
                     yield _size(axis), f"{self.names[array.name]}.shape[{position + (not array.shared)}]"
@@ -232,20 +248,31 @@ class _Writer:
             return
         reduced = [s for s in each.steps if s.stage.over]
         around = self.loops(stage.axes if stage.over else stage.axes[:-1])
+        self.free = all(_monoid(s).whole for s in reduced)
         width = f"width_{each.inner}"
         for step in reduced:
-            self.uses |= {"cleared", "lanes_of"}
-            self.widths[width] = f"lanes_of({_size(each.inner)})"
             for lanes, start in zip(self.lanes(step), (_monoid(step).start, "0.0"), strict=False):
-                self.line(f"cleared({lanes}, {width}, {start})")
+                if self.free:
+                    self.line(f"{lanes} = {start}")
+                else:
+                    self.uses |= {"cleared", "lanes_of"}
+                    self.widths[width] = f"lanes_of({_size(each.inner)})"
+                    self.line(f"cleared({lanes}, {width}, {start})")
         within = self.loops(stage.over[:-1])
         self.tiled(each)
         self.depth -= within
         for step in reduced:
-            operation = _monoid(step).end
-            self.uses.add(operation)
-            self.store(step, f"{operation}({', '.join((*self.lanes(step), width))})")
+            self.store(step, self.joined(step, width))
         self.depth -= around
+
+    def joined(self, step: Step, width: str) -> str:
+        """What a reduction comes to."""
+        monoid, lanes = _monoid(step), ", ".join(self.lanes(step))
+        if self.free:
+            self.uses |= {"settled_sum"} & {monoid.whole.partition("(")[0]}
+            return monoid.whole.format(lanes)
+        self.uses.add(monoid.end)
+        return f"{monoid.end}({lanes}, {width})"
 
     def loops(self, indices: Sequence[str]) -> int:
         for i in indices:
@@ -254,12 +281,15 @@ class _Writer:
         return len(indices)
 
     def tiled(self, each: Pass) -> None:
-        """The innermost loop, tile by tile."""
+        """The innermost loop: over the whole row at once, or tile by tile where there are lanes."""
         size = _size(each.inner)
-        self.uses.add("LANES")
-        self.line(f"for start in range(0, {size}, LANES):")
-        self.depth += 1
-        self.line(f"stop = min(start + LANES, {size})")
+        if self.free:
+            self.line(f"start, stop = 0, {size}")
+        else:
+            self.uses.add("LANES")
+            self.line(f"for start in range(0, {size}, LANES):")
+            self.depth += 1
+            self.line(f"stop = min(start + LANES, {size})")
         before = len(self.lines)
         self.line("for i in range(stop - start):")
         self.depth += 1
@@ -269,9 +299,13 @@ class _Writer:
             self.entry(step, step.stage.out in each.kept)
         self.depth -= 1
         indent = "    " * self.depth
-        self.lines[before:before] = [f"{indent}{tile} = {of}[start:stop]" for of, tile in self.tiles.items()]
+        self.uses |= {"tile"} if any(of in self.optional for of in self.tiles) else set()
+        self.lines[before:before] = [
+            f"{indent}{tile} = " + (f"tile({of}, start, stop)" if of in self.optional else f"{of}[start:stop]")
+            for of, tile in self.tiles.items()
+        ]
         self.inner, self.tiles, self.here = "", {}, set()
-        self.depth -= 1
+        self.depth -= not self.free
 
     def entry(self, step: Step, kept: bool) -> None:
         """What is done at one entry of a row."""
@@ -294,7 +328,8 @@ class _Writer:
         """One more entry for a reduction."""
         lanes, name = self.lanes(step), _monoid(step).step
         self.uses.add(name)
-        self.buffers |= dict.fromkeys(lanes, "LANES")
+        if not self.free:
+            self.buffers |= dict.fromkeys(lanes, "LANES")
         own = f"{self.names[step.stage.out]}_here"
         now = [own, own + LOW][: len(lanes)]
         if len(step.core.results) == len(lanes):
@@ -302,8 +337,8 @@ class _Writer:
         else:
             self.line(f"{now[0]} = {call}")
             now[1] = "0.0"
-        at = [f"{n}[i]" for n in lanes]
-        self.line(f"{', '.join(at)} = {name}({', '.join(at + now)})")
+        at = lanes if self.free else [f"{n}[i]" for n in lanes]
+        self.line(f"{', '.join(at)} = {name}({', '.join([*at, *(now[:1] if step.one else now)])})")
 
     def lanes(self, step: Step) -> list[str]:
         own = self.names[step.stage.out]
@@ -380,7 +415,11 @@ class _Writer:
         row = own if array.shared else f"{own}_row"
         if not isinstance(e, Indexed):
             return [f"{row}[0]" if array.shared else row]
-        return [self.element(row, e, array.axes)]
+        element = self.element(row, e, array.axes)
+        if array.optional:
+            self.uses.add("entry")
+            element = "entry({}, {})".format(*element[:-1].split("[", 1))
+        return [element]
 
     def element(self, array: str, e: Expr, axes: Sequence[str]) -> str:
         """An element of an array: of its view where its last index is that of the innermost loop, and no other is."""
@@ -405,7 +444,9 @@ class _Writer:
 
 
 def _monoid(step: Step) -> Monoid:
-    return REDUCTIONS["estimate" if step.stage.op == "sum" and not step.pair else step.stage.op]
+    if step.stage.op == "sum" and (step.one or not step.pair):
+        return REDUCTIONS["one" if step.one else "estimate"]
+    return REDUCTIONS[step.stage.op]
 
 
 def _index(name: str) -> str:

@@ -14,12 +14,15 @@ from typing import Any, ClassVar
 import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
-from symgen.heads import Cases, straight_through, weighted
+from symgen.heads import Cases, nearest, straight_through, weighted
 from symgen.program import Program, Stage
-from symgen.rows.indices import base_of, free_symbols
+from symgen.rows.indices import base_of, free_symbols, parts, replaced
+from symgen.rows.share import DEAR
 from symgen.rows.shift import Family
+from symgen.vocabulary import hypot
 
 EXACT, RELATIVE, LOST = 0, 1, 2
+UNTRACKED = tuple(f for f in DEAR if f is not hypot)  # whose own rounding float32 results do without
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,77 @@ def units(program: Program, families: Iterable[Family]) -> set[str]:
     return {s.out for s in program.stages if s.op == "sum" and walk.grades[s.out].unit}
 
 
+@dataclass(frozen=True)
+class Loose:
+    """What is known to the precision of a float64 and no better, so that no low part makes it more.
+
+    Attributes:
+        numbers: stages whose low parts nobody asks for.
+        plain: those among them, and results, whose own roundings are no worse than those of what they are made of;
+            with their bodies, in which exact differences come first.
+        exact: stages that are known beyond a float64.
+        ones: sums of one and of what has to be told from one.
+    """
+
+    numbers: frozenset[str] = frozenset()
+    plain: Mapping[str, Expr] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+    ones: frozenset[str] = frozenset()
+
+
+def loose(program: Program, families: Iterable[Family], light: Collection[str] = ()) -> Loose:
+    """What of a program needs no pair arithmetic where its elementary functions are not tracked beyond a float64.
+
+    A sum of shifted exponentials is one and a little: that little is wanted where the sum meets something exact, as in
+    ``p - 1`` and ``log(s)``, which are no loose bodies; nowhere else.
+
+    Args:
+        program: that computes float32 results in float64.
+        families: the free parameters.
+        light: operands that are not negative.
+    """
+    walk = _Walk(tuple(families), {name: Grade(EXACT, 1) for name in light})
+    bodies: dict[str, Expr] = {}
+    exact, units = set(), set()
+    for stage in program.stages:
+        walk.grades[stage.out] = walk.stage(stage)
+        if walk.beyond(stage.body):
+            exact.add(stage.out)
+            continue
+        walk.entered.add(stage.out)
+        if walk.loose(stage.body) and (body := walk.grouped(stage.body)) is not None:
+            bodies[stage.out] = body
+        if stage.op == "sum" and walk.grades[stage.out].unit:
+            units.add(stage.out)
+    rounded = {s.out for s in program.stages if s.op in ("=", "sum")} - exact
+    numbers = {n for n in rounded if _stays_loose(program, n, bodies)}
+    plain = {n: bodies[n] for n in bodies if n in numbers}
+    return Loose(frozenset(numbers), plain, frozenset(exact), frozenset(units - numbers))
+
+
+def _stays_loose(program: Program, name: str, bodies: Collection[str]) -> bool:
+    """Whether all that is made of a stage, and of that in turn, are loose bodies, or rounded to a number near it."""
+    found = {name}
+    for stage in program.stages:
+        if found & _names(_settled(stage.body)):
+            if stage.out not in bodies:
+                return False
+            found.add(stage.out)
+    return True
+
+
 @dataclass
 class _Walk:
     families: tuple[Family, ...]
     grades: dict[str, Grade] = field(default_factory=dict)
     known: dict[Any, Grade] = field(default_factory=dict)  # of the expressions in the stage at hand
+    slack: dict[Any, bool] = field(default_factory=dict)  # whether those are loose
     ones: set[str] = field(default_factory=set)  # stages of exponentials of which one in each row is one
+    entered: set[str] = field(default_factory=set)  # stages that elementary functions have entered
 
     def stage(self, stage: Stage) -> Grade:
         self.known.clear()
+        self.slack.clear()
         found = self.of(stage.body)
         if self._shifted(stage.body):
             self.ones.add(stage.out)
@@ -72,6 +137,37 @@ class _Walk:
         if stage.op == "prod":
             return Grade(found.known)
         return found if stage.op == "=" else Grade(found.known if found.known == EXACT else LOST)
+
+    def beyond(self, e: Any) -> bool:
+        """Whether an expression is known beyond a float64: roots and quotients of pairs are, as operands are."""
+        rest = _settled(e)
+        return not (any(isinstance(part, UNTRACKED) for part in parts(rest)) or self.entered & _names(rest))
+
+    def loose(self, e: Any) -> bool:
+        """Whether float64 arithmetic loses no more than what an expression is made of has lost.
+
+        So it is of products, of the difference of two numbers, of sums without an exact part, or of one sign.
+        """
+        if e not in self.slack:
+            self.slack[e] = self._loose(e)
+        return self.slack[e]
+
+    def _loose(self, e: Any) -> bool:
+        if isinstance(e, DEAR) and self._entered(e):
+            return False
+        if isinstance(e, sp.Add) and (exact := [a for a in e.args if self.beyond(a)]):
+            fine = len(exact) == len(e.args) or self.of(e).known == RELATIVE
+            return fine and len(exact) <= 2 and all(map(_is_atom, exact)) and all(map(self.loose, e.args))
+        return all(self.loose(a) for a in e.args) if isinstance(e, sp.Basic) and not isinstance(e, Indexed) else True
+
+    def grouped(self, e: Expr) -> Expr | None:
+        """An expression with the difference of a sum's exact parts as one number; None if several sums have some."""
+        there = {}
+        for part in parts(e):
+            exact = [a for a in part.args if self.beyond(a)] if isinstance(part, sp.Add) and len(part.args) > 2 else []
+            if len(exact) == 2:
+                there[part] = sp.Add(nearest(sp.Add(*exact)), *(a for a in part.args if a not in exact))
+        return None if len(there) > 1 else replaced(e, there)
 
     def _shifted(self, body: Expr) -> bool:
         """Whether a body is an exponential less its parameter, or such a stage, where a case does not leave it out."""
@@ -159,7 +255,26 @@ class _Walk:
     def through(self, e: Any) -> Grade:
         return self.of(e.args[0])
 
+    def rounded(self, _: Expr) -> Grade:
+        """Of a number near something: it is what it is."""
+        return Grade(EXACT)
+
     RULES: ClassVar[Mapping[type, Any]] = {
         sp.exp: exponential, sp.log: logarithm, sp.Add: total, sp.Mul: product, weighted: product, sp.Pow: power,
-        Cases: cases, straight_through: through,
+        Cases: cases, straight_through: through, nearest: rounded,
     }  # fmt: skip
+
+
+def _settled(e: Expr) -> Expr:
+    """An expression without what is only rounded to a number near it, which is what it is."""
+    near = {part: sp.S.Zero for part in parts(e) if isinstance(part, nearest)}
+    return replaced(e, near) if near else e
+
+
+def _names(e: Expr) -> set[str]:
+    return {base_of(r) for r in free_symbols(e)}
+
+
+def _is_atom(e: Any) -> bool:
+    """Whether an expression is a number that is read, or its negative."""
+    return isinstance(-e if e.could_extract_minus_sign() else e, Indexed | Symbol)

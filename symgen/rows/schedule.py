@@ -9,19 +9,19 @@ differences lose is not.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
 from sympy import Expr, Indexed
 
-from symgen.arithmetic import COMPENSATED, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair, computing_in
+from symgen.arithmetic import COMPENSATED, PLAIN, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair, computing_in
 from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
-from symgen.rows.precision import relative, units
+from symgen.rows.precision import Loose, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
 
@@ -41,12 +41,14 @@ class Step:
         core: the number, and with a second result what it is missing.
         reads: what the core's parameters stand for, in their order; a stage's read takes two where it is a pair.
         pair: whether later steps get what the number is missing.
+        one: whether it is a sum of one and a little, which its pair tells apart.
     """
 
     stage: Stage
     core: ScalarFunction
     reads: tuple[Expr, ...]
     pair: bool
+    one: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ def schedules(name: str, program: Program, families: Sequence[Family], light: Co
     """
     program = lifted(program)
     single = SHORTENED if relative(program, families, light) else UNTRACKED
+    short = inverted(program)
     return (
         _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
-        _schedule(name, inverted(program), "f32", single),
+        _schedule(name, short, "f32", single, loose(short, families, light)),
     )
 
 
@@ -90,19 +93,26 @@ def device_schedule(name: str, program: Program, numbers: Collection[str]) -> Sc
         numbers: the options, which come as pairs.
     """
     with computing_in(np.float32, TELLING):
-        return _schedule(name, lifted(program), DEVICE, COMPENSATED, numbers)
+        return _schedule(name, lifted(program), DEVICE, COMPENSATED, numbers=numbers)
 
 
-def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, numbers: Collection[str] = ()
-              ) -> Schedule:
+def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, known: Loose | None = None,
+              numbers: Collection[str] = ()) -> Schedule:
     pairs = dict.fromkeys(numbers, True)
     signs: dict[str, str] = {}
     steps = []
-    estimates = _estimates(program)
+    known = known or Loose()
+    estimates = _estimates(program) | known.numbers
     used = {base_of(r) for stage in program.stages for r in free_symbols(stage.body)}
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
-        step = _step(stage, pairs, signs, single, arithmetic)
+        paired = any(pairs.get(n, False) for n in _names(stage.body) & known.exact)
+        plain = stage.out in known.plain and not paired and not any(isinstance(e, DEAR) for e in parts(stage.body))
+        step = _step(replace(stage, body=known.plain[stage.out]), pairs, signs, single, PLAIN) if plain else _step(
+            stage, pairs, signs, single, arithmetic)
+        step = replace(step, stage=stage)
+        if stage.out in known.ones and step.pair and len(step.core.results) == 1:
+            step = replace(step, one=True)
         pairs[stage.out] = step.pair
         if stage.out in used and is_nonnegative(stage.body, signs):
             signs[stage.out] = "nonnegative"
@@ -127,7 +137,7 @@ def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], num
     for symbol, what in taken.items():
         name = parameter(what)
         paired = pairs.get(base_of(what), False)
-        bound[symbol] = Pair(var(name), var(name + LOW) if paired else None)
+        bound[symbol] = Pair(var(name), var(name + LOW) if paired and arithmetic is not PLAIN else None)
         parameters += [name, name + LOW] if paired else [name]
     made = lower(body, bound, arithmetic)
     # an elementary function of an entry, where its own rounding is not tracked, is as good as one number
@@ -136,6 +146,10 @@ def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], num
     core = verify(ScalarFunction(stage.out, tuple(parameters), results))
     pair = not number and stage.op not in SINGLES and (len(results) == 2 or bool(stage.over))
     return Step(stage, core, tuple(taken.values()), pair)
+
+
+def _names(body: Expr) -> set[str]:
+    return {base_of(r) for r in free_symbols(body)}
 
 
 def _is_dear(body: Expr) -> bool:

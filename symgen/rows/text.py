@@ -63,7 +63,8 @@ def _function(
 
 
 def _array(place: Place) -> numba_rows.Array:
-    return numba_rows.Array(place.name, place.axes, place.shared, place.number)
+    optional = place.role.kind == "mask" and len(place.axes) == 1
+    return numba_rows.Array(place.name, place.axes, place.shared, place.number, optional)
 
 
 def programs(outputs: Iterable[RowOutput], form: Callable[[RowOutput], object]) -> str:

@@ -11,7 +11,7 @@ from .intrinsics import add_up, two_sum
 __all__ = ["add_to_lanes", "add_up"]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=False)
+@njit(nogil=True, error_model="numpy", fastmath=False, cache=True)
 def add_to_lanes(values: Any, totals: Any, lost: Any) -> None:
     """Add values to running totals, each to the next one in turn, and what that loses to the totals' losses."""
     for start in range(0, values.size, totals.size):

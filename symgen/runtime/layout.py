@@ -39,6 +39,11 @@ class Given(NamedTuple):
     def is_array(self) -> bool:
         return self.passed and self.weak is None
 
+    @property
+    def absent(self) -> bool:
+        """Whether it is a mask that leaves nothing out, for which kernels take None."""
+        return not self.passed and self.argument.role == "mask" and len(self.argument.axes) == 1
+
 
 class Layout(NamedTuple):
     """Where samples lie: the batch's shape, the axes of a sample in a whole operand, and the lengths by name."""

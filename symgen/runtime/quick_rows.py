@@ -31,7 +31,7 @@ class ReadyRows:
         dtype: of every array.
         keeps: whether the result of a row is a row; else it is a number.
         tall: of each array whether it has rows; else it has a number for each.
-        masks: how many masks were left out.
+        masks: as many None as masks were left out.
         loop: takes the arrays as rows, those left out, the numbers, and the result.
     """
 
@@ -39,10 +39,9 @@ class ReadyRows:
     dtype: DType
     keeps: bool
     tall: tuple[bool, ...]
-    masks: int
+    masks: tuple[None, ...]
     loop: Callable[..., None] = field(init=False)
     results: int = 0
-    whole: tuple[Array, ...] = field(default=())  # masks of the last length
 
     def run(self, inputs: tuple[Any, ...], out: Any) -> Any:
         """The result, or None where the arrays are not as plain as they have to be."""
@@ -63,9 +62,7 @@ class ReadyRows:
         if result is None:
             return None
         filled = result.reshape(count, n) if self.keeps else result.reshape(count)
-        if self.masks and (not self.whole or self.whole[0].shape[1] != n):
-            self.whole = (np.ones((1, n), np.bool_),) * self.masks
-        masks, loop, numbers = self.whole, self.loop, self.numbers
+        masks, loop, numbers = self.masks, self.loop, self.numbers
 
         def task(start: int, stop: int) -> None:
             loop(*[a[start:stop] for a in rows], *masks, *numbers, filled[start:stop])
@@ -93,9 +90,9 @@ def ready(call: RowCall, takes_g: bool, keeps: bool) -> ReadyRows | None:
     first, *others = call.given
     axes = first.argument.axes
     last = call.extras["axis"] == -1 and len(axes) == 1 and axes[0].at is None and axes[0].parts == 1
-    if not last or first.argument.role != "tensor" or any(g.passed or g.argument.role != "mask" for g in others):
+    if not last or first.argument.role != "tensor" or not all(g.absent for g in others):
         return None
     if call.precision.result != call.precision.compute or first.array.dtype != call.precision.compute:
         return None
     tall = (*((bool(call.variant.axes),) if takes_g else ()), True)
-    return ReadyRows(call.numbers, call.precision.compute, keeps, tall, len(others))
+    return ReadyRows(call.numbers, call.precision.compute, keeps, tall, (None,) * len(others))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from . import intrinsics
 
@@ -48,8 +48,13 @@ def tile(operand: Any, start: int, stop: int) -> Any:
 
 
 def entry(operand: Any, i: int) -> Any:
-    """An entry of an array; a number as it is."""
-    return operand[i] if isinstance(operand, np.ndarray) else operand
+    """An entry of an array; a number as it is; true of a mask that is None."""
+    return operand[i] if isinstance(operand, np.ndarray) else operand is None or operand
+
+
+def row_of(operand: Any, row: int) -> Any:
+    """A row of an array, the only one where it has one; None as it is."""
+    return operand if operand is None else operand[row if operand.shape[0] > 1 else 0]
 
 
 _OPTIONS: Final = {"nogil": True, "error_model": "numpy", "fastmath": False, "forceinline": True}
@@ -74,7 +79,21 @@ def _entry(operand: Any, i: int) -> Any:  # noqa: ARG001
     def number(operand: Any, i: int) -> Any:  # noqa: ARG001
         return operand
 
-    return one if isinstance(operand, types.Array) else number
+    def always(operand: Any, i: int) -> Any:  # noqa: ARG001
+        return True
+
+    return one if isinstance(operand, types.Array) else always if isinstance(operand, types.NoneType) else number
+
+
+@overload(row_of, jit_options=_OPTIONS)
+def _row_of(operand: Any, row: int) -> Any:  # noqa: ARG001
+    def one(operand: Any, row: int) -> Any:
+        return operand[row if operand.shape[0] > 1 else 0]
+
+    def none(operand: Any, row: int) -> Any:  # noqa: ARG001
+        return operand
+
+    return none if isinstance(operand, types.NoneType) else one
 
 
 # -- one more entry, into a lane ------------------------------------------------------------------------------------
@@ -87,10 +106,21 @@ def added(high: float, low: float, entry: float, rest: float) -> tuple[float, fl
     return total, low + (error + rest)
 
 
+@intrinsic
+def plus(_typing: Any, _a: Any, _b: Any) -> Any:
+    """A sum with one more number, where their order is left to compilers: they keep as many sums as vectors hold."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fadd(*arguments, flags=("reassoc",))
+
+    return types.float64(types.float64, types.float64), emit
+
+
 @_exact
-def plus(high: float, entry: float) -> float:
-    """A sum with one more number."""
-    return high + entry
+def beside_one(high: float, low: float, entry: float) -> tuple[float, float]:
+    """The number of ones in a sum and the sum of all else, with one more entry."""
+    one = entry == 1.0
+    return plus(high, 1.0 if one else 0.0), plus(low, 0.0 if one else entry)
 
 
 @_exact
@@ -187,9 +217,26 @@ def sum_up(high: Any, low: Any, count: int) -> tuple[float, float]:
 @_exact
 def estimate(lanes: Any, count: int) -> Any:
     """The sum of the lanes."""
-    for i in range(1, count):
-        lanes[0] += lanes[i]
-    return lanes[0]
+    total = 0.0
+    for i in range(count):
+        total = plus(total, lanes[i])
+    return total
+
+
+@_exact
+def settled_sum(high: float, low: float) -> tuple[float, float]:
+    """The sum of two numbers as a pair."""
+    total, error = two_sum(high, low)
+    total, error = settled(total, error)
+    return total, error
+
+
+@_exact
+def one_and_more(high: Any, low: Any, count: int) -> tuple[float, float]:
+    """The sum of the lanes, of ones and of all else."""
+    ones, rest = estimate(high, count), estimate(low, count)
+    total, error = settled_sum(ones, rest)
+    return total, error
 
 
 @_exact

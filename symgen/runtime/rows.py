@@ -54,8 +54,9 @@ class RowCall(NamedTuple):
     leading: Any
 
     @property
-    def inputs(self) -> list[Array]:
-        return [samples(a, g, self.layout, self.precision.compute)
+    def inputs(self) -> list[Array | None]:
+        """The operands as rows; None for a mask that leaves nothing out."""
+        return [None if g.absent else samples(a, g, self.layout, self.precision.compute)
                 for a, g in zip(self.whole, self.given, strict=True)]
 
     @property
@@ -125,7 +126,7 @@ class RowCaller:
         """
         leading = [a for a in (g, along) if a is not None]
         inputs = [*leading, *call.inputs]
-        fixed = [*(False for _ in leading), *(g.shared for g in call.given)]
+        fixed = [*(False for _ in leading), *(g.shared or g.absent for g in call.given)]
         # half precision is read and written as float64, and needs no more than what float32 does
         tag = "f32" if call.precision.result.itemsize == 2 else call.precision.tag
         kernel = self._kernel(output, tag, call.variant.suffix, inputs, [*outputs, *sums])
@@ -134,24 +135,28 @@ class RowCaller:
             return kernel
 
         def task(start: int, stop: int) -> None:
-            taken = [a if f or len(a) == 1 else a[start:stop] for a, f in zip(inputs, fixed, strict=True)]
+            taken = [a if a is None or f or len(a) == 1 else a[start:stop]
+                     for a, f in zip(inputs, fixed, strict=True)]
             kernel(*taken, *call.numbers, *(o[start:stop] for o in outputs), *sums)
 
         if sums:  # one after the other, so that they are summed in one order
             task(0, rows)
         else:
-            in_chunks(task, rows, max(1, max((a.size for a in (*inputs, *outputs)), default=1) // rows))
+            sizes = (a.size for a in (*inputs, *outputs) if a is not None)
+            in_chunks(task, rows, max(1, max(sizes, default=1) // rows))
         return kernel
 
-    def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array], outputs: Sequence[Array]
-                ) -> Callable[..., None]:
+    def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array | None],
+                outputs: Sequence[Array]) -> Callable[..., None]:
         name = joined(output, tag, suffix)
-        key = (name, *((a.dtype.char, a.ndim) for a in (*inputs, *outputs)))
+        key = (name, *(a if a is None else (a.dtype.char, a.ndim) for a in (*inputs, *outputs)))
         found = self._compiled.get(key)
         if found is None:
             numba = import_numba(self.function.name)
 
-            def kind(a: Array, readonly: bool) -> Any:
+            def kind(a: Array | None, readonly: bool) -> Any:
+                if a is None:
+                    return numba.types.none
                 return numba.types.Array(numba.from_dtype(a.dtype), a.ndim, "C", readonly=readonly)
 
             signature = [kind(a, True) for a in inputs]
@@ -498,6 +503,7 @@ def load(caller: RowCaller, tag: str) -> None:
     for variant in function.variants:
         roles = [next((k for k in a.kinds if k.role == variant.settings.get(a.name)), a) for a in function.operands]
         inputs = [_blank(a, dtype) for a in roles]
+        bare_inputs = [None if Given(a, b, None, False).absent else b for a, b in zip(roles, inputs, strict=True)]
         known = {a.name: a for a in roles}
         for output in sorted(variant.outputs):
             name = output.partition("vjp_")[2] or output.partition("hvp_")[2]
@@ -514,7 +520,8 @@ def load(caller: RowCaller, tag: str) -> None:
                 results = [np.zeros((1,) * max(count, 1)) for _ in range(2)]
             g = [] if output in ("value", "share") else [np.empty((0,) * (1 + axes), g_dtype)]
             along = results if output.startswith("hvp_") else []  # of the shape of the operand, as the result is
-            caller._kernel(output, tag, variant.suffix, [*g, *along, *inputs], results)
+            for given in (inputs, bare_inputs) if any(a is None for a in bare_inputs) else (inputs,):
+                caller._kernel(output, tag, variant.suffix, [*g, *along, *given], results)
 
 
 def _blank(argument: Argument, dtype: DType) -> Array:

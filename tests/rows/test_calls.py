@@ -176,3 +176,14 @@ def test_large_arrays_along_other_axes() -> None:
         np.testing.assert_array_equal(
             F.softmax(half, axis=axis), F.softmax(half.astype(np.float64), axis=axis).astype(ml_dtypes.bfloat16)
         )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 5, 200])
+def test_no_mask_is_one_that_leaves_nothing_out(n: int, dtype: Any) -> None:
+    """Kernels without a mask are compiled apart, and give what they give for one that is true everywhere."""
+    x, g = np.random.default_rng(3).normal(size=(2, 4, n)).astype(dtype)
+    for where in (np.ones(n, bool), np.ones((4, n), bool)):
+        np.testing.assert_array_max_ulp(F.softmax(x), F.softmax(x, where), 1)
+        np.testing.assert_array_max_ulp(F.log_softmax(x), F.log_softmax(x, where), 1)
+        np.testing.assert_array_max_ulp(F.softmax.vjp(g, x), F.softmax.vjp(g, x, where), 1)
