@@ -58,7 +58,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - back)) + (b - back)
 
 
-@njit(nogil=True, error_model="numpy", fastmath=False, cache=True)
+@njit(nogil=True, error_model="numpy", fastmath=False)
 def add_up(totals: Any, lost: Any, run: int, out: Any) -> None:
     """Sum running totals, and what each of them lost, into ``out``: right to about one rounding.
 
