@@ -191,9 +191,27 @@ def vjp_f32_dx_core(i_2, e0_C, e1_C, g_C, x_0_C, x_1_C):
     g_C = np.float64(g_C)
     x_0_C = np.float64(x_0_C)
     x_1_C = np.float64(x_1_C)
-    t1 = e0_C * 0.5
-    t2 = g_C * (t1 * x_0_C + 0.3989422804014327 * e1_C * x_0_C * x_1_C) if i_2 == 1.0 else 0.0
-    return (t1 * g_C * x_1_C if i_2 == 0.0 else 0.0) + t2
+    t1 = i_2 == 0.0
+    t2 = e0_C * 0.5
+    t3 = t2 * g_C
+    t4 = t3 * x_1_C
+    t5 = t4 if t1 else 0.0
+    t6 = i_2 == 1.0
+    t7 = t2 * x_0_C
+    t8 = 0.3989422804014327 * e1_C
+    t9 = t8 * x_0_C
+    t10 = t9 * x_1_C
+    t11 = t7 + t10
+    t12 = g_C * t11
+    t13 = t12 if t6 else 0.0
+    t14 = t5 + t13
+    t15 = t14 - t5
+    t16 = t11 - t7
+    t17 = fma(t8, x_0_C, -t9) + (fma(0.3989422804014327, e1_C, -t8) + -2.49232720227773e-17 * e1_C) * x_0_C
+    t18 = g_C * (t7 - (t11 - t16) + (t10 - t16) + fma(t2, x_0_C, -t7) + (fma(t9, x_1_C, -t10) + t17 * x_1_C))
+    t19 = t5 - (t14 - t15) + (t13 - t15) + (fma(t3, x_1_C, -t4) + fma(t2, g_C, -t3) * x_1_C if t1 else 0.0)
+    t20 = t19 + (fma(g_C, t11, -t12) + t18 if t6 else 0.0)
+    return t14 + t20 if t20 - t20 == 0.0 else t14
 
 
 # dx[2, C] = ((e0[C]/2 + sqrt(2)*e1[C]*x[1, C]/(2*sqrt(pi)))*direction[1, C]*g[C] if Eq(2, 0) else 0) +
@@ -272,10 +290,49 @@ def hvp_x_f32_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e1_C, g_C, x_0_C,
     g_C = np.float64(g_C)
     x_0_C = np.float64(x_0_C)
     x_1_C = np.float64(x_1_C)
-    t1 = 0.7978845608028654 * e1_C * x_0_C - 0.3989422804014327 * x_1_C * x_1_C * e1_C * x_0_C
-    t2 = direction_0_C * 0.5 * e0_C + direction_1_C * t1 + 0.3989422804014327 * direction_0_C * e1_C * x_1_C
-    t3 = direction_1_C * g_C * (e0_C * 0.5 + 0.3989422804014327 * e1_C * x_1_C) if i_2 == 0.0 else 0.0
-    return t3 + (g_C * t2 if i_2 == 1.0 else 0.0)
+    t1 = i_2 == 0.0
+    t2 = direction_1_C * g_C
+    t3 = e0_C * 0.5
+    t4 = 0.3989422804014327 * e1_C
+    t5 = t4 * x_1_C
+    t6 = t3 + t5
+    t7 = t2 * t6
+    t8 = t7 if t1 else 0.0
+    t9 = i_2 == 1.0
+    t10 = direction_0_C * 0.5
+    t11 = t10 * e0_C
+    t12 = 0.7978845608028654 * e1_C
+    t13 = t12 * x_0_C
+    t14 = 0.3989422804014327 * x_1_C
+    t15 = t14 * x_1_C
+    t16 = t15 * e1_C
+    t17 = -(t16 * x_0_C)
+    t18 = t13 + t17
+    t19 = direction_1_C * t18
+    t20 = t11 + t19
+    t21 = 0.3989422804014327 * direction_0_C
+    t22 = t21 * e1_C
+    t23 = t22 * x_1_C
+    t24 = t20 + t23
+    t25 = g_C * t24
+    t26 = t25 if t9 else 0.0
+    t27 = t8 + t26
+    t28 = t27 - t8
+    t29 = t6 - t3
+    t30 = fma(t4, x_1_C, -t5) + (fma(0.3989422804014327, e1_C, -t4) + -2.49232720227773e-17 * e1_C) * x_1_C
+    t31 = fma(t2, t6, -t7) + t2 * (t3 - (t6 - t29) + (t5 - t29) + t30) + fma(direction_1_C, g_C, -t2) * t6
+    t32 = t24 - t20
+    t33 = t20 - t11
+    t34 = t18 - t13
+    t35 = fma(t12, x_0_C, -t13) + (fma(0.7978845608028654, e1_C, -t12) + -4.98465440455546e-17 * e1_C) * x_0_C
+    t36 = (fma(0.3989422804014327, x_1_C, -t14) + -2.49232720227773e-17 * x_1_C) * x_1_C
+    t37 = -(fma(t16, x_0_C, t17) + (fma(t15, e1_C, -t16) + (fma(t14, x_1_C, -t15) + t36) * e1_C) * x_0_C)
+    t38 = fma(direction_1_C, t18, -t19) + direction_1_C * (t13 - (t18 - t34) + (t17 - t34) + t35 + t37)
+    t39 = (fma(0.3989422804014327, direction_0_C, -t21) + -2.49232720227773e-17 * direction_0_C) * e1_C
+    t40 = t20 - (t24 - t32) + (t23 - t32) + (t11 - (t20 - t33) + (t19 - t33) + fma(t10, e0_C, -t11) + t38)
+    t41 = fma(g_C, t24, -t25) + g_C * (t40 + (fma(t22, x_1_C, -t23) + (fma(t21, e1_C, -t22) + t39) * x_1_C))
+    t42 = t8 - (t27 - t28) + (t26 - t28) + (t31 if t1 else 0.0) + (t41 if t9 else 0.0)
+    return t27 + t42 if t42 - t42 == 0.0 else t27
 
 
 @loop

@@ -150,7 +150,19 @@ def vjp_f32_dx_core(i_2, e0_C, e1_C, g_C, x_0_C):
     e1_C = np.float64(e1_C)
     g_C = np.float64(g_C)
     x_0_C = np.float64(x_0_C)
-    return (e0_C * g_C if i_2 == 0.0 else 0.0) + (e0_C * e1_C * g_C * x_0_C if i_2 == 1.0 else 0.0)
+    t1 = i_2 == 0.0
+    t2 = e0_C * g_C
+    t3 = t2 if t1 else 0.0
+    t4 = i_2 == 1.0
+    t5 = e0_C * e1_C
+    t6 = t5 * g_C
+    t7 = t6 * x_0_C
+    t8 = t7 if t4 else 0.0
+    t9 = t3 + t8
+    t10 = t9 - t3
+    t11 = fma(t6, x_0_C, -t7) + (fma(t5, g_C, -t6) + fma(e0_C, e1_C, -t5) * g_C) * x_0_C if t4 else 0.0
+    t12 = t3 - (t9 - t10) + (t8 - t10) + (fma(e0_C, g_C, -t2) if t1 else 0.0) + t11
+    return t9 + t12 if t12 - t12 == 0.0 else t9
 
 
 # dx[2, C] = (direction[1, C]*e0[C]*e1[C]*g[C] if Eq(2, 0) else 0) + ((direction[0, C]*e0[C]*e1[C] + direction[1,
@@ -214,9 +226,38 @@ def hvp_x_f32_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e1_C, g_C, x_0_C)
     e1_C = np.float64(e1_C)
     g_C = np.float64(g_C)
     x_0_C = np.float64(x_0_C)
-    t1 = direction_0_C * e0_C * e1_C + e0_C * e0_C * direction_1_C * e1_C * x_0_C
-    t2 = g_C * (t1 - e1_C * e1_C * direction_1_C * e0_C * x_0_C) if i_2 == 1.0 else 0.0
-    return (direction_1_C * e0_C * e1_C * g_C if i_2 == 0.0 else 0.0) + t2
+    t1 = i_2 == 0.0
+    t2 = direction_1_C * e0_C
+    t3 = t2 * e1_C
+    t4 = t3 * g_C
+    t5 = t4 if t1 else 0.0
+    t6 = i_2 == 1.0
+    t7 = direction_0_C * e0_C
+    t8 = t7 * e1_C
+    t9 = e0_C * e0_C
+    t10 = t9 * direction_1_C
+    t11 = t10 * e1_C
+    t12 = t11 * x_0_C
+    t13 = t8 + t12
+    t14 = e1_C * e1_C
+    t15 = t14 * direction_1_C
+    t16 = t15 * e0_C
+    t17 = -(t16 * x_0_C)
+    t18 = t13 + t17
+    t19 = g_C * t18
+    t20 = t19 if t6 else 0.0
+    t21 = t5 + t20
+    t22 = t21 - t5
+    t23 = fma(t3, g_C, -t4) + (fma(t2, e1_C, -t3) + fma(direction_1_C, e0_C, -t2) * e1_C) * g_C if t1 else 0.0
+    t24 = t18 - t13
+    t25 = t13 - t8
+    t26 = fma(t10, e1_C, -t11) + (fma(t9, direction_1_C, -t10) + fma(e0_C, e0_C, -t9) * direction_1_C) * e1_C
+    t27 = t8 - (t13 - t25) + (t12 - t25) + (fma(t7, e1_C, -t8) + fma(direction_0_C, e0_C, -t7) * e1_C)
+    t28 = (fma(t14, direction_1_C, -t15) + fma(e1_C, e1_C, -t14) * direction_1_C) * e0_C
+    t29 = t13 - (t18 - t24) + (t17 - t24) + (t27 + (fma(t11, x_0_C, -t12) + t26 * x_0_C))
+    t30 = fma(g_C, t18, -t19) + g_C * (t29 + -(fma(t16, x_0_C, t17) + (fma(t15, e0_C, -t16) + t28) * x_0_C))
+    t31 = t5 - (t21 - t22) + (t20 - t22) + t23 + (t30 if t6 else 0.0)
+    return t21 + t31 if t31 - t31 == 0.0 else t21
 
 
 @loop

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, nearer, peak, plus, row_of, settled_sum, sum_up, tile
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, nearer, one_and_more, peak, row_of, settled_sum, sum_up, tile
 from ..elementary import exp, exp_low, exp_medium, exp_short, log, log_low, log_short
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -292,45 +292,39 @@ def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     where_C1 = np.float64(where_C1)
-    return (0.0 if e0_C1 == 0.0 else direction_C1 * e0_C1) if 0.0 < where_C1 else 0.0
-
-
-# r_s0 = 1/s0
-@core
-def hvp_x_f32_r_s0_core(s0):
-    s0 = np.float64(s0)
-    return 1.0 / s0
-
-
-# s4 = sum over C.1 of (r_s0**2*s0_rate*g[C.1] if where[C.1] > 0 else 0)
-@core
-def hvp_x_f32_s4_core(r_s0, s0_rate, g_C1, where_C1):
-    r_s0 = np.float64(r_s0)
-    s0_rate = np.float64(s0_rate)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    return g_C1 * r_s0 * r_s0 * s0_rate if 0.0 < where_C1 else 0.0
-
-
-# s5 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
-@core
-def hvp_x_f32_s5_core(r_s0, g_C1, where_C1):
-    r_s0 = np.float64(r_s0)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    return -(g_C1 * r_s0) if 0.0 < where_C1 else 0.0
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
 
 
 # dx[C] = (weighted(e0[C], s4) + weighted(e0[C], s5*direction[C]) if where[C] > 0 else 0)
 @core
-def hvp_x_f32_dx_core(s4, s5, direction_C, e0_C, where_C):
+def hvp_x_f32_dx_core(s4, s4_l, s5, s5_l, direction_C, e0_C, where_C):
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     where_C = np.float64(where_C)
-    t1 = e0_C == 0.0
-    return (0.0 if t1 else e0_C * s4) + (0.0 if t1 else direction_C * e0_C * s5) if 0.0 < where_C else 0.0
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s4
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s5
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = t8 - t4
+    t10 = t4 - (t8 - t9) + (t7 - t9) + (0.0 if t2 else fma(e0_C, s4, -t3) + e0_C * s4_l)
+    t11 = t10 + (0.0 if t2 else fma(t5, s5, -t6) + t5 * s5_l + fma(direction_C, e0_C, -t5) * s5)
+    t12 = t11 if t1 else 0.0
+    t13 = t8 if t1 else 0.0
+    return t13 + t12 if t12 - t12 == 0.0 else t13
 
 
 @loop
@@ -614,6 +608,14 @@ def hvp_x_f32(g, direction, x, where, dx_):
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
     e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -629,39 +631,51 @@ def hvp_x_f32(g, direction, x, where, dx_):
                 m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
                 lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         m0 = peak(lanes_m0, width_C)
-        lanes_s0 = 0.0
-        lanes_s0_rate = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        direction_row_3 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core(m0, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s0_rate_here = hvp_x_f32_s0_rate_core(direction_row_3[i], e0_here, entry(where_row_2, i))
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-        s0 = lanes_s0
-        s0_rate = lanes_s0_rate
-        r_s0 = hvp_x_f32_r_s0_core(s0)
-        lanes_s4 = 0.0
-        lanes_s5 = 0.0
-        start, stop = 0, n_C
-        g_row_0 = g_row[start:stop]
-        where_row_1 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            s4_here = hvp_x_f32_s4_core(r_s0, s0_rate, g_row_0[i], entry(where_row_1, i))
-            lanes_s4 = plus(lanes_s4, s4_here)
-            s5_here = hvp_x_f32_s5_core(r_s0, g_row_0[i], entry(where_row_1, i))
-            lanes_s5 = plus(lanes_s5, s5_here)
-        s4 = lanes_s4
-        s5 = lanes_s5
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
+                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(
+                    direction_row_3[i], e0_here, entry(where_row_2, i)
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5, width_C, 0.0)
+        cleared(lost_s5, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            g_row_0 = g_row[start:stop]
+            where_row_1 = tile(where_row, start, stop)
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, g_row_0[i], entry(where_row_1, i)
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_here, s5_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         where_row_2 = tile(where_row, start, stop)
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = hvp_x_f32_dx_core(s4, s5, direction_row_0[i], e0_1[i], entry(where_row_2, i))
+            dx__row_3[i] = hvp_x_f32_dx_core(s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], entry(where_row_2, i))

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, lanes_of, nearer, peak, plus, settled_sum, sum_up
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, lanes_of, nearer, one_and_more, peak, plus, settled_sum, sum_up
 from ..elementary import exp, exp_low, exp_medium, exp_short, log, log_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -233,27 +233,37 @@ def hvp_x_f32_e0_core(m0, x_C):
 def hvp_x_f32_s0_rate_core(direction_C1, e0_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
-    return 0.0 if e0_C1 == 0.0 else direction_C1 * e0_C1
-
-
-# s5 = -s0_rate/s0**2
-@core
-def hvp_x_f32_s5_core(s0, s0_rate):
-    s0 = np.float64(s0)
-    s0_rate = np.float64(s0_rate)
-    return -(s0_rate / (s0 * s0))
+    t1 = e0_C1 == 0.0
+    t2 = direction_C1 * e0_C1
+    t3 = 0.0 if t1 else fma(direction_C1, e0_C1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
 
 
 # dx[C] = g*(weighted(e0[C], s5) + weighted(e0[C], s4*direction[C]))
 @core
-def hvp_x_f32_dx_core(g, s4, s5, direction_C, e0_C):
+def hvp_x_f32_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C):
     g = np.float64(g)
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     t1 = e0_C == 0.0
-    return g * ((0.0 if t1 else e0_C * s5) + (0.0 if t1 else direction_C * e0_C * s4))
+    t2 = e0_C * s5
+    t3 = 0.0 if t1 else t2
+    t4 = direction_C * e0_C
+    t5 = t4 * s4
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_C, s5, -t2) + e0_C * s5_l)
+    t11 = g * (t10 + (0.0 if t1 else fma(t4, s4, -t5) + t4 * s4_l + fma(direction_C, e0_C, -t4) * s4))
+    t12 = fma(g, t7, -t8) + t11
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 @loop
@@ -454,6 +464,10 @@ def hvp_x_f32(g, direction, x, dx_):
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
     e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -467,26 +481,31 @@ def hvp_x_f32(g, direction, x, dx_):
                 m0_here = value_f64_m0_core(x_row_0[i])
                 lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         m0 = peak(lanes_m0, width_C)
-        lanes_s0 = 0.0
-        lanes_s0_rate = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        direction_row_2 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s0_rate_here = hvp_x_f32_s0_rate_core(direction_row_2[i], e0_here)
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-        s0 = lanes_s0
-        s0_rate = lanes_s0_rate
-        s4 = vjp_f32_s2_core(s0)
-        s5 = hvp_x_f32_s5_core(s0, s0_rate)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here)
+                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(direction_row_2[i], e0_here)
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        s4, s4_l = vjp_f64_s2_core(s0, s0_l)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = hvp_x_f32_dx_core(g_row, s4, s5, direction_row_0[i], e0_1[i])
+            dx__row_2[i] = hvp_x_f32_dx_core(g_row, s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i])

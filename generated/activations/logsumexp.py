@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, nearer, peak, plus, row_of, settled_sum, sum_up, tile
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, nearer, one_and_more, peak, plus, row_of, settled_sum, sum_up, tile
 from ..elementary import exp, exp_low, exp_medium, exp_short, log, log_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -248,29 +248,41 @@ def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     where_C1 = np.float64(where_C1)
-    return (0.0 if e0_C1 == 0.0 else direction_C1 * e0_C1) if 0.0 < where_C1 else 0.0
-
-
-# s5 = -s0_rate/s0**2
-@core
-def hvp_x_f32_s5_core(s0, s0_rate):
-    s0 = np.float64(s0)
-    s0_rate = np.float64(s0_rate)
-    return -(s0_rate / (s0 * s0))
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
 
 
 # dx[C] = (g*(weighted(e0[C], s5) + weighted(e0[C], s4*direction[C])) if where[C] > 0 else 0)
 @core
-def hvp_x_f32_dx_core(g, s4, s5, direction_C, e0_C, where_C):
+def hvp_x_f32_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C, where_C):
     g = np.float64(g)
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     where_C = np.float64(where_C)
-    t1 = e0_C == 0.0
-    t2 = g * ((0.0 if t1 else e0_C * s5) + (0.0 if t1 else direction_C * e0_C * s4))
-    return t2 if 0.0 < where_C else 0.0
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s5
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s4
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_C, s5, -t3) + e0_C * s5_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_C, e0_C, -t5) * s4))
+    t13 = fma(g, t8, -t9) + t12 if t1 else 0.0
+    t14 = t9 if t1 else 0.0
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 @loop
@@ -493,6 +505,10 @@ def hvp_x_f32(g, direction, x, where, dx_):
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
     e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -508,28 +524,37 @@ def hvp_x_f32(g, direction, x, where, dx_):
                 m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
                 lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         m0 = peak(lanes_m0, width_C)
-        lanes_s0 = 0.0
-        lanes_s0_rate = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        direction_row_3 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s0_rate_here = hvp_x_f32_s0_rate_core(direction_row_3[i], e0_here, entry(where_row_2, i))
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-        s0 = lanes_s0
-        s0_rate = lanes_s0_rate
-        s4 = vjp_f32_s2_core(s0)
-        s5 = hvp_x_f32_s5_core(s0, s0_rate)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
+                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(
+                    direction_row_3[i], e0_here, entry(where_row_2, i)
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        s4, s4_l = vjp_f64_s2_core(s0, s0_l)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         where_row_2 = tile(where_row, start, stop)
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = hvp_x_f32_dx_core(g_row, s4, s5, direction_row_0[i], e0_1[i], entry(where_row_2, i))
+            dx__row_3[i] = hvp_x_f32_dx_core(
+                g_row, s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], entry(where_row_2, i)
+            )

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
-from symgen.runtime.reductions import LANES, added, cleared, lanes_of, larger, largest, plus, scale, sum_up, wider
+from symgen.runtime.reductions import LANES, added, cleared, lanes_of, larger, largest, scale, sum_up, wider
 from ..elementary import log, log_low, pow, pow_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -2966,17 +2966,22 @@ def vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = s0_l * (1.0 / s0)
-    t2 = log(s0)
-    return t2 + t1 if t1 - t1 == 0.0 else t2
+    t2 = t1 - t1 == 0.0
+    t3 = log(s0)
+    t4 = t3 + t1
+    t5 = t4 if t2 else t3
+    t6 = (t1 - (t4 - t3) if t2 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
 
 
 # s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, eps, m0, p, s2_of, s2_of_l):
+def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e3 = np.float64(e3)
+    e3_l = np.float64(e3_l)
     eps = np.float64(eps)
     m0 = np.float64(m0)
     p = np.float64(p)
@@ -3004,12 +3009,16 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, eps, m0, p, s2_of, s2_of
     t20 = t19 / t3
     t21 = -t20
     t22 = t15 - e3
-    t23 = fma(t13, t15, -t16) + t13 * (e3 - (t15 - t22) + (t14 - t22) + -fma(e2, p, t14))
+    t23 = fma(t13, t15, -t16) + t13 * (e3 - (t15 - t22) + (t14 - t22) + e3_l + -fma(e2, p, t14))
     t24 = t4 * (0.0 if t12 else -((fma(t17, p, t16) + (t23 + (fma(-t13, p, e1) + e1_l) / p * t15)) / p))
     t25 = fma(eps, m0, -t1) if t2 else e1_l
     t26 = fma(t4, t18, -t19) + t24 + (fma(-t4, t3, s2_of) + s2_of_l - t4 * t25) / t3 * t18
     t27 = -((fma(t21, t3, t19) + t26 - t20 * t25) / t3)
-    return t21 + t27 if t27 - t27 == 0.0 else t21
+    t28 = t27 - t27 == 0.0
+    t29 = t21 + t27
+    t30 = t29 if t28 else t21
+    t31 = (t27 - (t29 - t21) if t28 else 0.0) if t30 - t30 == 0.0 else 0.0
+    return t30, t31
 
 
 # s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
@@ -3028,38 +3037,8 @@ def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
     t6 = t3 - t5
     t7 = e0_C1 * (t5 - (t3 - t6) + (t2 - t6) + (-y0_C1_l if y0_C1 < 0.0 else y0_C1_l) * (1.0 / t1))
     t8 = fma(e0_C1, t3, -t4) + t7 + e0_C1_l * t3
-    return t4 + t8 if t8 - t8 == 0.0 else t4
-
-
-# s5 = s4*s5_of
-@core
-def vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of):
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    s5_of = np.float64(s5_of)
-    t1 = s4 * s5_of
-    t2 = fma(s4, s5_of, -t1) + s4_l * s5_of
-    return t1 + t2 if t2 - t2 == 0.0 else t1
-
-
-# dp = (0 if Eq(e1, 0) else s2 + s5)
-@core
-def vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s5):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    s2 = np.float64(s2)
-    s5 = np.float64(s5)
-    t1 = e1 + -0.0
-    t2 = t1 - e1
-    t3 = e1 - (t1 - t2) + (-0.0 - t2) + e1_l
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = s2 + s5
-    t8 = t7 - s2
-    t9 = 0.0 if t6 else s2 - (t7 - t8) + (s5 - t8)
-    t10 = 0.0 if t6 else t7
-    return t10 + t9 if t9 - t9 == 0.0 else t10
+    t9 = t8 if t8 - t8 == 0.0 else 0.0
+    return t4, t9
 
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
@@ -3658,6 +3637,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
     lost_s2_of = np.empty(LANES)
     lanes_s3_of = np.empty(LANES)
     lost_s3_of = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
     for row in range(max(g.shape[0], x.shape[0])):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
@@ -3690,7 +3671,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
         e2 = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
-        e3 = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+        e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3702,7 +3683,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
                 s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2 = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, eps, m0, p, s2_of, s2_of_l)
+        s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
         e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
         cleared(lanes_s3_of, width_C, 0.0)
         cleared(lost_s3_of, width_C, 0.0)
@@ -3717,18 +3698,22 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
         s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_C)
         s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
         s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
-        lanes_s5_of = 0.0
-        start, stop = 0, n_C
-        e0_0 = e0[start:stop]
-        e0_l_1 = e0_l[start:stop]
-        y0_2 = y0[start:stop]
-        y0_l_3 = y0_l[start:stop]
-        for i in range(stop - start):
-            s5_of_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i])
-            lanes_s5_of = plus(lanes_s5_of, s5_of_here)
-        s5_of = lanes_s5_of
-        s5 = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of)
-        dp_[0], error = two_sum(dp_[0], vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s5))
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            e0_0 = e0[start:stop]
+            e0_l_1 = e0_l[start:stop]
+            y0_2 = y0[start:stop]
+            y0_l_3 = y0_l[start:stop]
+            for i in range(stop - start):
+                s5_of_here, s5_of_here_l = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(
+                    e2, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
+                )
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+        dp_[0], error = two_sum(dp_[0], vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
         dp__l[0] += error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma
-from symgen.runtime.reductions import LANES, added, cleared, entry, estimate, lanes_of, nearer, peak, plus, row_of, sum_up, tile
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, estimate, lanes_of, nearer, one_and_more, peak, plus, row_of, sum_up, tile
 from ..elementary import exp, exp_low, exp_medium, exp_short
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -406,50 +406,105 @@ def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     where_C1 = np.float64(where_C1)
-    return (0.0 if e0_C1 == 0.0 else direction_C1 * e0_C1) if 0.0 < where_C1 else 0.0
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
 
 
 # s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(e0[C.1] if where[C.1] > 0
 #     else 0)*direction[C.1])*g[C.1]
 @core
-def hvp_x_f32_s4_core(r_s0, s0_rate, direction_C1, e0_C1, g_C1, where_C1):
+def hvp_x_f32_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, g_C1, where_C1):
     r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
-    t1 = e0_C1 if 0.0 < where_C1 else 0.0
-    return g_C1 * (r_s0 * 2.0 * r_s0 * r_s0 * s0_rate * t1 - direction_C1 * r_s0 * r_s0 * t1)
+    t1 = direction_C1 * r_s0
+    t2 = t1 * r_s0
+    t3 = e0_C1 if 0.0 < where_C1 else 0.0
+    t4 = -(t2 * t3)
+    t5 = r_s0 * 2.0
+    t6 = t5 * r_s0
+    t7 = t6 * r_s0
+    t8 = t7 * s0_rate
+    t9 = t8 * t3
+    t10 = t4 + t9
+    t11 = g_C1 * t10
+    t12 = t10 - t4
+    t13 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
+    t14 = fma(t6, r_s0, -t7) + t6 * r_s0_l + (fma(t5, r_s0, -t6) + t5 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
+    t15 = fma(t8, t3, -t9) + (fma(t7, s0_rate, -t8) + t7 * s0_rate_l + t14 * s0_rate) * t3
+    t16 = fma(g_C1, t10, -t11) + g_C1 * (t4 - (t10 - t12) + (t9 - t12) + -(fma(t2, t3, t4) + t13 * t3) + t15)
+    t17 = t16 if t16 - t16 == 0.0 else 0.0
+    return t11, t17
 
 
-# s5 = -s5_of/s0**2
+# s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
 @core
-def hvp_x_f32_s5_core(s0, s5_of):
-    s0 = np.float64(s0)
-    s5_of = np.float64(s5_of)
-    return -(s5_of / (s0 * s0))
+def hvp_x_f32_s5_of_core(e0_C1, g_C1, where_C1):
+    e0_C1 = np.float64(e0_C1)
+    g_C1 = np.float64(g_C1)
+    where_C1 = np.float64(where_C1)
+    t1 = e0_C1 if 0.0 < where_C1 else 0.0
+    t2 = g_C1 * t1
+    t3 = fma(g_C1, t1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
 
 
 # dx[C] = (-r_s0**2*s0_rate*(e0[C] if where[C] > 0 else 0) + r_s0*(e0[C] if where[C] > 0 else
 #     0)*direction[C])*g[C] + (weighted(e0[C], s4) if where[C] > 0 else 0) + (weighted(e0[C], s5*direction[C]) if
 #     where[C] > 0 else 0)
 @core
-def hvp_x_f32_dx_core(r_s0, s0_rate, s4, s5, direction_C, e0_C, g_C, where_C):
+def hvp_x_f32_dx_core(r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, direction_C, e0_C, g_C, where_C):
     r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = 0.0 < where_C
-    t2 = e0_C if t1 else 0.0
-    t3 = e0_C == 0.0
-    t4 = g_C * (direction_C * r_s0 * t2 - r_s0 * r_s0 * s0_rate * t2)
-    t5 = (0.0 if t3 else direction_C * e0_C * s5) if t1 else 0.0
-    return t4 + ((0.0 if t3 else e0_C * s4) if t1 else 0.0) + t5
+    t1 = direction_C * r_s0
+    t2 = 0.0 < where_C
+    t3 = e0_C if t2 else 0.0
+    t4 = t1 * t3
+    t5 = r_s0 * r_s0
+    t6 = t5 * s0_rate
+    t7 = -(t6 * t3)
+    t8 = t4 + t7
+    t9 = g_C * t8
+    t10 = e0_C == 0.0
+    t11 = e0_C * s4
+    t12 = (0.0 if t10 else t11) if t2 else 0.0
+    t13 = t9 + t12
+    t14 = direction_C * e0_C
+    t15 = t14 * s5
+    t16 = (0.0 if t10 else t15) if t2 else 0.0
+    t17 = t13 + t16
+    t18 = t17 - t13
+    t19 = t13 - t9
+    t20 = t8 - t4
+    t21 = fma(t1, t3, -t4) + (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t3
+    t22 = (fma(r_s0, r_s0, -t5) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
+    t23 = -(fma(t6, t3, t7) + (fma(t5, s0_rate, -t6) + t5 * s0_rate_l + t22) * t3)
+    t24 = fma(g_C, t8, -t9) + g_C * (t4 - (t8 - t20) + (t7 - t20) + t21 + t23)
+    t25 = (0.0 if t10 else fma(e0_C, s4, -t11) + e0_C * s4_l) if t2 else 0.0
+    t26 = (0.0 if t10 else fma(t14, s5, -t15) + t14 * s5_l + fma(direction_C, e0_C, -t14) * s5) if t2 else 0.0
+    t27 = t13 - (t17 - t18) + (t16 - t18) + (t9 - (t13 - t19) + (t12 - t19) + t24 + t25) + t26
+    return t17 + t27 if t27 - t27 == 0.0 else t17
 
 
 @loop
@@ -784,6 +839,14 @@ def hvp_x_f32(g, direction, x, where, dx_):
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
     e0 = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -799,38 +862,50 @@ def hvp_x_f32(g, direction, x, where, dx_):
                 m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
                 lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         m0 = peak(lanes_m0, width_C)
-        lanes_s0 = 0.0
-        lanes_s0_rate = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        direction_row_3 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core(m0, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = value_f32_s0_core(e0_here, entry(where_row_2, i))
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s0_rate_here = hvp_x_f32_s0_rate_core(direction_row_3[i], e0_here, entry(where_row_2, i))
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-        s0 = lanes_s0
-        s0_rate = lanes_s0_rate
-        r_s0 = value_f32_r_s0_core(s0)
-        lanes_s4 = 0.0
-        lanes_s5_of = 0.0
-        start, stop = 0, n_C
-        direction_row_0 = direction_row[start:stop]
-        e0_1 = e0[start:stop]
-        g_row_2 = g_row[start:stop]
-        where_row_3 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            s4_here = hvp_x_f32_s4_core(r_s0, s0_rate, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i))
-            lanes_s4 = plus(lanes_s4, s4_here)
-            s5_of_here = vjp_f32_s3_core(e0_1[i], g_row_2[i], entry(where_row_3, i))
-            lanes_s5_of = plus(lanes_s5_of, s5_of_here)
-        s4 = lanes_s4
-        s5_of = lanes_s5_of
-        s5 = hvp_x_f32_s5_core(s0, s5_of)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            direction_row_3 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = value_f32_s0_core(e0_here, entry(where_row_2, i))
+                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(
+                    direction_row_3[i], e0_here, entry(where_row_2, i)
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        cleared(lanes_s5_of, width_C, 0.0)
+        cleared(lost_s5_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            g_row_2 = g_row[start:stop]
+            where_row_3 = tile(where_row, start, stop)
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f32_s4_core(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+                s5_of_here, s5_of_here_l = hvp_x_f32_s5_of_core(e0_1[i], g_row_2[i], entry(where_row_3, i))
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
+        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s5_of, s5_of_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -839,5 +914,16 @@ def hvp_x_f32(g, direction, x, where, dx_):
         dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_4[i] = hvp_x_f32_dx_core(
-                r_s0, s0_rate, s4, s5, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
+                r_s0,
+                r_s0_l,
+                s0_rate,
+                s0_rate_l,
+                s4,
+                s4_l,
+                s5,
+                s5_l,
+                direction_row_0[i],
+                e0_1[i],
+                g_row_2[i],
+                entry(where_row_3, i),
             )

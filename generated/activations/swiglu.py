@@ -164,8 +164,26 @@ def vjp_f32_dx_core(i_2, e0_C, e1_C, g_C, x_0_C, x_1_C):
     g_C = np.float64(g_C)
     x_0_C = np.float64(x_0_C)
     x_1_C = np.float64(x_1_C)
-    t1 = g_C * (e0_C * x_1_C + e0_C * e1_C * x_0_C * x_1_C) if i_2 == 0.0 else 0.0
-    return t1 + (e0_C * g_C * x_0_C if i_2 == 1.0 else 0.0)
+    t1 = i_2 == 0.0
+    t2 = e0_C * x_1_C
+    t3 = e0_C * e1_C
+    t4 = t3 * x_0_C
+    t5 = t4 * x_1_C
+    t6 = t2 + t5
+    t7 = g_C * t6
+    t8 = t7 if t1 else 0.0
+    t9 = i_2 == 1.0
+    t10 = e0_C * g_C
+    t11 = t10 * x_0_C
+    t12 = t11 if t9 else 0.0
+    t13 = t8 + t12
+    t14 = t13 - t8
+    t15 = t6 - t2
+    t16 = fma(t4, x_1_C, -t5) + (fma(t3, x_0_C, -t4) + fma(e0_C, e1_C, -t3) * x_0_C) * x_1_C
+    t17 = fma(g_C, t6, -t7) + g_C * (t2 - (t6 - t15) + (t5 - t15) + fma(e0_C, x_1_C, -t2) + t16)
+    t18 = fma(t10, x_0_C, -t11) + fma(e0_C, g_C, -t10) * x_0_C if t9 else 0.0
+    t19 = t8 - (t13 - t14) + (t12 - t14) + (t17 if t1 else 0.0) + t18
+    return t13 + t19 if t19 - t19 == 0.0 else t13
 
 
 # dx[2, C] = (((e0[C]**2*e1[C]*x[0, C]*x[1, C] - e0[C]*e1[C]**2*x[0, C]*x[1, C] + 2*e0[C]*e1[C]*x[1,
@@ -250,10 +268,54 @@ def hvp_x_f32_dx_core(i_2, direction_0_C, direction_1_C, e0_C, e1_C, g_C, x_0_C,
     g_C = np.float64(g_C)
     x_0_C = np.float64(x_0_C)
     x_1_C = np.float64(x_1_C)
-    t1 = e0_C * 2.0 * e1_C * x_1_C + e0_C * e0_C * e1_C * x_0_C * x_1_C - e1_C * e1_C * e0_C * x_0_C * x_1_C
-    t2 = g_C * (direction_0_C * t1 + direction_1_C * e1_C + direction_1_C * e0_C * e1_C * x_0_C)
-    t3 = direction_0_C * g_C * (e1_C + e0_C * e1_C * x_0_C) if i_2 == 1.0 else 0.0
-    return (t2 if i_2 == 0.0 else 0.0) + t3
+    t1 = i_2 == 0.0
+    t2 = e0_C * 2.0
+    t3 = t2 * e1_C
+    t4 = t3 * x_1_C
+    t5 = e0_C * e0_C
+    t6 = t5 * e1_C
+    t7 = t6 * x_0_C
+    t8 = t7 * x_1_C
+    t9 = t4 + t8
+    t10 = e1_C * e1_C
+    t11 = t10 * e0_C
+    t12 = t11 * x_0_C
+    t13 = -(t12 * x_1_C)
+    t14 = t9 + t13
+    t15 = direction_0_C * t14
+    t16 = direction_1_C * e1_C
+    t17 = t15 + t16
+    t18 = direction_1_C * e0_C
+    t19 = t18 * e1_C
+    t20 = t19 * x_0_C
+    t21 = t17 + t20
+    t22 = g_C * t21
+    t23 = t22 if t1 else 0.0
+    t24 = i_2 == 1.0
+    t25 = direction_0_C * g_C
+    t26 = e0_C * e1_C
+    t27 = t26 * x_0_C
+    t28 = e1_C + t27
+    t29 = t25 * t28
+    t30 = t29 if t24 else 0.0
+    t31 = t23 + t30
+    t32 = t31 - t23
+    t33 = t21 - t17
+    t34 = t17 - t15
+    t35 = t14 - t9
+    t36 = t9 - t4
+    t37 = (fma(t6, x_0_C, -t7) + (fma(t5, e1_C, -t6) + fma(e0_C, e0_C, -t5) * e1_C) * x_0_C) * x_1_C
+    t38 = t4 - (t9 - t36) + (t8 - t36) + (fma(t3, x_1_C, -t4) + fma(t2, e1_C, -t3) * x_1_C)
+    t39 = (fma(t11, x_0_C, -t12) + (fma(t10, e0_C, -t11) + fma(e1_C, e1_C, -t10) * e0_C) * x_0_C) * x_1_C
+    t40 = t9 - (t14 - t35) + (t13 - t35) + (t38 + (fma(t7, x_1_C, -t8) + t37)) + -(fma(t12, x_1_C, t13) + t39)
+    t41 = t15 - (t17 - t34) + (t16 - t34) + (fma(direction_0_C, t14, -t15) + direction_0_C * t40)
+    t42 = fma(t19, x_0_C, -t20) + (fma(t18, e1_C, -t19) + fma(direction_1_C, e0_C, -t18) * e1_C) * x_0_C
+    t43 = g_C * (t17 - (t21 - t33) + (t20 - t33) + (t41 + fma(direction_1_C, e1_C, -t16)) + t42)
+    t44 = t28 - e1_C
+    t45 = t25 * (e1_C - (t28 - t44) + (t27 - t44) + (fma(t26, x_0_C, -t27) + fma(e0_C, e1_C, -t26) * x_0_C))
+    t46 = fma(t25, t28, -t29) + t45 + fma(direction_0_C, g_C, -t25) * t28 if t24 else 0.0
+    t47 = t23 - (t31 - t32) + (t30 - t32) + (fma(g_C, t21, -t22) + t43 if t1 else 0.0) + t46
+    return t31 + t47 if t47 - t47 == 0.0 else t31
 
 
 @loop

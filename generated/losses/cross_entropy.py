@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, nearer, one_and_more, peak, plus, settled_sum, sum_up
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, nearer, one_and_more, peak, settled_sum, sum_up
 from ..elementary import exp, exp_low, exp_medium, exp_short, log, log_low, log_short
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -520,101 +520,35 @@ def hvp_input_f32_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# s4 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
-@core
-def hvp_input_f32_s4_core_index_label_smoothing_eq_0(
-    e1, e1_l, ignore_index, m0, s0, s0_l, target, z_loss, weight_target
-):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    ignore_index = np.float64(ignore_index)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    target = np.float64(target)
-    z_loss = np.float64(z_loss)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = -t3
-    t5 = -(0.0 if t2 else t4)
-    t6 = z_loss == 0.0
-    t7 = z_loss / s0
-    t8 = e1 + m0
-    t9 = t7 * t8
-    t10 = 0.0 if t6 else t9 * 2.0
-    t11 = t5 + t10
-    t12 = t11 - t5
-    t13 = t8 - e1
-    t14 = fma(t7, t8, -t9) + t7 * (e1 - (t8 - t13) + (m0 - t13) + e1_l)
-    t15 = t5 - (t11 - t12) + (t10 - t12) + -(0.0 if t2 else -((fma(t4, s0, weight_target) - t3 * s0_l) / s0))
-    t16 = 0.0 if t1 else t15 + (0.0 if t6 else (t14 + (fma(-t7, s0, z_loss) - t7 * s0_l) / s0 * t8) * 2.0)
-    t17 = 0.0 if t1 else t11
-    return t17 + t16 if t16 - t16 == 0.0 else t17
-
-
-# s5 = (0 if Eq(target, ignore_index) else s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
-#     weighted(weight[target], s0**(-2))))
-@core
-def hvp_input_f32_s5_core_index_label_smoothing_eq_0(
-    e1, e1_l, ignore_index, m0, s0, s0_l, s0_rate, s0_rate_l, target, z_loss, weight_target
-):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    ignore_index = np.float64(ignore_index)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    target = np.float64(target)
-    z_loss = np.float64(z_loss)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = t3 / s0
-    t5 = -(0.0 if t2 else t4)
-    t6 = z_loss == 0.0
-    t7 = 2.0 / s0
-    t8 = t7 / s0
-    t9 = e1 + m0
-    t10 = t9 / s0
-    t11 = t10 * 2.0
-    t12 = t11 / s0
-    t13 = -t12
-    t14 = t8 + t13
-    t15 = z_loss * t14
-    t16 = 0.0 if t6 else t15
-    t17 = t5 + t16
-    t18 = s0_rate * t17
-    t19 = t17 - t5
-    t20 = 0.0 if t2 else (fma(-t4, s0, t3) + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 - t4 * s0_l) / s0
-    t21 = t14 - t8
-    t22 = (fma(-t8, s0, t7) + (fma(-t7, s0, 2.0) - t7 * s0_l) / s0 - t8 * s0_l) / s0
-    t23 = t9 - e1
-    t24 = (fma(-t10, s0, t9) + (e1 - (t9 - t23) + (m0 - t23) + e1_l) - t10 * s0_l) / s0 * 2.0
-    t25 = z_loss * (t8 - (t14 - t21) + (t13 - t21) + t22 + -((fma(t13, s0, t11) + t24 - t12 * s0_l) / s0))
-    t26 = s0_rate * (t5 - (t17 - t19) + (t16 - t19) + -t20 + (0.0 if t6 else fma(z_loss, t14, -t15) + t25))
-    t27 = 0.0 if t1 else fma(s0_rate, t17, -t18) + t26 + s0_rate_l * t17
-    t28 = 0.0 if t1 else t18
-    return t28 + t27 if t27 - t27 == 0.0 else t28
-
-
 # dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s5) + weighted(e0[K], s4*direction[K])))
 @core
-def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(g, ignore_index, s4, s5, target, direction_K, e0_K):
+def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
+    g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K
+):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     target = np.float64(target)
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
-    t1 = e0_K == 0.0
-    t2 = g * ((0.0 if t1 else e0_K * s5) + (0.0 if t1 else direction_K * e0_K * s4))
-    return 0.0 if target == ignore_index else t2
+    t1 = target == ignore_index
+    t2 = e0_K == 0.0
+    t3 = e0_K * s5
+    t4 = 0.0 if t2 else t3
+    t5 = direction_K * e0_K
+    t6 = t5 * s4
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_K, e0_K, -t5) * s4))
+    t13 = 0.0 if t1 else fma(g, t8, -t9) + t12
+    t14 = 0.0 if t1 else t9
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
@@ -1161,10 +1095,10 @@ def hvp_input_f32_index_label_smoothing_eq_0(
         s0, s0_l = one_and_more(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
-        s4 = hvp_input_f32_s4_core_index_label_smoothing_eq_0(
+        s4, s4_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
             e1, e1_l, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
-        s5 = hvp_input_f32_s5_core_index_label_smoothing_eq_0(
+        s5, s5_l = hvp_input_f64_s5_core_index_label_smoothing_eq_0(
             e1,
             e1_l,
             ignore_index,
@@ -1183,7 +1117,7 @@ def hvp_input_f32_index_label_smoothing_eq_0(
         dinput__row_2 = dinput__row[start:stop]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
-                g_row, ignore_index, s4, s5, target_row, direction_row_0[i], e0_1[i]
+                g_row, ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
             )
 
 
@@ -2174,123 +2108,35 @@ def hvp_input_f32_s0_rate_core_index_label_smoothing_ne_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# s9 = (0 if Eq(target, ignore_index) else s8 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
-#     label_smoothing)/s0))
-@core
-def hvp_input_f32_s9_core_index_label_smoothing_ne_0(
-    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s8, s8_l, target, z_loss, weight_target
-):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    ignore_index = np.float64(ignore_index)
-    label_smoothing = np.float64(label_smoothing)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s8 = np.float64(s8)
-    s8_l = np.float64(s8_l)
-    target = np.float64(target)
-    z_loss = np.float64(z_loss)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = 1.0 - label_smoothing
-    t5 = -(t3 * t4)
-    t6 = -(0.0 if t2 else t5)
-    t7 = s8 + t6
-    t8 = z_loss == 0.0
-    t9 = z_loss / s0
-    t10 = e1 + m0
-    t11 = t9 * t10
-    t12 = 0.0 if t8 else t11 * 2.0
-    t13 = t7 + t12
-    t14 = t13 - t7
-    t15 = t7 - s8
-    t16 = -label_smoothing
-    t17 = t4 - t16
-    t18 = fma(t3, t4, t5) + t3 * (t16 - (t4 - t17) + (1.0 - t17))
-    t19 = -(0.0 if t2 else -(t18 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
-    t20 = t10 - e1
-    t21 = fma(t9, t10, -t11) + t9 * (e1 - (t10 - t20) + (m0 - t20) + e1_l)
-    t22 = t7 - (t13 - t14) + (t12 - t14) + (s8 - (t7 - t15) + (t6 - t15) + s8_l + t19)
-    t23 = 0.0 if t1 else t22 + (0.0 if t8 else (t21 + (fma(-t9, s0, z_loss) - t9 * s0_l) / s0 * t10) * 2.0)
-    t24 = 0.0 if t1 else t13
-    return t24 + t23 if t23 - t23 == 0.0 else t24
-
-
-# s10 = (0 if Eq(target, ignore_index) else s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
-#     weighted(weight[target], (1 - label_smoothing)/s0**2)) + s7)
-@core
-def hvp_input_f32_s10_core_index_label_smoothing_ne_0(
-    e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s0_rate, s0_rate_l, s7, s7_l, target, z_loss, weight_target
-):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    ignore_index = np.float64(ignore_index)
-    label_smoothing = np.float64(label_smoothing)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    s7 = np.float64(s7)
-    s7_l = np.float64(s7_l)
-    target = np.float64(target)
-    z_loss = np.float64(z_loss)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = 1.0 - label_smoothing
-    t5 = t3 * t4
-    t6 = t5 / s0
-    t7 = -(0.0 if t2 else t6)
-    t8 = z_loss == 0.0
-    t9 = 2.0 / s0
-    t10 = t9 / s0
-    t11 = e1 + m0
-    t12 = t11 / s0
-    t13 = t12 * 2.0
-    t14 = t13 / s0
-    t15 = -t14
-    t16 = t10 + t15
-    t17 = z_loss * t16
-    t18 = 0.0 if t8 else t17
-    t19 = t7 + t18
-    t20 = s0_rate * t19
-    t21 = s7 + t20
-    t22 = t21 - s7
-    t23 = t19 - t7
-    t24 = -label_smoothing
-    t25 = t4 - t24
-    t26 = fma(t3, t4, -t5) + t3 * (t24 - (t4 - t25) + (1.0 - t25))
-    t27 = (fma(-t6, s0, t5) + (t26 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4) - t6 * s0_l) / s0
-    t28 = t16 - t10
-    t29 = (fma(-t10, s0, t9) + (fma(-t9, s0, 2.0) - t9 * s0_l) / s0 - t10 * s0_l) / s0
-    t30 = t11 - e1
-    t31 = (fma(-t12, s0, t11) + (e1 - (t11 - t30) + (m0 - t30) + e1_l) - t12 * s0_l) / s0 * 2.0
-    t32 = z_loss * (t10 - (t16 - t28) + (t15 - t28) + t29 + -((fma(t15, s0, t13) + t31 - t14 * s0_l) / s0))
-    t33 = t7 - (t19 - t23) + (t18 - t23) + -(0.0 if t2 else t27)
-    t34 = fma(s0_rate, t19, -t20) + s0_rate * (t33 + (0.0 if t8 else fma(z_loss, t16, -t17) + t32))
-    t35 = 0.0 if t1 else s7 - (t21 - t22) + (t20 - t22) + s7_l + (t34 + s0_rate_l * t19)
-    t36 = 0.0 if t1 else t21
-    return t36 + t35 if t35 - t35 == 0.0 else t36
-
-
 # dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s10) + weighted(e0[K], s9*direction[K])))
 @core
-def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(g, ignore_index, s10, s9, target, direction_K, e0_K):
+def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
+    g, ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K
+):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s10 = np.float64(s10)
+    s10_l = np.float64(s10_l)
     s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
     target = np.float64(target)
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
-    t1 = e0_K == 0.0
-    t2 = g * ((0.0 if t1 else e0_K * s10) + (0.0 if t1 else direction_K * e0_K * s9))
-    return 0.0 if target == ignore_index else t2
+    t1 = target == ignore_index
+    t2 = e0_K == 0.0
+    t3 = e0_K * s10
+    t4 = 0.0 if t2 else t3
+    t5 = direction_K * e0_K
+    t6 = t5 * s9
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s9, -t6) + t5 * s9_l + fma(direction_K, e0_K, -t5) * s9))
+    t13 = 0.0 if t1 else fma(g, t8, -t9) + t12
+    t14 = 0.0 if t1 else t9
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 # dweight[K] = g*(((0 if Eq(target, ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
@@ -2375,45 +2221,6 @@ def vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(
     t16 = 0.0 if t1 else fma(g, t8, -t9) + g * (t15 + -(0.0 if t3 else fma(weight_target, t5, -t6) + t14))
     t17 = 0.0 if t1 else t9
     return t17 + t16 if t16 - t16 == 0.0 else t17
-
-
-# e0 = log(s0)
-@core
-def vjp_label_smoothing_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = s0_l * (1.0 / s0)
-    t2 = log(s0)
-    return t2 + t1 if t1 - t1 == 0.0 else t2
-
-
-# s1 = sum over K.1 of -weighted(weight[K.1], -e0 - m0 + input[K.1])
-@core
-def vjp_label_smoothing_f32_s1_core_index_label_smoothing_ne_0(e0, m0, input_K1, weight_K1):
-    e0 = np.float64(e0)
-    m0 = np.float64(m0)
-    input_K1 = np.float64(input_K1)
-    weight_K1 = np.float64(weight_K1)
-    return -(0.0 if weight_K1 == 0.0 else weight_K1 * (input_K1 - m0 - e0))
-
-
-# dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
-#     input[target])))
-@core
-def vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(
-    e0, g, ignore_index, m0, s1, target, n_K, input_target, weight_target
-):
-    e0 = np.float64(e0)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    m0 = np.float64(m0)
-    s1 = np.float64(s1)
-    target = np.float64(target)
-    n_K = np.float64(n_K)
-    input_target = np.float64(input_target)
-    weight_target = np.float64(weight_target)
-    t1 = g * (s1 / n_K - (0.0 if weight_target == 0.0 else weight_target * (e0 + (m0 - input_target))))
-    return 0.0 if target == ignore_index else t1
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -3160,7 +2967,7 @@ def hvp_input_f32_index_label_smoothing_ne_0(
         s8_of, s8_of_l = sum_up(lanes_s8_of, lost_s8_of, width_K)
         s8, s8_l = hvp_input_f64_s8_core_index_label_smoothing_ne_0(s6, s6_l, s8_of, s8_of_l)
         e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
-        s9 = hvp_input_f32_s9_core_index_label_smoothing_ne_0(
+        s9, s9_l = hvp_input_f64_s9_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
             ignore_index,
@@ -3174,7 +2981,7 @@ def hvp_input_f32_index_label_smoothing_ne_0(
             z_loss,
             weight[inside(target_row, n_K)],
         )
-        s10 = hvp_input_f32_s10_core_index_label_smoothing_ne_0(
+        s10, s10_l = hvp_input_f64_s10_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
             ignore_index,
@@ -3196,7 +3003,7 @@ def hvp_input_f32_index_label_smoothing_ne_0(
         dinput__row_2 = dinput__row[start:stop]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s10, s9, target_row, direction_row_0[i], e0_1[i]
+                g_row, ignore_index, s10, s10_l, s9, s9_l, target_row, direction_row_0[i], e0_1[i]
             )
 
 
@@ -3344,6 +3151,8 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     lanes_m0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
     for row in range(max(g.shape[0], input.shape[0], target.shape[0])):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
@@ -3364,18 +3173,22 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0(
             s0_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e0 = vjp_label_smoothing_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
-        lanes_s1 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        weight_1 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = vjp_label_smoothing_f32_s1_core_index_label_smoothing_ne_0(e0, m0, input_row_0[i], weight_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-        s1 = lanes_s1
+        e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s1, width_K, 0.0)
+        cleared(lost_s1, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here, s1_here_l = value_f64_s1_core_index_label_smoothing_ne_0(
+                    e0, e0_l, m0, input_row_0[i], weight_1[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_K)
         dlabel_smoothing_[0], error = two_sum(
             dlabel_smoothing_[0],
-            vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, g_row, ignore_index, m0, s1, target_row, n_K, input_row[inside(target_row, n_K)], weight[inside(target_row, n_K)]),
+            vjp_label_smoothing_f64_dlabel_smoothing_core_index_label_smoothing_ne_0(e0, e0_l, g_row, ignore_index, m0, s1, s1_l, target_row, n_K, input_row[inside(target_row, n_K)], weight[inside(target_row, n_K)]),
         )
         dlabel_smoothing__l[0] += error
 
@@ -4025,77 +3838,29 @@ def hvp_input_f32_s0_rate_core_prob_label_smoothing_eq_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# s8 = s7 + weighted(z_loss, 2*(e1 + m0)/s0)
-@core
-def hvp_input_f32_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s7 = np.float64(s7)
-    s7_l = np.float64(s7_l)
-    z_loss = np.float64(z_loss)
-    t1 = z_loss == 0.0
-    t2 = z_loss / s0
-    t3 = e1 + m0
-    t4 = t2 * t3
-    t5 = 0.0 if t1 else t4 * 2.0
-    t6 = s7 + t5
-    t7 = t6 - s7
-    t8 = t3 - e1
-    t9 = fma(t2, t3, -t4) + t2 * (e1 - (t3 - t8) + (m0 - t8) + e1_l)
-    t10 = 0.0 if t1 else (t9 + (fma(-t2, s0, z_loss) - t2 * s0_l) / s0 * t3) * 2.0
-    t11 = s7 - (t6 - t7) + (t5 - t7) + s7_l + t10
-    return t6 + t11 if t11 - t11 == 0.0 else t6
-
-
-# s9 = s6 + weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2)
-@core
-def hvp_input_f32_s9_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    s6 = np.float64(s6)
-    s6_l = np.float64(s6_l)
-    z_loss = np.float64(z_loss)
-    t1 = z_loss == 0.0
-    t2 = s0_rate / s0
-    t3 = t2 * 2.0
-    t4 = t3 / s0
-    t5 = e1 + m0
-    t6 = t2 * t5
-    t7 = t6 / s0
-    t8 = -(t7 * 2.0)
-    t9 = t4 + t8
-    t10 = z_loss * t9
-    t11 = 0.0 if t1 else t10
-    t12 = s6 + t11
-    t13 = t12 - s6
-    t14 = t9 - t4
-    t15 = (fma(-t2, s0, s0_rate) + s0_rate_l - t2 * s0_l) / s0
-    t16 = t5 - e1
-    t17 = fma(-t7, s0, t6) + (fma(t2, t5, -t6) + t2 * (e1 - (t5 - t16) + (m0 - t16) + e1_l) + t15 * t5)
-    t18 = t4 - (t9 - t14) + (t8 - t14) + (fma(-t4, s0, t3) + t15 * 2.0 - t4 * s0_l) / s0
-    t19 = 0.0 if t1 else fma(z_loss, t9, -t10) + z_loss * (t18 + -((t17 - t7 * s0_l) / s0 * 2.0))
-    t20 = s6 - (t12 - t13) + (t11 - t13) + s6_l + t19
-    return t12 + t20 if t20 - t20 == 0.0 else t12
-
-
 # dinput[K] = g*(weighted(e0[K], s9) + weighted(e0[K], s8*direction[K]))
 @core
-def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(g, s8, s9, direction_K, e0_K):
+def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, direction_K, e0_K):
     g = np.float64(g)
     s8 = np.float64(s8)
+    s8_l = np.float64(s8_l)
     s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
     t1 = e0_K == 0.0
-    return g * ((0.0 if t1 else e0_K * s9) + (0.0 if t1 else direction_K * e0_K * s8))
+    t2 = e0_K * s9
+    t3 = 0.0 if t1 else t2
+    t4 = direction_K * e0_K
+    t5 = t4 * s8
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l)
+    t11 = g * (t10 + (0.0 if t1 else fma(t4, s8, -t5) + t4 * s8_l + fma(direction_K, e0_K, -t4) * s8))
+    t12 = fma(g, t7, -t8) + t11
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
@@ -4763,8 +4528,8 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, s7_here_l)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_K)
         e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        s8 = hvp_input_f32_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
-        s9 = hvp_input_f32_s9_core_prob_label_smoothing_eq_0(
+        s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
         )
         start, stop = 0, n_K
@@ -4773,7 +4538,7 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
         dinput__row_2 = dinput__row[start:stop]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(
-                g_row, s8, s9, direction_row_0[i], e0_1[i]
+                g_row, s8, s8_l, s9, s9_l, direction_row_0[i], e0_1[i]
             )
 
 
@@ -5785,87 +5550,29 @@ def hvp_input_f32_s0_rate_core_prob_label_smoothing_ne_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# s14 = s10 + s13 + weighted(z_loss, 2*(e1 + m0)/s0)
-@core
-def hvp_input_f32_s14_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s10 = np.float64(s10)
-    s10_l = np.float64(s10_l)
-    s13 = np.float64(s13)
-    s13_l = np.float64(s13_l)
-    z_loss = np.float64(z_loss)
-    t1 = s10 + s13
-    t2 = z_loss == 0.0
-    t3 = z_loss / s0
-    t4 = e1 + m0
-    t5 = t3 * t4
-    t6 = 0.0 if t2 else t5 * 2.0
-    t7 = t1 + t6
-    t8 = t7 - t1
-    t9 = t1 - s10
-    t10 = t4 - e1
-    t11 = fma(t3, t4, -t5) + t3 * (e1 - (t4 - t10) + (m0 - t10) + e1_l)
-    t12 = t1 - (t7 - t8) + (t6 - t8) + (s10 - (t1 - t9) + (s13 - t9) + s10_l + s13_l)
-    t13 = t12 + (0.0 if t2 else (t11 + (fma(-t3, s0, z_loss) - t3 * s0_l) / s0 * t4) * 2.0)
-    return t7 + t13 if t13 - t13 == 0.0 else t7
-
-
-# s15 = s12 + s9 + weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2)
-@core
-def hvp_input_f32_s15_core_prob_label_smoothing_ne_0(
-    e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
-):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    s12 = np.float64(s12)
-    s12_l = np.float64(s12_l)
-    s9 = np.float64(s9)
-    s9_l = np.float64(s9_l)
-    z_loss = np.float64(z_loss)
-    t1 = s12 + s9
-    t2 = z_loss == 0.0
-    t3 = s0_rate / s0
-    t4 = t3 * 2.0
-    t5 = t4 / s0
-    t6 = e1 + m0
-    t7 = t3 * t6
-    t8 = t7 / s0
-    t9 = -(t8 * 2.0)
-    t10 = t5 + t9
-    t11 = z_loss * t10
-    t12 = 0.0 if t2 else t11
-    t13 = t1 + t12
-    t14 = t13 - t1
-    t15 = t1 - s12
-    t16 = t10 - t5
-    t17 = (fma(-t3, s0, s0_rate) + s0_rate_l - t3 * s0_l) / s0
-    t18 = t6 - e1
-    t19 = fma(-t8, s0, t7) + (fma(t3, t6, -t7) + t3 * (e1 - (t6 - t18) + (m0 - t18) + e1_l) + t17 * t6)
-    t20 = t5 - (t10 - t16) + (t9 - t16) + (fma(-t5, s0, t4) + t17 * 2.0 - t5 * s0_l) / s0
-    t21 = 0.0 if t2 else fma(z_loss, t10, -t11) + z_loss * (t20 + -((t19 - t8 * s0_l) / s0 * 2.0))
-    t22 = t1 - (t13 - t14) + (t12 - t14) + (s12 - (t1 - t15) + (s9 - t15) + s12_l + s9_l) + t21
-    return t13 + t22 if t22 - t22 == 0.0 else t13
-
-
 # dinput[K] = g*(weighted(e0[K], s15) + weighted(e0[K], s14*direction[K]))
 @core
-def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(g, s14, s15, direction_K, e0_K):
+def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_l, direction_K, e0_K):
     g = np.float64(g)
     s14 = np.float64(s14)
+    s14_l = np.float64(s14_l)
     s15 = np.float64(s15)
+    s15_l = np.float64(s15_l)
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
     t1 = e0_K == 0.0
-    return g * ((0.0 if t1 else e0_K * s15) + (0.0 if t1 else direction_K * e0_K * s14))
+    t2 = e0_K * s15
+    t3 = 0.0 if t1 else t2
+    t4 = direction_K * e0_K
+    t5 = t4 * s14
+    t6 = 0.0 if t1 else t5
+    t7 = t3 + t6
+    t8 = g * t7
+    t9 = t7 - t3
+    t10 = 0.0 if t1 else fma(t4, s14, -t5) + t4 * s14_l + fma(direction_K, e0_K, -t4) * s14
+    t11 = g * (t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l) + t10)
+    t12 = fma(g, t7, -t8) + t11
+    return t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 # dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])
@@ -5992,48 +5699,6 @@ def vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s
     t5 = t3 - t1
     t6 = fma(g, t3, -t4) + g * (t1 - (t3 - t5) + (t2 - t5) + -s1_l + (fma(-t2, n_K, s2) + s2_l) / n_K)
     return t4 + t6 if t6 - t6 == 0.0 else t4
-
-
-# e0 = log(s0)
-@core
-def vjp_label_smoothing_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = s0_l * (1.0 / s0)
-    t2 = log(s0)
-    return t2 + t1 if t1 - t1 == 0.0 else t2
-
-
-# s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e0 - m0 + input[K.1])
-@core
-def vjp_label_smoothing_f32_s1_core_prob_label_smoothing_ne_0(e0, m0, input_K1, target_K1, weight_K1):
-    e0 = np.float64(e0)
-    m0 = np.float64(m0)
-    input_K1 = np.float64(input_K1)
-    target_K1 = np.float64(target_K1)
-    weight_K1 = np.float64(weight_K1)
-    t1 = target_K1 * weight_K1
-    return -(0.0 if t1 == 0.0 else t1 * (input_K1 - m0 - e0))
-
-
-# s2 = sum over K.1 of -weighted(weight[K.1], -e0 - m0 + input[K.1])
-@core
-def vjp_label_smoothing_f32_s2_core_prob_label_smoothing_ne_0(e0, m0, input_K1, weight_K1):
-    e0 = np.float64(e0)
-    m0 = np.float64(m0)
-    input_K1 = np.float64(input_K1)
-    weight_K1 = np.float64(weight_K1)
-    return -(0.0 if weight_K1 == 0.0 else weight_K1 * (input_K1 - m0 - e0))
-
-
-# dlabel_smoothing = g*(-s1 + s2/|K|)
-@core
-def vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s1, s2, n_K):
-    g = np.float64(g)
-    s1 = np.float64(s1)
-    s2 = np.float64(s2)
-    n_K = np.float64(n_K)
-    return g * (s2 / n_K - s1)
 
 
 # dz_loss = g*(m0 + log(s0))**2
@@ -6779,8 +6444,10 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
         s13_of, s13_of_l = sum_up(lanes_s13_of, lost_s13_of, width_K)
         s13, s13_l = hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l)
         e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
-        s14 = hvp_input_f32_s14_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss)
-        s15 = hvp_input_f32_s15_core_prob_label_smoothing_ne_0(
+        s14, s14_l = hvp_input_f64_s14_core_prob_label_smoothing_ne_0(
+            e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
+        )
+        s15, s15_l = hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s12, s12_l, s9, s9_l, z_loss
         )
         start, stop = 0, n_K
@@ -6789,7 +6456,7 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
         dinput__row_2 = dinput__row[start:stop]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s14, s15, direction_row_0[i], e0_1[i]
+                g_row, s14, s14_l, s15, s15_l, direction_row_0[i], e0_1[i]
             )
 
 
@@ -7030,6 +6697,10 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     lanes_m0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
     for row in range(max(g.shape[0], input.shape[0], target.shape[0])):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
@@ -7050,25 +6721,30 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0(
             s0_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e0 = vjp_label_smoothing_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = vjp_label_smoothing_f32_s1_core_prob_label_smoothing_ne_0(
-                e0, m0, input_row_0[i], target_row_1[i], weight_2[i]
-            )
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = vjp_label_smoothing_f32_s2_core_prob_label_smoothing_ne_0(e0, m0, input_row_0[i], weight_2[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-        s1 = lanes_s1
-        s2 = lanes_s2
+        e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s1, width_K, 0.0)
+        cleared(lost_s1, width_K, 0.0)
+        cleared(lanes_s2, width_K, 0.0)
+        cleared(lost_s2, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here, s1_here_l = value_f64_s1_core_prob_label_smoothing_ne_0(
+                    e0, e0_l, m0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_prob_label_smoothing_ne_0(
+                    e0, e0_l, m0, input_row_0[i], weight_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_K)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_K)
         dlabel_smoothing_[0], error = two_sum(
             dlabel_smoothing_[0],
-            vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(g_row, s1, s2, n_K),
+            vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(g_row, s1, s1_l, s2, s2_l, n_K),
         )
         dlabel_smoothing__l[0] += error
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, nearer, peak, plus, settled_sum, sum_up
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, nearer, one_and_more, peak, settled_sum, sum_up
 from ..elementary import exp, exp_low, exp_medium, expm1, expm1_low, log, log_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -242,26 +242,50 @@ def vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target, weight_target):
     e1 = np.float64(e1)
     ignore_index = np.float64(ignore_index)
     s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     target = np.float64(target)
     weight_target = np.float64(weight_target)
-    return 0.0 if target == ignore_index else 0.0 if weight_target == 0.0 else weight_target * e1 / s0
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = weight_target / s0
+    t4 = t3 * e1
+    t5 = 0.0 if t1 else 0.0 if t2 else fma(t3, e1, -t4) + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * e1
+    t6 = t5 - t5 == 0.0
+    t7 = 0.0 if t1 else 0.0 if t2 else t4
+    t8 = t7 + t5
+    t9 = t8 if t6 else t7
+    t10 = (t5 - (t8 - t7) if t6 else 0.0) if t9 - t9 == 0.0 else 0.0
+    return t9, t10
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
 #     if Eq(target, ignore_index) else weighted(e0[K], s2)))
 @core
-def vjp_f32_dinput_core(i_K, e1, g, ignore_index, s2, target, e0_K, weight_target):
+def vjp_f32_dinput_core(i_K, e1, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
     i_K = np.float64(i_K)
     e1 = np.float64(e1)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = (0.0 if t1 else 0.0 if weight_target == 0.0 else -(weight_target * e1)) if i_K == target else 0.0
-    return g * (t2 + (0.0 if t1 else 0.0 if e0_K == 0.0 else e0_K * s2))
+    t1 = i_K == target
+    t2 = target == ignore_index
+    t3 = weight_target == 0.0
+    t4 = -(weight_target * e1)
+    t5 = (0.0 if t2 else 0.0 if t3 else t4) if t1 else 0.0
+    t6 = e0_K == 0.0
+    t7 = e0_K * s2
+    t8 = 0.0 if t2 else 0.0 if t6 else t7
+    t9 = t5 + t8
+    t10 = g * t9
+    t11 = t9 - t5
+    t12 = (0.0 if t2 else 0.0 if t3 else -fma(weight_target, e1, t4)) if t1 else 0.0
+    t13 = 0.0 if t2 else 0.0 if t6 else fma(e0_K, s2, -t7) + e0_K * s2_l
+    t14 = fma(g, t9, -t10) + g * (t5 - (t9 - t11) + (t8 - t11) + t12 + t13)
+    return t10 + t14 if t14 - t14 == 0.0 else t10
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -432,33 +456,61 @@ def hvp_input_f64_dinput_core(
 def hvp_input_f32_s0_rate_core(direction_K1, e0_K1):
     direction_K1 = np.float64(direction_K1)
     e0_K1 = np.float64(e0_K1)
-    return 0.0 if e0_K1 == 0.0 else direction_K1 * e0_K1
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
 
 
 # s5 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*direction[target]/s0)) + (0 if Eq(target,
 #     ignore_index) else weighted(weight[target], -e1*q*s0_rate/s0**2 - e1*s0_rate/s0**2))
 @core
-def hvp_input_f32_s5_core(e1, ignore_index, q, s0, s0_l, s0_rate, target, direction_target, weight_target):
+def hvp_input_f32_s5_core(e1, ignore_index, q, s0, s0_l, s0_rate, s0_rate_l, target, direction_target, weight_target):
     e1 = np.float64(e1)
     ignore_index = np.float64(ignore_index)
     q = np.float64(q)
     s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     target = np.float64(target)
     direction_target = np.float64(direction_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = s0 * s0
-    t4 = 0.0 if t1 else 0.0 if t2 else weight_target * (-(e1 * s0_rate / t3) - e1 * q * s0_rate / t3)
-    return (0.0 if t1 else 0.0 if t2 else direction_target * weight_target * e1 * q / s0) + t4
-
-
-# r_s0 = 1/s0
-@core
-def hvp_input_f32_r_s0_core(s0, s0_l):
-    s0 = np.float64(s0)
-    return 1.0 / s0
+    t3 = direction_target / s0
+    t4 = t3 * weight_target
+    t5 = t4 * e1
+    t6 = t5 * q
+    t7 = 0.0 if t1 else 0.0 if t2 else t6
+    t8 = e1 / s0
+    t9 = t8 * s0_rate
+    t10 = t9 / s0
+    t11 = -t10
+    t12 = t8 * q
+    t13 = t12 / s0
+    t14 = -(t13 * s0_rate)
+    t15 = t11 + t14
+    t16 = weight_target * t15
+    t17 = 0.0 if t1 else 0.0 if t2 else t16
+    t18 = t7 + t17
+    t19 = t18 - t7
+    t20 = fma(t3, weight_target, -t4) + (fma(-t3, s0, direction_target) - t3 * s0_l) / s0 * weight_target
+    t21 = 0.0 if t1 else 0.0 if t2 else fma(t5, q, -t6) + (fma(t4, e1, -t5) + t20 * e1) * q
+    t22 = t15 - t11
+    t23 = (fma(-t8, s0, e1) - t8 * s0_l) / s0
+    t24 = -((fma(t11, s0, t9) + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t23 * s0_rate) - t10 * s0_l) / s0)
+    t25 = (fma(-t13, s0, t12) + (fma(t8, q, -t12) + t23 * q) - t13 * s0_l) / s0 * s0_rate
+    t26 = t11 - (t15 - t22) + (t14 - t22) + t24 + -(fma(t13, s0_rate, t14) + t13 * s0_rate_l + t25)
+    t27 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t15, -t16) + weight_target * t26
+    t28 = t7 - (t18 - t19) + (t17 - t19) + t21 + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t18 + t28
+    t31 = t30 if t29 else t18
+    t32 = (t28 - (t30 - t18) if t29 else 0.0) if t31 - t31 == 0.0 else 0.0
+    return t31, t32
 
 
 # dinput[K] = g*(weighted(e0[K], s5) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
@@ -466,7 +518,24 @@ def hvp_input_f32_r_s0_core(s0, s0_l):
 #     if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s4*direction[K])))
 @core
 def hvp_input_f32_dinput_core(
-    i_K, e1, g, ignore_index, q, r_s0, s0_rate, s4, s5, target, direction_K, direction_target, e0_K, weight_target
+    i_K,
+    e1,
+    g,
+    ignore_index,
+    q,
+    r_s0,
+    r_s0_l,
+    s0_rate,
+    s0_rate_l,
+    s4,
+    s4_l,
+    s5,
+    s5_l,
+    target,
+    direction_K,
+    direction_target,
+    e0_K,
+    weight_target,
 ):
     i_K = np.float64(i_K)
     e1 = np.float64(e1)
@@ -474,21 +543,52 @@ def hvp_input_f32_dinput_core(
     ignore_index = np.float64(ignore_index)
     q = np.float64(q)
     r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     target = np.float64(target)
     direction_K = np.float64(direction_K)
     direction_target = np.float64(direction_target)
     e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
     t1 = e0_K == 0.0
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = 0.0 if t2 else 0.0 if t3 else -(direction_target * weight_target * e1 * q)
-    t5 = t4 + (0.0 if t2 else 0.0 if t3 else r_s0 * weight_target * e1 * q * s0_rate)
-    t6 = (0.0 if t1 else e0_K * s5) + (t5 if i_K == target else 0.0)
-    return g * (t6 + (0.0 if t2 else 0.0 if t1 else direction_K * e0_K * s4))
+    t2 = e0_K * s5
+    t3 = 0.0 if t1 else t2
+    t4 = i_K == target
+    t5 = target == ignore_index
+    t6 = weight_target == 0.0
+    t7 = direction_target * weight_target
+    t8 = t7 * e1
+    t9 = -(t8 * q)
+    t10 = 0.0 if t5 else 0.0 if t6 else t9
+    t11 = r_s0 * weight_target
+    t12 = t11 * e1
+    t13 = t12 * q
+    t14 = t13 * s0_rate
+    t15 = 0.0 if t5 else 0.0 if t6 else t14
+    t16 = t10 + t15
+    t17 = t16 if t4 else 0.0
+    t18 = t3 + t17
+    t19 = direction_K * e0_K
+    t20 = t19 * s4
+    t21 = 0.0 if t5 else 0.0 if t1 else t20
+    t22 = t18 + t21
+    t23 = g * t22
+    t24 = t22 - t18
+    t25 = t18 - t3
+    t26 = t16 - t10
+    t27 = -(fma(t8, q, t9) + (fma(t7, e1, -t8) + fma(direction_target, weight_target, -t7) * e1) * q)
+    t28 = (fma(t11, e1, -t12) + (fma(r_s0, weight_target, -t11) + r_s0_l * weight_target) * e1) * q
+    t29 = 0.0 if t6 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(t12, q, -t13) + t28) * s0_rate
+    t30 = t10 - (t16 - t26) + (t15 - t26) + (0.0 if t5 else 0.0 if t6 else t27) + (0.0 if t5 else t29)
+    t31 = t3 - (t18 - t25) + (t17 - t25) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t32 = 0.0 if t5 else 0.0 if t1 else fma(t19, s4, -t20) + t19 * s4_l + fma(direction_K, e0_K, -t19) * s4
+    t33 = fma(g, t22, -t23) + g * (t18 - (t22 - t24) + (t21 - t24) + (t31 + (t30 if t4 else 0.0)) + t32)
+    return t23 + t33 if t33 - t33 == 0.0 else t23
 
 
 # e0 = expm1(q*(-m0 - log(s0) + input[target]))
@@ -830,13 +930,13 @@ def vjp_f32(g, input, target, weight, ignore_index, q, dinput_):
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
         e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s2 = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
             dinput__row_1[i] = vjp_f32_dinput_core(
-                start + i, e1, g_row, ignore_index, s2, target_row, e0_0[i], weight[inside(target_row, n_K)]
+                start + i, e1, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], weight[inside(target_row, n_K)]
             )
 
 
@@ -949,13 +1049,13 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, q, out_, dinput_)
             weight[inside(target_row, n_K)],
         )
         e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s2 = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
             dinput__row_1[i] = vjp_f32_dinput_core(
-                start + i, e1, g_row, ignore_index, s2, target_row, e0_0[i], weight[inside(target_row, n_K)]
+                start + i, e1, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], weight[inside(target_row, n_K)]
             )
 
 
@@ -1058,6 +1158,10 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
     width_K = lanes_of(n_K)
     lanes_m0 = np.empty(LANES)
     e0 = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -1072,36 +1176,41 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
                 m0_here = value_f64_m0_core(input_row_0[i])
                 lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         m0 = peak(lanes_m0, width_K)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        lanes_s0_rate = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        direction_row_2 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-            s0_rate_here = hvp_input_f32_s0_rate_core(direction_row_2[i], e0_here)
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        s0_rate = lanes_s0_rate
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        cleared(lanes_s0_rate, width_K, 0.0)
+        cleared(lost_s0_rate, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here)
+                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
+                s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core(direction_row_2[i], e0_here)
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_K)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s4 = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
-        s5 = hvp_input_f32_s5_core(
+        s4, s4_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        s5, s5_l = hvp_input_f32_s5_core(
             e1,
             ignore_index,
             q,
             s0,
             s0_l,
             s0_rate,
+            s0_rate_l,
             target_row,
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        r_s0 = hvp_input_f32_r_s0_core(s0, s0_l)
+        r_s0, r_s0_l = hvp_input_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -1114,9 +1223,13 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
                 ignore_index,
                 q,
                 r_s0,
+                r_s0_l,
                 s0_rate,
+                s0_rate_l,
                 s4,
+                s4_l,
                 s5,
+                s5_l,
                 target_row,
                 direction_row_0[i],
                 direction_row[inside(target_row, n_K)],

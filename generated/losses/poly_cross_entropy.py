@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, nearer, peak, plus, settled_sum, sum_up
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, nearer, one_and_more, peak, settled_sum, sum_up
 from ..elementary import exp, exp_low, exp_medium, log, log_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -585,47 +585,68 @@ def hvp_input_f64_dinput_core(
 def hvp_input_f32_s0_rate_core(direction_K1, e0_K1):
     direction_K1 = np.float64(direction_K1)
     e0_K1 = np.float64(e0_K1)
-    return 0.0 if e0_K1 == 0.0 else direction_K1 * e0_K1
-
-
-# s4 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
-@core
-def hvp_input_f32_s4_core(e1, epsilon, ignore_index, s0, target, weight_target):
-    e1 = np.float64(e1)
-    epsilon = np.float64(epsilon)
-    ignore_index = np.float64(ignore_index)
-    s0 = np.float64(s0)
-    target = np.float64(target)
-    weight_target = np.float64(weight_target)
-    t1 = 0.0 if weight_target == 0.0 else weight_target * (1.0 / s0 + e1 * epsilon / (s0 * s0))
-    return 0.0 if target == ignore_index else t1
+    t1 = e0_K1 == 0.0
+    t2 = direction_K1 * e0_K1
+    t3 = 0.0 if t1 else fma(direction_K1, e0_K1, -t2)
+    t4 = 0.0 if t1 else t2
+    t5 = t3 if t3 - t3 == 0.0 else 0.0
+    return t4, t5
 
 
 # s5 = (0 if Eq(target, ignore_index) else weighted(weight[target], s0_rate*(-2*e1*epsilon/s0**3 - 1/s0**2))) + (0
 #     if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon*direction[target]/s0**2))
 @core
-def hvp_input_f32_s5_core(e1, epsilon, ignore_index, s0, s0_rate, target, direction_target, weight_target):
+def hvp_input_f32_s5_core(
+    e1, epsilon, ignore_index, s0, s0_l, s0_rate, s0_rate_l, target, direction_target, weight_target
+):
     e1 = np.float64(e1)
     epsilon = np.float64(epsilon)
     ignore_index = np.float64(ignore_index)
     s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     target = np.float64(target)
     direction_target = np.float64(direction_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = s0 * s0
-    t4 = 0.0 if t2 else weight_target * s0_rate * (-(1.0 / t3) - e1 * 2.0 * epsilon / (t3 * s0))
-    t5 = 0.0 if t1 else 0.0 if t2 else direction_target * e1 * weight_target * epsilon / t3
-    return (0.0 if t1 else t4) + t5
-
-
-# r_s0 = 1/s0
-@core
-def hvp_input_f32_r_s0_core(s0):
-    s0 = np.float64(s0)
-    return 1.0 / s0
+    t3 = weight_target * s0_rate
+    t4 = 1.0 / s0
+    t5 = t4 / s0
+    t6 = -t5
+    t7 = e1 / s0
+    t8 = t7 * epsilon
+    t9 = t8 / s0
+    t10 = t9 * 2.0
+    t11 = t10 / s0
+    t12 = -t11
+    t13 = t6 + t12
+    t14 = t3 * t13
+    t15 = 0.0 if t1 else 0.0 if t2 else t14
+    t16 = direction_target / s0
+    t17 = t16 * e1
+    t18 = t17 / s0
+    t19 = t18 * weight_target
+    t20 = t19 * epsilon
+    t21 = 0.0 if t1 else 0.0 if t2 else t20
+    t22 = t15 + t21
+    t23 = t22 - t15
+    t24 = t13 - t6
+    t25 = -((fma(t6, s0, t4) + (fma(-t4, s0, 1.0) - t4 * s0_l) / s0 - t5 * s0_l) / s0)
+    t26 = fma(-t9, s0, t8) + (fma(t7, epsilon, -t8) + (fma(-t7, s0, e1) - t7 * s0_l) / s0 * epsilon)
+    t27 = -((fma(t12, s0, t10) + (t26 - t9 * s0_l) / s0 * 2.0 - t11 * s0_l) / s0)
+    t28 = fma(t3, t13, -t14) + t3 * (t6 - (t13 - t24) + (t12 - t24) + t25 + t27)
+    t29 = 0.0 if t2 else t28 + (fma(weight_target, s0_rate, -t3) + weight_target * s0_rate_l) * t13
+    t30 = fma(-t18, s0, t17) + (fma(t16, e1, -t17) + (fma(-t16, s0, direction_target) - t16 * s0_l) / s0 * e1)
+    t31 = (fma(t18, weight_target, -t19) + (t30 - t18 * s0_l) / s0 * weight_target) * epsilon
+    t32 = 0.0 if t1 else 0.0 if t2 else fma(t19, epsilon, -t20) + t31
+    t33 = t15 - (t22 - t23) + (t21 - t23) + (0.0 if t1 else t29) + t32
+    t34 = t33 - t33 == 0.0
+    t35 = t22 + t33
+    t36 = t35 if t34 else t22
+    t37 = (t33 - (t35 - t22) if t34 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
 # dinput[K] = g*(weighted(e0[K], s5) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
@@ -634,7 +655,24 @@ def hvp_input_f32_r_s0_core(s0):
 #     s4*direction[K])))
 @core
 def hvp_input_f32_dinput_core(
-    i_K, e1, epsilon, g, ignore_index, r_s0, s0_rate, s4, s5, target, direction_K, direction_target, e0_K, weight_target
+    i_K,
+    e1,
+    epsilon,
+    g,
+    ignore_index,
+    r_s0,
+    r_s0_l,
+    s0_rate,
+    s0_rate_l,
+    s4,
+    s4_l,
+    s5,
+    s5_l,
+    target,
+    direction_K,
+    direction_target,
+    e0_K,
+    weight_target,
 ):
     i_K = np.float64(i_K)
     e1 = np.float64(e1)
@@ -642,21 +680,56 @@ def hvp_input_f32_dinput_core(
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
     target = np.float64(target)
     direction_K = np.float64(direction_K)
     direction_target = np.float64(direction_target)
     e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
     t1 = e0_K == 0.0
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = 0.0 if t2 else 0.0 if t3 else -(direction_target * e1 * r_s0 * weight_target * epsilon)
-    t5 = (0.0 if t2 else 0.0 if t3 else r_s0 * r_s0 * e1 * weight_target * epsilon * s0_rate) + t4
-    t6 = (0.0 if t1 else e0_K * s5) + (t5 if i_K == target else 0.0)
-    return g * (t6 + (0.0 if t2 else 0.0 if t1 else direction_K * e0_K * s4))
+    t2 = e0_K * s5
+    t3 = 0.0 if t1 else t2
+    t4 = i_K == target
+    t5 = target == ignore_index
+    t6 = weight_target == 0.0
+    t7 = r_s0 * r_s0
+    t8 = t7 * e1
+    t9 = t8 * weight_target
+    t10 = t9 * epsilon
+    t11 = t10 * s0_rate
+    t12 = 0.0 if t5 else 0.0 if t6 else t11
+    t13 = direction_target * e1
+    t14 = t13 * r_s0
+    t15 = t14 * weight_target
+    t16 = -(t15 * epsilon)
+    t17 = 0.0 if t5 else 0.0 if t6 else t16
+    t18 = t12 + t17
+    t19 = t18 if t4 else 0.0
+    t20 = t3 + t19
+    t21 = direction_K * e0_K
+    t22 = t21 * s4
+    t23 = 0.0 if t5 else 0.0 if t1 else t22
+    t24 = t20 + t23
+    t25 = g * t24
+    t26 = t24 - t20
+    t27 = t20 - t3
+    t28 = t18 - t12
+    t29 = (fma(t7, e1, -t8) + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1) * weight_target
+    t30 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t29) * epsilon) * s0_rate
+    t31 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t30
+    t32 = (fma(t13, r_s0, -t14) + t13 * r_s0_l + fma(direction_target, e1, -t13) * r_s0) * weight_target
+    t33 = 0.0 if t6 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t32) * epsilon)
+    t34 = t3 - (t20 - t27) + (t19 - t27) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t35 = t34 + (t12 - (t18 - t28) + (t17 - t28) + t31 + (0.0 if t5 else t33) if t4 else 0.0)
+    t36 = 0.0 if t5 else 0.0 if t1 else fma(t21, s4, -t22) + t21 * s4_l + fma(direction_K, e0_K, -t21) * s4
+    t37 = fma(g, t24, -t25) + g * (t20 - (t24 - t26) + (t23 - t26) + t35 + t36)
+    return t25 + t37 if t37 - t37 == 0.0 else t25
 
 
 # e1 = log(s0)
@@ -1273,6 +1346,10 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
     width_K = lanes_of(n_K)
     lanes_m0 = np.empty(LANES)
     e0 = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -1287,34 +1364,41 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
                 m0_here = value_f64_m0_core(input_row_0[i])
                 lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         m0 = peak(lanes_m0, width_K)
-        lanes_s0 = 0.0
-        lanes_s0_rate = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        direction_row_2 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s0_rate_here = hvp_input_f32_s0_rate_core(direction_row_2[i], e0_here)
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-        s0 = lanes_s0
-        s0_rate = lanes_s0_rate
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        cleared(lanes_s0_rate, width_K, 0.0)
+        cleared(lost_s0_rate, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            direction_row_2 = direction_row[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here)
+                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
+                s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core(direction_row_2[i], e0_here)
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_K)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1 = vjp_f32_e1_core(m0, input_row[inside(target_row, n_K)])
-        s4 = hvp_input_f32_s4_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        s5 = hvp_input_f32_s5_core(
+        s4, s4_l = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        s5, s5_l = hvp_input_f32_s5_core(
             e1,
             epsilon,
             ignore_index,
             s0,
+            s0_l,
             s0_rate,
+            s0_rate_l,
             target_row,
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        r_s0 = hvp_input_f32_r_s0_core(s0)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -1327,9 +1411,13 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
                 g_row,
                 ignore_index,
                 r_s0,
+                r_s0_l,
                 s0_rate,
+                s0_rate_l,
                 s4,
+                s4_l,
                 s5,
+                s5_l,
                 target_row,
                 direction_row_0[i],
                 direction_row[inside(target_row, n_K)],

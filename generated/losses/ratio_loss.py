@@ -378,7 +378,11 @@ def vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t14 = t13 + (fma(-t4, m1, t3) + (fma(-t3, t3, s1) + s1_l) / (t3 + t3)) / m1
     t15 = (fma(-t10, t9, t8) - t10 * (1.0 - (t9 - t11) + (t7 - t11))) / t9
     t16 = t15 + t14 * (t10 * ((t7 if t6 else 1.0) / t9))
-    return t10 + t16 if t16 - t16 == 0.0 else t10
+    t17 = t16 - t16 == 0.0
+    t18 = t10 + t16
+    t19 = t18 if t17 else t10
+    t20 = (t16 - (t18 - t10) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
 # e1 = sigmoid(-sqrt(s1)/m1 + sqrt(s0)/m0)
@@ -406,107 +410,11 @@ def vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t14 = t13 + -((fma(t4, m1, t3) + (fma(-t3, t3, s1) + s1_l) / (t3 + t3)) / m1)
     t15 = (fma(-t10, t9, t8) - t10 * (1.0 - (t9 - t11) + (t7 - t11))) / t9
     t16 = t15 + t14 * (t10 * ((t7 if t6 else 1.0) / t9))
-    return t10 + t16 if t16 - t16 == 0.0 else t10
-
-
-# s3 = 2*e0**2*e1*(0 if Eq(s1, 0) else 1/sqrt(s1))
-@core
-def vjp_f32_s3_core_no_swap(e0, e1, s1, s1_l):
-    e0 = np.float64(e0)
-    e1 = np.float64(e1)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    t1 = e0 * 2.0
-    t2 = t1 * e0
-    t3 = t2 * e1
-    t4 = s1 + -0.0
-    t5 = t4 - s1
-    t6 = s1 - (t4 - t5) + (-0.0 - t5) + s1_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
-    t10 = math.sqrt(s1)
-    t11 = 1.0 / t10
-    t12 = 0.0 if t9 else t11
-    t13 = t3 * t12
-    t14 = 0.0 if t9 else (fma(-t11, t10, 1.0) - t11 * ((fma(-t10, t10, s1) + s1_l) / (t10 + t10))) / t10
-    t15 = fma(t3, t12, -t13) + t3 * t14 + (fma(t2, e1, -t3) + fma(t1, e0, -t2) * e1) * t12
-    return t13 + t15 if t15 - t15 == 0.0 else t13
-
-
-# s4 = -2*e0**2*e1*(0 if Eq(s0, 0) else 1/sqrt(s0))
-@core
-def vjp_f32_s4_core_no_swap(e0, e1, s0, s0_l):
-    e0 = np.float64(e0)
-    e1 = np.float64(e1)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = e0 * 2.0
-    t2 = t1 * e0
-    t3 = t2 * e1
-    t4 = s0 + -0.0
-    t5 = t4 - s0
-    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
-    t10 = math.sqrt(s0)
-    t11 = 1.0 / t10
-    t12 = 0.0 if t9 else t11
-    t13 = -(t3 * t12)
-    t14 = 0.0 if t9 else (fma(-t11, t10, 1.0) - t11 * ((fma(-t10, t10, s0) + s0_l) / (t10 + t10))) / t10
-    t15 = -(fma(t3, t12, t13) + t3 * t14 + (fma(t2, e1, -t3) + fma(t1, e0, -t2) * e1) * t12)
-    return t13 + t15 if t15 - t15 == 0.0 else t13
-
-
-# danchor[D] = g*(2*s3*y1[D] + 2*s4*y0[D])
-@core
-def vjp_f32_danchor_core_no_swap(g, s3, s4, y0_D, y0_D_l, y1_D, y1_D_l):
-    g = np.float64(g)
-    s3 = np.float64(s3)
-    s4 = np.float64(s4)
-    y0_D = np.float64(y0_D)
-    y0_D_l = np.float64(y0_D_l)
-    y1_D = np.float64(y1_D)
-    y1_D_l = np.float64(y1_D_l)
-    t1 = y0_D * 2.0
-    t2 = t1 * s4
-    t3 = y1_D * 2.0
-    t4 = t3 * s3
-    t5 = t2 + t4
-    t6 = g * t5
-    t7 = t5 - t2
-    t8 = t2 - (t5 - t7) + (t4 - t7) + (fma(t1, s4, -t2) + y0_D_l * 2.0 * s4)
-    t9 = fma(g, t5, -t6) + g * (t8 + (fma(t3, s3, -t4) + y1_D_l * 2.0 * s3))
-    return t6 + t9 if t9 - t9 == 0.0 else t6
-
-
-# dpositive[D] = -2*g*s3*y1[D]
-@core
-def vjp_f32_dpositive_core_no_swap(g, s3, y1_D, y1_D_l):
-    g = np.float64(g)
-    s3 = np.float64(s3)
-    y1_D = np.float64(y1_D)
-    y1_D_l = np.float64(y1_D_l)
-    t1 = y1_D * 2.0
-    t2 = t1 * g
-    t3 = -(t2 * s3)
-    t4 = -(fma(t2, s3, t3) + (fma(t1, g, -t2) + y1_D_l * 2.0 * g) * s3)
-    return t3 + t4 if t4 - t4 == 0.0 else t3
-
-
-# dnegative[D] = -2*g*s4*y0[D]
-@core
-def vjp_f32_dnegative_core_no_swap(g, s4, y0_D, y0_D_l):
-    g = np.float64(g)
-    s4 = np.float64(s4)
-    y0_D = np.float64(y0_D)
-    y0_D_l = np.float64(y0_D_l)
-    t1 = y0_D * 2.0
-    t2 = t1 * g
-    t3 = -(t2 * s4)
-    t4 = -(fma(t2, s4, t3) + (fma(t1, g, -t2) + y0_D_l * 2.0 * g) * s4)
-    return t3 + t4 if t4 - t4 == 0.0 else t3
+    t17 = t16 - t16 == 0.0
+    t18 = t10 + t16
+    t19 = t18 if t17 else t10
+    t20 = (t16 - (t18 - t10) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
 # out = 2*e0**2
@@ -522,7 +430,7 @@ def value_and_grad_f64_out_core_no_swap(e0, e0_l):
 
 # out = 2*e0**2
 @core
-def value_and_grad_f32_out_core_no_swap(e0):
+def value_and_grad_f32_out_core_no_swap(e0, e0_l):
     e0 = np.float64(e0)
     return e0 * 2.0 * e0
 
@@ -1495,10 +1403,10 @@ def vjp_f32_no_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegati
                 s1_here, s1_here_l = value_f64_s1_core_no_swap(y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0 = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        e1 = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        s3 = vjp_f32_s3_core_no_swap(e0, e1, s1, s1_l)
-        s4 = vjp_f32_s4_core_no_swap(e0, e1, s0, s0_l)
+        e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
+        e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
         start, stop = 0, n_D
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
@@ -1508,9 +1416,11 @@ def vjp_f32_no_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegati
         dpositive__row_5 = dpositive__row[start:stop]
         dnegative__row_6 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_4[i] = vjp_f32_danchor_core_no_swap(g_row, s3, s4, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-            dpositive__row_5[i] = vjp_f32_dpositive_core_no_swap(g_row, s3, y1_2[i], y1_l_3[i])
-            dnegative__row_6[i] = vjp_f32_dnegative_core_no_swap(g_row, s4, y0_0[i], y0_l_1[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_no_swap(
+                g_row, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+            )
+            dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(g_row, s3, s3_l, y1_2[i], y1_l_3[i])
+            dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(g_row, s4, s4_l, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -1666,11 +1576,11 @@ def value_and_grad_f32_no_swap(g, anchor, positive, negative, out_, danchor_, dp
                 s1_here, s1_here_l = value_f64_s1_core_no_swap(y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0 = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        out_[row] = value_and_grad_f32_out_core_no_swap(e0)
-        e1 = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
-        s3 = vjp_f32_s3_core_no_swap(e0, e1, s1, s1_l)
-        s4 = vjp_f32_s4_core_no_swap(e0, e1, s0, s0_l)
+        e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
+        out_[row] = value_and_grad_f32_out_core_no_swap(e0, e0_l)
+        e1, e1_l = vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
         start, stop = 0, n_D
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
@@ -1680,9 +1590,11 @@ def value_and_grad_f32_no_swap(g, anchor, positive, negative, out_, danchor_, dp
         dpositive__row_5 = dpositive__row[start:stop]
         dnegative__row_6 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_4[i] = vjp_f32_danchor_core_no_swap(g_row, s3, s4, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-            dpositive__row_5[i] = vjp_f32_dpositive_core_no_swap(g_row, s3, y1_2[i], y1_l_3[i])
-            dnegative__row_6[i] = vjp_f32_dnegative_core_no_swap(g_row, s4, y0_0[i], y0_l_1[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_no_swap(
+                g_row, s3, s3_l, s4, s4_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+            )
+            dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap(g_row, s3, s3_l, y1_2[i], y1_l_3[i])
+            dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap(g_row, s4, s4_l, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -2666,7 +2578,11 @@ def vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t19 = t18 + -(t17 if t7 else (fma(-t6, m2, t5) + (fma(-t5, t5, s2) + s2_l) / (t5 + t5)) / m2)
     t20 = (fma(-t14, t13, t12) - t14 * (1.0 - (t13 - t15) + (t11 - t15))) / t13
     t21 = t20 + t19 * (t14 * ((t11 if t10 else 1.0) / t13))
-    return t14 + t21 if t21 - t21 == 0.0 else t14
+    t22 = t21 - t21 == 0.0
+    t23 = t14 + t21
+    t24 = t23 if t22 else t14
+    t25 = (t21 - (t23 - t14) if t22 else 0.0) if t24 - t24 == 0.0 else 0.0
+    return t24, t25
 
 
 # e3 = sigmoid(minimum(sqrt(s1)/m1, sqrt(s2)/m2) - sqrt(s0)/m0)
@@ -2702,206 +2618,11 @@ def vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t19 = t18 + (t17 if t7 else (fma(-t6, m2, t5) + (fma(-t5, t5, s2) + s2_l) / (t5 + t5)) / m2)
     t20 = (fma(-t14, t13, t12) - t14 * (1.0 - (t13 - t15) + (t11 - t15))) / t13
     t21 = t20 + t19 * (t14 * ((t11 if t10 else 1.0) / t13))
-    return t14 + t21 if t21 - t21 == 0.0 else t14
-
-
-# s4 = -4*e0**2*e3*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if Eq(s2,
-#     0) else 1/sqrt(s2))/4))
-@core
-def vjp_f32_s4_core_swap(e0, e1, e1_l, e2, e2_l, e3, m1, m2, s2, s2_l):
-    e0 = np.float64(e0)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
-    e3 = np.float64(e3)
-    m1 = np.float64(m1)
-    m2 = np.float64(m2)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    t1 = e0 * 4.0
-    t2 = t1 * e0
-    t3 = t2 * e3
-    t4 = e1 / m1
-    t5 = e2 / m2
-    t6 = -t5
-    t7 = t4 + t6
-    t8 = t7 - t4
-    t9 = -t4
-    t10 = (fma(t9, m1, e1) + e1_l) / m1
-    t11 = (fma(t6, m2, e2) + e2_l) / m2
-    t12 = t4 - (t7 - t8) + (t6 - t8) + t10 + -t11
-    t13 = t12 - t12 == 0.0
-    t14 = t7 + t12
-    t15 = t14 if t13 else t7
-    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) < 0.0
-    t17 = t5 + t9
-    t18 = t17 - t5
-    t19 = t5 - (t17 - t18) + (t9 - t18) + t11 + -t10
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s2 + -0.0
-    t25 = t24 - s2
-    t26 = s2 - (t24 - t25) + (-0.0 - t25) + s2_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = math.sqrt(s2)
-    t31 = 1.0 / t30
-    t32 = 0.0 if t29 else t31
-    t33 = 0.0 if t16 else t32 * 0.5 if t23 else t32 * 0.25
-    t34 = -(t3 * t33)
-    t35 = 0.0 if t29 else (fma(-t31, t30, 1.0) - t31 * ((fma(-t30, t30, s2) + s2_l) / (t30 + t30))) / t30
-    t36 = fma(t3, t33, t34) + t3 * (0.0 if t16 else t35 * 0.5 if t23 else t35 * 0.25)
-    t37 = -(t36 + (fma(t2, e3, -t3) + fma(t1, e0, -t2) * e3) * t33)
-    return t34 + t37 if t37 - t37 == 0.0 else t34
-
-
-# s5 = -4*e0**2*e3*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if Eq(s1,
-#     0) else 1/sqrt(s1))/4))
-@core
-def vjp_f32_s5_core_swap(e0, e1, e1_l, e2, e2_l, e3, m1, m2, s1, s1_l):
-    e0 = np.float64(e0)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
-    e3 = np.float64(e3)
-    m1 = np.float64(m1)
-    m2 = np.float64(m2)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    t1 = e0 * 4.0
-    t2 = t1 * e0
-    t3 = t2 * e3
-    t4 = e1 / m1
-    t5 = e2 / m2
-    t6 = -t5
-    t7 = t4 + t6
-    t8 = t7 - t4
-    t9 = -t4
-    t10 = (fma(t9, m1, e1) + e1_l) / m1
-    t11 = (fma(t6, m2, e2) + e2_l) / m2
-    t12 = t4 - (t7 - t8) + (t6 - t8) + t10 + -t11
-    t13 = t12 - t12 == 0.0
-    t14 = t7 + t12
-    t15 = t14 if t13 else t7
-    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) < 0.0
-    t17 = s1 + -0.0
-    t18 = t17 - s1
-    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = math.sqrt(s1)
-    t24 = 1.0 / t23
-    t25 = 0.0 if t22 else t24
-    t26 = t5 + t9
-    t27 = t26 - t5
-    t28 = t5 - (t26 - t27) + (t9 - t27) + t11 + -t10
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) < 0.0
-    t33 = t25 * 0.5 if t16 else 0.0 if t32 else t25 * 0.25
-    t34 = -(t3 * t33)
-    t35 = 0.0 if t22 else (fma(-t24, t23, 1.0) - t24 * ((fma(-t23, t23, s1) + s1_l) / (t23 + t23))) / t23
-    t36 = fma(t3, t33, t34) + t3 * (t35 * 0.5 if t16 else 0.0 if t32 else t35 * 0.25)
-    t37 = -(t36 + (fma(t2, e3, -t3) + fma(t1, e0, -t2) * e3) * t33)
-    return t34 + t37 if t37 - t37 == 0.0 else t34
-
-
-# s6 = 2*e0**2*e3*(0 if Eq(s0, 0) else 1/sqrt(s0))
-@core
-def vjp_f32_s6_core_swap(e0, e3, s0, s0_l):
-    e0 = np.float64(e0)
-    e3 = np.float64(e3)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = e0 * 2.0
-    t2 = t1 * e0
-    t3 = t2 * e3
-    t4 = s0 + -0.0
-    t5 = t4 - s0
-    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
-    t10 = math.sqrt(s0)
-    t11 = 1.0 / t10
-    t12 = 0.0 if t9 else t11
-    t13 = t3 * t12
-    t14 = 0.0 if t9 else (fma(-t11, t10, 1.0) - t11 * ((fma(-t10, t10, s0) + s0_l) / (t10 + t10))) / t10
-    t15 = fma(t3, t12, -t13) + t3 * t14 + (fma(t2, e3, -t3) + fma(t1, e0, -t2) * e3) * t12
-    return t13 + t15 if t15 - t15 == 0.0 else t13
-
-
-# danchor[D] = g*(2*s5*y1[D] + 2*s6*y0[D])
-@core
-def vjp_f32_danchor_core_swap(g, s5, s6, y0_D, y0_D_l, y1_D, y1_D_l):
-    g = np.float64(g)
-    s5 = np.float64(s5)
-    s6 = np.float64(s6)
-    y0_D = np.float64(y0_D)
-    y0_D_l = np.float64(y0_D_l)
-    y1_D = np.float64(y1_D)
-    y1_D_l = np.float64(y1_D_l)
-    t1 = y0_D * 2.0
-    t2 = t1 * s6
-    t3 = y1_D * 2.0
-    t4 = t3 * s5
-    t5 = t2 + t4
-    t6 = g * t5
-    t7 = t5 - t2
-    t8 = t2 - (t5 - t7) + (t4 - t7) + (fma(t1, s6, -t2) + y0_D_l * 2.0 * s6)
-    t9 = fma(g, t5, -t6) + g * (t8 + (fma(t3, s5, -t4) + y1_D_l * 2.0 * s5))
-    return t6 + t9 if t9 - t9 == 0.0 else t6
-
-
-# dpositive[D] = g*(-2*s4*y2[D] - 2*s6*y0[D])
-@core
-def vjp_f32_dpositive_core_swap(g, s4, s6, y0_D, y0_D_l, y2_D, y2_D_l):
-    g = np.float64(g)
-    s4 = np.float64(s4)
-    s6 = np.float64(s6)
-    y0_D = np.float64(y0_D)
-    y0_D_l = np.float64(y0_D_l)
-    y2_D = np.float64(y2_D)
-    y2_D_l = np.float64(y2_D_l)
-    t1 = y0_D * 2.0
-    t2 = -(t1 * s6)
-    t3 = y2_D * 2.0
-    t4 = -(t3 * s4)
-    t5 = t2 + t4
-    t6 = g * t5
-    t7 = t5 - t2
-    t8 = t2 - (t5 - t7) + (t4 - t7) + -(fma(t1, s6, t2) + y0_D_l * 2.0 * s6)
-    t9 = fma(g, t5, -t6) + g * (t8 + -(fma(t3, s4, t4) + y2_D_l * 2.0 * s4))
-    return t6 + t9 if t9 - t9 == 0.0 else t6
-
-
-# dnegative[D] = g*(2*s4*y2[D] - 2*s5*y1[D])
-@core
-def vjp_f32_dnegative_core_swap(g, s4, s5, y1_D, y1_D_l, y2_D, y2_D_l):
-    g = np.float64(g)
-    s4 = np.float64(s4)
-    s5 = np.float64(s5)
-    y1_D = np.float64(y1_D)
-    y1_D_l = np.float64(y1_D_l)
-    y2_D = np.float64(y2_D)
-    y2_D_l = np.float64(y2_D_l)
-    t1 = y1_D * 2.0
-    t2 = -(t1 * s5)
-    t3 = y2_D * 2.0
-    t4 = t3 * s4
-    t5 = t2 + t4
-    t6 = g * t5
-    t7 = t5 - t2
-    t8 = t2 - (t5 - t7) + (t4 - t7) + -(fma(t1, s5, t2) + y1_D_l * 2.0 * s5)
-    t9 = fma(g, t5, -t6) + g * (t8 + (fma(t3, s4, -t4) + y2_D_l * 2.0 * s4))
-    return t6 + t9 if t9 - t9 == 0.0 else t6
+    t22 = t21 - t21 == 0.0
+    t23 = t14 + t21
+    t24 = t23 if t22 else t14
+    t25 = (t21 - (t23 - t14) if t22 else 0.0) if t24 - t24 == 0.0 else 0.0
+    return t24, t25
 
 
 # out = 2*e0**2
@@ -2917,7 +2638,7 @@ def value_and_grad_f64_out_core_swap(e0, e0_l):
 
 # out = 2*e0**2
 @core
-def value_and_grad_f32_out_core_swap(e0):
+def value_and_grad_f32_out_core_swap(e0, e0_l):
     e0 = np.float64(e0)
     return e0 * 2.0 * e0
 
@@ -4581,13 +4302,13 @@ def vjp_f32_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegative_
                 s2_here, s2_here_l = value_f64_s2_core_swap(y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0 = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
+        e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
         e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
-        e3 = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4 = vjp_f32_s4_core_swap(e0, e1, e1_l, e2, e2_l, e3, m1, m2, s2, s2_l)
-        s5 = vjp_f32_s5_core_swap(e0, e1, e1_l, e2, e2_l, e3, m1, m2, s1, s1_l)
-        s6 = vjp_f32_s6_core_swap(e0, e3, s0, s0_l)
+        e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
         start, stop = 0, n_D
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
@@ -4599,9 +4320,15 @@ def vjp_f32_swap(g, anchor, positive, negative, danchor_, dpositive_, dnegative_
         dpositive__row_7 = dpositive__row[start:stop]
         dnegative__row_8 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_4[i] = vjp_f32_danchor_core_swap(g_row, s5, s6, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-            dpositive__row_7[i] = vjp_f32_dpositive_core_swap(g_row, s4, s6, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i])
-            dnegative__row_8[i] = vjp_f32_dnegative_core_swap(g_row, s4, s5, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_swap(
+                g_row, s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+            )
+            dpositive__row_7[i] = vjp_f64_dpositive_core_swap(
+                g_row, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
+            )
+            dnegative__row_8[i] = vjp_f64_dnegative_core_swap(
+                g_row, s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
+            )
 
 
 @loop
@@ -4816,14 +4543,14 @@ def value_and_grad_f32_swap(g, anchor, positive, negative, out_, danchor_, dposi
                 s2_here, s2_here_l = value_f64_s2_core_swap(y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0 = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        out_[row] = value_and_grad_f32_out_core_swap(e0)
+        e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
+        out_[row] = value_and_grad_f32_out_core_swap(e0, e0_l)
         e1, e1_l = vjp_f64_e1_core_swap(s1, s1_l)
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
-        e3 = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
-        s4 = vjp_f32_s4_core_swap(e0, e1, e1_l, e2, e2_l, e3, m1, m2, s2, s2_l)
-        s5 = vjp_f32_s5_core_swap(e0, e1, e1_l, e2, e2_l, e3, m1, m2, s1, s1_l)
-        s6 = vjp_f32_s6_core_swap(e0, e3, s0, s0_l)
+        e3, e3_l = vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4, s4_l = vjp_f64_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_l)
+        s5, s5_l = vjp_f64_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_l)
+        s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
         start, stop = 0, n_D
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
@@ -4835,9 +4562,15 @@ def value_and_grad_f32_swap(g, anchor, positive, negative, out_, danchor_, dposi
         dpositive__row_7 = dpositive__row[start:stop]
         dnegative__row_8 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_4[i] = vjp_f32_danchor_core_swap(g_row, s5, s6, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i])
-            dpositive__row_7[i] = vjp_f32_dpositive_core_swap(g_row, s4, s6, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i])
-            dnegative__row_8[i] = vjp_f32_dnegative_core_swap(g_row, s4, s5, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_swap(
+                g_row, s5, s5_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+            )
+            dpositive__row_7[i] = vjp_f64_dpositive_core_swap(
+                g_row, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y2_5[i], y2_l_6[i]
+            )
+            dnegative__row_8[i] = vjp_f64_dnegative_core_swap(
+                g_row, s4, s4_l, s5, s5_l, y1_2[i], y1_l_3[i], y2_5[i], y2_l_6[i]
+            )
 
 
 @loop

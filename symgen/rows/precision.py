@@ -93,7 +93,7 @@ def loose(program: Program, families: Iterable[Family], light: Collection[str] =
         if walk.beyond(stage.body):
             exact.add(stage.out)
             continue
-        walk.entered.add(stage.out)
+        walk.entered[stage.out] = walk.origins(stage.body) | {stage.out}
         if walk.loose(stage.body) and (body := walk.grouped(stage.body)) is not None:
             bodies[stage.out] = body
         if stage.op == "sum" and walk.grades[stage.out].unit:
@@ -122,11 +122,14 @@ class _Walk:
     known: dict[Any, Grade] = field(default_factory=dict)  # of the expressions in the stage at hand
     slack: dict[Any, bool] = field(default_factory=dict)  # whether those are loose
     ones: set[str] = field(default_factory=set)  # stages of exponentials of which one in each row is one
-    entered: set[str] = field(default_factory=set)  # stages that elementary functions have entered
+    near: set[str] = field(default_factory=set)  # numbers near a mean
+    entered: dict[str, frozenset[str]] = field(default_factory=dict)  # by elementary functions, first in which stages
 
     def stage(self, stage: Stage) -> Grade:
         self.known.clear()
         self.slack.clear()
+        if isinstance(stage.body, nearest):
+            self.near.add(stage.out)
         found = self.of(stage.body)
         if self._shifted(stage.body):
             self.ones.add(stage.out)
@@ -141,12 +144,27 @@ class _Walk:
     def beyond(self, e: Any) -> bool:
         """Whether an expression is known beyond a float64: roots and quotients of pairs are, as operands are."""
         rest = _settled(e)
-        return not (any(isinstance(part, UNTRACKED) for part in parts(rest)) or self.entered & _names(rest))
+        return not (any(isinstance(part, UNTRACKED) for part in parts(rest)) or self.entered.keys() & _names(rest))
+
+    def origins(self, e: Expr) -> frozenset[str]:
+        """The stages whose roundings an expression has inherited."""
+        return frozenset().union(*(self.entered.get(n, frozenset()) for n in _names(_settled(e))))
+
+    def _related(self, e: Expr) -> bool:
+        """Whether terms of a sum have inherited the same roundings: these cancel as the terms do, and others show.
+
+        Differences from a number near their mean do not cancel any further.
+        """
+        if self.near & _names(e):
+            return False
+        inherited = [self.origins(a) for a in e.args]
+        return any(a & b for i, a in enumerate(inherited) for b in inherited[:i])
 
     def loose(self, e: Any) -> bool:
         """Whether float64 arithmetic loses no more than what an expression is made of has lost.
 
-        So it is of products, of the difference of two numbers, of sums without an exact part, or of one sign.
+        So it is of products, of the difference of two numbers, of sums of one sign, or without an exact part and of
+        terms that have nothing inexact in common.
         """
         if e not in self.slack:
             self.slack[e] = self._loose(e)
@@ -158,6 +176,8 @@ class _Walk:
         if isinstance(e, sp.Add) and (exact := [a for a in e.args if self.beyond(a)]):
             fine = len(exact) == len(e.args) or self.of(e).known == RELATIVE
             return fine and len(exact) <= 2 and all(map(_is_atom, exact)) and all(map(self.loose, e.args))
+        if isinstance(e, sp.Add) and self.of(e).known != RELATIVE and self._related(e):
+            return False
         return all(self.loose(a) for a in e.args) if isinstance(e, sp.Basic) and not isinstance(e, Indexed) else True
 
     def grouped(self, e: Expr) -> Expr | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symgen.functional as F
 from symgen.backends.numba_row_passes import passes
 from symgen.rows.derive import derive
 from symgen.rows.precision import relative, units
@@ -79,3 +80,10 @@ def test_loops_of_rows_are_vector_code(name: str, tag: str) -> None:
     assert len(re.findall(rf"vf\w*add\w*pd.*{wide}", code)) >= 8
     assert "gather" not in code
     assert not re.search(r"\$(exp|log|exp2|fmax)\b", code)
+
+
+def test_terms_that_share_roundings_keep_their_low_parts():
+    """``p^q (1 - p)`` as the difference of two terms with one rounding in common: what is left of it shows others."""
+    x = np.array([[40.0, 0.0]], np.float32)
+    _, dx = F.generalized_cross_entropy.value_and_grad(x, np.array([0]), reduction="sum")
+    assert dx[0].tolist() == pytest.approx([-4.248354255291589e-18, 4.248354255291589e-18], rel=1e-6, abs=0.0)
