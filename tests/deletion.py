@@ -84,6 +84,7 @@ class Formula:
 
     op: Op
     index: int
+    written: bool = False  # to need a rule
 
     @property
     def name(self) -> str:
@@ -154,14 +155,14 @@ class Formula:
 
 @cache
 def formulas() -> tuple[Formula, ...]:
-    """A few for rules that no other needs, the catalogue, and the corpus of formulas outside it."""
+    """The catalogue, the corpus of formulas outside it, and a few for rules that none of these needs."""
     ops = []
     for path in (*sorted(catalogue.folder().glob("activations/*.py")), *sorted((HERE / "unseen/specs").glob("*.py"))):
         ops += (op for op in load(path).values() if not is_row_function(op))
     found = [Formula(op, i) for op in ops for i in range(len(op.variants))]
     found.sort(key=lambda f: bool(free(f.op, f.op.variants[f.index])))  # those with settings last
-    made = [Formula(op, i) for op in load(HERE / "deletion_specs.py").values() for i in range(len(op.variants))]
-    return (*made, *found)  # first what was written to need a rule
+    made = [Formula(op, i, True) for op in load(HERE / "deletion_specs.py").values() for i in range(len(op.variants))]
+    return (*found, *made)
 
 
 def changes_a_derivation(rule: str) -> bool:
@@ -177,7 +178,8 @@ def changes_a_derivation(rule: str) -> bool:
 
 def first_loss(rule: str) -> tuple[str, str] | None:
     """The first formula that misses a rule, its output and target, and what it loses."""
-    users = [f for f in formulas() if rule in f.rules()][:MOST_FORMULAS]
+    users = [f for f in formulas() if rule in f.rules()]
+    users = [*users[:MOST_FORMULAS], *(f for f in users[MOST_FORMULAS:] if f.written)]
     for target in range(len(TARGETS)):
         for formula in users:
             before = formula.with_all(target)
