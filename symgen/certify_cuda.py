@@ -229,5 +229,3 @@ def certify(config: Config, target: Target) -> Path | None:
     place = build_keys.device_certificate(config.out / build_keys.CERTIFICATES / f"{target.name}.json")
     files.write(place, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
     return place
-
-

@@ -18,6 +18,7 @@ from .conditions import number
 from .cuda_arrays import FORMATS, Face, Format, Library, View, common_shape, face_of, library_of, order, split, view
 from .derivatives import order_of, select_targets
 from .errors import CudaMissingError, GeneratedPackageError
+from .execute import bare
 from .manifest import Argument
 from .operands import Operand
 from .options import describe
@@ -372,7 +373,3 @@ def _parts(size: int) -> list[int]:
 def _blocks(n: int, form: Format) -> int:
     """How many blocks sum n elements."""
     return min(-(-n // (form.lanes * THREADS)), SUMMING)
-
-
-def bare(results: list[Any]) -> Any:
-    return results[0] if len(results) == 1 else tuple(results)

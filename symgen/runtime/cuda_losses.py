@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .calls import given_outputs
-from .cuda import DeviceCall, DeviceKernel, Sums, bare
+from .cuda import DeviceCall, DeviceKernel, Sums
 from .cuda_arrays import View
+from .execute import bare
 from .losses import DIFFERENTIABLE, _reduction
 from .manifest import Argument
 

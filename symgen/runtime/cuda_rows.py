@@ -12,8 +12,9 @@ import numpy as np
 from .binding import MISSING
 from .calls import Call, Plan, given_outputs
 from .conditions import number
-from .cuda import LARGEST, SUMMING, THREADS, DeviceCall, Launcher, Sums, bare, is_number
+from .cuda import LARGEST, SUMMING, THREADS, DeviceCall, Launcher, Sums, is_number
 from .cuda_arrays import FORMATS, Face, View, face_of, library_of, step
+from .execute import bare
 from .layout import Given, place
 from .losses import _reduction
 from .manifest import Argument, Variant

@@ -10,7 +10,7 @@ import numpy as np
 from .calls import Call, Caller, apart, fill, given_outputs, ready
 from .dtypes import FLOAT64, Array, Precision
 from .errors import did_you_mean, listing
-from .execute import allocate, check_out, finish, run
+from .execute import allocate, bare, check_out, finish, run
 from .gradients import accumulating, reduced, result_dtype, rounded, sum_to
 from .manifest import Argument, Function
 from .memory import unshared
@@ -38,7 +38,7 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
         loop, compute = caller.elementwise(call, function.output(target, order), precision, out)
         results.append(fill(call, loop, out, precision.result, compute))
         again = ready(call, loop, precision.result, compute) if len(targets) == 1 else None
-    return _bare(results), again
+    return bare(results), again
 
 
 def order_of(method: str, order: Any) -> int:
@@ -75,11 +75,11 @@ def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     if targets == fused == list(tensors):
         loop = caller.loop(call, "value_and_grad", precision.tag, 1 + len(tensors))
         again = ready(call, loop, precision.result, precision.compute, 1 + len(tensors), _value_first)
-    return (value, _bare([found[t.name] for t in targets])), again
+    return (value, bare([found[t.name] for t in targets])), again
 
 
 def _value_first(results: list[Any]) -> tuple[Any, Any]:
-    return results[0], _bare(results[1:])
+    return results[0], bare(results[1:])
 
 
 def _fused(caller: Caller, call: Call, tensors: tuple[Argument, ...], outs: Mapping[str, Any], value_out: Any,
@@ -127,7 +127,7 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
             total = reduced(method, loop, target, cotangent, call.operands, call.plan.numbers, call.shape,
                             precision.compute)
             found[target.name] = delivered(call, target, total, outs[target.name], precision)
-    return _bare([found[t.name] for t in targets]), _vjp_again(caller, call, targets, precision)
+    return bare([found[t.name] for t in targets]), _vjp_again(caller, call, targets, precision)
 
 
 def _vjp_again(caller: Caller, call: Call, targets: list[Argument], precision: Precision) -> Ready | None:
@@ -220,7 +220,3 @@ def select_targets(function: Function, call: Call, roles: tuple[str, ...], order
     if len({a.name for a in named}) < len(named):
         raise ValueError(f"{call.method}(): wrt names the same argument twice: {wrt!r}")
     return named
-
-
-def _bare(results: list[Any]) -> Any:
-    return results[0] if len(results) == 1 else tuple(results)

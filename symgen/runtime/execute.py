@@ -27,6 +27,11 @@ ELEMENTWISE: Final = "overlap_assume_elementwise"
 _nditer: Any = np.nditer  # whose stub misspells the flag "contig"
 
 
+def bare(results: Sequence[Any]) -> Any:
+    """One result as it is, several as a tuple."""
+    return results[0] if len(results) == 1 else tuple(results)
+
+
 def check_out(method: str, out: Any, shape: Shape, where: str = "out") -> Array:
     """An output given by the caller, once it is known to fit.
 

@@ -19,12 +19,12 @@ from .calls import Call, Caller, arrays, fill, given_outputs
 from .derivatives import check_cotangent, delivered, exact_output, select_targets
 from .dtypes import FLOAT64, Array, Precision, is_bfloat16, store
 from .errors import did_you_mean, listing
-from .execute import BUFFER, ITERATOR_FLAGS, READ, WRITE, Loop, allocate, check_out, finish
+from .execute import BUFFER, ITERATOR_FLAGS, READ, WRITE, Loop, allocate, bare, check_out, finish
 from .gradients import result_dtype, sum_to
 from .manifest import Argument
 from .operands import Shape, promote, to_array
 from .quick import Ready
-from .quick_losses import ReadyLoss, Summing, bare
+from .quick_losses import ReadyLoss, Summing
 
 REDUCTIONS: Final = ("none", "mean", "sum", "batchmean")
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .dtypes import Array, DType
-from .execute import CONTIGUOUS, Loop
+from .execute import CONTIGUOUS, Loop, bare
 from .threads import in_chunks
 
 CHUNK: Final = 1 << 16  # elements of a chunk: a multiple of the lanes, and large against what handing it over costs
@@ -85,11 +85,6 @@ class ReadyLoss:
             return None  # NumPy's conversion would warn, which the checked call does not
         loss = dtype.type(number)
         return (loss, bare(outs)) if outs else loss
-
-
-def bare(results: Sequence[Any]) -> Any:
-    """One result as it is, several as a tuple."""
-    return results[0] if len(results) == 1 else tuple(results)
 
 
 def add_up(how: Summing, size: int, scale: float, outs: Sequence[Array]) -> float:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from .dtypes import FLOAT64, Array, store
-from .execute import check_out, finish
-from .losses import _reduction
+from .execute import bare, check_out, finish
+from .losses import Total, _reduction
 from .manifest import Argument
 from .operands import to_array
+from .quick_losses import joined
 from .rows import (
     DIFFERENTIABLE,
     Result,
     RowCall,
     RowCaller,
     _into,
-    bare,
     cotangent_rows,
     defaults,
     gradients,
     second,
     summed,
     targets,
-    total,
 )
 
+FEW: Final = 4096  # samples whose losses are summed in 100 microseconds without compiled code
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
 
@@ -164,3 +164,12 @@ def _with_divisor(caller: RowCaller, call: RowCall, argument: Argument, found: A
     with np.errstate(all="ignore"):
         store(np.asarray(whole), result)
     return finish(result)
+
+
+def total(values: Array) -> float:
+    """The sum of the losses of all samples, to about one rounding."""
+    if values.size <= FEW:
+        return joined(values.tolist())
+    found = Total()
+    found.add(np.ascontiguousarray(values, FLOAT64).ravel())
+    return found.value

@@ -12,7 +12,7 @@ from .calls import given_outputs
 from .derivatives import exact_output
 from .dtypes import FLOAT64, Array, DType, Precision, store
 from .errors import did_you_mean, listing
-from .execute import check_out, finish
+from .execute import bare, check_out, finish
 from .gradients import result_dtype, rounded, sum_to
 from .layout import (
     Given,
@@ -27,16 +27,13 @@ from .layout import (
     take,
 )
 from .loops import Loops, import_numba, joined
-from .losses import Total
 from .manifest import Argument, Function, Variant
 from .operands import Operand, check_limits, promote, to_array
 from .options import check_assertions, check_option, choose_variant, default_value, describe, unwrap
-from .quick_losses import joined as joined_sum
 from .quick_rows import ReadyRows, ready
 from .threads import in_chunks
 
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
-FEW: Final = 4096  # samples whose losses are summed in 100 microseconds without compiled code
 ALIASES: Final = {"dim": "axis", "keepdim": "keepdims"}
 
 
@@ -415,12 +412,13 @@ def result_place(call: RowCall, argument: Argument, out: Any) -> Result:
     if out is not None:
         exact_output(call.method, out, given.array.shape)
     dtype = result_dtype(operand, call.precision)
-    axes = _names(argument)
+    axes = axis_names(argument)
     target = None if summed or out is None or np.may_share_memory(out, given.array) else out
     return Result(call, axes, target, dtype, call.precision.compute, whole, wide=summed)
 
 
-def _names(argument: Argument) -> list[str]:
+def axis_names(argument: Argument) -> list[str]:
+    """The axes of an operand by name; an axis of parts has one for these, too."""
     names: list[str] = []
     for axis in argument.axes:
         names += [str(axis.parts), axis.name] if axis.parts > 1 and axis.name else [axis.name or str(axis.parts)]
@@ -462,7 +460,7 @@ def single(caller: RowCaller, call: RowCall, g: Array, argument: Argument, out: 
 
 def summed(caller: RowCaller, call: RowCall, g: Array, argument: Argument, kernel: str) -> Array:
     """The gradient in what all rows share, in float64."""
-    shape = tuple(call.layout.lengths[n] for n in _names(argument)) or (1,)
+    shape = tuple(call.layout.lengths[n] for n in axis_names(argument)) or (1,)
     high, low = np.zeros(shape), np.zeros(shape)
     caller.run(call, kernel, [], g, sums=[high, low])
     return np.where(np.isfinite(low), high + low, high)
@@ -481,51 +479,3 @@ def defaults(function: Function) -> dict[str, Any]:
     if function.drops_axis:
         found["keepdims"] = False
     return {**found, "out": None}
-
-
-def bare(results: list[Any]) -> Any:
-    return results[0] if len(results) == 1 else tuple(results)
-
-
-def total(values: Array) -> float:
-    """The sum of the losses of all samples, to about one rounding."""
-    if values.size <= FEW:
-        return joined_sum(values.tolist())
-    found = Total()
-    found.add(np.ascontiguousarray(values, FLOAT64).ravel())
-    return found.value
-
-
-def load(caller: RowCaller, tag: str) -> None:
-    """Compile every kernel for float64 or float32 operands, or load it from the cache."""
-    function, dtype = caller.function, np.dtype({"f64": np.float64, "f32": np.float32}[tag])
-    g_dtype = FLOAT64 if function.is_loss else dtype
-    for variant in function.variants:
-        roles = [next((k for k in a.kinds if k.role == variant.settings.get(a.name)), a) for a in function.operands]
-        inputs = [_blank(a, dtype) for a in roles]
-        bare_inputs = [None if Given(a, b, None, False).absent else b for a, b in zip(roles, inputs, strict=True)]
-        known = {a.name: a for a in roles}
-        for output in sorted(variant.outputs):
-            name = output.partition("vjp_")[2] or output.partition("hvp_")[2]
-            share = output.startswith("share")
-            axes = 0 if share else len(variant.axes)
-            value = np.empty((0,) * (1 + axes), g_dtype if function.is_loss else dtype)
-            tensors = [np.empty((0,) * (1 + len(_names(a))), dtype) for a in roles if a.role == "tensor"]
-            if not name:
-                results = {"value": [value], "share": [value], "vjp": tensors}.get(output, [value, *tensors])
-            elif name in known and not Given(known[name], value, None, True).shared:
-                results = [np.empty((0,) * (1 + len(_names(known[name]))), dtype)]
-            else:
-                count = len(_names(known[name])) if name in known else 0
-                results = [np.zeros((1,) * max(count, 1)) for _ in range(2)]
-            g = [] if output in ("value", "share") else [np.empty((0,) * (1 + axes), g_dtype)]
-            along = results if output.startswith("hvp_") else []  # of the shape of the operand, as the result is
-            for given in (inputs, bare_inputs) if any(a is None for a in bare_inputs) else (inputs,):
-                caller._kernel(output, tag, variant.suffix, [*g, *along, *given], results)
-
-
-def _blank(argument: Argument, dtype: DType) -> Array:
-    """An operand without rows, of the type that kernels get."""
-    shared = Given(argument, np.empty(0), None, True).shared
-    kind = {"index": np.int64, "labels": np.int64, "mask": np.bool_}.get(argument.role, FLOAT64 if shared else dtype)
-    return np.empty((0,) * (len(_names(argument)) + (not shared)), kind)
