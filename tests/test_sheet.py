@@ -13,9 +13,11 @@ from symgen import sheet
 from symgen.catalogue import folder
 from symgen.files import UserError
 from symgen.pipeline import derive
+from symgen.resources import PACKAGE
 from symgen.rows.lower import is_row_function
 from symgen.spec import load
 
+REFERENCE = PACKAGE.parent / "docs" / "reference"
 CERTIFICATE = {"rows": [{"output": "grad", "dtype": "float32", "error": 0.5001, "at": 1.0}]}
 
 
@@ -123,3 +125,11 @@ def test_whole_catalogue_compiles_to_the_same_bytes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cards/relu\.tex:\d+: Undefined control sequence"):
         sheet.compile_pdf(broken, tmp_path / "third.pdf")
     assert not (tmp_path / "third.pdf").exists()
+
+
+@pytest.mark.skipif(not sheet.has_latex(), reason="latexmk is not installed")
+def test_the_sheet_of_the_catalogue_compiles(tmp_path: Path) -> None:
+    """As it stands in the repository, functions of rows and losses among it."""
+    texts = {str(p.relative_to(REFERENCE)): p.read_text(encoding="utf-8") for p in REFERENCE.rglob("*.tex")}
+    made = sheet.compile_pdf(written(texts, tmp_path), tmp_path / "made.pdf")
+    assert made.read_bytes().startswith(b"%PDF")

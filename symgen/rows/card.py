@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
 from symgen.backends import latex_names as names
@@ -12,6 +13,7 @@ from symgen.backends.latex_accuracy import accuracy
 from symgen.backends.latex_card import Card, heading
 from symgen.backends.latex_device import measured as on_device
 from symgen.backends.latex_expr import notation
+from symgen.backends.latex_notation import width
 from symgen.backends.latex_part import Formula, Part, Rewriting
 from symgen.backends.latex_samples import default_variant
 from symgen.backends.latex_typeset import lines
@@ -25,6 +27,7 @@ from symgen.rows.plot import plot
 OPERATORS = {"=": "", "sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}
 FREE = r"\max"  # what a free parameter is chosen as
 _WIDTH = 60  # half letters of a formula on one line
+_LONGEST = 400  # half letters of a formula that is printed at all
 
 
 def card(derivation: RowDerivation, certificate: Mapping[str, Any] | None = None) -> Card:
@@ -53,16 +56,16 @@ def _part(derivation: RowDerivation, derived: DerivedRows) -> Part:
         derivatives=tuple(f for o in wanted[1:] for f in stages(o.recognized, display)),
         forms=tuple(f for o in wanted for f in stages(o.stable, display)),
         running=(),
-        steps=tuple(_free(o) for o in wanted if o.families),
+        steps=tuple(_free(o, display) for o in wanted if o.families),
     )
 
 
-def _free(output: RowOutput) -> tuple[str, tuple[Rewriting, ...]]:
+def _free(output: RowOutput, display: Mapping[str, str]) -> tuple[str, tuple[Rewriting, ...]]:
     """Which free parameters were put in, and what proves that they do not matter."""
     means = (s.out for s in output.stable.stages if s.body.has(nearest))
     free = [(names.code("shift"), family.parameter) for family in output.families]
     free += [(names.code("mean"), name) for name in means]
-    left = "f" if not output.wrt else ", ".join(rf"\bar{{{w}}}" for w in output.wrt)
+    left = "f" if not output.wrt else ", ".join(_name(gradient_of(w), (), display) for w in output.wrt)
     steps = ((rule, rf"\frac{{\partial {left}}}{{\partial {name[0]}_{{{name[1:]}}}}} = 0") for rule, name in free)
     return left, tuple(Rewriting(rule, (formula,)) for rule, formula in steps)
 
@@ -74,14 +77,18 @@ def stages(program: Program, display: Mapping[str, str]) -> Iterable[Formula]:
 
 
 def _formula(stage: Stage, display: Mapping[str, str]) -> Formula:
+    left = _name(stage.out, map(index, stage.axes), display)
     body, known = spelled(stage.body, display)
-    found = lines(notation(body, known), _WIDTH)
+    node = notation(body, known)
+    if width(node) > _LONGEST:
+        return Formula(left, (rf"\text{{a formula of {sp.count_ops(body)} operations, as the kernel has it}}",))
+    found = lines(node, _WIDTH)
     if stage.over:
         operator = OPERATORS.get(stage.op, FREE) + f"_{{{', '.join(_letter(index(i)) for i in stage.over)}}}"
         grouped = stage.body.is_Add and len(found) == 1
         first = rf"{operator} \left({found[0]}\right)" if grouped else rf"{operator} {found[0]}"
         found = [first, *found[1:]]
-    return Formula(_name(stage.out, map(index, stage.axes), display), tuple(found))
+    return Formula(left, tuple(found))
 
 
 def spelled(e: Expr, display: Mapping[str, str]) -> tuple[Expr, dict[str, str]]:

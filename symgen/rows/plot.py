@@ -45,7 +45,8 @@ def plot(op: Op, variant: Variant) -> tuple[Plot, str] | None:
     rows = (np.concatenate([[t], row[1:]]) for t in x)
     wrt = "" if several else first.name
     curves = np.array([_curves(variant, {**arrays, first.name: r}, lengths, wrt) for r in rows])
-    labels = [f"f_{i + 1}" for i in range(MOST)] if several else ["f", rf"\partial f/\partial {_letter(op, first)}_1"]
+    slope = rf"\partial f/\partial {{{_letter(op, first)}}}_1"  # in braces: a letter may have an index of its own
+    labels = [f"f_{i + 1}" for i in range(MOST)] if several else ["f", slope]
     picture = family(x, {f"${label}$": y for label, y in zip(labels, curves.T, strict=False)})
     return picture, _note(op, found, first, row, arrays)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from symgen import sheet
+from symgen.resources import PACKAGE
 from symgen.rows.card import card
 from symgen.rows.derive import derive
 from symgen.rows.plot import POINTS, plot
@@ -45,6 +46,15 @@ def test_every_card_has_a_plot_that_says_what_it_shows(name: str) -> None:
     found = plot(OPS[name], OPS[name].variants[0])
     assert (r"\begin{tikzpicture}" in text) == (found is not None)
     assert found is None or "= (t, 0, 1" in found[1]
+
+
+def test_no_card_has_what_tex_refuses() -> None:
+    """A second index without braces around the first, and formulas wider than any box; names are those of operands."""
+    for path in sorted((PACKAGE.parent / "docs/reference/cards").glob("*.tex")):
+        shown = [line for line in path.read_text(encoding="utf-8").splitlines() if "\\addplot" not in line]
+        assert not [line for line in shown if re.search(r"_(\w|\{[^{}]*\})_", line.replace(r"\_", ""))], path.name
+        assert max(map(len, shown)) < 6000, path.name
+        assert not [line for line in shown if re.search(r"\\bar\{[a-z][a-z0-9]+\}", line)], path.name
 
 
 def test_the_derivation_names_the_free_parameters_of_value_and_gradient() -> None:
