@@ -2,7 +2,7 @@
 
 from symgen.spec import Axis, Labels, Tensor, loss, max, size, sum
 
-C = Axis("C")
+C = Axis("C", rank=2)
 
 
 @loss(torch="multilabel_margin_loss")

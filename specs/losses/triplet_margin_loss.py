@@ -2,7 +2,7 @@
 
 from symgen.spec import Axis, Real, Tensor, exp, function, loss, max, minimum, norm, sqrt, sum
 
-D = Axis("D")
+D = Axis("D", rank=2)
 
 
 @function
