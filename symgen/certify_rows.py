@@ -12,7 +12,7 @@ import numpy as np
 from symgen import ulp
 from symgen.certificate import ROWS, Certificate, Row
 from symgen.certify_survey import DTYPES
-from symgen.rows.derive import Place, places
+from symgen.rows.derive import Place, places, sample_axes
 from symgen.rows.indices import axis_of, loops
 from symgen.rows.reference import truth
 from symgen.rows.samples import Arrays, ends, hard_rows, sample
@@ -160,11 +160,13 @@ class Call:
 
 
 def joined(value: Any, role: Role) -> Any:
-    """An operand as it is passed: an axis of parts is one axis, of all parts one after the other."""
+    """An operand as it is passed: an axis of parts is one axis, of all parts one after the other; others come first."""
     if not any(isinstance(axis, Parts) for axis in role.axes):
         return value
     left = list(np.shape(value))
-    return np.reshape(value, [left.pop(0) * (left.pop(0) if isinstance(axis, Parts) else 1) for axis in role.axes])
+    batch = len(left) - len(sample_axes(role))
+    own = [left.pop(batch) * (left.pop(batch) if isinstance(axis, Parts) else 1) for axis in role.axes]
+    return np.reshape(value, left + own)
 
 
 def _has_gradient(kernel: Any, op: Op, variant: Variant, place: Place) -> bool:

@@ -2,7 +2,8 @@
 
 Threads of the team take every so many entries of a row, one by one or, where addresses and lengths allow it, as many as
 16 bytes hold. A stage with an entry for each position is computed again where it is read: a row is read from memory
-once and after that from the cache, and nothing is stored between.
+once and after that from the cache, and nothing is stored between. Of an axis of parts, as the halves of a gated unit,
+a thread takes the same entries of every part.
 """
 
 from __future__ import annotations
@@ -58,12 +59,15 @@ class Section:
 
 
 def printable(function: RowFunction) -> bool:
-    """Whether there is a kernel: all loops run along one axis."""
+    """Whether there is a kernel: all loops run along one axis, and only results have parts."""
     stages = [s.stage for s in function.schedule.steps]
-    looped = [(*s.axes, *s.over) for s in stages]
-    axes = {axis_of(i) for own in looped for i in own} | {a for x in (*function.takes, *function.gives) for a in x.axes}
+    results = function.schedule.program.results
+    looped = [(*(s.axes[-1:] if s.out in results else s.axes), *s.over) for s in stages]
+    arrays = [x.axes for x in (*function.takes, *function.gives)]
+    axes = {axis_of(i) for own in looped for i in own} | {a for own in arrays for a in own[-1:]}
+    split = all(a.isdigit() for own in (*arrays, *(s.axes for s in stages)) for a in own[:-1])
     known = all(s.op in ("=", *REDUCTIONS) for s in stages)
-    return known and len(axes) == 1 and max(map(len, looped)) <= 1
+    return known and split and len(axes) == 1 and max(map(len, looped)) <= 1
 
 
 def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
@@ -135,6 +139,7 @@ class _Writer:
     uses_access: set[str] = field(default_factory=set)
     depth: int = 1
     here: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # what is at hand, by its name and position
+    part: str = ""  # of the result that is written, which of its parts
 
     def __post_init__(self) -> None:
         self.steps = {s.stage.out: s for s in self.function.schedule.steps}
@@ -149,6 +154,8 @@ class _Writer:
         self.arrays = {a.name: a for a in arrays}
 
     def written(self) -> Function:
+        for count in sorted({a.axes[0] for a in self.arrays.values() if len(a.axes) > 1}):
+            self.line(f"at_{count} = u32(at + row // inner * (u32({int(count) - 1}) * n * inner))")
         for array in self.function.takes:
             if not array.axes and not array.number:
                 name = self.names[array.name]
@@ -178,13 +185,16 @@ class _Writer:
         if step.stage.over:
             self.reduction(step)
         elif result and step.stage.axes:
-            # what all rows share is summed over them by another kernel, of a matrix with a row for each
-            place = "u32(row * n + i)" if self.arrays[step.stage.out].shared else self.place("i")
-            results = []
+            array = self.arrays[step.stage.out]
+            made: dict[str, list[str]] = {part: [] for part in self.parts_of(array)}
             for position in self.loop():
-                results.append(self.call(step, position))
-                if len(results) == self.lanes:
-                    self.store(step.stage.out, place, results)
+                for self.part, results in made.items():
+                    results.append(self.call(step, position))
+                    if len(results) == self.lanes:
+                        # what all rows share is summed over them by another kernel, of a matrix with a row for each
+                        place = "u32(row * n + i)" if array.shared else self.place("i", array, self.part)
+                        self.store(step.stage.out, place, results)
+            self.part = ""
         elif result:
             call = self.call(step, "")
             self.line("if lane == 0:")
@@ -232,7 +242,8 @@ class _Writer:
     def store(self, name: str, place: str, values: Sequence[str]) -> None:
         """Write the entries of a result from a place on."""
         if len(values) > 1:
-            made = [f"{self.names[name]}_{k}" for k in range(len(values))]
+            own = f"{self.names[name]}_{self.part}" if self.part else self.names[name]
+            made = [f"{own}_{k}" for k in range(len(values))]
             self.line(f"{', '.join(made)} = {', '.join(values)}")
             values = made
         access = f"store{len(values)}" if len(values) > 1 else "store"
@@ -253,11 +264,12 @@ class _Writer:
     def read(self, e: Expr, position: str) -> list[str]:
         """What is passed for a read: of a stage the number, and what it is missing where that is known."""
         if is_index(e):
-            return [self.number(position)]
+            return [self.number(self.position(e, position))]
         name = base_of(e)
         if name.startswith("|"):
             return [self.number("n")]
-        at = next((self.position(p, position) for p in places(e)), "")
+        *outer, at = [*places(e)[:-1], *(self.position(p, position) for p in places(e)[-1:])] or [""]
+        part = "".join(self.part if is_index(p) else str(p) for p in outer)
         if name in self.steps:
             step = self.steps[name]
             return self.entry(step, at) if step.stage.axes else self.parts(step)
@@ -268,23 +280,23 @@ class _Writer:
         if not array.axes:
             return [self.number(f"{own}_row")]
         if self.lanes > 1 and at in self.positions:
-            return self.vector(name)[at]
-        where = at if array.shared else self.place(at)
-        return self.at_hand(name, at, [f"load({own}, {where})"])
+            return self.vector(array, part)[at]
+        where = at if array.shared else self.place(at, array, part)
+        return self.at_hand(f"{own}_{part}" if part else own, at, [f"load({own}, {where})"])
 
     @property
     def positions(self) -> list[str]:
         """Where a thread's entries are."""
         return ["i", *(f"i_{k}" for k in range(1, self.lanes))]
 
-    def vector(self, name: str) -> dict[str, list[str]]:
+    def vector(self, array: Array, part: str = "") -> dict[str, list[str]]:
         """The entries of an array that this thread has at hand, by their positions."""
-        positions = self.positions
+        positions, own = self.positions, self.names[array.name]
+        name = f"{own}_{part}" if part else own
         if (name, "i") not in self.here:
-            own = self.names[name]
-            locals_ = [f"{own}_{p}" for p in positions]
+            locals_ = [f"{name}_{p}" for p in positions]
             self.uses_access.add(f"load{self.lanes}")
-            where = "i" if self.arrays[name].shared else self.place("i")
+            where = "i" if array.shared else self.place("i", array, part)
             self.line(f"{', '.join(locals_)} = load{self.lanes}({own}, {where})")
             self.here |= {(name, p): [x] for p, x in zip(positions, locals_, strict=True)}
         return {p: self.here[name, p] for p in positions}
@@ -302,7 +314,7 @@ class _Writer:
     def at_hand(self, name: str, at: str, values: list[str]) -> list[str]:
         key = (name, at)
         if key not in self.here:
-            local = f"{self.names[name]}_{self.label(at)}"
+            local = f"{name}_{self.label(at)}"
             self.line(f"{local} = {values[0]}")
             self.here[key] = [local]
         return self.here[key]
@@ -318,15 +330,19 @@ class _Writer:
     def position(self, e: Any, running: str) -> str:
         """A position along the axis; one that is gathered is kept inside, so that an ignored one is never followed."""
         if is_index(e):
-            return running
+            return self.part if self.part and axis_of(e.name).isdigit() else running
         if isinstance(e, sp.Integer):
             return f"u32({e})"
         self.uses.add("inside")
         return f"inside({self.names[base_of(e)]}_row, n)"
 
-    def place(self, at: str) -> str:
-        """Where an entry lies in an array of rows."""
-        return f"u32(at + {at} * inner)"
+    def parts_of(self, array: Array) -> list[str]:
+        """The parts of a result, by their numbers; an empty one where it has none."""
+        return list(map(str, range(int(array.axes[0])))) if len(array.axes) > 1 else [""]
+
+    def place(self, at: str, array: Array, part: str = "") -> str:
+        """Where an entry lies in an array of rows, and in one of its parts."""
+        return f"u32(at_{array.axes[0]} + (u32({part}) * n + {at}) * inner)" if part else f"u32(at + {at} * inner)"
 
 
 def arrays_of(functions: Iterable[RowFunction]) -> Iterator[Array]:

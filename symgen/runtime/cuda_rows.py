@@ -15,7 +15,7 @@ from .conditions import number
 from .cuda import LARGEST, SUMMING, THREADS, DeviceCall, Launcher, Sums, is_number
 from .cuda_arrays import FORMATS, Face, View, face_of, library_of, step
 from .execute import bare
-from .layout import Given, place
+from .layout import Given, lengths_of, place
 from .losses import _reduction
 from .manifest import Argument, Variant
 from .operands import Operand
@@ -33,16 +33,14 @@ class DeviceRowCall(DeviceCall):
     Attributes:
         variant: what the options choose.
         position: of the axis, in the shape.
+        n: the length of a row, or of each of its parts.
         given: the operands, each with one role.
     """
 
     variant: Variant | None = None
     position: int = 0
+    n: int = 0
     given: Sequence[Given] = ()
-
-    @property
-    def n(self) -> int:
-        return self.shape[self.position]
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -63,9 +61,9 @@ class DeviceRowCall(DeviceCall):
         return self.shape if argument.axes else self.batch
 
     def value_shape(self, kept: bool = False) -> tuple[int, ...]:
-        if self.variant is not None and self.variant.axes:
-            return self.shape
-        return self.shape[: self.position] + (1,) * kept + self.shape[self.position + 1 :]
+        whole = self.variant is not None and self.variant.axes
+        own = (self.n,) if whole else (1,) * kept
+        return self.shape[: self.position] + own + self.shape[self.position + 1 :]
 
 
 class DeviceRows(Launcher):
@@ -174,14 +172,16 @@ class DeviceRows(Launcher):
         face = faces[first.argument.name]
         if face.size >= LARGEST:
             raise NotImplementedError(f"{method}(): {face.size:,} elements are more than kernels count ({LARGEST:,})")
-        position = place(method, first.argument.axes[0], len(face.shape), _axis(method, extras.get("axis", -1)))
+        (axis,) = first.argument.axes
+        position = place(method, axis, len(face.shape), _axis(method, extras.get("axis", -1)))
+        n = lengths_of(method, first.argument.name, axis, face.shape[position]).get(axis.name, axis.parts)
         operands = [Operand(g.argument, g.array, g.array, g.weak, g.passed) for g in given]
         call = Call(method, operands, face.shape, Plan(variant, numbers), extras, values[0] if leading else None, [])
         model: Any = first.array
         axes = tuple(range(len(face.shape)))
         found = DeviceRowCall(
             method, call, faces, face.shape, axes, FORMATS[face.typestr], model, library_of(model), [], None,
-            variant, position, given,
+            variant, position, n, given,
         )  # fmt: skip
         found.inputs += [self._operand(found, g) for g in given]
         if leading:

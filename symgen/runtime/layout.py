@@ -141,7 +141,7 @@ def layout(function: str, given: Sequence[Given], moved: int) -> tuple[Layout, l
     batch = tuple(n for i, n in enumerate(shape) if i not in positions)
     lengths: dict[str, int] = {}
     for axis, position in zip(first.axes, positions, strict=True):
-        lengths |= _lengths(function, first.name, axis, shape[position])
+        lengths |= lengths_of(function, first.name, axis, shape[position])
     found = Layout(batch, positions, lengths)
     return found, [_fitted(function, g, g in alike, shape, found, first.name) for g in given]
 
@@ -154,7 +154,12 @@ def _check_alike(function: str, alike: Sequence[Given], shape: Shape, fixed: Seq
             raise ValueError(f"{function}(): {g.argument.name} has shape {found}; expected {shape}")
 
 
-def _lengths(function: str, name: str, axis: Axis, length: int) -> dict[str, int]:
+def lengths_of(function: str, name: str, axis: Axis, length: int) -> dict[str, int]:
+    """The lengths that an axis stands for, by name: its own, and where it has parts their number too.
+
+    Raises:
+        ValueError: it cannot be split into so many.
+    """
     if axis.parts == 1:
         return {axis.name: length}
     if length % axis.parts or (not axis.name and length != axis.parts):

