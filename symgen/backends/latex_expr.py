@@ -15,12 +15,17 @@ from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
 from symgen import heads, vocabulary
+from symgen.backends import latex_heads
 from symgen.backends import latex_names as names
 from symgen.backends import latex_notation as n
 from symgen.backends.latex_notation import Node
 from symgen.backends.latex_typeset import typeset
 
 Display = Mapping[str, str]
+OPERATORS = {
+    "sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min", "peak": r"\max",
+    "scale": r"\operatorname*{scale}",
+}  # fmt: skip
 _RELATIONS: dict[type[Any], str] = {
     sp.StrictLessThan: "<",
     sp.LessThan: r"\le",
@@ -150,6 +155,8 @@ def _in_order(factors: Iterable[Any]) -> list[Any]:
 
     def rank(f: Any) -> int:
         base = f.as_base_exp()[0] if f.is_Pow or isinstance(f, sp.exp) else f
+        if isinstance(f, latex_heads.iverson):
+            return -1
         if not f.free_symbols:
             return 0
         if base.is_Symbol:
@@ -233,6 +240,13 @@ def _cases(e: Any, display: Display) -> Node:
     return n.choose(*_nodes((e.condition, e.then, e.otherwise), display))
 
 
+def _reduction(e: Any, display: Display) -> Node:
+    """A large operator; below it stand the running indices and the condition that restricts them."""
+    op, condition, body, *indices = e.args
+    below = [*indices, *([] if condition == sp.true else [condition])]
+    return n.Big(OPERATORS[op.name], _nodes(below, display), _node(body, display))
+
+
 def _relation(e: Any, display: Display) -> Node:
     return n.Relation(_nodes((e.lhs, e.rhs), display), (_RELATIONS[type(e)],))
 
@@ -261,6 +275,8 @@ _TABLE: dict[type[Any], Callable[[Any, Display], Node]] = {
     sp.Abs: lambda e, display: n.Absolute(_node(e.args[0], display)),
     heads.Cases: _cases,
     heads.weighted: lambda e, display: n.multiply(_nodes(e.args, display)),
+    latex_heads.iverson: lambda e, display: n.Bracket(_node(e.args[0], display)),
+    latex_heads.reduction: _reduction,
     heads.nearest: lambda e, display: n.Call(names.function("nearest"), _nodes(e.args, display)),
     vocabulary.log_half_erfc: _log_half_erfc,
     vocabulary.sech2: lambda e, display: n.Call(names.function("sech2"), _nodes(e.args, display), n.Number("2")),

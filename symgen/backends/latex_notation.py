@@ -104,7 +104,26 @@ class CaseRows:
     otherwise: Node
 
 
-Node = Atom | Number | Sum | Product | Fraction | Power | Root | Absolute | Call | Relation | Logic | CaseRows
+@dataclass(frozen=True)
+class Bracket:
+    """A condition in brackets: a factor that is one where it holds, else zero."""
+
+    condition: Node
+
+
+@dataclass(frozen=True)
+class Big:
+    """A sum or another large operator, already TeX, over what stands below it."""
+
+    operator: str
+    below: tuple[Node, ...]
+    body: Node
+
+
+Node = (
+    Atom | Number | Sum | Product | Fraction | Power | Root | Absolute | Call | Relation | Logic | CaseRows
+    | Bracket | Big
+)  # fmt: skip
 
 ONE = Number("1")
 E = Atom("e")
@@ -165,7 +184,7 @@ def _is_short(node: Node) -> bool:
 
 
 def _stands_beside(factor: Node, alone: bool) -> bool:
-    if isinstance(factor, CaseRows | Fraction):
+    if isinstance(factor, CaseRows | Fraction | Big):
         return True
     if isinstance(factor, Sum):
         return not alone and len(factor.terms) > 1
@@ -207,7 +226,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return (power, *parts)
         case Fraction(a, b) | Power(a, b):
             return (a, b)
-        case Root(a) | Absolute(a):
+        case Root(a) | Absolute(a) | Bracket(a) | Big(_, _, a):
             return (a,)
         case CaseRows(rows, otherwise):
             return (*(part for row in rows for part in row), otherwise)
@@ -247,6 +266,8 @@ _WIDTHS: dict[type[Any], Callable[[Any], int]] = {
     Relation: lambda node: sum(map(width, node.operands)) + 2 * len(node.operators),
     Logic: lambda node: sum(width(p) + len(node.word) + 1 for p in node.parts),
     CaseRows: _cases_width,
+    Bracket: lambda node: width(node.condition) + 1,
+    Big: lambda node: max(3, sum((2 * width(b)) // 3 for b in node.below)) + width(node.body),
 }
 
 

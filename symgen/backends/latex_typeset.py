@@ -13,6 +13,8 @@ from typing import Any
 from symgen.backends.latex_notation import (
     Absolute,
     Atom,
+    Big,
+    Bracket,
     Call,
     CaseRows,
     Fraction,
@@ -58,7 +60,7 @@ _LOGIC_LEVELS = {"or": Level.OR, "and": Level.AND, "not": Level.NOT}
 
 def _is_tall(node: Node, mode: Mode) -> bool:
     """Whether a formula is higher than a line."""
-    if isinstance(node, CaseRows):
+    if isinstance(node, CaseRows) or (isinstance(node, Big) and mode is Mode.DISPLAY):
         return True
     if isinstance(node, Fraction) and not _slashes(node, mode):
         return True
@@ -69,7 +71,7 @@ def _is_tall(node: Node, mode: Mode) -> bool:
 
 
 def _inner_mode(node: Node, mode: Mode) -> Mode:
-    return max(mode, Mode.INLINE) if isinstance(node, Call | Root | Absolute | Fraction | Relation) else mode
+    return max(mode, Mode.INLINE) if isinstance(node, Call | Root | Absolute | Fraction | Relation | Bracket) else mode
 
 
 def _slashes(node: Fraction, mode: Mode) -> bool:
@@ -88,6 +90,8 @@ def _level(node: Node, mode: Mode) -> Level:
         return Level.PRODUCT if _slashes(node, mode) else Level.POWER
     if isinstance(node, Call):
         return Level.ATOM if node.power is None else Level.POWER
+    if _reaches(node):
+        return Level.SUM
     return _LEVELS.get(type(node), Level.ATOM)
 
 
@@ -147,6 +151,20 @@ def _set_cases(node: CaseRows, mode: Mode) -> str:
     return rf"\begin{{{name}}} " + r" \\ ".join(lines) + rf" \end{{{name}}}"
 
 
+def _set_bracket(node: Bracket, mode: Mode) -> str:
+    return rf"[{typeset(node.condition, max(mode, Mode.INLINE))}]"
+
+
+def _set_big(node: Big, mode: Mode) -> str:
+    below = ",\\, ".join(typeset(b, Mode.SCRIPT) for b in node.below)
+    return rf"{node.operator}_{{{below}}} {_wrap(node.body, Level.PRODUCT, mode)}"
+
+
+def _reaches(node: Node) -> bool:
+    """Whether a formula ends in a large operator, which takes all that follows; the last term needs no parentheses."""
+    return isinstance(node, Big) or (isinstance(node, Product) and isinstance(node.factors[-1], Big))
+
+
 def _wrap(node: Node, least: Level, mode: Mode) -> str:
     text = typeset(node, mode)
     return text if _level(node, mode) >= least else _fence("(", text, ")", node, mode)
@@ -182,9 +200,9 @@ def _superscript(exponent: Node) -> str:
 
 
 def _set_sum(node: Sum, mode: Mode) -> str:
-    out = ""
+    out, last = "", len(node.terms) - 1
     for i, (minus, term) in enumerate(node.terms):
-        text = _wrap(term, Level.PRODUCT, mode)
+        text = typeset(term, mode) if i == last and _reaches(term) else _wrap(term, Level.PRODUCT, mode)
         sign = ("-" if minus else "") if i == 0 else (" - " if minus else " + ")
         out += sign + text
     return out
@@ -200,17 +218,23 @@ def _set_fraction(node: Fraction, mode: Mode) -> str:
 
 def _set_call(node: Call, mode: Mode) -> str:
     mode = max(mode, Mode.INLINE)
-    head = node.name if node.power is None else node.name + _superscript(node.power)
+    head = node.name if node.power is None else node.name + _beside(node.name) + _superscript(node.power)
     text = ", ".join(typeset(a, mode) for a in node.arguments)
     if any(_is_tall(a, mode) for a in node.arguments):
         return rf"{head}\!\left( {text} \right)"
     return head + _parentheses(text, mode, grow=r"\bigl" in text or _depth(text) > 1)
 
 
+def _beside(name: str) -> str:
+    """TeX would set the power of a large operator above it."""
+    return r"\nolimits" if name in (r"\max", r"\min") else ""
+
+
 def _set_product(node: Product, mode: Mode) -> str:
-    out = ""
+    out, last = "", len(node.factors) - 1
     for i, factor in enumerate(node.factors):
         least = Level.POWER if not (isinstance(factor, Fraction) and i == 0) else Level.PRODUCT
+        least = Level.SUM if i == last and isinstance(factor, Big) else least
         text = _wrap(factor, least, mode)
         if i:
             out += _between(node.factors[i - 1], factor, mode)
@@ -246,6 +270,7 @@ _LEVELS: dict[type[Any], Level] = {
     CaseRows: Level.CASES,
     Relation: Level.RELATION,
     Sum: Level.SUM,
+    Big: Level.SUM,
     Product: Level.PRODUCT,
     Power: Level.POWER,
 }
@@ -262,6 +287,8 @@ _SETTERS: dict[type[Any], Callable[[Any, Mode], str]] = {
     Relation: _set_relation,
     Logic: _set_logic,
     CaseRows: _set_cases,
+    Bracket: _set_bracket,
+    Big: _set_big,
 }
 
 
@@ -280,11 +307,25 @@ def lines(node: Node, limit: int = LINE_WIDTH) -> list[str]:
         case Sum(((True, inner),)):
             first, *rest = lines(inner, limit)
             return ["-" + first, *rest] if isinstance(inner, Product) else [typeset(node)]
+        case Big(operator, below, body) if width(body) > limit:
+            first, *rest = lines(body, limit)
+            fenced = isinstance(body, Sum) and not rest
+            whole = Big(operator, below, Atom(rf"\left({first}\right)" if fenced else first))
+            return [typeset(whole), *rest]
+        case Product((*front, Sum(terms) as total)) if len(terms) > 1 and width(Product((*front,))) < limit // 2:
+            # small factors stay with the sum that they multiply, which is broken instead
+            first, *rest = lines(total, limit - width(Product((*front,))))
+            opened = typeset(Product((*front, Atom(r"\Bigl(", 3)))) + f" {first}"
+            return _closed([opened, *(rf"\quad {line}" for line in rest)], r"\Bigr)")
         case Product(factors) if len(factors) > 1:
             pieces = [_wrap(f, Level.POWER, Mode.DISPLAY) for f in factors]
             pieces[1:] = [r" \, " + p for p in pieces[1:]]
             return _fill(pieces, [width(f) + 1 for f in factors], limit, joint=r"\cdot ")
     return [typeset(node)]
+
+
+def _closed(texts: list[str], fence: str) -> list[str]:
+    return [*texts[:-1], texts[-1] + fence]
 
 
 def _fill(pieces: list[str], widths: list[int], limit: int, joint: str = "") -> list[str]:

@@ -57,6 +57,33 @@ def test_no_card_has_what_tex_refuses() -> None:
         assert not [line for line in shown if re.search(r"\\bar\{[a-z][a-z0-9]+\}", line)], path.name
 
 
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("softmax", r"\frac{[\mathrm{where}_{c}]\, e^{x_{c}}}{\sum_{c',\, \mathrm{where}_{c'}} e^{x_{c'}}}"),
+        ("logsumexp", r"\log(\sum_{c',\, \mathrm{where}_{c'}} e^{x_{c'}})"),
+        ("rms_norm", r"\frac{\mathrm{weight}_{c}\, x_{c}}{\sqrt{\varepsilon + 1/\left|C\right|\, \sum_{c'} x_{c'}^2}}"),
+    ],
+)
+def test_the_definition_is_the_textbook_formula(name: str, formula: str) -> None:
+    assert formula in card(derive(OPS[name])).parts[0].definition[0].lines[0]
+
+
+def test_a_sum_within_a_sum_runs_over_an_index_of_its_own() -> None:
+    """The keys of the batch for each query: neither index is that of the mean around both."""
+    (line,) = card(derive(OPS["info_nce_loss"])).parts[0].definition[0].lines
+    bound = re.findall(r"\\sum_\{([nd]'+)\}", line)
+    assert sorted(bound) == ["d'", "d''", "n'", "n''"]
+
+
+def test_what_runs_has_every_stage_of_the_default_variant() -> None:
+    derivation = derive(OPS["layer_norm"])
+    (derived,) = derivation.variants
+    lefts = [f.left for f in card(derivation).parts[0].forms]
+    wanted = {s.out for o in derived.outputs if o.name in ("value", "vjp") for s in o.stable.stages}
+    assert len(lefts) == len(set(lefts)) == len(wanted)
+
+
 def test_the_derivation_names_the_free_parameters_of_value_and_gradient() -> None:
     text = sheet.render_card(card(derive(OPS["softmax"])))
     for formula in (r"\frac{\partial f}{\partial m_{0}} = 0", r"\frac{\partial \bar{x}}{\partial c_{0}} = 0"):
