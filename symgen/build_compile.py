@@ -12,6 +12,7 @@ import time
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -310,7 +311,13 @@ def kernel_digest(texts: Mapping[str, str]) -> str:
     that changes in symgen without reaching the kernels.
     """
     modules = {**texts, **build_keys.inlined(texts.values())}
-    return build_keys.combine(f"{name}:{token}" for name in sorted(modules) for token in _tokens(modules[name]))
+    return build_keys.combine(_computed(name, modules[name]) for name in sorted(modules))
+
+
+@lru_cache(maxsize=64)  # most of what a function inlines, the one before it inlined too
+def _computed(name: str, text: str) -> str:
+    """What a module computes, one token on a line."""
+    return "\n".join(f"{name}:{token}" for token in _tokens(text))
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -266,12 +266,18 @@ def engine() -> str:
 @cache
 def helpers() -> str:
     """The hash of what kernels inline from the runtime; it stands in their headers, so that Numba's cache sees it."""
-    return combine(digest((resources.PACKAGE / name).read_text(encoding="utf-8")) for name in _WITH_INFLUENCE)
+    return combine(map(digest, _runtime().values()))
+
+
+@cache
+def _runtime() -> dict[str, str]:
+    """The modules of the runtime that kernels may inline."""
+    return {name: (resources.PACKAGE / name).read_text(encoding="utf-8") for name in _WITH_INFLUENCE}
 
 
 def inlined(texts: Iterable[str]) -> dict[str, str]:
     """The modules of the runtime that kernels inline, as far as these texts import them, directly or through others."""
-    known = {name: (resources.PACKAGE / name).read_text(encoding="utf-8") for name in _WITH_INFLUENCE}
+    known = _runtime()
     found: dict[str, str] = {}
     waiting = list(texts)
     while waiting:
