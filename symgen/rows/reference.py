@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Walk:
         return number
 
     def at(self, e: Any, where: Mapping[Symbol, int]) -> Number:
-        key = (e, *((i, where[i]) for i in loops(e) if i in where)) if hasattr(e, "free_symbols") else (e,)
+        key = (e, *((i, where[i]) for i in _facts(e)[0] if i in where))
         if key not in self.known:
             self.known[key] = self._at(e, where)
         return self.known[key]
@@ -96,7 +97,7 @@ class Walk:
             return found if isinstance(found, Number) else self.make(arb(found))
         if isinstance(e, Symbol):
             return self.make(arb(self.lengths[str(e).strip("|")]))
-        if e.is_number:
+        if _facts(e)[1]:
             return self.make(_constant(e))
         for kinds, rule in self.RULES:
             if isinstance(e, kinds):
@@ -196,6 +197,12 @@ class Walk:
         ((heads.weighted,), weighted), ((heads.straight_through,), straight),
         ((sp.Sum, sp.Product, AxisMax, AxisMin), reduction),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1 << 12)  # the same at every point
+def _facts(e: Any) -> tuple[tuple[Symbol, ...], bool]:
+    """The indices that a part of a formula depends on, and whether it is a number."""
+    return (loops(e), bool(e.is_number)) if isinstance(e, Expr) else ((), False)
 
 
 def _total(values: Sequence[arb]) -> arb:
