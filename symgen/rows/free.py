@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -12,9 +14,11 @@ from symgen.calculus import derivative
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, weighted
 from symgen.program import Program
 from symgen.rows.indices import base_of, opened
-from symgen.rows.shift import Family
+from symgen.rows.shift import Family, combined
 from symgen.vocabulary import hypot
 
+SIZED = 1 << 20  # beyond the places of the symbols that stand for reads
+DIGITS, PLAINLY = 30, 1e-9  # to which a number is computed, and beyond which it is not zero
 USUAL = tuple(map(sp.Integer, (0, 1, -1, 2, -2)))  # degrees that are tried before the quotient is simplified
 
 
@@ -62,30 +66,52 @@ def _degree(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
 def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:
     if body.is_infinite:  # what a mask leaves out is minus infinity whatever the parameter
         return bool(slope == 0 and degree == 0)
-    return _is_zero(slope + degree * body)
+    return is_zero(slope + degree * body)
 
 
-def _is_zero(e: Expr) -> bool:
+@lru_cache(maxsize=1 << 12)  # the kernels of a function share most of their stages
+def is_zero(e: Expr) -> bool:
     """Whether an expression is zero; most are when they are multiplied out, which is far quicker than to simplify."""
-    return bool(e == 0 or sp.expand(e) == 0 or sp.simplify(e) == 0)
+    if e == 0 or any(form(e) == 0 for form in (sp.expand, _gathered, _over_one_divisor)):
+        return True
+    return bool(not _somewhere(e) and sp.simplify(e) == 0)
+
+
+def _gathered(e: Expr) -> Expr:
+    """A sum of products with one power of each base: SymPy leaves ``s s**(1/p - 1)`` as it is."""
+    return sp.Add(*(combined(term) for term in sp.Add.make_args(sp.expand(e))))
+
+
+def _over_one_divisor(e: Expr) -> Expr:
+    return sp.expand(sp.fraction(sp.together(e))[0])
+
+
+def _somewhere(e: Expr) -> bool:
+    """Whether an expression is plainly not zero at one point, which nothing has to be simplified for."""
+    symbols = sorted(e.free_symbols, key=sp.default_sort_key)
+    numbers = zip(symbols, map(sp.prime, itertools.count(5)), strict=False)
+    there = {s: n / (sp.S.One if s.is_integer else sp.Integer(7)) for s, n in numbers}
+    value = e.evalf(DIGITS, subs=there)
+    return bool(value.is_comparable and abs(value) > PLAINLY)
 
 
 def _quotient(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
     """What the slope is to minus the body, None if that is not made of options."""
+    found = _ratio(slope, body)
+    return None if found is None or any(isinstance(s, Dummy) or str(s) in made for s in found.free_symbols) else found
+
+
+@lru_cache(maxsize=1 << 12)
+def _ratio(slope: Expr, body: Expr) -> Expr | None:
     usual = next((c for c in USUAL if sp.expand(slope + c * body) == 0), None)
-    if usual is not None:
-        return usual
-    if body == 0:
-        return None
-    found = sp.simplify(-slope / body)
-    return None if any(isinstance(s, Dummy) or str(s) in made for s in found.free_symbols) else found
+    return usual if usual is not None or body == 0 else sp.simplify(-slope / body)
 
 
 def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
     """Slope and body together, for each choice of all cases' conditions and signs, heads written out; where defined."""
     found = {u for e in (slope, body) for s in e.atoms(sp.Abs, sp.sign) for u in s.args if isinstance(u, Symbol)}
     sized = sorted(found, key=sp.default_sort_key)
-    positive = {u: Dummy(u.name, positive=True) for u in sized}
+    positive = {u: Dummy(u.name, dummy_index=SIZED + i, positive=True) for i, u in enumerate(sized)}
     for bits in range(1 << len(sized)):
         signed = {u: -t if bits >> i & 1 else t for i, (u, t) in enumerate(positive.items())}
         yield from _cases_taken(*(_written_out(e.xreplace(signed)) for e in (slope, body)))

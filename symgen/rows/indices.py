@@ -83,7 +83,8 @@ def reads(e: Any) -> list[Expr]:
 
 def base_of(e: Expr) -> str:
     """The name of the array, or of the number, that a read takes from."""
-    return str(e.base) if isinstance(e, Indexed) else str(e)
+    name = e.base.label if isinstance(e, Indexed) else e
+    return name.name if type(name) is Symbol else str(name)  # printing is slow
 
 
 def places(e: Expr) -> tuple[Any, ...]:
@@ -101,10 +102,16 @@ def opened(e: Any, least: Mapping[str, str] | None = None) -> tuple[Any, dict[Ex
     known = least or {}
     there: dict[Expr, Expr] = {}
     numbers = sorted((s for s in free_symbols(e) if isinstance(s, Symbol) and s.name in known), key=str)
-    for r in (*reads(e), *numbers):
-        sign = known.get(base_of(r))
-        there[r] = Dummy(base_of(r), real=True, **({sign: True} if sign else {}))
+    for place, r in enumerate((*reads(e), *numbers)):
+        name = base_of(r)
+        there[r] = _stand_in(name, known.get(name), place)
     return replaced(e, there), {symbol: r for r, symbol in there.items()}
+
+
+@lru_cache(maxsize=1 << 12)
+def _stand_in(name: str, sign: str | None, place: int) -> Dummy:
+    """The same symbol for the same read of the same expression, so that what is known of it is found out once."""
+    return Dummy(name, dummy_index=place, real=True, **({sign: True} if sign else {}))
 
 
 def is_nonnegative(e: Any, known: Iterable[str]) -> bool:
