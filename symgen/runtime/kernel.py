@@ -17,8 +17,7 @@ from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
 from .options import default_variant
-from .quick import Quick
-from .quick_rows import ReadyRows
+from .quick import Known, Quick
 from .rows import RowCaller
 from .warm import Warmed, warm
 
@@ -103,12 +102,11 @@ class Kernel(Quick):
         self.__signature__ = describe.signature(function)
         self._caller: Any = RowCaller(function, package) if function.is_rows else Caller(function, package)
 
-    def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ReadyRows | None]:
+    def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> rows.Answer | row_losses.Answer:
         if on_device(args):
             return self.cuda(*args, **kwargs), None
-        if self.function.is_loss:
-            return row_losses.value(self._caller, args, kwargs), None
-        return rows.value(self._caller, args, kwargs)
+        value = row_losses.value if self.function.is_loss else rows.value
+        return value(self._caller, args, kwargs)
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> losses.Answer:
         if on_device(args):
@@ -178,12 +176,12 @@ class Kernel(Quick):
         hint = did_you_mean(name, [n for n in dir(self) if not n.startswith("_")])
         raise AttributeError(f"kernel {self.__name__} has no attribute {name!r}{hint}", name=name, obj=self)
 
-    def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> losses.Answer:
+    def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Known | None]:
         """What ``grad`` and the like do where no earlier call has shown a quicker way."""
         if on_device(args):
             return getattr(self.cuda, name)(*args, **kwargs), None
-        answer = self._methods[name](self._caller, args, kwargs)
-        return (answer, None) if self.function.is_rows and self.function.is_loss else answer
+        answer: tuple[Any, Known | None] = self._methods[name](self._caller, args, kwargs)
+        return answer
 
     def _device(self) -> Launcher:
         """The CUDA kernels of this function."""

@@ -20,6 +20,7 @@ from .dtypes import Array, DType
 from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
 from .quick_losses import ReadyLoss
 from .quick_rows import ReadyRows
+from .remembered import ReadyKernel, ReadyRowLoss, key
 from .threads import CUT, spread
 
 KINDS: Final = 64  # of call that a method remembers before it starts afresh
@@ -47,6 +48,9 @@ class Ready:
     wrap: Callable[[list[Array]], Any] = tuple
 
 
+Known = Ready | ReadyRows | ReadyLoss | ReadyKernel | ReadyRowLoss
+
+
 class Quick:
     """A callable of arrays: what a call of this kind ran before it runs again, and the rest goes to ``_checked``.
 
@@ -56,10 +60,11 @@ class Quick:
         arrays: how many arrays stand first among the arguments; 0 if no call is simple enough.
     """
 
-    def __init__(self, checked: Callable[..., tuple[Any, Ready | ReadyRows | ReadyLoss | None]], arrays: int) -> None:
+    def __init__(self, checked: Callable[..., tuple[Any, Known | None]], arrays: int) -> None:
         self._checked = checked
         self._arrays = arrays
         self._known: dict[Any, Any] = {}  # Ready, ReadyRows or ReadyLoss
+        self._seen: dict[Any, ReadyKernel | ReadyRowLoss] = {}
 
     def _call(self, x: Any = MISSING, /, *more: Any, out: Any = None, **options: Any) -> Any:
         if type(x) is ndarray:
@@ -110,10 +115,24 @@ class Quick:
         args = () if args[0] is MISSING else args
         if out is not None:
             options["out"] = out
+        if self._seen and (known := self._seen.get(key(args, options))) is not None:
+            found = known.run([v for v in (*args, *options.values()) if type(v) is ndarray])
+            if found is not None:
+                return found
         result, ready = self._checked(args, options)
-        if ready is not None:
+        if isinstance(ready, ReadyKernel | ReadyRowLoss):
+            self._remember_shapes(ready, args, options)
+        elif ready is not None:
             self._remember(ready, args, options)
         return result
+
+    def _remember_shapes(
+        self, ready: ReadyKernel | ReadyRowLoss, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        if (kind := key(args, options)) is not None:
+            if len(self._seen) >= KINDS:
+                self._seen.clear()
+            self._seen[kind] = ready
 
     def _find(self, x: Array, more: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """What ran before for arguments like these, of which the arrays are not looked at yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .losses import Total, _reduction
 from .manifest import Argument
 from .operands import to_array
 from .quick_losses import joined
+from .remembered import FEW, ReadyRowLoss, rows_of
 from .rows import (
     DIFFERENTIABLE,
     Result,
@@ -23,14 +24,15 @@ from .rows import (
     cotangent_rows,
     defaults,
     gradients,
+    result_place,
     second,
     summed,
     targets,
 )
 
-FEW: Final = 4096  # samples whose losses are summed in 100 microseconds without compiled code
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
+Answer = tuple[Any, ReadyRowLoss | None]  # what a call gives, and how calls like it run
 
 
 def _prepared(caller: RowCaller, method: str, args: Arguments, kwargs: Keywords, extras: dict[str, Any],
@@ -74,10 +76,12 @@ def _losses(caller: RowCaller, call: RowCall) -> Array:
     return losses
 
 
-def value(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+def value(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
     """The loss: of each sample, or reduced to a number."""
     call, how = _prepared(caller, caller.function.name, args, kwargs, {})
-    return _given(call, how, _losses(caller, call), _divisor(caller, call, how), call.extras["out"])
+    divisor = _divisor(caller, call, how)
+    found = _given(call, how, _losses(caller, call), divisor, call.extras["out"])
+    return found, _ready(caller, call, how, divisor, "value", [])
 
 
 def _given(call: RowCall, how: str, losses: Array, divisor: float, out: Any) -> Any:
@@ -89,37 +93,67 @@ def _given(call: RowCall, how: str, losses: Array, divisor: float, out: Any) -> 
     return finish(result) if out is None else result
 
 
-def grad(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+def grad(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
     """The gradient of the loss; without reduction that of its sum, for samples are apart."""
     call, how = _prepared(caller, f"{caller.function.name}.grad", args, kwargs, {"wrt": None})
-    return bare(_gradients(caller, call, how, np.ones(1), 1.0, ("tensor",), None)[0])
+    found, divisor = _gradients(caller, call, how, np.ones(1), 1.0, ("tensor",), None)
+    return bare(found), _ready(caller, call, how, divisor, "vjp", _whole_places(caller, call))
 
 
-def value_and_grad(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+def value_and_grad(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
     """The loss and its gradient in one pass over the rows."""
     call, how = _prepared(caller, f"{caller.function.name}.value_and_grad", args, kwargs, {"wrt": None})
     losses = np.empty(call.layout.rows)
     found, divisor = _gradients(caller, call, how, np.ones(1), 1.0, ("tensor",), losses)
-    return _given(call, how, losses, divisor, None), bare(found)
+    known = _ready(caller, call, how, divisor, "value_and_grad", _whole_places(caller, call))
+    return (_given(call, how, losses, divisor, None), bare(found)), known
 
 
-def vjp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+def _whole_places(caller: RowCaller, call: RowCall) -> list[Result] | None:
+    """Where the gradients go that a call asks for, None where those are not the ones in all tensors."""
+    wanted = targets(caller, call, ("tensor",))
+    if call.extras["wrt"] is not None or [a.name for a in wanted] != [a.name for a in caller.function.tensors]:
+        return None
+    return [result_place(call, a, None) for a in wanted]
+
+
+def _ready(caller: RowCaller, call: RowCall, how: str, divisor: float, output: str, places: list[Result] | None
+           ) -> ReadyRowLoss | None:
+    """How calls of arrays of these shapes run, if they need no more than a kernel and that of the divisor."""
+    if places is None or call.layout.rows > FEW or any(p.final is None for p in places):
+        return None
+    if (rows := rows_of(call)) is None:
+        return None
+    losses = np.empty(call.layout.rows)
+    inputs = [*([np.ones(1)] if places else []), *call.inputs]
+    outputs = [*([] if output == "vjp" else [losses]), *(p.rows for p in places)]
+    share = how == "mean" and "share" in call.variant.outputs
+    return ReadyRowLoss(
+        rows, caller.kernel(call, output, inputs, outputs), output != "vjp",
+        caller.kernel(call, "share", call.inputs, [losses]) if share else None, divisor,
+        call.shape if how == "none" else None,
+        tuple((p.merged, p.rows.shape) for p in places), call.precision.compute,
+    )  # fmt: skip
+
+
+def vjp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
     """The gradients of ``sum(g * loss)``."""
     method = f"{caller.function.name}.vjp"
     call, how = _prepared(caller, method, args, kwargs, {"wrt": None}, "g")
     cotangent, _ = to_array(method, "g", call.leading)
     if how == "none":
-        return bare(_gradients(caller, call, how, cotangent_rows(call, cotangent, FLOAT64), 1.0, DIFFERENTIABLE)[0])
+        g = cotangent_rows(call, cotangent, FLOAT64)
+        return bare(_gradients(caller, call, how, g, 1.0, DIFFERENTIABLE)[0]), None
     if cotangent.size != 1:
         raise ValueError(f"{method}(): g has shape {cotangent.shape}; the reduced loss is one number")
-    return bare(_gradients(caller, call, how, np.ones(1), float(cotangent.reshape(())), DIFFERENTIABLE)[0])
+    return bare(_gradients(caller, call, how, np.ones(1), float(cotangent.reshape(())), DIFFERENTIABLE)[0]), None
 
 
-def hvp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Any:
+def hvp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
     """The second derivative in one tensor operand times a vector of its shape."""
     method = f"{caller.function.name}.hvp"
     call, how = _prepared(caller, method, args, kwargs, {"wrt": None}, "v")
-    return second(caller, call, np.full(1, _inverse(_divisor(caller, call, how))))
+    return second(caller, call, np.full(1, _inverse(_divisor(caller, call, how)))), None
 
 
 def _gradients(caller: RowCaller, call: RowCall, how: str, g: Array, factor: float, roles: tuple[str, ...],

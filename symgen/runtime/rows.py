@@ -31,9 +31,10 @@ from .manifest import Argument, Function, Variant
 from .operands import Operand, check_limits, promote, to_array
 from .options import check_assertions, check_option, choose_variant, default_value, describe, unwrap
 from .quick_rows import ReadyRows, ready
-from .threads import in_chunks
+from .remembered import ReadyKernel, over_rows, rows_of
 
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
+Answer = tuple[Any, ReadyRows | ReadyKernel | None]  # what a call gives, and how calls like it run
 ALIASES: Final = {"dim": "axis", "keepdim": "keepdims"}
 
 
@@ -49,6 +50,8 @@ class RowCall(NamedTuple):
     precision: Precision
     extras: Mapping[str, Any]
     leading: Any
+    options: Mapping[str, Any]
+    passed: list[tuple[str, Array]]
 
     @property
     def inputs(self) -> list[Array | None]:
@@ -98,8 +101,9 @@ class RowCaller:
             check_limits(method, floats)
         numbers = tuple(0.0 if options[a.name] is None else float(options[a.name]) for a in function.numeric_options)
         precision = promote(method, floats)
+        names = ("", *binder.names[1:]) if leading else binder.names
         return RowCall(method, operands, found, whole, variant, numbers, precision, extras,
-                       values[0] if leading else None)
+                       values[0] if leading else None, options, _passed(names, args, kwargs))
 
     def _options(self, method: str, values: Sequence[Any]) -> dict[str, Any]:
         checked = {
@@ -124,24 +128,20 @@ class RowCaller:
         leading = [a for a in (g, along) if a is not None]
         inputs = [*leading, *call.inputs]
         fixed = [*(False for _ in leading), *(g.shared or g.absent for g in call.given)]
+        kernel = self.kernel(call, output, inputs, [*outputs, *sums])
+        rows = call.layout.rows
+        if rows and sums:  # one after the other, so that they are summed in one order
+            kernel(*inputs, *call.numbers, *outputs, *sums)
+        elif rows:
+            over_rows(kernel, inputs, fixed, call.numbers, outputs, rows)
+        return kernel
+
+    def kernel(self, call: RowCall, output: str, inputs: Sequence[Array | None], outputs: Sequence[Array]
+               ) -> Callable[..., None]:
+        """The compiled kernel of an output for a call's arrays."""
         # half precision is read and written as float64, and needs no more than what float32 does
         tag = "f32" if call.precision.result.itemsize == 2 else call.precision.tag
-        kernel = self._kernel(output, tag, call.variant.suffix, inputs, [*outputs, *sums])
-        rows = call.layout.rows
-        if not rows:
-            return kernel
-
-        def task(start: int, stop: int) -> None:
-            taken = [a if a is None or f or len(a) == 1 else a[start:stop]
-                     for a, f in zip(inputs, fixed, strict=True)]
-            kernel(*taken, *call.numbers, *(o[start:stop] for o in outputs), *sums)
-
-        if sums:  # one after the other, so that they are summed in one order
-            task(0, rows)
-        else:
-            sizes = (a.size for a in (*inputs, *outputs) if a is not None)
-            in_chunks(task, rows, max(1, max(sizes, default=1) // rows))
-        return kernel
+        return self._kernel(output, tag, call.variant.suffix, inputs, outputs)
 
     def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array | None],
                 outputs: Sequence[Array]) -> Callable[..., None]:
@@ -163,6 +163,12 @@ class RowCaller:
             found = dispatcher.compile(tuple(signature)) if hasattr(dispatcher, "compile") else dispatcher
             self._compiled[key] = self.loops.compiled[name] = found
         return found
+
+
+def _passed(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Array]]:
+    """The arrays of a call by the names of the arguments that they are."""
+    named = [*zip(names, args, strict=False), *kwargs.items()]
+    return [(name, v) for name, v in named if type(v) is np.ndarray]
 
 
 def _renamed(method: str, kwargs: Mapping[str, Any], extras: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -247,7 +253,7 @@ class Result:
         return np.moveaxis(self.rows.reshape(*found.batch, *lengths), range(-count, 0), found.positions)
 
 
-def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ReadyRows | None]:
+def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Answer:
     """The value of each sample, and how calls like this one run."""
     function = caller.function
     call = caller.prepare(function.name, args, kwargs, defaults(function))
@@ -264,7 +270,7 @@ def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
         known.loop = loop
     found = result.finished()
     if out is None:
-        return (np.reshape(found, shape) if keep else found), known
+        return (np.reshape(found, shape) if keep else found), known or _one_kernel(call, loop, [result])
     if found is not out:
         checked = check_out(call.method, out, shape)
         checked[...] = np.reshape(found, shape)
@@ -279,7 +285,7 @@ def _kept(found: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ReadyRows | None]:
+def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Answer:
     """The gradients of ``sum(g * value)``, each of the shape of what it belongs to, and how calls like this one run."""
     function = caller.function
     method = f"{function.name}.vjp"
@@ -288,12 +294,23 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     g = cotangent_rows(call, cotangent, call.precision.compute)
     wanted = targets(caller, call, DIFFERENTIABLE)
     found = bare(gradients(caller, call, g, wanted, call.extras["out"]))
-    alike = call.extras["wrt"] is None and len(wanted) == 1 and not call.extras.get("keepdims")
-    known = ready(call, takes_g=True, keeps=True) if alike and cotangent.ndim else None
-    if known is not None:  # the kernel of arrays like these: others of its name may be for other dtypes
-        rows = np.empty((0, 0), known.dtype)
-        known.loop = caller._kernel("vjp", call.precision.tag, call.variant.suffix, [g, *call.inputs], [rows])
-    return found, known
+    if call.extras["wrt"] is not None or [a.name for a in wanted] != [a.name for a in caller.function.tensors]:
+        return found, None
+    places = [result_place(call, a, None) for a in wanted]
+    loop = caller.kernel(call, "vjp", [g, *call.inputs], [p.rows for p in places])
+    alike = len(wanted) == 1 and cotangent.ndim and not call.extras.get("keepdims")
+    if alike and (known := ready(call, takes_g=True, keeps=True)) is not None:
+        known.loop = loop
+        return found, known
+    return found, _one_kernel(call, loop, places, g)
+
+
+def _one_kernel(call: RowCall, loop: Callable[..., None], places: Sequence[Result], leading: Array | None = None
+                ) -> ReadyKernel | None:
+    """How calls of arrays of these shapes run, if they are one kernel that writes the results in their places."""
+    if any(p.final is None for p in places) or (rows := rows_of(call, leading)) is None:
+        return None
+    return ReadyKernel(rows, loop, tuple((p.merged, p.rows.shape) for p in places), call.precision.compute)
 
 
 def hvp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, None]:
