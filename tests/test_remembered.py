@@ -86,7 +86,7 @@ def test_classes_and_weights_are_checked_at_every_call() -> None:
         F.cross_entropy(x, t)
         F.cross_entropy(x, t, weight=w)
     t[2] = 7
-    with pytest.raises(ValueError, match="target holds 7 at index .2,."):
+    with pytest.raises(ValueError, match=r"target holds 7 at index .2,."):
         F.cross_entropy(x, t)
     t[2] = -1
     with pytest.raises(ValueError, match="target holds -1"):
