@@ -5,6 +5,7 @@ Tests, the static figures of a kernel and `benchmarks/gpu.py` use it; a program 
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
@@ -39,6 +40,45 @@ def argument_type(value: Any) -> Any:
     return types.Array(stored[value.format.typestr], len(value.shape), layout, readonly=value.readonly, aligned=True)
 
 
+@dataclass(frozen=True)
+class Intermediate:
+    """A kernel between Numba and NVVM, from which it is compiled for any architecture: Numba's part takes most time."""
+
+    modules: tuple[str, ...]
+    options: Mapping[str, Any]
+
+    def ptx(self, capability: tuple[int, int]) -> str:
+        """The PTX for an architecture."""
+        from numba.cuda.cudadrv import nvvm
+
+        options = {**self.options, "arch": f"compute_{capability[0]}{capability[1]}"}
+        text: bytes = nvvm.compile_ir(list(self.modules), **options)
+        return text.decode().strip("\0").strip()
+
+
+@functools.lru_cache(maxsize=32)
+def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
+    """What Numba makes of a kernel for some types of arguments; see `compile_ptx`."""
+    from numba import cuda
+    from numba.cuda import codegen, dispatcher
+
+    found: list[Intermediate] = []
+
+    def keep(modules: Sequence[str], **options: Any) -> bytes:
+        found.append(Intermediate(tuple(modules), options))
+        return b""
+
+    # Numba asks the driver for which device to compile a device function; here there is neither, and it is stated
+    device = SimpleNamespace(compute_capability=CAPABILITIES[0])
+    with (
+        mock.patch.object(dispatcher, "get_current_device", return_value=device),
+        mock.patch.object(codegen.nvvm, "compile_ir", keep),
+    ):
+        cuda.compile(kernel.py_func, signature, cc=CAPABILITIES[0], device=False, abi="numba", output="ptx")
+    (made,) = found
+    return made
+
+
 def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
     """The PTX of a kernel for some types of arguments.
 
@@ -47,14 +87,7 @@ def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, 
         signature: Numba types, one for each argument.
         capability: such as (9, 0).
     """
-    from numba import cuda
-    from numba.cuda import dispatcher
-
-    # Numba asks the driver for which device to compile a device function; here there is neither, and it is stated
-    device = SimpleNamespace(compute_capability=capability)
-    with mock.patch.object(dispatcher, "get_current_device", return_value=device):
-        text, _ = cuda.compile(kernel.py_func, signature, cc=capability, device=False, abi="numba", output="ptx")
-    return str(text)
+    return intermediate(kernel, signature).ptx(capability)
 
 
 @dataclass
@@ -82,10 +115,14 @@ class Simulator(Driver):
         signature = tuple(map(argument_type, arguments))
         key = (kernel.py_func.__module__, kernel.py_func.__name__, signature, self.capability)
         if key not in self.kernels:
-            self.kernels[key] = ptx.parse(compile_ptx(kernel, signature, self.capability))
+            self.kernels[key] = self.compiled(kernel, signature)
         values = [_memory(a) if isinstance(a, View) else a for a in arguments]
         self.runs.append(ptx.launch(self.kernels[key], blocks, THREADS, values, error=self.error))
         self.launched = key
+
+    def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> ptx.Kernel:
+        """A kernel before it first runs."""
+        return ptx.parse(compile_ptx(kernel, signature, self.capability))
 
 
 class DeviceArray:

@@ -15,9 +15,11 @@ pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with numba-c
 pytest.importorskip("nvidia", reason="numba-cuda needs NVVM: pip install 'symgen[cuda]'")
 
 from symgen import cuda_code
-from symgen.cuda_code import CAPABILITIES, DeviceArray, Simulator
+from symgen.cuda_code import CAPABILITIES, DeviceArray
+from symgen.cuda_contract import Inspector
 
 KERNELS: dict[Any, Any] = {}
+FUNCTIONS = ("name", "loss", "row", "row_loss", "rows", "function")  # arguments of tests that are names of functions
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +29,8 @@ def device_array() -> type[DeviceArray]:
 
 @functools.cache
 def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> Any:
-    """``F.name.cuda``, its launches run by the interpreter."""
-    return cuda_code.simulated(getattr(F, name).cuda, Simulator(capability, error, kernels=KERNELS))
+    """``F.name.cuda``, its launches run by the interpreter; whatever runs keeps its contract on all architectures."""
+    return cuda_code.simulated(getattr(F, name).cuda, Inspector(capability, error, kernels=KERNELS))
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ def functions(kind: str = "", archetype: str = "elementwise") -> list[str]:
     """The functions of an archetype that have CUDA kernels, of one kind or all."""
     found = (getattr(getattr(F, n), "function", None) for n in dir(F) if not n.startswith("_"))
     return sorted({f.name for f in found if f is not None and f.cuda and kind in ("", f.kind)
-                   and f.archetype == archetype})  # fmt: skip
+                   and archetype in ("", f.archetype)})  # fmt: skip
 
 
 def takes_a_row(name: str) -> bool:
@@ -67,6 +69,15 @@ def names() -> list[str]:
     return functions()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one function run in one process, which compiles each kernel once."""
+    for item in items:
+        called = getattr(item, "callspec", None)
+        name = next((called.params[a] for a in FUNCTIONS if a in called.params), "") if called else ""
+        if name:
+            item.add_marker(pytest.mark.xdist_group(f"cuda {name}"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with an argument called ``name`` runs once for each function, ``loss`` for each of those, and so on."""
     if "name" in metafunc.fixturenames:
@@ -77,6 +88,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("row", [n for n in functions("activation", "rows") if takes_a_row(n)])
     if "row_loss" in metafunc.fixturenames:
         metafunc.parametrize("row_loss", [n for n in functions("loss", "rows") if takes_classes(n)])
+    if "function" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("parametrize"):
+        metafunc.parametrize("function", functions(archetype=""))
     if "rows" in metafunc.fixturenames:
         metafunc.parametrize("rows", functions("activation", "rows") + functions("loss", "rows"))
     if "capability" in metafunc.fixturenames:

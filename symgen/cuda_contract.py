@@ -1,0 +1,172 @@
+"""The static contract of CUDA kernels: what their text promises on every architecture, and what of it is broken.
+
+A kernel computes in its own precision, without local memory; one that vectors suit moves 16 bytes at once; and the work
+of an element stays within a budget. Sine, cosine and tangent are excused from the first and the last: libdevice reduces
+large arguments of these in a slow path with local memory, whose last step is in float64.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from symgen import ptx
+from symgen.cuda_code import CAPABILITIES, Figures, Simulator, argument_type, figures, intermediate
+from symgen.runtime.cuda_arrays import View
+from symgen.runtime.cuda_rows import FORMATS_OF_ROWS
+from symgen.runtime.manifest import Function
+
+KERNEL = re.compile(r"@kernel\ndef (\w+)\((.*?)\):\n(.*?)(?=\n\n\n|\Z)", re.DOTALL)
+SLOW_PATHS = re.compile(r"\b(?:sinf?|cosf?|tanf?|sin_sum|cos_sum|sin_product|cos_product)\(")
+LANES = {"f32": 4, "f64": 2}
+STORED = {"f32": "<f4", "f64": "<f8"}
+COUNTS = frozenset({"n", "rows", "inner"})
+ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are no numbers
+# instructions of PTX for an element, in the costliest kernel of the catalogue: what keeps a change from making it worse
+# unnoticed. A kernel that is to run at the speed of memory has about 80; see docs/adr/0021-float32-on-gpus.md.
+ELEMENT = {"f32": 640, "f64": 1100}
+ROW = {"f32": 2100, "f64": 3600}  # of all the loops of a row, for one entry in each
+REGISTERS = {"elementwise": 64, "rows": 128}  # of a thread that has four elements at work, in rows pairs of each
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A generated kernel, read in its module's text.
+
+    Attributes:
+        module: as it is imported.
+        name: of the kernel.
+        parameters: their names.
+        body: its statements.
+        slow: whether its module calls something that has a slow path.
+    """
+
+    module: str
+    name: str
+    parameters: tuple[str, ...]
+    body: str
+    slow: bool
+
+    @property
+    def arithmetic(self) -> str:
+        return "f64" if re.search(r"_f64(?:_|$)", self.name) else "f32"
+
+    @property
+    def kernel(self) -> Any:
+        """What `numba.cuda.jit` made of it."""
+        return getattr(importlib.import_module(self.module), self.name)
+
+    @property
+    def has_vectors(self) -> bool:
+        return f"load{LANES[self.arithmetic]}(" in self.body or bool(self.stores)
+
+    @property
+    def stores(self) -> int:
+        """How many results it writes as vectors; operands of one number are not read so, whatever the text says."""
+        return self.body.count(f"store{LANES[self.arithmetic]}(")
+
+    def signature(self, function: Function) -> tuple[Any, ...]:
+        """Numba types of its parameters, arrays contiguous."""
+        return tuple(self._type(function, p.rstrip("_")) for p in self.parameters)
+
+    def _type(self, function: Function, name: str) -> Any:
+        from numba import types
+
+        if name in COUNTS:
+            return types.uint32
+        if any(name in (a.name, f"{a.name}_low", f"{a.name}_l") for a in function.numeric_options):
+            return {"f32": types.float32, "f64": types.float64}[self.arithmetic]
+        role = next((a.role for a in function.operands if a.name == name), "")
+        if role == "either":
+            ends = {v.suffix: v.settings for v in function.variants if f"_{v.suffix}_" in f"{self.name}_"}
+            role = str(ends[max(ends, key=len)][name])
+        stored = FORMATS_OF_ROWS[ROLES.get(role, STORED[self.arithmetic])]
+        return argument_type(View(None, 0, 4, int(stored.typestr[-1]), stored, readonly=False))
+
+    def broken(self, found: Figures, narrow: bool = False) -> list[str]:
+        """What of its contract some text breaks, in words.
+
+        Args:
+            found: the figures of the text.
+            narrow: whether it stores 16 bits, whose vectors are of 8 bytes.
+        """
+        complaints = {
+            f"{found.local} accesses to local memory": found.local and not self.slow,
+            f"{found.double} instructions on float64": self.arithmetic == "f32" and found.double and not self.slow,
+            f"{found.wide} accesses of 16 bytes for {self.stores} results": found.wide < self.stores and not narrow,
+            f"{found.instructions} instructions of {self.budget}":
+                found.instructions > self.budget and not self.slow,
+        }  # fmt: skip
+        return [f"{self.module}.{self.name}: {text}" for text, bad in complaints.items() if bad]
+
+    @property
+    def budget(self) -> int:
+        """Instructions that it may have: vectors come with a loop for what is left over, in rows they do not."""
+        if "inner" in self.parameters:
+            return ROW[self.arithmetic] * (LANES[self.arithmetic] if self.has_vectors else 1)
+        return ELEMENT[self.arithmetic] * (LANES[self.arithmetic] + 1 if self.has_vectors else 1)
+
+
+@lru_cache(maxsize=256)
+def generated(module: str) -> Mapping[str, Generated]:
+    """The kernels of a generated module, by name."""
+    text = Path(str(importlib.import_module(module).__file__)).read_text(encoding="utf-8")
+    slow = bool(SLOW_PATHS.search(text))
+    return {name: Generated(module, name, tuple(filter(None, re.split(r"[,\s]+", given))), body, slow)
+            for name, given, body in KERNEL.findall(text)}  # fmt: skip
+
+
+def texts(kernel: Any, signature: tuple[Any, ...]) -> dict[tuple[int, int], ptx.Kernel]:
+    """The PTX of a kernel for every architecture; texts that differ in their heads alone are read once."""
+    made, parsed, found = intermediate(kernel, signature), {}, {}
+    for major, minor in CAPABILITIES:
+        text = made.ptx((major, minor))
+        body = text.partition(".address_size")[2]
+        parsed[body] = parsed.get(body) or ptx.parse(text)
+        found[major, minor] = replace(parsed[body], target=f"sm_{major}{minor}")
+    return found
+
+
+class BrokenContractError(AssertionError):
+    """A kernel's text breaks the contract; the message says where and what."""
+
+
+@dataclass
+class Inspector(Simulator):
+    """A simulator that holds each generated kernel to its contract, for every architecture, before it first runs."""
+
+    def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> ptx.Kernel:
+        """The kernel for this simulator's architecture.
+
+        Raises:
+            BrokenContractError: on one of them the text breaks the contract.
+        """
+        return self.inspected(kernel, signature)[self.capability]
+
+    def inspected(self, kernel: Any, signature: tuple[Any, ...]) -> Mapping[tuple[int, int], ptx.Kernel]:
+        """The kernel for every architecture."""
+        module, name = kernel.py_func.__module__, kernel.py_func.__name__
+        keys = {capability: (module, name, signature, capability) for capability in CAPABILITIES}
+        if keys[CAPABILITIES[0]] not in self.kernels:
+            made = texts(kernel, signature)
+            self.kernels |= {key: made[capability] for capability, key in keys.items()}
+            known = generated(module).get(name)
+            found = list(complaints(known, made, _is_narrow(signature))) if known else []
+            if found:
+                raise BrokenContractError("; ".join(found))
+        return {capability: self.kernels[key] for capability, key in keys.items()}
+
+
+def complaints(kernel: Generated, of: Mapping[tuple[int, int], ptx.Kernel], narrow: bool = False) -> Iterator[str]:
+    """What of the contract is broken on some architecture."""
+    for (major, minor), text in of.items():
+        yield from (f"sm_{major}{minor}: {c}" for c in kernel.broken(figures(text), narrow))
+
+
+def _is_narrow(signature: tuple[Any, ...]) -> bool:
+    return any(getattr(t, "dtype", t).bitwidth == 16 for t in signature)
