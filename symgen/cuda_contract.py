@@ -123,7 +123,7 @@ def generated(module: str) -> Mapping[str, Generated]:
 
 def texts(kernel: Any, signature: tuple[Any, ...]) -> dict[tuple[int, int], ptx.Kernel]:
     """The PTX of a kernel for every architecture; texts that differ in their heads alone are read once."""
-    made, parsed, found = intermediate(kernel, signature), {}, {}
+    made, parsed, found = intermediate(kernel, signature), dict[str, ptx.Kernel](), {}
     for major, minor in CAPABILITIES:
         text = made.ptx((major, minor))
         body = text.partition(".address_size")[2]

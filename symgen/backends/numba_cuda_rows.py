@@ -1,16 +1,17 @@
 """Prints schedules of row functions as Numba CUDA modules: a warp on each row where rows are short, else a block.
 
 Threads of the team take every so many entries of a row, one by one or, where addresses and lengths allow it, as many as
-16 bytes hold. A stage with an entry for each position is computed again where it is read: a row is read from memory
-once and after that from the cache, and nothing is stored between. Of an axis of parts, as the halves of a gated unit,
-a thread takes the same entries of every part.
+16 bytes hold. Entries of stages that several loops need, as the exponentials of softmax, are computed once and kept in
+shared memory, each thread its own, where the row is short enough; where it is not they are computed again. Operands are
+read again, from the cache. Of an axis of parts, as the halves of a gated unit, a thread takes the same of every part.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -25,8 +26,11 @@ from symgen.backends.render import render
 from symgen.kernel import ScalarFunction
 from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step
+from symgen.runtime.cuda import KEPT, THREADS
 
 TEAMS = ("warp", "block")
+WIDTHS = {"warp": 32, "block": THREADS}
+MOST = 6  # numbers of one entry that are kept
 WIDE = "wide"  # ends the names of kernels with vector accesses
 # differences of exponentials and logarithms cancel in rows: in float32 they need what these lose
 TELLING = {"exp": "expf", "exp_low": "expf_low", "log_low": "logf_low"}
@@ -34,7 +38,7 @@ ROWS = replace(SINGLE, primitives={**SINGLE.primitives, **TELLING}, reserved=SIN
 PRECISIONS = tuple(replace(p, dialect=ROWS) if p.name == "f32" else p for p in ELEMENTWISE)
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
 OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel",
-                 *(f"{a}{k}" for a in ("load", "store", "i_") for k in (1, 2, 3, 4))})
+                 "keep", "kept", "own", "first", *(f"{a}{k}" for a in ("load", "store", "i_") for k in (1, 2, 3, 4))})
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _section(variant: RowVariant) -> Section:
         precision = next(p for p in PRECISIONS if function.name.endswith(f"_{p.name}"))
         names = {s.stage.out: _core(cores, function, s, variant.suffix, precision) for s in function.schedule.steps}
         functions += [
-            _Writer(function, names, variant.suffix, precision, team, lanes).written()
+            _written(partial(_Writer, function, names, variant.suffix, precision, team, lanes))
             for team in TEAMS
             for lanes in (1, precision.lanes)
         ]
@@ -124,6 +128,18 @@ def _core(
     return cores[key].name
 
 
+def _written(make: Callable[[Mapping[str, int]], _Writer]) -> Function:
+    """A kernel that keeps the stages that several of its loops need, as long as there is room."""
+    kept: dict[str, int] = {}
+    while True:
+        writer = make(kept)
+        text = writer.written()
+        wanted = writer.worth_keeping()
+        if not wanted:
+            return text
+        kept = {**kept, wanted: writer.numbers_kept}
+
+
 @dataclass
 class _Writer:
     """The state of one kernel's printing."""
@@ -134,12 +150,17 @@ class _Writer:
     precision: Precision
     team: str
     lanes: int
+    kept: Mapping[str, int]  # the stages that are kept from one loop to later ones: the places of their numbers
     lines: list[str] = field(default_factory=list)
     uses: set[str] = field(default_factory=set)
     uses_access: set[str] = field(default_factory=set)
     depth: int = 1
     here: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # what is at hand, by its name and position
     part: str = ""  # of the result that is written, which of its parts
+    turn: int = 0  # how many loops there have been
+    used: dict[str, set[int]] = field(default_factory=dict)  # the loops that need a stage, by its name
+    made: dict[str, int] = field(default_factory=dict)  # the loop that keeps a stage
+    again: bool = False  # whether what is printed is for rows of which nothing was kept
 
     def __post_init__(self) -> None:
         self.steps = {s.stage.out: s for s in self.function.schedule.steps}
@@ -160,6 +181,10 @@ class _Writer:
             if not array.axes and not array.number:
                 name = self.names[array.name]
                 self.line(f"{name}_row = load({name}, {'0' if array.shared else 'row'})")
+        if self.kept:
+            self.uses |= {f"{self.prefix}kept", f"{self.team}_first"}
+            self.line(f"kept, first = {self.prefix}kept(), {self.team}_first(u32({self.room}))")
+            self.line(f"keep = n <= u32({self.longest})")
         for step in self.function.schedule.steps:
             self.step(step)
         parameters = [n for a in (*self.function.takes, *self.function.gives) for n in self.passed(a)]
@@ -209,10 +234,21 @@ class _Writer:
         self.line("while i < n:")
         self.depth += 1
         before, self.here = self.here, dict(self.here)
+        self.turn += 1
+        begun, others = len(self.lines), [f"i_{k} = u32(i + u32({k}))" for k in range(1, self.lanes)]
         for k in range(self.lanes):
-            if k:
-                self.line(f"i_{k} = u32(i + u32({k}))")
+            if k and not self.kept:
+                self.line(others[k - 1])
             yield f"i_{k}" if k else "i"
+        fresh = [self.steps[name] for name, turn in self.made.items() if turn == self.turn]
+        if fresh:
+            self.line("if keep:")
+        for step in fresh:
+            for k, position in enumerate(self.positions):
+                self.line(f"    {self.cells(step, k)} = {', '.join(self.here[step.stage.out, position])}")
+        if self.kept:
+            own = f"own = u32(first + i - lane * u32({self.lanes - 1}))"
+            self.lines[begun:begun] = ["    " * self.depth + text for text in (*others, own)]
         self.line(f"i = u32(i + {self.team}_width{f' * u32({self.lanes})' if several else ''})")
         self.here = before
         self.depth -= 1
@@ -253,6 +289,55 @@ class _Writer:
     def parts(self, step: Step) -> list[str]:
         """The names of a stage's number and of what it is missing."""
         return [self.names[n] for n in (step.stage.out, step.stage.out + LOW)][: 1 + step.pair]
+
+    # -- what is kept ----------------------------------------------------------------------------------------------
+
+    @property
+    def numbers_kept(self) -> int:
+        """Of one entry."""
+        return sum(len(self.parts(self.steps[name])) for name in self.kept)
+
+    @property
+    def room(self) -> int:
+        """The numbers that a team may keep."""
+        return KEPT * self.precision.lanes // 4 * WIDTHS[self.team] // THREADS
+
+    @property
+    def longest(self) -> int:
+        """The entries of a row that there is room for, in whole turns of a team."""
+        turn = WIDTHS[self.team] * self.lanes
+        return self.room // self.numbers_kept // turn * turn
+
+    def worth_keeping(self) -> str:
+        """A stage that several loops need and there is room for; the last one, for which alone others may be needed."""
+        several = [n for n in self.steps if len(self.used.get(n, ())) > 1 and n not in self.kept]
+        room = MOST - self.numbers_kept
+        return next((n for n in reversed(several) if len(self.parts(self.steps[n])) <= room), "")
+
+    def cells(self, step: Step, k: int) -> str:
+        """Where this thread keeps its k-th entry of a stage: what a team keeps at one time stands side by side."""
+        first = [(self.kept[step.stage.out] + j) * self.longest for j in range(len(self.parts(step)))]
+        return ", ".join(f"kept[u32(own + u32({place + k * WIDTHS[self.team]}))]" for place in first)
+
+    def is_kept(self, step: Step) -> bool:
+        """Whether an earlier loop has kept a stage that is needed now."""
+        name = step.stage.out
+        if self.again or self.lanes == 1:
+            return False
+        self.used.setdefault(name, set()).add(self.turn)
+        return name in self.kept and self.made.setdefault(name, self.turn) != self.turn
+
+    def recalled(self, step: Step) -> None:
+        """Take a stage's entries from where they are kept; where there was no room compute them again."""
+        before, self.here, self.again = self.here, dict(self.here), True
+        start, indent = len(self.lines), "    " * self.depth
+        self.depth += 1
+        self.compute(step, self.positions)
+        self.depth -= 1
+        found = {(step.stage.out, p): self.here[step.stage.out, p] for p in self.positions}
+        taken = [f"    {', '.join(names)} = {self.cells(step, k)}" for k, names in enumerate(found.values())]
+        self.lines[start:start] = [indent + text for text in ("if keep:", *taken, "else:")]
+        self.here, self.again = before | found, False
 
     # -- what is read ----------------------------------------------------------------------------------------------
 
@@ -305,11 +390,19 @@ class _Writer:
         """A stage with an entry for each position, at one of them."""
         key = (step.stage.out, at)
         if key not in self.here:
+            if at in self.positions and self.is_kept(step):
+                self.recalled(step)
+            else:
+                self.compute(step, [at])
+        return self.here[key]
+
+    def compute(self, step: Step, places: Sequence[str]) -> None:
+        """Call a stage's core for some positions."""
+        for at in places:
             call = self.call(step, at)
             names = [f"{n}_{self.label(at)}" for n in self.parts(step)]
             self.line(f"{', '.join(names)} = {call}")
-            self.here[key] = names
-        return self.here[key]
+            self.here[step.stage.out, at] = names
 
     def at_hand(self, name: str, at: str, values: list[str]) -> list[str]:
         key = (name, at)

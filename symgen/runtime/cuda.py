@@ -24,6 +24,7 @@ from .operands import Operand
 from .options import describe
 
 THREADS: Final = 256  # of a block
+KEPT: Final = 8192  # float32 that a block of a row keeps: 32 kilobytes, of which an H100 has room for seven
 LARGEST: Final = 2**31  # elements of one launch: kernels count in 32 bits
 SUMMING: Final = 1024  # blocks that sum at the same time, and the same number whatever the device
 DTYPES: Final = {"f32": "float32", "f64": "float64"}

@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda, types
 from numba.cuda import libdevice
 
+from .cuda import KEPT
 from .device import core, dadd, fadd, u32
 from .device_sums import ALL, CELLS, WARPS, dplus, fplus
 
@@ -38,6 +39,28 @@ def block_row() -> Any:
 @cuda.jit(device=True, inline="always")
 def block_lane() -> Any:
     return u32(cuda.threadIdx.x)
+
+
+@cuda.jit(device=True, inline="always")
+def warp_first(room: Any) -> Any:
+    """Where a warp's part of what its block keeps begins, of so much room for each."""
+    return (u32(cuda.threadIdx.x) >> u32(5)) * room
+
+
+@cuda.jit(device=True, inline="always")
+def block_first(room: Any) -> Any:  # noqa: ARG001
+    return u32(0)
+
+
+@cuda.jit(device=True, inline="always")
+def fkept() -> Any:
+    """Shared memory of a block, in which each thread keeps numbers of its own between the loops of a row."""
+    return cuda.shared.array(KEPT, types.float32)
+
+
+@cuda.jit(device=True, inline="always")
+def dkept() -> Any:
+    return cuda.shared.array(KEPT // 2, types.float64)
 
 
 warp_width, block_width = np.uint32(32), np.uint32(32 * WARPS)  # how many threads are on a row

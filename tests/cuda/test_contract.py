@@ -16,7 +16,7 @@ ASSEMBLED = re.compile(r"(?:value|grad|vjp)_f32")
 
 
 def kernels(device) -> list[Generated]:
-    """The float32 kernels with vectors, of rows those that a warp takes; all others are inspected when a test runs them."""
+    """The float32 kernels with vectors, of rows those of a warp; all others are inspected when a test runs them."""
     found = generated(device._module).values()
     return [k for k in found if k.arithmetic == "f32" and k.has_vectors and "_block" not in k.name]
 
@@ -50,7 +50,7 @@ def test_a_kernel_that_breaks_it_does_not_run(simulated, monkeypatch, device_arr
     kernel = type(simulated("relu", (9, 0)))
     device = simulated("relu", (9, 0))
     strict = kernel(device._caller, device._module, Inspector((9, 0)))
-    with pytest.raises(BrokenContractError, match="relu.value_f32: .* instructions of 5"):
+    with pytest.raises(BrokenContractError, match=r"relu\.value_f32: .* instructions of 5"):
         strict(device_array(np.ones(8, np.float32)))
 
 

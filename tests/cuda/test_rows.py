@@ -11,6 +11,7 @@ import pytest
 
 import symgen.functional as F
 from symgen.cuda_code import figures
+from symgen.cuda_contract import generated
 from symgen.runtime.cuda_rows import SHORT
 
 ROUNDING = 2.0**-24
@@ -58,6 +59,24 @@ def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, simulate
         launched = {k[1] for k in kernel._driver.kernels if k[0] == kernel._module}
         team = "warp" if n <= SHORT else "block"
         assert {f"value_f32_{team}", f"value_f32_{team}_wide"} <= launched
+
+
+@pytest.mark.parametrize("team", ["warp", "block"])
+def test_rows_too_long_to_be_kept_are_computed_again(row, team, device_array, simulated):
+    """Beside the longest row of which a kernel keeps entries: the same results, at the price of more instructions."""
+    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+    known = generated(kernel._module)[f"vjp_f32_{team}_wide"]
+    found = re.search(r"keep = n <= u32\((\d+)\)", known.body)
+    if not found:
+        pytest.skip(f"{row} needs nothing twice")
+    longest, work = int(found[1]), []
+    for n in (longest, longest + 4):
+        x = logits(1, n * parts(row))
+        g = np.random.default_rng(n).normal(size=plain(x).shape).astype(np.float32)
+        close(kernel.vjp(device_array(g), device_array(x)), plain.vjp(wide(g), wide(x)), 32)
+        assert kernel._driver.launched[1] == known.name or n > SHORT
+        work.append(kernel._driver.runs[-1].counts.instructions.total() / n)
+    assert work[1] > 1.05 * work[0]
 
 
 def test_no_rows_and_empty_rows_give_what_the_processor_gives(row, device_array, simulated):

@@ -27,21 +27,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_scale,
     dblock_sum,
+    dkept,
     dscale_step,
     dsum_step,
     dwarp_scale,
     dwarp_sum,
     fblock_scale,
     fblock_sum,
+    fkept,
     fscale_step,
     fsum_step,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -581,19 +585,22 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width * u32(4))
@@ -601,16 +608,17 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -618,38 +626,49 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -708,19 +727,22 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width * u32(4))
@@ -728,16 +750,17 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -745,38 +768,49 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -835,13 +869,16 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width * u32(2))
@@ -849,10 +886,11 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -860,26 +898,37 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
     e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -938,13 +987,16 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width * u32(2))
@@ -952,10 +1004,11 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -963,26 +1016,37 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
     e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -1074,19 +1138,22 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width * u32(4))
@@ -1094,16 +1161,17 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1111,22 +1179,27 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1134,17 +1207,18 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_1, weight_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_2 = u32(i + u32(2))
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_2, weight_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_3 = u32(i + u32(3))
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_3, weight_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1153,22 +1227,28 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1177,20 +1257,26 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_2, y0_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_3, y0_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1199,16 +1285,22 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s6, s6_l = vjp_f32_s6_core(s3, s3_l, s5, s5_l)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -1300,19 +1392,22 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width * u32(4))
@@ -1320,16 +1415,17 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1337,22 +1433,27 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1360,17 +1461,18 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_1, weight_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_2 = u32(i + u32(2))
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_2, weight_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_3 = u32(i + u32(3))
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i_3, weight_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -1379,22 +1481,28 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -1403,20 +1511,26 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_2, y0_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_3, y0_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -1425,16 +1539,22 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     s6, s6_l = vjp_f32_s6_core(s3, s3_l, s5, s5_l)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -1526,13 +1646,16 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width * u32(2))
@@ -1540,10 +1663,11 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1551,14 +1675,19 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1566,11 +1695,12 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i_1, weight_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1579,14 +1709,20 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1595,12 +1731,18 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1609,12 +1751,18 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s6, s6_l = vjp_f64_s6_core(s3, s3_l, s5, s5_l)
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -1706,13 +1854,16 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width * u32(2))
@@ -1720,10 +1871,11 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1731,14 +1883,19 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1746,11 +1903,12 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i_1, weight_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -1759,14 +1917,20 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -1775,12 +1939,18 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -1789,12 +1959,18 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     s6, s6_l = vjp_f64_s6_core(s3, s3_l, s5, s5_l)
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -1852,19 +2028,22 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width * u32(4))
@@ -1872,16 +2051,17 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1889,37 +2069,48 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -1977,19 +2168,22 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width * u32(4))
@@ -1997,16 +2191,17 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2014,37 +2209,48 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h4, h4_l, m0, s1, s1_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2102,13 +2308,16 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width * u32(2))
@@ -2116,10 +2325,11 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2127,25 +2337,36 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
     e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
             e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -2203,13 +2424,16 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width * u32(2))
@@ -2217,10 +2441,11 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2228,25 +2453,36 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
     e0, e0_l = value_f64_e0_core(h4, h4_l, m0, s1, s1_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
             e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -2439,19 +2675,22 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width * u32(4))
@@ -2459,16 +2698,17 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -2476,22 +2716,27 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2499,22 +2744,28 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -2581,19 +2832,22 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width * u32(4))
@@ -2601,16 +2855,17 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2618,22 +2873,27 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_2, y0_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2641,22 +2901,28 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -2723,13 +2989,16 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width * u32(2))
@@ -2737,10 +3006,11 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2748,14 +3018,19 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2763,14 +3038,20 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -2837,13 +3118,16 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
-        i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width * u32(2))
@@ -2851,10 +3135,11 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2862,14 +3147,19 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2877,14 +3167,20 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+        if keep:
+            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(2))

@@ -38,22 +38,26 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_peak,
     dblock_sum,
+    dkept,
     dpeak_step,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    fkept,
     fpeak_step,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
     inside,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -1086,19 +1090,22 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1106,22 +1113,27 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1130,14 +1142,20 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1235,19 +1253,22 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1255,22 +1276,27 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1279,14 +1305,20 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1358,13 +1390,16 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1372,14 +1407,19 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1388,10 +1428,16 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
             float(i_1),
             float(g_row),
@@ -1462,13 +1508,16 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1476,14 +1525,19 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1492,10 +1546,16 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
             float(i_1),
             float(g_row),
@@ -1612,19 +1672,22 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1632,22 +1695,27 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1674,14 +1742,20 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1799,19 +1873,22 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1819,22 +1896,27 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1861,14 +1943,20 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1948,13 +2036,16 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1962,14 +2053,19 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1986,10 +2082,16 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
             float(i_1),
             float(g_row),
@@ -2068,13 +2170,16 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2082,14 +2187,19 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -2106,10 +2216,16 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
             float(i_1),
             float(g_row),
@@ -4985,19 +5101,22 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -5005,22 +5124,27 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
@@ -5029,16 +5153,17 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -5062,15 +5187,21 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
             f32(g_row),
@@ -5198,19 +5329,22 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -5218,22 +5352,27 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
@@ -5242,16 +5381,17 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -5275,15 +5415,21 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
             f32(g_row),
@@ -5372,13 +5518,16 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -5386,14 +5535,19 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5401,10 +5555,11 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -5416,11 +5571,17 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
             float(i_1),
             float(g_row),
@@ -5507,13 +5668,16 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -5521,14 +5685,19 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5536,10 +5705,11 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -5551,11 +5721,17 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
             float(i_1),
             float(g_row),
@@ -5702,19 +5878,22 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -5722,39 +5901,45 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(4))
@@ -5773,16 +5958,17 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -5807,15 +5993,21 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
             f32(g_row),
@@ -5964,19 +6156,22 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -5984,39 +6179,45 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(4))
@@ -6035,16 +6236,17 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -6069,15 +6271,21 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
             f32(g_row),
@@ -6194,13 +6402,16 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -6208,25 +6419,31 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(2))
@@ -6244,10 +6461,11 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -6269,11 +6487,17 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
             float(i_1),
             float(g_row),
@@ -6388,13 +6612,16 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -6402,25 +6629,31 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(2))
@@ -6438,10 +6671,11 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -6463,11 +6697,17 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     )
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
-        weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
+        weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_ne_0(float(i), float(g_row), ignore_index, label_smoothing, s3, s3_l, s5, s5_l, float(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_ne_0(
             float(i_1),
             float(g_row),
@@ -9341,19 +9581,22 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -9361,38 +9604,44 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_2 = u32(i + u32(2))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_3 = u32(i + u32(3))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width * u32(4))
@@ -9400,16 +9649,22 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -9504,19 +9759,22 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -9524,38 +9782,44 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_2 = u32(i + u32(2))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_3 = u32(i + u32(3))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width * u32(4))
@@ -9563,16 +9827,22 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -9642,13 +9912,16 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -9656,25 +9929,31 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width * u32(2))
@@ -9682,12 +9961,18 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -9757,13 +10042,16 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -9771,25 +10059,31 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width * u32(2))
@@ -9797,12 +10091,18 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -9916,19 +10216,22 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -9936,28 +10239,37 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -9965,17 +10277,14 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
         )
@@ -9989,17 +10298,18 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_2 = u32(i + u32(2))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_3 = u32(i + u32(3))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width * u32(4))
@@ -10007,16 +10317,22 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -10130,19 +10446,22 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -10150,28 +10469,37 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -10179,17 +10507,14 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
         )
@@ -10203,17 +10528,18 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_2 = u32(i + u32(2))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_3 = u32(i + u32(3))
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width * u32(4))
@@ -10221,16 +10547,22 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
     s4, s4_l = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -10315,13 +10647,16 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -10329,20 +10664,27 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
@@ -10350,7 +10692,6 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
@@ -10363,11 +10704,12 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width * u32(2))
@@ -10375,12 +10717,18 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -10465,13 +10813,16 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -10479,20 +10830,27 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
@@ -10500,7 +10858,6 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
@@ -10513,11 +10870,12 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i_1 = u32(i + u32(1))
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width * u32(2))
@@ -10525,12 +10883,18 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -13251,19 +13615,22 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -13271,38 +13638,44 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -13312,17 +13685,18 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -13331,16 +13705,22 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -13447,19 +13827,22 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -13467,38 +13850,44 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -13508,17 +13897,18 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -13527,16 +13917,22 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
     s8, s8_l = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -13618,13 +14014,16 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -13632,14 +14031,19 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -13647,10 +14051,11 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -13660,11 +14065,12 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -13673,12 +14079,18 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -13760,13 +14172,16 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -13774,14 +14189,19 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -13789,10 +14209,11 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -13802,11 +14223,12 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -13815,12 +14237,18 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -13959,19 +14387,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -13979,28 +14410,37 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -14008,17 +14448,14 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
         )
@@ -14028,17 +14465,18 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -14053,16 +14491,17 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -14072,17 +14511,18 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -14093,16 +14533,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
+                own + u32(608)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -14241,19 +14687,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -14261,28 +14710,37 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -14290,17 +14748,14 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_2, target_i_2, weight_i_2
         )
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_3, target_i_3, weight_i_3
         )
@@ -14310,17 +14765,18 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_2, weight_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_3, weight_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -14335,16 +14791,17 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -14354,17 +14811,18 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -14375,16 +14833,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
+                own + u32(4864)
+            )]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
@@ -14494,13 +14958,16 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -14508,20 +14975,27 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
@@ -14529,7 +15003,6 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
@@ -14539,11 +15012,12 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -14559,10 +15033,11 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -14572,11 +15047,12 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -14585,12 +15061,18 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
+                own + u32(288)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
@@ -14700,13 +15182,16 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -14714,20 +15199,27 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
@@ -14735,7 +15227,6 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
             e1, e1_l, m0, input_i, target_i, weight_i
         )
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i_1, target_i_1, weight_i_1
         )
@@ -14745,11 +15236,12 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i_1, weight_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
@@ -14765,10 +15257,11 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -14778,11 +15271,12 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -14791,12 +15285,18 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     s8, s8_l = value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
+                own + u32(2304)
+            )]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
