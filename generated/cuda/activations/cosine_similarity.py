@@ -27,21 +27,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_scale,
     dblock_sum,
+    dkept,
     dscale_step,
     dsum_step,
     dwarp_scale,
     dwarp_sum,
     fblock_scale,
     fblock_sum,
+    fkept,
     fscale_step,
     fsum_step,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -947,19 +951,22 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -967,37 +974,44 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(x2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(x2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(x2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -1005,46 +1019,65 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1116,19 +1149,22 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1136,37 +1172,44 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(x2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(x2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(x2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -1174,46 +1217,65 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -1285,13 +1347,16 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1299,23 +1364,28 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(x2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -1323,28 +1393,41 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1416,13 +1499,16 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1430,23 +1516,28 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(x2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -1454,28 +1545,41 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
@@ -1576,19 +1680,22 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1596,37 +1703,44 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(x2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(x2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(x2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -1634,46 +1748,65 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1685,19 +1818,32 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
             e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1705,19 +1851,32 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
             e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1817,19 +1976,22 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1837,37 +1999,44 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(x2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(x2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(x2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -1875,46 +2044,65 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -1926,19 +2114,32 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
             e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1946,19 +2147,32 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
             e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2058,13 +2272,16 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2072,23 +2289,28 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(x2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -2096,28 +2318,41 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -2129,13 +2364,22 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
             e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2143,13 +2387,22 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
             e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2249,13 +2502,16 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2263,23 +2519,28 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(x2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -2287,28 +2548,41 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
@@ -2320,13 +2594,22 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
             e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2334,13 +2617,22 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
             e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2413,19 +2705,22 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -2433,37 +2728,44 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(x2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(x2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(x2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -2471,46 +2773,65 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -2584,19 +2905,22 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2604,37 +2928,44 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(x2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(x2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(x2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -2642,46 +2973,65 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -2755,13 +3105,16 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2769,23 +3122,28 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(x2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -2793,28 +3151,41 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -2888,13 +3259,16 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2902,23 +3276,28 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(x2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -2926,28 +3305,41 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))

@@ -644,9 +644,10 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -660,9 +661,10 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -786,9 +788,10 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -802,9 +805,10 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -908,9 +912,8 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -922,9 +925,8 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1026,9 +1028,8 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1040,9 +1041,8 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1197,9 +1197,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1234,9 +1235,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1262,9 +1264,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1292,9 +1295,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1451,9 +1455,10 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1488,9 +1493,10 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1516,9 +1522,10 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1546,9 +1553,10 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1685,9 +1693,8 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1714,9 +1721,8 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1734,9 +1740,8 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1756,9 +1761,8 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1893,9 +1897,8 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1922,9 +1925,8 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1942,9 +1944,8 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1964,9 +1965,8 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -2087,9 +2087,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2102,9 +2103,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -2227,9 +2229,10 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2242,9 +2245,10 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -2347,9 +2351,8 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2360,9 +2363,8 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
         own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -2463,9 +2465,8 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2476,9 +2477,8 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
         own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -2734,9 +2734,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2751,9 +2752,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -2891,9 +2893,10 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2908,9 +2911,10 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1, y0_i_2, y0_l_i_2, y0_i_3, y0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -3028,9 +3032,8 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -3043,9 +3046,8 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -3157,9 +3159,8 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = y0_i, y0_l_i, y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -3172,9 +3173,8 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i, y0_i_1, y0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)

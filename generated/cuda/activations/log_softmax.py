@@ -701,9 +701,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
@@ -732,9 +733,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
@@ -845,9 +847,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
@@ -876,9 +879,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
@@ -976,9 +980,8 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -1000,9 +1003,8 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1098,9 +1100,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -1122,9 +1123,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)

@@ -31,21 +31,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_peak,
     dblock_sum,
+    dkept,
     dpeak_step,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    fkept,
     fpeak_step,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -507,19 +511,22 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -527,35 +534,48 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), vjp_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
         )
@@ -605,19 +625,22 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -625,35 +648,48 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), vjp_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
         )
@@ -703,13 +739,16 @@ def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -717,23 +756,32 @@ def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
             float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
         )
@@ -783,13 +831,16 @@ def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -797,23 +848,32 @@ def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
             float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
         )

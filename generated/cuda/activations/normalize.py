@@ -30,12 +30,14 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_max,
     dblock_scale,
     dblock_sum,
+    dkept,
     dmax_step,
     dscale_step,
     dsum_step,
@@ -45,12 +47,14 @@ from symgen.runtime.device_rows import (
     fblock_max,
     fblock_scale,
     fblock_sum,
+    fkept,
     fmax_step,
     fscale_step,
     fsum_step,
     fwarp_max,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -1790,19 +1794,22 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1810,35 +1817,48 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -1886,19 +1906,22 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1906,35 +1929,48 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -1982,13 +2018,16 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1996,23 +2035,32 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
@@ -2060,13 +2108,16 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2074,23 +2125,32 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
@@ -2156,19 +2216,22 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -2176,22 +2239,28 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2199,21 +2268,28 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -2222,15 +2298,22 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2296,19 +2379,22 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2316,22 +2402,28 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2339,21 +2431,28 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -2362,15 +2461,22 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2432,13 +2538,16 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2446,14 +2555,18 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2461,13 +2574,18 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -2476,11 +2594,16 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -2542,13 +2665,16 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2556,14 +2682,18 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2571,13 +2701,18 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -2586,11 +2721,16 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -2645,19 +2785,22 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -2665,43 +2808,56 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -2758,19 +2914,22 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2778,43 +2937,56 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -2871,13 +3043,16 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2885,27 +3060,36 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -2962,13 +3146,16 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2976,27 +3163,36 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -3952,19 +4148,22 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -3972,35 +4171,48 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -4048,19 +4260,22 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -4068,35 +4283,48 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -4144,13 +4372,16 @@ def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -4158,23 +4389,32 @@ def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
@@ -4222,13 +4462,16 @@ def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -4236,23 +4479,32 @@ def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
@@ -4318,19 +4570,22 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -4338,22 +4593,28 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -4361,21 +4622,28 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -4384,15 +4652,22 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -4458,19 +4733,22 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -4478,22 +4756,28 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -4501,21 +4785,28 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -4524,15 +4815,22 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -4596,13 +4894,16 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -4610,14 +4911,18 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -4625,13 +4930,18 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -4640,11 +4950,16 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -4708,13 +5023,16 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -4722,14 +5040,18 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -4737,13 +5059,18 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -4752,11 +5079,16 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2(
             e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -4838,19 +5170,22 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -4858,26 +5193,36 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -4886,21 +5231,28 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -4910,21 +5262,28 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -4934,24 +5293,42 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -5035,19 +5412,22 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -5055,26 +5435,36 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -5083,21 +5473,28 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -5107,21 +5504,28 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -5131,24 +5535,42 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -5232,13 +5654,16 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -5246,16 +5671,22 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -5264,13 +5695,18 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -5280,13 +5716,18 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -5296,14 +5737,26 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -5387,13 +5840,16 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -5401,16 +5857,22 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -5419,13 +5881,18 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -5435,13 +5902,18 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -5451,14 +5923,26 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -5515,19 +5999,22 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -5535,43 +6022,56 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -5628,19 +6128,22 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -5648,43 +6151,56 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -5741,13 +6257,16 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -5755,27 +6274,36 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -5832,13 +6360,16 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -5846,27 +6377,36 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))

@@ -26,21 +26,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_scale,
     dblock_sum,
+    dkept,
     dscale_step,
     dsum_step,
     dwarp_scale,
     dwarp_sum,
     fblock_scale,
     fblock_sum,
+    fkept,
     fscale_step,
     fsum_step,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -401,19 +405,22 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -421,37 +428,50 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -501,19 +521,22 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -521,37 +544,50 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -601,13 +637,16 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -615,25 +654,34 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
     e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
-        weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        weight_i, weight_i_1 = load2(weight, i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -683,13 +731,16 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -697,25 +748,34 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
     e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
-        weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        weight_i, weight_i_1 = load2(weight, i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -778,19 +838,22 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -798,22 +861,28 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -821,22 +890,29 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -844,16 +920,23 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     s2, s2_l = vjp_f32_s2_core(e0, e0_l, s2_of, s2_of_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -916,19 +999,22 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -936,22 +1022,28 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -959,22 +1051,29 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -982,16 +1081,23 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     s2, s2_l = vjp_f32_s2_core(e0, e0_l, s2_of, s2_of_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -1054,13 +1160,16 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1068,14 +1177,18 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1083,14 +1196,19 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1098,12 +1216,17 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     s2, s2_l = vjp_f64_s2_core(e0, e0_l, s2_of, s2_of_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -1166,13 +1289,16 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1180,14 +1306,18 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1195,14 +1325,19 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -1210,12 +1345,17 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     s2, s2_l = vjp_f64_s2_core(e0, e0_l, s2_of, s2_of_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
@@ -1265,19 +1405,22 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1285,37 +1428,50 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -1365,19 +1521,22 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1385,37 +1544,50 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
     e0, e0_l = value_f32_e0_core(h3, h3_l, m0, s0, s0_l, f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -1465,13 +1637,16 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1479,25 +1654,34 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
     e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
             e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -1547,13 +1731,16 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1561,25 +1748,34 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
     e0, e0_l = value_f64_e0_core(h3, h3_l, m0, s0, s0_l, float(n))
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
             e0, e0_l, g_i_1, y0_i_1, y0_l_i_1
         )
@@ -1636,19 +1832,22 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1656,22 +1855,28 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1679,22 +1884,29 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1753,19 +1965,22 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1773,22 +1988,28 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1796,22 +2017,29 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -1870,13 +2098,16 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1884,14 +2115,18 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1899,14 +2134,19 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1965,13 +2205,16 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1979,14 +2222,18 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1994,14 +2241,19 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         weight_i, weight_i_1 = load2(weight, i)
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))

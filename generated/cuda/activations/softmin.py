@@ -30,21 +30,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_peak,
     dblock_sum,
+    dkept,
     dpeak_step,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    fkept,
     fpeak_step,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -324,20 +328,23 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -345,36 +352,49 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, e0_l_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, e0_l_i_2, where_i_2), value_f32_out_core(
             s0, s0_l, e0_i_3, e0_l_i_3, where_i_3
         )
@@ -424,20 +444,23 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -445,36 +468,49 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, e0_l_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, e0_l_i_2, where_i_2), value_f32_out_core(
             s0, s0_l, e0_i_3, e0_l_i_3, where_i_3
         )
@@ -525,14 +561,17 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -540,25 +579,34 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         out__0, out__1 = value_f64_out_core(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
@@ -609,14 +657,17 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -624,25 +675,34 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         out__0, out__1 = value_f64_out_core(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
@@ -717,20 +777,23 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -738,44 +801,57 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s3_here = vjp_f32_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s3_here = vjp_f32_s3_core(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s3_here = vjp_f32_s3_core(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + warp_width * u32(4))
@@ -784,22 +860,29 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_2, e0_l_i_2, g_i_2, where_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_3, e0_l_i_3, g_i_3, where_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -807,16 +890,23 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     s2, s2_l = vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
@@ -891,20 +981,23 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -912,44 +1005,57 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s3_here = vjp_f32_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s3_here = vjp_f32_s3_core(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s3_here = vjp_f32_s3_core(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + block_width * u32(4))
@@ -958,22 +1064,29 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_2, e0_l_i_2, g_i_2, where_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_3, e0_l_i_3, g_i_3, where_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -981,16 +1094,23 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     s2, s2_l = vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
@@ -1066,14 +1186,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1081,28 +1204,37 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s3_here = vjp_f64_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + warp_width * u32(2))
@@ -1111,14 +1243,19 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1127,12 +1264,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
@@ -1208,14 +1350,17 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1223,28 +1368,37 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s3_here = vjp_f64_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + block_width * u32(2))
@@ -1253,14 +1407,19 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -1269,12 +1428,17 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )

@@ -31,21 +31,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_scale,
     dblock_sum,
+    dkept,
     dscale_step,
     dsum_step,
     dwarp_scale,
     dwarp_sum,
     fblock_scale,
     fblock_sum,
+    fkept,
     fscale_step,
     fsum_step,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -1058,19 +1062,22 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1078,37 +1085,44 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -1116,46 +1130,65 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1239,19 +1272,22 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1259,37 +1295,44 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -1297,46 +1340,65 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -1416,13 +1478,16 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1430,23 +1495,28 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -1454,28 +1524,41 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -1551,13 +1634,16 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1565,23 +1651,28 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -1589,28 +1680,41 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
@@ -1717,19 +1821,22 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1737,37 +1844,44 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -1775,46 +1889,65 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -1827,19 +1960,32 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
     s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1847,19 +1993,32 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1966,19 +2125,22 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1986,37 +2148,44 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -2024,46 +2193,65 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -2076,19 +2264,32 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
     s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2096,19 +2297,32 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2215,13 +2429,16 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2229,23 +2446,28 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -2253,28 +2475,41 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -2287,13 +2522,22 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2301,13 +2545,22 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2414,13 +2667,16 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2428,23 +2684,28 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -2452,28 +2713,41 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
@@ -2486,13 +2760,22 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2500,13 +2783,22 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2623,19 +2915,22 @@ def value_and_grad_f32_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -2643,37 +2938,44 @@ def value_and_grad_f32_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -2681,46 +2983,65 @@ def value_and_grad_f32_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -2739,19 +3060,32 @@ def value_and_grad_f32_warp_wide(
     s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2759,19 +3093,32 @@ def value_and_grad_f32_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2888,19 +3235,22 @@ def value_and_grad_f32_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2908,37 +3258,44 @@ def value_and_grad_f32_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -2946,46 +3303,65 @@ def value_and_grad_f32_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -3004,19 +3380,32 @@ def value_and_grad_f32_block_wide(
     s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -3024,19 +3413,32 @@ def value_and_grad_f32_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -3149,13 +3551,16 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -3163,23 +3568,28 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -3187,28 +3597,41 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -3227,13 +3650,22 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -3241,13 +3673,22 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -3362,13 +3803,16 @@ def value_and_grad_f64_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -3376,23 +3820,28 @@ def value_and_grad_f64_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -3400,28 +3849,41 @@ def value_and_grad_f64_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
@@ -3440,13 +3902,22 @@ def value_and_grad_f64_block_wide(
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -3454,13 +3925,22 @@ def value_and_grad_f64_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -3542,19 +4022,22 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -3562,37 +4045,44 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -3600,46 +4090,65 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
@@ -3725,19 +4234,22 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -3745,37 +4257,44 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core(input2_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core(input2_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core(input2_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -3783,46 +4302,65 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
         s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
@@ -3908,13 +4446,16 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -3922,23 +4463,28 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -3946,28 +4492,41 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
@@ -4053,13 +4612,16 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -4067,23 +4629,28 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core(input2_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -4091,28 +4658,41 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))

@@ -1131,9 +1131,10 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1147,9 +1148,10 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1294,9 +1296,10 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1310,9 +1313,10 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1417,9 +1421,8 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1431,9 +1434,8 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1535,9 +1537,8 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1549,9 +1550,8 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1713,9 +1713,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1747,9 +1748,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1914,9 +1916,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1948,9 +1951,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -2063,9 +2067,8 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -2085,9 +2088,8 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -2197,9 +2199,8 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -2219,9 +2220,8 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -5142,9 +5142,10 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
@@ -5192,9 +5193,10 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -5370,9 +5372,10 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
@@ -5420,9 +5423,10 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -5545,9 +5549,8 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5574,9 +5577,8 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -5695,9 +5697,8 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5724,9 +5725,8 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -5919,9 +5919,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -5998,9 +5999,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -6197,9 +6199,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6276,9 +6279,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -6429,9 +6433,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6490,9 +6493,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -6639,9 +6641,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6700,9 +6701,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -9622,9 +9622,10 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -9654,9 +9655,10 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -9800,9 +9802,10 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -9832,9 +9835,10 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -9939,9 +9943,8 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -9964,9 +9967,8 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10069,9 +10071,8 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10094,9 +10095,8 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10257,9 +10257,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10322,9 +10323,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10487,9 +10489,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10552,9 +10555,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10674,9 +10678,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10720,9 +10723,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10840,9 +10842,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10886,9 +10887,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -13656,9 +13656,10 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
@@ -13710,9 +13711,10 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -13868,9 +13870,10 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
@@ -13922,9 +13925,10 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14041,9 +14045,8 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -14082,9 +14085,8 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14199,9 +14201,8 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -14240,9 +14241,8 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14428,9 +14428,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -14538,9 +14539,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(512))], kept[u32(own + u32(32))], kept[u32(own + u32(544))], kept[u32(own + u32(64))], kept[u32(own + u32(576))], kept[u32(own + u32(96))], kept[u32(
-                own + u32(608)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14728,9 +14730,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -14838,9 +14841,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1, e0_i_2, e0_l_i_2, e0_i_3, e0_l_i_3 = kept[u32(own + u32(0))], kept[u32(own + u32(4096))], kept[u32(own + u32(256))], kept[u32(own + u32(4352))], kept[u32(own + u32(512))], kept[u32(own + u32(4608))], kept[u32(own + u32(768))], kept[u32(
-                own + u32(4864)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14985,9 +14989,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15064,9 +15067,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(256))], kept[u32(own + u32(32))], kept[u32(
-                own + u32(288)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -15209,9 +15211,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )] = e0_i, e0_l_i, e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15288,9 +15289,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i, e0_i_1, e0_l_i_1 = kept[u32(own + u32(0))], kept[u32(own + u32(2048))], kept[u32(own + u32(256))], kept[u32(
-                own + u32(2304)
-            )]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)

@@ -30,15 +30,19 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_sum,
+    dkept,
     dsum_step,
     dwarp_sum,
     fblock_sum,
+    fkept,
     fsum_step,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -1144,63 +1148,86 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e0_i, e0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_2, e1_l_i_2, target_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e1_i, e1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e1_i_3, e1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+            e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
+            e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
+            e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
-        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f32_dinput_core(f32(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dinput_core(f32(g_row), e0_i_2, e0_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dinput_core(
             f32(g_row), e0_i_3, e0_l_i_3, input_i_3, target_i_3
         )
@@ -1208,15 +1235,24 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+            e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
+            e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
+            e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
-        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
-        i_2 = u32(i + u32(2))
-        e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
-        i_3 = u32(i + u32(3))
-        e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_2, e1_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dtarget_core(
             f32(g_row), e1_i_3, e1_l_i_3, input_i_3, target_i_3
         )
@@ -1280,63 +1316,86 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = e0_i, e0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
         e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_2, e1_l_i_2, target_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e1_i, e1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = e1_i_3, e1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f32_out_core(s0, s0_l, s1, s1_l))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
+            e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
+            e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
+            e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
-        e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
-        i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
-        i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f32_dinput_core(f32(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dinput_core(f32(g_row), e0_i_2, e0_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dinput_core(
             f32(g_row), e0_i_3, e0_l_i_3, input_i_3, target_i_3
         )
@@ -1344,15 +1403,24 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
+            e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
+            e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
+            e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
-        e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
-        i_2 = u32(i + u32(2))
-        e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
-        i_3 = u32(i + u32(3))
-        e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_2, e1_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dtarget_core(
             f32(g_row), e1_i_3, e1_l_i_3, input_i_3, target_i_3
         )
@@ -1420,43 +1488,60 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e0_i, e0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e1_i, e1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e1_i_1, e1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
+            e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
-        e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
         dinput__0, dinput__1 = value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f64_dinput_core(
             float(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1
         )
@@ -1464,11 +1549,18 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
+            e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
-        e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
         dtarget__0, dtarget__1 = value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f64_dtarget_core(
             float(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1
         )
@@ -1536,43 +1628,60 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e0_i, e0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e1_i, e1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e1_i_1, e1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
         store(out_, row, value_f64_out_core(s0, s0_l, s1, s1_l))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
+            e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
-        e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
         dinput__0, dinput__1 = value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f64_dinput_core(
             float(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1
         )
@@ -1580,11 +1689,18 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
+            e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         target_i, target_i_1 = load2(target, u32(at + i * inner))
-        e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
-        i_1 = u32(i + u32(1))
-        e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
         dtarget__0, dtarget__1 = value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f64_dtarget_core(
             float(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1
         )

@@ -33,22 +33,26 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_peak,
     dblock_sum,
+    dkept,
     dpeak_step,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    fkept,
     fpeak_step,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
     inside,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -1028,19 +1032,22 @@ def vjp_f32_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1048,22 +1055,28 @@ def vjp_f32_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1083,14 +1096,21 @@ def vjp_f32_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3),
             e1,
@@ -1177,19 +1197,22 @@ def vjp_f32_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1197,22 +1220,28 @@ def vjp_f32_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1232,14 +1261,21 @@ def vjp_f32_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3),
             e1,
@@ -1316,13 +1352,16 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1330,14 +1369,18 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1349,10 +1392,15 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1),
             e1,
@@ -1427,13 +1475,16 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1441,14 +1492,18 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1460,10 +1515,15 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1),
             e1,
@@ -1556,19 +1616,22 @@ def value_and_grad_f32_warp_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1576,22 +1639,28 @@ def value_and_grad_f32_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1617,14 +1686,21 @@ def value_and_grad_f32_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3),
             e1,
@@ -1719,19 +1795,22 @@ def value_and_grad_f32_block_wide(
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core(input_i_1)
         m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core(input_i_2)
         m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core(input_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1739,22 +1818,28 @@ def value_and_grad_f32_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1780,14 +1865,21 @@ def value_and_grad_f32_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3),
             e1,
@@ -1870,13 +1962,16 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1884,14 +1979,18 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -1909,10 +2008,15 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1),
             e1,
@@ -1993,13 +2097,16 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core(input_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2007,14 +2114,18 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         input_i, input_i_1 = load2(input, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -2032,10 +2143,15 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1),
             e1,

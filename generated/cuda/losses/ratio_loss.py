@@ -32,21 +32,25 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_scale,
     dblock_sum,
+    dkept,
     dscale_step,
     dsum_step,
     dwarp_scale,
     dwarp_sum,
     fblock_scale,
     fblock_sum,
+    fkept,
     fscale_step,
     fsum_step,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -1166,20 +1170,23 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap(anchor_i_2, negative_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap(anchor_i_3, negative_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -1187,39 +1194,46 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap(anchor_i_2, positive_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap(anchor_i_3, positive_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -1227,23 +1241,29 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1252,20 +1272,34 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1273,15 +1307,22 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -1289,15 +1330,22 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -1392,20 +1440,23 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap(anchor_i_2, negative_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap(anchor_i_3, negative_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -1413,39 +1464,46 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap(anchor_i_2, positive_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap(anchor_i_3, positive_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -1453,23 +1511,29 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1478,20 +1542,34 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -1499,15 +1577,22 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -1515,15 +1600,22 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -1618,14 +1710,17 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -1633,25 +1728,30 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -1659,15 +1759,19 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1676,14 +1780,24 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -1691,11 +1805,16 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -1703,11 +1822,16 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -1802,14 +1926,17 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -1817,25 +1944,30 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -1843,15 +1975,19 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1860,14 +1996,24 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -1875,11 +2021,16 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -1887,11 +2038,16 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -1992,20 +2148,23 @@ def value_and_grad_f32_no_swap_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap(anchor_i_2, negative_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap(anchor_i_3, negative_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -2013,39 +2172,46 @@ def value_and_grad_f32_no_swap_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap(anchor_i_2, positive_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap(anchor_i_3, positive_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -2053,23 +2219,29 @@ def value_and_grad_f32_no_swap_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2080,20 +2252,34 @@ def value_and_grad_f32_no_swap_warp_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2101,15 +2287,22 @@ def value_and_grad_f32_no_swap_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -2117,15 +2310,22 @@ def value_and_grad_f32_no_swap_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -2226,20 +2426,23 @@ def value_and_grad_f32_no_swap_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap(anchor_i_2, negative_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap(anchor_i_3, negative_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -2247,39 +2450,46 @@ def value_and_grad_f32_no_swap_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap(anchor_i_2, positive_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap(anchor_i_3, positive_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -2287,23 +2497,29 @@ def value_and_grad_f32_no_swap_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2314,20 +2530,34 @@ def value_and_grad_f32_no_swap_block_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -2335,15 +2565,22 @@ def value_and_grad_f32_no_swap_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap(m1, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -2351,15 +2588,22 @@ def value_and_grad_f32_no_swap_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -2460,14 +2704,17 @@ def value_and_grad_f64_no_swap_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -2475,25 +2722,30 @@ def value_and_grad_f64_no_swap_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -2501,15 +2753,19 @@ def value_and_grad_f64_no_swap_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2520,14 +2776,24 @@ def value_and_grad_f64_no_swap_warp_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2535,11 +2801,16 @@ def value_and_grad_f64_no_swap_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -2547,11 +2818,16 @@ def value_and_grad_f64_no_swap_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -2652,14 +2928,17 @@ def value_and_grad_f64_no_swap_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -2667,25 +2946,30 @@ def value_and_grad_f64_no_swap_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -2693,15 +2977,19 @@ def value_and_grad_f64_no_swap_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2712,14 +3000,24 @@ def value_and_grad_f64_no_swap_block_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -2727,11 +3025,16 @@ def value_and_grad_f64_no_swap_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -2739,11 +3042,16 @@ def value_and_grad_f64_no_swap_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -4426,20 +4734,23 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap(anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap(anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -4447,39 +4758,46 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap(anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap(anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -4487,39 +4805,46 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap(negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap(negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -4527,23 +4852,29 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -4555,20 +4886,34 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -4576,20 +4921,34 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -4597,20 +4956,34 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -4739,20 +5112,23 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap(anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap(anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -4760,39 +5136,46 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap(anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap(anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -4800,39 +5183,46 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap(negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap(negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -4840,23 +5230,29 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -4868,20 +5264,34 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -4889,20 +5299,34 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -4910,20 +5334,34 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -5052,14 +5490,17 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -5067,25 +5508,30 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -5093,25 +5539,30 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -5119,15 +5570,19 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5139,14 +5594,24 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -5154,14 +5619,24 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -5169,14 +5644,24 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -5305,14 +5790,17 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -5320,25 +5808,30 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -5346,25 +5839,30 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -5372,15 +5870,19 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5392,14 +5894,24 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -5407,14 +5919,24 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -5422,14 +5944,24 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -5562,20 +6094,23 @@ def value_and_grad_f32_swap_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap(anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap(anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -5583,39 +6118,46 @@ def value_and_grad_f32_swap_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap(anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap(anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -5623,39 +6165,46 @@ def value_and_grad_f32_swap_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap(negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap(negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -5663,23 +6212,29 @@ def value_and_grad_f32_swap_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5693,20 +6248,34 @@ def value_and_grad_f32_swap_warp_wide(
     s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -5714,20 +6283,34 @@ def value_and_grad_f32_swap_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -5735,20 +6318,34 @@ def value_and_grad_f32_swap_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -5883,20 +6480,23 @@ def value_and_grad_f32_swap_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap(anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap(anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -5904,39 +6504,46 @@ def value_and_grad_f32_swap_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap(anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap(anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -5944,39 +6551,46 @@ def value_and_grad_f32_swap_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap(negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap(negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -5984,23 +6598,29 @@ def value_and_grad_f32_swap_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6014,20 +6634,34 @@ def value_and_grad_f32_swap_block_wide(
     s6, s6_l = vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -6035,20 +6669,34 @@ def value_and_grad_f32_swap_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -6056,20 +6704,34 @@ def value_and_grad_f32_swap_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap(m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -6202,14 +6864,17 @@ def value_and_grad_f64_swap_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -6217,25 +6882,30 @@ def value_and_grad_f64_swap_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -6243,25 +6913,30 @@ def value_and_grad_f64_swap_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -6269,15 +6944,19 @@ def value_and_grad_f64_swap_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6291,14 +6970,24 @@ def value_and_grad_f64_swap_warp_wide(
     s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -6306,14 +6995,24 @@ def value_and_grad_f64_swap_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -6321,14 +7020,24 @@ def value_and_grad_f64_swap_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -6463,14 +7172,17 @@ def value_and_grad_f64_swap_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -6478,25 +7190,30 @@ def value_and_grad_f64_swap_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -6504,25 +7221,30 @@ def value_and_grad_f64_swap_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -6530,15 +7252,19 @@ def value_and_grad_f64_swap_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6552,14 +7278,24 @@ def value_and_grad_f64_swap_block_wide(
     s6, s6_l = vjp_f64_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -6567,14 +7303,24 @@ def value_and_grad_f64_swap_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -6582,14 +7328,24 @@ def value_and_grad_f64_swap_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )

@@ -32,12 +32,14 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (
+    block_first,
     block_lane,
     block_row,
     block_width,
     dblock_max,
     dblock_scale,
     dblock_sum,
+    dkept,
     dmax_step,
     dscale_step,
     dsum_step,
@@ -47,12 +49,14 @@ from symgen.runtime.device_rows import (
     fblock_max,
     fblock_scale,
     fblock_sum,
+    fkept,
     fmax_step,
     fscale_step,
     fsum_step,
     fwarp_max,
     fwarp_scale,
     fwarp_sum,
+    warp_first,
     warp_lane,
     warp_row,
     warp_width,
@@ -5545,20 +5549,23 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -5566,39 +5573,46 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -5606,23 +5620,29 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -5631,20 +5651,34 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -5668,15 +5702,22 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -5684,15 +5725,22 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -5829,20 +5877,23 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -5850,39 +5901,46 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -5890,23 +5948,29 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -5915,20 +5979,34 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -5952,15 +6030,22 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -5968,15 +6053,22 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -6083,14 +6175,17 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -6098,25 +6193,30 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -6124,15 +6224,19 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6141,14 +6245,24 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -6156,11 +6270,16 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -6168,11 +6287,16 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -6279,14 +6403,17 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -6294,25 +6421,30 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -6320,15 +6452,19 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6337,14 +6473,24 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -6352,11 +6498,16 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -6364,11 +6515,16 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -6511,20 +6667,23 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -6532,39 +6691,46 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -6572,23 +6738,29 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6601,20 +6773,34 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -6638,15 +6824,22 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -6654,15 +6847,22 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -6805,20 +7005,23 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -6826,39 +7029,46 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -6866,23 +7076,29 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6895,20 +7111,34 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -6932,15 +7162,22 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s4, s4_l, y0_i_3, y0_l_i_3
         )
@@ -6948,15 +7185,22 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, s3, s3_l, y1_i_3, y1_l_i_3
         )
@@ -7065,14 +7309,17 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -7080,25 +7327,30 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -7106,15 +7358,19 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -7125,14 +7381,24 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -7140,11 +7406,16 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -7152,11 +7423,16 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -7265,14 +7541,17 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -7280,25 +7559,30 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -7306,15 +7590,19 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -7325,14 +7613,24 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -7340,11 +7638,16 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s4, s4_l, y0_i_1, y0_l_i_1
         )
@@ -7352,11 +7655,16 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, s3, s3_l, y1_i_1, y1_l_i_1
         )
@@ -8016,20 +8324,23 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -8037,39 +8348,46 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -8077,23 +8395,29 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -8102,21 +8426,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -8126,21 +8457,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
     s6_of, s6_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -8246,20 +8584,23 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -8267,39 +8608,46 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -8307,23 +8655,29 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -8332,21 +8686,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -8356,21 +8717,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
     s6_of, s6_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -8472,14 +8840,17 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -8487,25 +8858,30 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -8513,15 +8889,19 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -8530,13 +8910,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -8546,13 +8931,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     s6_of, s6_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -8656,14 +9046,17 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -8671,25 +9064,30 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -8697,15 +9095,19 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -8714,13 +9116,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -8730,13 +9137,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     s6_of, s6_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -11272,20 +11684,23 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -11293,20 +11708,21 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -11315,17 +11731,18 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -11333,23 +11750,29 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y1_i, y1_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -11358,25 +11781,33 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
@@ -11406,22 +11837,44 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e2_i, e2_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = e2_i_2, e2_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = e2_i_3, e2_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e3_i, e3_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = e3_i_3, e3_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_2, e3_l_i_2, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -11445,19 +11898,38 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e2_i_2, e2_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            e2_i_3, e2_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_2, e2_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -11614,20 +12086,23 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -11635,20 +12110,21 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -11657,17 +12133,18 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -11675,23 +12152,29 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y1_i, y1_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -11700,25 +12183,33 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
@@ -11748,22 +12239,44 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e2_i, e2_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e2_i_2, e2_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e2_i_3, e2_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e3_i, e3_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e3_i_3, e3_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_2, e3_l_i_2, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -11787,19 +12300,38 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            e2_i_2, e2_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            e2_i_3, e2_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_2, e2_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -11926,14 +12458,17 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -11941,12 +12476,13 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -11955,11 +12491,12 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -11967,15 +12504,19 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -11984,15 +12525,21 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
@@ -12020,16 +12567,30 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = e2_i, e2_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = e3_i, e3_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = e3_i_1, e3_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1
         )
@@ -12037,13 +12598,26 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -12154,14 +12728,17 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -12169,12 +12746,13 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -12183,11 +12761,12 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -12195,15 +12774,19 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -12212,15 +12795,21 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
@@ -12248,16 +12837,30 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e2_i, e2_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e3_i, e3_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e3_i_1, e3_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1
         )
@@ -12265,13 +12868,26 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -12418,20 +13034,23 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -12439,20 +13058,21 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -12461,17 +13081,18 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -12479,23 +13100,29 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y1_i, y1_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -12508,25 +13135,33 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
@@ -12556,22 +13191,44 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e2_i, e2_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = e2_i_2, e2_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = e2_i_3, e2_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e3_i, e3_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = e3_i_3, e3_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_2, e3_l_i_2, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -12595,19 +13252,38 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e2_i_2, e2_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            e2_i_3, e2_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_2, e2_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -12770,20 +13446,23 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -12791,20 +13470,21 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -12813,17 +13493,18 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -12831,23 +13512,29 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y1_i, y1_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -12860,25 +13547,33 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
@@ -12908,22 +13603,44 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e2_i, e2_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e2_i_2, e2_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e2_i_3, e2_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e3_i, e3_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e3_i_3, e3_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_i_2, e3_l_i_2, y0_i_2, y0_l_i_2), vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -12947,19 +13664,38 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            e2_i_2, e2_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            e2_i_3, e2_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e2_i_2, e2_l_i_2 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, f32(g_row), m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_i_2, e2_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -13088,14 +13824,17 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -13103,12 +13842,13 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -13117,11 +13857,12 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -13129,15 +13870,19 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -13148,15 +13893,21 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
@@ -13184,16 +13935,30 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = e2_i, e2_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = e3_i, e3_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = e3_i_1, e3_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1
         )
@@ -13201,13 +13966,26 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -13320,14 +14098,17 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -13335,12 +14116,13 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -13349,11 +14131,12 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -13361,15 +14144,19 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -13380,15 +14167,21 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
@@ -13416,16 +14209,30 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e2_i, e2_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e3_i, e3_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e3_i_1, e3_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i, e3_l_i, y0_i, y0_l_i), vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s4, s4_l, e3_i_1, e3_l_i_1, y0_i_1, y0_l_i_1
         )
@@ -13433,13 +14240,26 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e2_i, e2_l_i = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i, e2_l_i, y1_i, y1_l_i), vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
             e0, e0_l, e1, e1_l, float(g_row), m0, m1, margin, p, s3, s3_l, e2_i_1, e2_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -14105,20 +14925,23 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -14126,43 +14949,50 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e0_i, e0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -14170,27 +15000,37 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_2, e1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e1_i, e1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = e1_i_3, e1_l_i_3
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -14200,29 +15040,48 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e4_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_2, e1_l_i_2, y1_i_2, y1_l_i_2
         )
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_3, e1_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -14235,29 +15094,42 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s6_of, s6_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e5_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
         )
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
         )
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3
         )
@@ -14371,20 +15243,23 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -14392,43 +15267,50 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e0_i, e0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -14436,27 +15318,37 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_2, e1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e1_i, e1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e1_i_3, e1_l_i_3
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -14466,29 +15358,48 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e4_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_2, e1_l_i_2, y1_i_2, y1_l_i_2
         )
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s4_of_here, s4_of_l_here = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_3, e1_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -14501,29 +15412,42 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s6_of, s6_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e5_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
         )
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
         )
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s6_of_here, s6_of_l_here = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3
         )
@@ -14633,14 +15557,17 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, m
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -14648,27 +15575,32 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, m
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = e0_i, e0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -14676,17 +15608,23 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, m
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = e1_i, e1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -14696,15 +15634,28 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, m
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e4_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s4_of_here, s4_of_l_here = vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -14717,15 +15668,24 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, m
     s6_of, s6_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e0_i, e0_l_i = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s6_of_here, s6_of_l_here = vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e5_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s6_of_here, s6_of_l_here = vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
         )
@@ -14835,14 +15795,17 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, 
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -14850,27 +15813,32 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, 
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e0_i, e0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -14878,17 +15846,23 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, 
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e1_i, e1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -14898,15 +15872,28 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, 
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e4_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s4_of_here, s4_of_l_here = vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(
             e4, e4_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -14919,15 +15906,24 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, 
     s6_of, s6_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e0_i, e0_l_i = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s6_of_here, s6_of_l_here = vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e5_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s6_of_here, s6_of_l_here = vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(
             e5, e5_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
         )
@@ -15035,20 +16031,23 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -15056,39 +16055,46 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -15096,23 +16102,29 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -15121,21 +16133,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -15145,21 +16164,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_warp_wide(
     s6_of, s6_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -15265,20 +16291,23 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -15286,39 +16315,46 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -15326,23 +16362,29 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
@@ -15351,21 +16393,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s4_of_here, s4_of_l_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -15375,21 +16424,28 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_block_wide(
     s6_of, s6_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s6_of_here, s6_of_l_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -15491,14 +16547,17 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative,
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -15506,25 +16565,30 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative,
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -15532,15 +16596,19 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative,
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -15549,13 +16617,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative,
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -15565,13 +16638,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative,
     s6_of, s6_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -15675,14 +16753,17 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -15690,25 +16771,30 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -15716,15 +16802,19 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
@@ -15733,13 +16823,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s4_of, s4_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s4_of_here, s4_of_l_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -15749,13 +16844,18 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_block_wide(
     s6_of, s6_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s6_of_here, s6_of_l_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, s6_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -23677,20 +24777,23 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -23698,39 +24801,46 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -23738,39 +24848,46 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -23778,23 +24895,29 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -23811,20 +24934,34 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -23851,20 +24988,34 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -23891,20 +25042,34 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24091,20 +25256,23 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -24112,39 +25280,46 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -24152,39 +25327,46 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -24192,23 +25374,29 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -24225,20 +25413,34 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24265,20 +25467,34 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24305,20 +25521,34 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24469,14 +25699,17 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -24484,25 +25717,30 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -24510,25 +25748,30 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -24536,15 +25779,19 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -24555,14 +25802,24 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24588,14 +25845,24 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24621,14 +25888,24 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24778,14 +26055,17 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -24793,25 +26073,30 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -24819,25 +26104,30 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -24845,15 +26135,19 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -24864,14 +26158,24 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24897,14 +26201,24 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -24930,14 +26244,24 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25131,20 +26455,23 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -25152,39 +26479,46 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -25192,39 +26526,46 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -25232,23 +26573,29 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -25271,20 +26618,34 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25311,20 +26672,34 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25351,20 +26726,34 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25559,20 +26948,23 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -25580,39 +26972,46 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -25620,39 +27019,46 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -25660,23 +27066,29 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -25699,20 +27111,34 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25739,20 +27165,34 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25779,20 +27219,34 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -25949,14 +27403,17 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -25964,25 +27421,30 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -25990,25 +27452,30 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -26016,15 +27483,19 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -26041,14 +27512,24 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -26074,14 +27555,24 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -26107,14 +27598,24 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -26270,14 +27771,17 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -26285,25 +27789,30 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -26311,25 +27820,30 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -26337,15 +27851,19 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -26362,14 +27880,24 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -26395,14 +27923,24 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -26428,14 +27966,24 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
             e0,
             e0_l,
@@ -27355,20 +28903,23 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -27376,39 +28927,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -27416,39 +28974,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -27456,23 +29021,29 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -27484,21 +29055,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -27510,21 +29088,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -27536,21 +29121,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
     s9_of, s9_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -27694,20 +29286,23 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -27715,39 +29310,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -27755,39 +29357,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -27795,23 +29404,29 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -27823,21 +29438,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_2, y2_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -27849,21 +29471,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_2, y1_l_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -27875,21 +29504,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
     s9_of, s9_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -28023,14 +29659,17 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -28038,25 +29677,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -28064,25 +29708,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -28090,15 +29739,19 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -28108,13 +29761,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -28124,13 +29782,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -28140,13 +29803,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     s9_of, s9_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -28280,14 +29948,17 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -28295,25 +29966,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -28321,25 +29997,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -28347,15 +30028,19 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -28365,13 +30050,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i, y2_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -28381,13 +30071,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i, y1_l_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -28397,13 +30092,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     s9_of, s9_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -32401,20 +34101,23 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -32422,20 +34125,21 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -32444,17 +34148,18 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -32462,20 +34167,21 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -32484,17 +34190,18 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -32502,20 +34209,21 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -32535,6 +34243,10 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -32542,17 +34254,14 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
@@ -32586,31 +34295,53 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e3_i, e3_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = e3_i_3, e3_l_i_3
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e4_i, e4_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e4_i_1, e4_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = e4_i_2, e4_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = e4_i_3, e4_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e4_i_2, e4_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            e4_i_3, e4_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_1, e4_l_i_1, e5_i_1, e5_l_i_1, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_2, e4_l_i_2, e5_i_2, e5_l_i_2, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -32640,31 +34371,61 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_warp_wide(
             y2_l_i_3,
         )
         store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e5_i, e5_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e5_i_1, e5_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = e5_i_2, e5_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = e5_i_3, e5_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e5_i_2, e5_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            e5_i_3, e5_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+            e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
-        e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
-        e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_1, e3_l_i_1, e5_i_1, e5_l_i_1, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_2, e3_l_i_2, e5_i_2, e5_l_i_2, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -32863,20 +34624,23 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -32884,20 +34648,21 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -32906,17 +34671,18 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -32924,20 +34690,21 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -32946,17 +34713,18 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -32964,20 +34732,21 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -32997,6 +34766,10 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -33004,17 +34777,14 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
@@ -33048,31 +34818,53 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e3_i, e3_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e3_i_3, e3_l_i_3
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e4_i, e4_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e4_i_1, e4_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e4_i_2, e4_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e4_i_3, e4_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            e4_i_2, e4_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            e4_i_3, e4_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_1, e4_l_i_1, e5_i_1, e5_l_i_1, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_2, e4_l_i_2, e5_i_2, e5_l_i_2, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -33102,31 +34894,61 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_block_wide(
             y2_l_i_3,
         )
         store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e5_i, e5_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e5_i_1, e5_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e5_i_2, e5_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e5_i_3, e5_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e5_i_2, e5_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            e5_i_3, e5_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+            e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
-        e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
-        e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_1, e3_l_i_1, e5_i_1, e5_l_i_1, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_2, e3_l_i_2, e5_i_2, e5_l_i_2, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -33289,14 +35111,17 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -33304,12 +35129,13 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -33318,11 +35144,12 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -33330,12 +35157,13 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -33344,11 +35172,12 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -33356,12 +35185,13 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -33375,6 +35205,8 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
@@ -33382,7 +35214,6 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
@@ -33414,21 +35245,35 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = e3_i, e3_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = e4_i, e4_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = e4_i_1, e4_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -33456,21 +35301,41 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_warp_wide(
             y2_l_i_1,
         )
         store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = e5_i, e5_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = e5_i_1, e5_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -33631,14 +35496,17 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -33646,12 +35514,13 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -33660,11 +35529,12 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -33672,12 +35542,13 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -33686,11 +35557,12 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -33698,12 +35570,13 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -33717,6 +35590,8 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
@@ -33724,7 +35599,6 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
@@ -33756,21 +35630,35 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e3_i, e3_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e4_i, e4_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e4_i_1, e4_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -33798,21 +35686,41 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_block_wide(
             y2_l_i_1,
         )
         store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e5_i, e5_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e5_i_1, e5_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -34017,20 +35925,23 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -34038,20 +35949,21 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -34060,17 +35972,18 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -34078,20 +35991,21 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -34100,17 +36014,18 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -34118,20 +36033,21 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -34157,6 +36073,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -34164,17 +36084,14 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
@@ -34208,31 +36125,53 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e3_i, e3_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = e3_i_3, e3_l_i_3
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e4_i, e4_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e4_i_1, e4_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = e4_i_2, e4_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = e4_i_3, e4_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e4_i_2, e4_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            e4_i_3, e4_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_1, e4_l_i_1, e5_i_1, e5_l_i_1, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_2, e4_l_i_2, e5_i_2, e5_l_i_2, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -34262,31 +36201,61 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_warp_wide(
             y2_l_i_3,
         )
         store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e5_i, e5_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e5_i_1, e5_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = e5_i_2, e5_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = e5_i_3, e5_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e5_i_2, e5_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            e5_i_3, e5_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+            e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
-        e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
-        e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_1, e3_l_i_1, e5_i_1, e5_l_i_1, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_2, e3_l_i_2, e5_i_2, e5_l_i_2, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -34493,20 +36462,23 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -34514,20 +36486,21 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -34536,17 +36509,18 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -34554,20 +36528,21 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -34576,17 +36551,18 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -34594,20 +36570,21 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -34633,6 +36610,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
     )
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -34640,17 +36621,14 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
@@ -34684,31 +36662,53 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_3,
         )
         store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e3_i, e3_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e3_i_2, e3_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e3_i_3, e3_l_i_3
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e4_i, e4_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e4_i_1, e4_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e4_i_2, e4_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e4_i_3, e4_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            e4_i_2, e4_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            e4_i_3, e4_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
+            e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
-        e4_i_2, e4_l_i_2 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
-        e4_i_3, e4_l_i_3 = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_1, e4_l_i_1, e5_i_1, e5_l_i_1, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s6, s6_l, e4_i_2, e4_l_i_2, e5_i_2, e5_l_i_2, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -34738,31 +36738,61 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_block_wide(
             y2_l_i_3,
         )
         store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e5_i, e5_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e5_i_1, e5_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e5_i_2, e5_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e5_i_3, e5_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            e3_i_2, e3_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            e3_i_3, e3_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e5_i_2, e5_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            e5_i_3, e5_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+            e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e3_i_2, e3_l_i_2 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
-        e5_i_2, e5_l_i_2 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
-        e5_i_3, e5_l_i_3 = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_1, e3_l_i_1, e5_i_1, e5_l_i_1, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, f32(g_row), m0, m1, m2, margin, margin_l, p, p_l, s4, s4_l, s5, s5_l, e3_i_2, e3_l_i_2, e5_i_2, e5_l_i_2, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -34931,14 +36961,17 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -34946,12 +36979,13 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -34960,11 +36994,12 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -34972,12 +37007,13 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -34986,11 +37022,12 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -34998,12 +37035,13 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -35023,6 +37061,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
@@ -35030,7 +37070,6 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
@@ -35062,21 +37101,35 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = e3_i, e3_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = e4_i, e4_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = e4_i_1, e4_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -35104,21 +37157,41 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_warp_wide(
             y2_l_i_1,
         )
         store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = e5_i, e5_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = e5_i_1, e5_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -35285,14 +37358,17 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -35300,12 +37376,13 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -35314,11 +37391,12 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -35326,12 +37404,13 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -35340,11 +37419,12 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -35352,12 +37432,13 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -35377,6 +37458,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
     s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
@@ -35384,7 +37467,6 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
@@ -35416,21 +37498,35 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
             y1_l_i_1,
         )
         store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e3_i, e3_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e3_i_1, e3_l_i_1
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e4_i, e4_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e4_i_1, e4_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
-        e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e4_i, e4_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            e4_i_1, e4_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            e4_i, e4_l_i = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
+            e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
-        e4_i_1, e4_l_i_1 = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s6, s6_l, e4_i, e4_l_i, e5_i, e5_l_i, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -35458,21 +37554,41 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_block_wide(
             y2_l_i_1,
         )
         store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e5_i, e5_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e5_i_1, e5_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e3_i, e3_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            e3_i_1, e3_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
+        if keep:
+            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
+            e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e3_i, e3_l_i = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
-        e5_i, e5_l_i = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
-        e5_i_1, e5_l_i_1 = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, float(g_row), m0, m1, m2, margin, p, s4, s4_l, s5, s5_l, e3_i, e3_l_i, e5_i, e5_l_i, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
             e0,
             e0_l,
@@ -36406,20 +38522,23 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -36427,23 +38546,24 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
@@ -36453,17 +38573,18 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -36471,43 +38592,50 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i_2, e1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e1_i, e1_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = e1_i_3, e1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -36515,27 +38643,37 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         e2_i, e2_l_i = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i, e2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         e2_i_1, e2_l_i_1 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i_1, e2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         e2_i_2, e2_l_i_2 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i_2, e2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i_3, e2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e2_i, e2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = e2_i_2, e2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = e2_i_3, e2_l_i_3
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y2_i, y2_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, s1, s1_l)
@@ -36548,29 +38686,48 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
-        e2_i, e2_l_i = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e2_i_2, e2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            e2_i_3, e2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            e2_i, e2_l_i = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            e2_i_1, e2_l_i_1 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            e2_i_2, e2_l_i_2 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+            e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e6_l, e2_i, e2_l_i, y2_i, y2_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
-        e2_i_1, e2_l_i_1 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_1, e2_l_i_1, y2_i_1, y2_l_i_1
         )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
-        e2_i_2, e2_l_i_2 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_2, e2_l_i_2, y2_i_2, y2_l_i_2
         )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
-        e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_3, e2_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -36585,29 +38742,42 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e7_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_2, e1_l_i_2, y1_i_2, y1_l_i_2
         )
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_3, e1_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -36622,27 +38792,28 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s9_of, s9_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e8_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
             e8, e8_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
         )
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
             e8, e8_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
         )
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
@@ -36799,20 +38970,23 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -36820,23 +38994,24 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
@@ -36846,17 +39021,18 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -36864,43 +39040,50 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i_2, e1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e1_i, e1_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e1_i_3, e1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -36908,27 +39091,37 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         e2_i, e2_l_i = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i, e2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         e2_i_1, e2_l_i_1 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i_1, e2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         e2_i_2, e2_l_i_2 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i_2, e2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2(e2_i_3, e2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e2_i, e2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e2_i_2, e2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e2_i_3, e2_l_i_3
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y2_i, y2_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, s1, s1_l)
@@ -36941,29 +39134,48 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
-        e2_i, e2_l_i = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e2_i_2, e2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            e2_i_3, e2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            e2_i, e2_l_i = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            e2_i_1, e2_l_i_1 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            e2_i_2, e2_l_i_2 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
+            e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e6_l, e2_i, e2_l_i, y2_i, y2_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
-        e2_i_1, e2_l_i_1 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_1, e2_l_i_1, y2_i_1, y2_l_i_1
         )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
-        e2_i_2, e2_l_i_2 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_2, e2_l_i_2, y2_i_2, y2_l_i_2
         )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
-        e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_3, e2_l_i_3, y2_i_3, y2_l_i_3
         )
@@ -36978,29 +39190,42 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
+            e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e7_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
-        e1_i_2, e1_l_i_2 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_2, e1_l_i_2, y1_i_2, y1_l_i_2
         )
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
-        e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s7_of_here, s7_of_l_here = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_3, e1_l_i_3, y1_i_3, y1_l_i_3
         )
@@ -37015,27 +39240,28 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s9_of, s9_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e8_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
             e8, e8_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
         )
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
             e8, e8_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
         )
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s9_of_here, s9_of_l_here = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
@@ -37182,14 +39408,17 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -37197,13 +39426,14 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
@@ -37213,11 +39443,12 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -37225,27 +39456,32 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = e1_i, e1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = e1_i_1, e1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -37253,17 +39489,23 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         e2_i, e2_l_i = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2_here, s2_l_here = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_i, e2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2_here, s2_l_here = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_i_1, e2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = e2_i, e2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y2_i, y2_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
@@ -37274,15 +39516,28 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
-        e2_i, e2_l_i = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            e2_i, e2_l_i = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
+            e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e6_l, e2_i, e2_l_i, y2_i, y2_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
-        e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_1, e2_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -37295,15 +39550,24 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s7_of_here, s7_of_l_here = vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e7_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s7_of_here, s7_of_l_here = vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -37316,13 +39580,14 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, marg
     s9_of, s9_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s9_of_here, s9_of_l_here = vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e8_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s9_of_here, s9_of_l_here = vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(
@@ -37469,14 +39734,17 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -37484,13 +39752,14 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0_here, s0_l_here = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
@@ -37500,11 +39769,12 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -37512,27 +39782,32 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         e1_i, e1_l_i = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1_here, s1_l_here = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_i, e1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1_here, s1_l_here = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e1_i, e1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e1_i_1, e1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -37540,17 +39815,23 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         e2_i, e2_l_i = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2_here, s2_l_here = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_i, e2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2_here, s2_l_here = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_i_1, e2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e2_i, e2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e2_i_1, e2_l_i_1
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y2_i, y2_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
@@ -37561,15 +39842,28 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
-        e2_i, e2_l_i = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e2_i_1, e2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            e2_i, e2_l_i = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
+            e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e6_l, e2_i, e2_l_i, y2_i, y2_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
-        e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(
             e6, e6_l, e2_i_1, e2_l_i_1, y2_i_1, y2_l_i_1
         )
@@ -37582,15 +39876,24 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e1_i, e1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            e1_i, e1_l_i = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
+            e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
-        e1_i, e1_l_i = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s7_of_here, s7_of_l_here = vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e7_l, e1_i, e1_l_i, y1_i, y1_l_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
-        e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s7_of_here, s7_of_l_here = vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(
             e7, e7_l, e1_i_1, e1_l_i_1, y1_i_1, y1_l_i_1
         )
@@ -37603,13 +39906,14 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, mar
     s9_of, s9_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s9_of_here, s9_of_l_here = vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e8_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s9_of_here, s9_of_l_here = vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(
@@ -37757,20 +40061,23 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
@@ -37778,39 +40085,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(4))
@@ -37818,39 +40132,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(4))
@@ -37858,23 +40179,29 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, s1, s1_l)
@@ -37886,21 +40213,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -37912,21 +40246,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -37938,21 +40279,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_warp_wide(
     s9_of, s9_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + warp_width * u32(4))
@@ -38096,20 +40444,23 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, positive_i_1)
         m0 = fscale_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, positive_i_2)
         m0 = fscale_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, positive_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
@@ -38117,39 +40468,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
         y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
         y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_1, negative_i_1)
         m1 = fscale_step(m1, m1_here)
-        i_2 = u32(i + u32(2))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_2, negative_i_2)
         m1 = fscale_step(m1, m1_here)
-        i_3 = u32(i + u32(3))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, anchor_i_3, negative_i_3)
         m1 = fscale_step(m1, m1_here)
         i = u32(i + block_width * u32(4))
@@ -38157,39 +40515,46 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_2 = u32(i + u32(2))
         y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_3 = u32(i + u32(3))
         y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_1, positive_i_1)
         m2 = fscale_step(m2, m2_here)
-        i_2 = u32(i + u32(2))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_2, positive_i_2)
         m2 = fscale_step(m2, m2_here)
-        i_3 = u32(i + u32(3))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, negative_i_3, positive_i_3)
         m2 = fscale_step(m2, m2_here)
         i = u32(i + block_width * u32(4))
@@ -38197,23 +40562,29 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_2 = u32(i + u32(2))
         y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_3 = u32(i + u32(3))
         y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, p_l, s1, s1_l)
@@ -38225,21 +40596,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+        else:
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
+            y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
+            y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i, y2_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_2 = u32(i + u32(2))
-        y2_i_2, y2_l_i_2 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_2, positive_i_2)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_2, y2_l_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_3 = u32(i + u32(3))
-        y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m2, negative_i_3, positive_i_3)
         s5_of_here, s5_of_l_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y2_i_3, y2_l_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -38251,21 +40629,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s7_of, s7_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i, y1_l_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_2 = u32(i + u32(2))
-        y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_2, y1_l_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_3 = u32(i + u32(3))
-        y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         s7_of_here, s7_of_l_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y1_i_3, y1_l_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -38277,21 +40662,28 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_block_wide(
     s9_of, s9_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+        else:
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_2 = u32(i + u32(2))
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_3 = u32(i + u32(3))
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_ne_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         s9_of_here, s9_of_l_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
         s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + block_width * u32(4))
@@ -38425,14 +40817,17 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(64)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
@@ -38440,25 +40835,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + warp_width * u32(2))
@@ -38466,25 +40866,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
+            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + warp_width * u32(2))
@@ -38492,15 +40897,19 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
@@ -38510,13 +40919,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -38526,13 +40940,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -38542,13 +40961,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_warp_wide(g, anchor, positive, negative, ma
     s9_of, s9_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + warp_width * u32(2))
@@ -38682,14 +41106,17 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, positive_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
@@ -38697,25 +41124,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
         y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
-        i_1 = u32(i + u32(1))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_i_1, negative_i_1)
         m1 = dscale_step(m1, m1_here)
         i = u32(i + block_width * u32(2))
@@ -38723,25 +41155,30 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
-        i_1 = u32(i + u32(1))
         y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
+            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
-        i_1 = u32(i + u32(1))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_i_1, positive_i_1)
         m2 = dscale_step(m2, m2_here)
         i = u32(i + block_width * u32(2))
@@ -38749,15 +41186,19 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
         negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
         positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i_1 = u32(i + u32(1))
         y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
@@ -38767,13 +41208,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+        else:
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i, positive_i)
+            y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_i, y2_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        i_1 = u32(i + u32(1))
-        y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_i_1, positive_i_1)
         s5_of_here, s5_of_l_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_i_1, y2_l_i_1)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -38783,13 +41229,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     s7_of, s7_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i, negative_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_i, y1_l_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        i_1 = u32(i + u32(1))
-        y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_i_1, negative_i_1)
         s7_of_here, s7_of_l_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_i_1, y1_l_i_1)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(2))
@@ -38799,13 +41250,18 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_block_wide(g, anchor, positive, negative, m
     s9_of, s9_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+        else:
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
+            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i, positive_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
-        i_1 = u32(i + u32(1))
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_i_1, positive_i_1)
         s9_of_here, s9_of_l_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
         s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, s9_of_l_here)
         i = u32(i + block_width * u32(2))
