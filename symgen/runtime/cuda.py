@@ -199,9 +199,10 @@ class Launcher:
 class DeviceKernel(Launcher):
     """The CUDA kernels of one function: call it, or ``grad``, ``vjp`` and ``value_and_grad`` of it.
 
-    Arrays are PyTorch tensors, CuPy or Numba arrays, or anything with ``__cuda_array_interface__``, of one shape and
-    dtype: float32, float64, float16 or bfloat16; an array of one element, or a number, stands for a whole operand.
-    Results are new arrays of the same kind; ``out=`` takes them instead.
+    Arrays are PyTorch tensors, CuPy or Numba arrays, or anything with ``__cuda_array_interface__`` or, on the default
+    stream, DLPack; of one shape and dtype: float32, float64, float16 or bfloat16; an array of one element, or a number,
+    stands for a whole operand. Results are new arrays of the same kind; ``out=`` takes them instead, and has to where
+    the library is none of these three.
     """
 
     roles: tuple[str, ...] = ("tensor", "param")  # what vjp differentiates in, unless ``wrt`` says more

@@ -1,7 +1,11 @@
-"""Arrays in device memory: what their interface says, as evenly spaced elements, and what their libraries can do."""
+"""Arrays in device memory: what their interface says, as evenly spaced elements, and what their libraries can do.
+
+What says nothing by ``__cuda_array_interface__`` is asked by DLPack, the header of whose answer is read here.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +17,7 @@ import numpy as np
 from .errors import listing
 from .options import describe
 
+DLPACK_KINDS: Final = {0: "i", 1: "u", 2: "f", 4: "V", 6: "b"}  # of elements, as type strings have them
 VECTOR: Final = 16  # bytes; the address of the first element has to be a multiple for vector accesses
 DLPACK_CUDA: Final = 2
 
@@ -185,15 +190,42 @@ class Face:
         return math.prod(self.shape)
 
 
+class _Tensor(ctypes.Structure):
+    """The beginning of what a DLPack capsule points to."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p), ("device", ctypes.c_int32 * 2), ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("offset", ctypes.c_uint64),
+    )  # fmt: skip
+
+
+def _by_dlpack(array: Any) -> Mapping[str, Any]:
+    """What an array says by DLPack, in the words of the other interface; it stays the owner of its memory."""
+    capsule = array.__dlpack__(stream=1)  # the default stream, on which the kernel will run
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    found = _Tensor.from_address(pointer(capsule, b"dltensor"))
+    size = found.bits * found.lanes // 8
+    kind = DLPACK_KINDS.get(found.code, "?")
+    strides = [found.strides[i] * size for i in range(found.ndim)] if found.strides else None
+    return {
+        "shape": tuple(found.shape[i] for i in range(found.ndim)), "strides": strides and tuple(strides),
+        "typestr": f"{'|' if size == 1 else '<'}{kind}{size}", "data": ((found.data or 0) + found.offset, False),
+    }  # fmt: skip
+
+
 def face_of(method: str, name: str, array: Any, known: Mapping[str, Format] = FORMATS) -> Face:
     if getattr(array, "requires_grad", False) is True:
         raise TypeError(f"{method}(): {name} requires a gradient; pass {name}.detach()")
     interface = _interface(array)
+    if interface is None and _dlpack_device(array):
+        interface = _by_dlpack(array)
     if interface is None:
-        held = "shares its memory by DLPack alone, and not by" if _dlpack_device(array) else "has no"
         raise TypeError(
-            f"{method}(): {name} {held} __cuda_array_interface__: {describe(array)}; on arrays in main memory call "
-            f"{method.replace('.cuda', '')}"
+            f"{method}(): {name} has no __cuda_array_interface__, nor is it on a GPU by DLPack: {describe(array)}; "
+            f"on arrays in main memory call {method.replace('.cuda', '')}"
         )
     shape, typestr = tuple(interface["shape"]), str(interface["typestr"])
     if typestr not in known:

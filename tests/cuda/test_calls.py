@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -142,14 +144,59 @@ def test_dtypes_come_back_as_they_went_in(device_array, simulated):
         np.testing.assert_allclose(got.astype(float), F.sigmoid(x).astype(float), rtol=1e-6)
 
 
-def test_functions_go_to_the_device_when_their_argument_is_there(device_array, simulated, monkeypatch):
-    monkeypatch.setitem(F.silu.__dict__, "cuda", simulated("silu", (9, 0)))
-    x = np.linspace(-3, 3, 16, dtype=np.float32)
-    assert isinstance(F.silu(device_array(x)), device_array)
-    np.testing.assert_allclose(F.silu.grad(device_array(x)).memory, F.silu.grad(x), rtol=4e-7)
-    value, slope = F.silu.value_and_grad(device_array(x))
+def arguments(function: str) -> tuple[np.ndarray, ...]:
+    """Operands of a function of each kind: of numbers, of rows, and losses of both."""
+    x = np.linspace(-3, 3, 16, dtype=np.float32).reshape(2, 8)
+    return {"silu": (x,), "softmax": (x,), "mse_loss": (x, 2 * x), "cross_entropy": (x, np.array([3, 5]))}[function]
+
+
+KINDS = pytest.mark.parametrize("function", ["silu", "softmax", "mse_loss", "cross_entropy"])
+
+
+@KINDS
+def test_functions_go_to_the_device_when_their_argument_is_there(function, device_array, simulated, monkeypatch):
+    """Value, gradients and both at once: the kernel of the device runs, and its array comes back."""
+    public, args = getattr(F, function), arguments(function)
+    monkeypatch.setitem(public.__dict__, "cuda", simulated(function, (9, 0)))
+    there = tuple(map(device_array, args))
+    value = public(*there)
     assert isinstance(value, device_array)
-    assert isinstance(slope, device_array)
+    np.testing.assert_allclose(value.memory, public(*args), rtol=4e-7)
+    g = np.ones_like(value.memory)
+    slopes, wanted = public.vjp(device_array(g), *there), public.vjp(g, *args)
+    for slope, want in zip(*(v if isinstance(v, tuple) else (v,) for v in (slopes, wanted)), strict=True):
+        assert isinstance(slope, device_array)
+        np.testing.assert_allclose(slope.memory, want, rtol=4e-7, atol=1e-8)
+    if function != "softmax":
+        assert isinstance(public.grad(*there, wrt=public.function.tensors[0].name), device_array)
+        assert np.array_equal(public.value_and_grad(*there)[0].memory, value.memory)
+
+
+class Exchanged:
+    """An array that shows itself as one of a GPU by DLPack alone."""
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self.memory = memory
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __dlpack__(self, *, stream: int | None = None) -> object:
+        assert stream == 1
+        return self.memory.__dlpack__()
+
+
+def test_arrays_come_by_dlpack_too(simulated):
+    """Of every layout and dtype; into an array of the caller's, for how such arrays are made is not known."""
+    kernel, x = simulated("silu", (9, 0)), np.linspace(-5, 5, 6 * 7 * 8, dtype=np.float32).reshape(6, 7, 8)
+    for view in (x, x.T, x[1:], x.astype(np.float64), x.astype(np.float16)):
+        out = Exchanged(np.zeros_like(view))
+        assert kernel(Exchanged(view), out=out) is out
+        np.testing.assert_allclose(out.memory, F.silu(view), rtol=1e-3 if view.itemsize == 2 else 3e-7)
+    with pytest.raises(TypeError, match="no way is known to make an array like"):
+        kernel(Exchanged(x))
+    with pytest.raises(TypeError, match="x has elements of type <i4; there are kernels for"):
+        kernel(Exchanged(x.astype(np.int32)))
 
 
 def test_an_array_of_integers_is_an_error_that_tells_what_there_is(device_array, simulated):
@@ -177,10 +224,14 @@ def test_arrays_of_one_call_must_agree(device_array, simulated):
         kernel(x, out=device_array(expanded(np.zeros(1, np.float32), 8)))
 
 
-def test_without_a_driver_the_error_says_what_is_missing(device_array):
+@KINDS
+def test_without_a_driver_the_error_says_what_is_missing(function, device_array):
+    """Of ``F.name.cuda`` and of the function that an array of a GPU takes there."""
     from numba import cuda
 
     if cuda.is_available():
         pytest.skip("there is a device here")
-    with pytest.raises(CudaMissingError, match="need an NVIDIA GPU and its driver, and there is none here"):
-        F.silu.cuda(device_array(np.zeros(3, np.float32)))
+    public, there = getattr(F, function), tuple(map(device_array, arguments(function)))
+    for call in (public, public.cuda, partial(public.vjp, there[0])):
+        with pytest.raises(CudaMissingError, match="need an NVIDIA GPU and its driver, and there is none here"):
+            call(*there)

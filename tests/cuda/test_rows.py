@@ -177,13 +177,6 @@ def test_a_row_may_be_given_by_probabilities(device_array, simulated):
         close(found, np.asarray(F.cross_entropy(wide(x), wide(target), **options)))
 
 
-def test_functions_of_rows_go_to_the_device_when_their_argument_is_there(device_array, simulated, monkeypatch):
-    monkeypatch.setitem(F.softmax.__dict__, "cuda", simulated("softmax", (9, 0)))
-    x = logits(2, 9)
-    assert isinstance(F.softmax(device_array(x)), device_array)
-    close(F.softmax.vjp(device_array(x), device_array(x)), F.softmax.vjp(wide(x), wide(x)), 32)
-
-
 def test_what_is_wrong_with_a_row_is_said(device_array, simulated):
     kernel, x = simulated("softmax", (9, 0)), logits(3, 8)
     with pytest.raises(ValueError, match=r"x \(shape \(3, 4\), strides .*\) is not contiguous; make it so"):
